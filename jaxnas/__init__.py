@@ -1,0 +1,1 @@
+"""Find and adapt neural architectures in JAX and Flax, reproducibly."""

@@ -1,0 +1,76 @@
+"""Data sets kept as arrays: an .npz file, and the digits shipped with scikit-learn."""
+
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from jaxnas.data.augmentation import Augmentation
+from jaxnas.data.dataset import Dataset, from_arrays
+from jaxnas.data.errors import DataError
+
+_PARTS = ("x_train", "y_train", "x_test", "y_test")
+_DIGITS_TRAIN = 1437  # the first four fifths of 1,797
+
+
+def load_npz(path: Path) -> Dataset:
+    """Reads an .npz file that holds x_train, y_train, x_test and y_test, as `from_arrays` takes.
+
+    If it holds x and y instead, the last tenth (at least one image) is the test part: shuffle
+    before saving if the images are sorted by class. The data set has the file's name.
+
+    Raises:
+      DataError: if the file is damaged, lacks these arrays, or holds Python objects.
+    """
+    try:
+        # Opened here, as NumPy leaves a damaged file open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            names = set(archive.files)
+            if names.issuperset(_PARTS):
+                x_train, y_train, x_test, y_test = (archive[part] for part in _PARTS)
+            elif {"x", "y"} <= names:
+                x, y = archive["x"], archive["y"]
+                if len(x) != len(y):
+                    raise DataError(
+                        f"{path} holds {len(x)} images in x but {len(y)} labels in y: "
+                        "save one label per image."
+                    )
+                cut = len(x) - max(1, len(x) // 10)
+                x_train, y_train, x_test, y_test = x[:cut], y[:cut], x[cut:], y[cut:]
+            else:
+                raise DataError(
+                    f"{path} holds {sorted(names)}: save x_train, y_train, x_test and y_test, "
+                    "or x and y."
+                )
+    except DataError:
+        raise
+    except (OSError, EOFError, ValueError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(
+            f"{path} cannot be read ({error}): save plain arrays with numpy.savez."
+        ) from error
+    return from_arrays(x_train, y_train, x_test, y_test, name=path.stem)
+
+
+def load_digits() -> Dataset:
+    """Handwritten digits, 8x8x1, from scikit-learn: no file and no network needed.
+
+    The values 0..16 are scaled by 15 to 0..240. The first 1,437 images are for training, the last
+    360 for the test. A mirrored digit is another sign, so the augmentation is a pad of 1 without
+    flips.
+    """
+    from sklearn import datasets  # here, as importing it takes a second that few runs need
+
+    images, labels = datasets.load_digits(return_X_y=True)
+    images = (images * 15).astype(np.uint8).reshape(-1, 8, 8, 1)
+    labels = labels.astype(np.int32)
+    return Dataset(
+        name="digits",
+        train_images=images[:_DIGITS_TRAIN],
+        train_labels=labels[:_DIGITS_TRAIN],
+        test_images=images[_DIGITS_TRAIN:],
+        test_labels=labels[_DIGITS_TRAIN:],
+        num_classes=10,
+        class_names=tuple(str(digit) for digit in range(10)),
+        augmentation=Augmentation(pad=1, flip=False),
+    )

@@ -1,0 +1,191 @@
+"""A data set: two sets of uint8 images with their labels, held in memory."""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from jaxnas.data.augmentation import Augmentation
+from jaxnas.data.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Images to learn from (train) and to be judged on (test).
+
+    Attributes:
+      name: what the data set is called in tables and messages.
+      train_images: uint8 [N, H, W, C].
+      train_labels: int32 [N], from 0 to num_classes - 1.
+      test_images: uint8 [M, H, W, C].
+      test_labels: int32 [M].
+      num_classes: number of classes, at least 2.
+      class_names: one name per class.
+      augmentation: what suits these images while training.
+
+    Raises:
+      DataError: on construction, if the fields do not fit the above or each other.
+    """
+
+    name: str
+    train_images: np.ndarray
+    train_labels: np.ndarray
+    test_images: np.ndarray
+    test_labels: np.ndarray
+    num_classes: int
+    class_names: tuple[str, ...]
+    augmentation: Augmentation
+
+    def __post_init__(self) -> None:
+        if self.num_classes < 2:
+            raise DataError(
+                f"{self.name} has {self.num_classes} class: to classify, give at least 2 classes."
+            )
+        if len(self.class_names) != self.num_classes:
+            raise DataError(
+                f"{self.name} has {self.num_classes} classes but {len(self.class_names)} class "
+                "names: give one name per class."
+            )
+        self._check_part("training", self.train_images, self.train_labels)
+        self._check_part("test", self.test_images, self.test_labels)
+        if self.train_images.shape[1:] != self.test_images.shape[1:]:
+            raise DataError(
+                f"{self.name}'s training images are {self.train_images.shape[1:]} and its test "
+                f"images {self.test_images.shape[1:]} (height, width, channels): make them equal."
+            )
+
+    def _check_part(self, part: str, images: np.ndarray, labels: np.ndarray) -> None:
+        if images.dtype != np.uint8 or images.ndim != 4 or 0 in images.shape:
+            raise DataError(
+                f"{self.name}'s {part} images are {images.dtype} {list(images.shape)}: "
+                "give a non-empty uint8 array [N, height, width, channels]."
+            )
+        if labels.dtype != np.int32 or labels.shape != images.shape[:1]:
+            raise DataError(
+                f"{self.name}'s {part} labels are {labels.dtype} {list(labels.shape)}: "
+                f"give int32 [{len(images)}], one per image."
+            )
+        low, high = int(labels.min()), int(labels.max())
+        if low < 0 or high >= self.num_classes:
+            raise DataError(
+                f"{self.name}'s {part} labels run from {low} to {high}: "
+                f"number its {self.num_classes} classes from 0 to {self.num_classes - 1}."
+            )
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of every image."""
+        height, width, channels = self.train_images.shape[1:]
+        return height, width, channels
+
+    def limit(self, n: int) -> "Dataset":
+        """The same data set with its first `n` training images only; the test part is kept whole.
+
+        Raises:
+          DataError: if n is below 1 or above the number of training images.
+        """
+        count = len(self.train_images)
+        if not 1 <= n <= count:
+            raise DataError(
+                f"{self.name} cannot be limited to {n} training images: it has {count}, "
+                f"so choose from 1 to {count}."
+            )
+        return replace(self, train_images=self.train_images[:n], train_labels=self.train_labels[:n])
+
+    def channel_mean(self) -> np.ndarray:
+        """Mean of each channel over the training images: float32 [C], in units of 0..1."""
+        means = [mean for mean, _ in self._channel_moments()]
+        return np.asarray(means, np.float32)
+
+    def channel_std(self) -> np.ndarray:
+        """Standard deviation of each channel over the training images: float32 [C], in 0..1.
+
+        It is 1 for a channel that never changes, so that normalising leaves that channel at 0.
+        """
+        deviations = [std or 1.0 for _, std in self._channel_moments()]
+        return np.asarray(deviations, np.float32)
+
+    def _channel_moments(self) -> list[tuple[float, float]]:
+        # Whole-number histograms make the result independent of the order of summation.
+        channels = self.train_images.shape[3]
+        counts = np.zeros((channels, 256), np.int64)
+        for start in range(0, len(self.train_images), 1000):  # bounds bincount's int64 copy
+            chunk = self.train_images[start : start + 1000]
+            for channel in range(channels):
+                counts[channel] += np.bincount(chunk[..., channel].ravel(), minlength=256)
+        moments = []
+        values = range(256)
+        for row in counts.tolist():
+            n = sum(row)
+            first = sum(v * c for v, c in zip(values, row, strict=True))
+            second = sum(v * v * c for v, c in zip(values, row, strict=True))
+            variance = n * second - first * first  # times n^2, exact
+            moments.append((first / (255 * n), math.sqrt(variance) / (255 * n)))
+        return moments
+
+
+def from_arrays(
+    x_train: np.ndarray,
+    y_train: np.ndarray,
+    x_test: np.ndarray,
+    y_test: np.ndarray,
+    *,
+    name: str = "arrays",
+) -> Dataset:
+    """Makes a data set of arrays; the number of classes is the largest label plus one.
+
+    The augmentation is the default for the images' side; to change it, use
+    `dataclasses.replace(dataset, augmentation=...)`.
+
+    Args:
+      x_train: uint8 [N, H, W, C], or [N, H, W] for one channel.
+      y_train: integers [N], classes numbered from 0.
+      x_test: uint8 [M, H, W, C] or [M, H, W].
+      y_test: integers [M].
+      name: what to call it.
+
+    Returns:
+      The data set.
+
+    Raises:
+      DataError: if the arrays are of another dtype or shape, are empty, or do not fit together.
+    """
+    train_images = _as_images(x_train, f"{name}'s training images")
+    test_images = _as_images(x_test, f"{name}'s test images")
+    train_labels = _as_labels(y_train, f"{name}'s training labels")
+    test_labels = _as_labels(y_test, f"{name}'s test labels")
+    num_classes = 1 + max(int(train_labels.max()), int(test_labels.max()))
+    return Dataset(
+        name=name,
+        train_images=train_images,
+        train_labels=train_labels,
+        test_images=test_images,
+        test_labels=test_labels,
+        num_classes=num_classes,
+        class_names=tuple(str(label) for label in range(num_classes)),
+        augmentation=Augmentation.for_side(min(train_images.shape[1:3])),
+    )
+
+
+def _as_images(array: np.ndarray, what: str) -> np.ndarray:
+    array = np.asarray(array)
+    if array.dtype != np.uint8:
+        raise DataError(
+            f"{what} are {array.dtype}: convert them to uint8 from 0 to 255, "
+            "for values from 0 to 1 by np.round(images * 255).astype(np.uint8)."
+        )
+    return array[..., None] if array.ndim == 3 else array
+
+
+def _as_labels(array: np.ndarray, what: str) -> np.ndarray:
+    array = np.asarray(array)
+    if not np.issubdtype(array.dtype, np.integer) or array.ndim != 1 or not array.size:
+        raise DataError(
+            f"{what} are {array.dtype} {list(array.shape)}: "
+            "give a non-empty one-dimensional array of whole numbers, one class per image."
+        )
+    if int(array.min()) < 0 or int(array.max()) > np.iinfo(np.int32).max:
+        raise DataError(
+            f"{what} run from {array.min()} to {array.max()}: number the classes from 0."
+        )
+    return array.astype(np.int32)

@@ -1,0 +1,67 @@
+"""`report.md`: a run told on one page."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jaxnas.runs import files
+from jaxnas.runs.results import Result, markdown_table
+
+
+def write_report(
+    folder: str | os.PathLike[str],
+    *,
+    title: str,
+    command: str,
+    rows: Sequence[Result],
+    pictures: Sequence[tuple[str, str]],
+    notes: Sequence[str],
+) -> None:
+    """Writes `report.md` into a run's folder, whole or not at all.
+
+    Args:
+      folder: holds the run's `config.json`.
+      title: the heading.
+      command: what made the run.
+      rows: the results.
+      pictures: caption and file name of each, in the folder.
+      notes: a paragraph each.
+
+    Raises:
+      RunError: if `config.json` is missing or damaged, or a picture is not there.
+    """
+    folder = Path(folder)
+    config = files.from_json(files.read_text(folder / "config.json"), folder / "config.json")
+    for _, name in pictures:
+        if not (folder / name).is_file():
+            raise files.RunError(f"there is no picture {folder / name}; draw it before the report")
+    fields = {name: value for name, value in config.items() if name != "environment"}
+    parts = [
+        f"# {title}",
+        f"```\n{command}\n```",
+        "## Results",
+        markdown_table(rows).rstrip(),
+        "Accuracy: test accuracy of the final network; mean ± sample standard deviation (n - 1).",
+        *(f"## {caption}\n\n![{caption}]({name})" for caption, name in pictures),
+        *(["## Notes", *notes] if notes else []),
+        "## Configuration",
+        _listing(fields),
+        "## Environment",
+        _listing(config.get("environment", {})),
+    ]
+    files.write_bytes(folder / "report.md", ("\n\n".join(parts) + "\n").encode("utf-8"))
+
+
+def _listing(fields: dict[str, Any], prefix: str = "") -> str:
+    """Nested fields as a Markdown list, one line each, under their dotted names."""
+    lines = []
+    for name, value in fields.items():
+        if isinstance(value, dict) and value:
+            lines.append(_listing(value, f"{prefix}{name}."))
+        else:
+            text = value if isinstance(value, str) else files.to_json(value, name)
+            lines.append(f"- {prefix}{name}: `{text}`")
+    return "\n".join(lines)

@@ -1,0 +1,206 @@
+"""Results of runs, one row a seed, and the tables made from them."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import os
+import statistics
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import rich.table
+
+from jaxnas.runs import files
+from jaxnas.runs.files import RunError
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What one seed came to.
+
+    Attributes:
+      method: name of the method, such as ``adaptation``.
+      base: name of the base network.
+      dataset: name of the dataset.
+      seed: the seed.
+      test_accuracy: percent, 0 to 100.
+      test_loss: mean over the test images, nats.
+      params: parameters of the final network, without auxiliary heads.
+      macs: its multiply-adds for one image.
+      seconds: wall clock, everything included.
+      epochs: epochs run.
+      device: kind of the device.
+      vmap_width: seeds trained side by side in one program; 1 for a seed on its own.
+      digest: SHA-256 in hex of final parameters and genotype.
+      genotype: the final network, as parsed from `Genotype.to_json`.
+    """
+
+    method: str
+    base: str
+    dataset: str
+    seed: int
+    test_accuracy: float
+    test_loss: float
+    params: int
+    macs: int
+    seconds: float
+    epochs: int
+    device: str
+    vmap_width: int
+    digest: str
+    genotype: dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """The seeds of one method, base and dataset together.
+
+    Attributes:
+      n: number of seeds.
+      mean: of the test accuracy, percent.
+      std: sample standard deviation (n - 1) of the test accuracy, or None for a single seed.
+      params: mean number of parameters.
+      macs: mean number of multiply-adds.
+      seconds: mean wall clock.
+    """
+
+    method: str
+    base: str
+    dataset: str
+    n: int
+    mean: float
+    std: float | None
+    params: float
+    macs: float
+    seconds: float
+
+    @property
+    def accuracy(self) -> str:
+        """Such as ``91.66 ± 0.15``, or ``91.66`` for a single seed."""
+        return f"{self.mean:.2f}" + ("" if self.std is None else f" ± {self.std:.2f}")
+
+
+def write_results(folder: str | os.PathLike[str], rows: Sequence[Result]) -> None:
+    """Writes `results.json` and, without the genotypes, `results.csv`; each whole or not at all.
+
+    Raises:
+      RunError: if a number is not finite or a file cannot be written.
+    """
+    folder = Path(folder)
+    records = [dataclasses.asdict(row) for row in rows]
+    text = files.to_json(records, "results.json", indent=1) + "\n"
+    columns = [field.name for field in dataclasses.fields(Result) if field.name != "genotype"]
+    table = io.StringIO()
+    writer = csv.DictWriter(table, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    files.write_bytes(folder / "results.json", text.encode("utf-8"))
+    files.write_bytes(folder / "results.csv", table.getvalue().encode("utf-8"))
+
+
+def read_results(folder: str | os.PathLike[str]) -> list[Result]:
+    """Reads the `results.json` of a folder.
+
+    Raises:
+      RunError: if it is missing or damaged, or a row's fields are not those of `Result`.
+    """
+    path = Path(folder) / "results.json"
+    records = files.from_json(files.read_text(path), path)
+    if not isinstance(records, list):
+        raise RunError(f"{path} holds no list of results; was it written by another program?")
+    names = {field.name for field in dataclasses.fields(Result)}
+    rows = []
+    for index, record in enumerate(records):
+        if not isinstance(record, dict) or set(record) != names:
+            wrong = names.symmetric_difference(record) if isinstance(record, dict) else {"all"}
+            raise RunError(
+                f"{path}, row {index}: missing or unknown fields {', '.join(sorted(wrong))}; "
+                "was it written by another version?"
+            )
+        rows.append(Result(**record))
+    return rows
+
+
+def summary(rows: Iterable[Result]) -> list[Summary]:
+    """One row for each method, base and dataset, in the order of their first appearance."""
+    groups: dict[tuple[str, str, str], list[Result]] = {}
+    for row in rows:
+        groups.setdefault((row.method, row.base, row.dataset), []).append(row)
+    return [_summarize(*key, group) for key, group in groups.items()]
+
+
+def _summarize(method: str, base: str, dataset: str, group: list[Result]) -> Summary:
+    accuracy = [row.test_accuracy for row in group]
+    return Summary(
+        method=method,
+        base=base,
+        dataset=dataset,
+        n=len(group),
+        mean=statistics.fmean(accuracy),
+        std=statistics.stdev(accuracy) if len(group) > 1 else None,
+        params=statistics.fmean(row.params for row in group),
+        macs=statistics.fmean(row.macs for row in group),
+        seconds=statistics.fmean(row.seconds for row in group),
+    )
+
+
+HEADER = (
+    "method",
+    "seed",
+    "test accuracy %",
+    "parameters",
+    "multiply-adds",
+    "seconds",
+    "digest",
+)
+
+
+def results_table(rows: Sequence[Result]) -> rich.table.Table:
+    """For the terminal: one row a seed, then mean ± standard deviation of each group."""
+    table = rich.table.Table(title=_title(rows))
+    for name in HEADER:
+        table.add_column(name, justify="left" if name in ("method", "digest") else "right")
+    seeds, means = _lines(rows)
+    for line in seeds:
+        table.add_row(*line)
+    table.add_section()
+    for line in means:
+        table.add_row(*line, style="bold")
+    return table
+
+
+def markdown_table(rows: Sequence[Result]) -> str:
+    """The same table as Markdown, ending in a newline."""
+    seeds, means = _lines(rows)
+    rule = ["---" if name in ("method", "digest") else "---:" for name in HEADER]
+    bold = [[f"**{text}**" if text else "" for text in line] for line in means]
+    lines = [list(HEADER), rule, *seeds, *bold]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _title(rows: Sequence[Result]) -> str | None:
+    places = {(row.base, row.dataset) for row in rows}
+    return " on ".join(places.pop()) if len(places) == 1 else None
+
+
+def _label(row: Result | Summary, one: bool) -> str:
+    return row.method if one else f"{row.method}, {row.base}, {row.dataset}"
+
+
+def _lines(rows: Sequence[Result]) -> tuple[list[list[str]], list[list[str]]]:
+    """The table's cells: a line for each seed, and a line for each group."""
+    one = _title(rows) is not None
+    seeds, means = [], []
+    for group in summary(rows):
+        key = (group.method, group.base, group.dataset)
+        for row in rows:
+            if (row.method, row.base, row.dataset) == key:
+                numbers = (f"{row.params:,}", f"{row.macs:,}", f"{row.seconds:.1f}")
+                accuracy = f"{row.test_accuracy:.2f}"
+                seeds.append([_label(row, one), str(row.seed), accuracy, *numbers, row.digest[:12]])
+        numbers = (f"{group.params:,.0f}", f"{group.macs:,.0f}", f"{group.seconds:.1f}")
+        means.append([f"{_label(group, one)}, mean of {group.n}", "", group.accuracy, *numbers, ""])
+    return seeds, means

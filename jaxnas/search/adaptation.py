@@ -1,0 +1,217 @@
+"""Proxyless neural architecture adaptation (PNAA; Kim & Lee 2022).
+
+A known network is trained as usual while every edge chooses among {none, identity, same}: weights
+ω and architecture parameters θ move in the same steps, θ is then fixed to its arg max and ω trained
+on, never started anew (the paper's figure 1). What the paper leaves open is an argument here:
+the reading of θ (`estimators`), the data that moves θ, the warm-up, θ's optimiser.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jaxnas.randomness import stream
+from jaxnas.search.estimators import ESTIMATORS, Estimator, Gates, expected_cost
+from jaxnas.spaces.adaptation import SAME, AdaptationSpace, Derivation
+from jaxnas.tasks import Task
+from jaxnas.training.train import Apply, Batch, Step, batch_loss
+
+ArchData = Literal["train", "holdout"]
+
+
+class AdaptationState(NamedTuple):
+    """Weights and architecture parameters of the joint phase.
+
+    Attributes:
+      step: int32 scalar, the number of steps done.
+      variables: ``params`` and ``batch_stats`` of the supernet.
+      opt_state: of the weights' optimiser.
+      theta: float32 [tables, edges, 3], θ in the order none, id, same.
+      theta_opt_state: of θ's optimiser.
+    """
+
+    step: jax.Array
+    variables: Any
+    opt_state: Any
+    theta: jax.Array
+    theta_opt_state: Any
+
+
+class Adaptation(NamedTuple):
+    """The joint phase as pure functions.
+
+    Attributes:
+      init: variables of the supernet to the first `AdaptationState`.
+      step: (state, batch, key) to the next state and the scalars ``loss`` and ``redrawn`` (tables
+        whose first sample was disconnected); the batch has a part ``train`` and, where θ learns
+        from held-out images, a part ``arch``.
+      derive: state to the architecture.
+    """
+
+    init: Callable[[Any], AdaptationState]
+    step: Step
+    derive: Callable[[AdaptationState], Derivation]
+
+
+def initial_theta(space: AdaptationSpace) -> jax.Array:
+    """θ at the start: [0, 0, 1] for every edge (figure 1); float32 [tables, edges, 3]."""
+    return jnp.zeros(space.shape, jnp.float32).at[..., SAME].set(1.0)
+
+
+def adaptation(
+    space: AdaptationSpace,
+    apply: Apply,
+    task: Task,
+    optimizer: optax.GradientTransformation,
+    *,
+    estimator: str,
+    arch_learning_rate: float,
+    warmup_steps: int = 0,
+    arch_data: ArchData = "train",
+    arch_every: int = 1,
+    cost_weight: float = 0.0,
+    costs: np.ndarray | None = None,
+) -> Adaptation:
+    """The joint training of ω and θ.
+
+    Args:
+      space: the choices.
+      apply: the supernet; called with gates [blocks, edges, 3].
+      task: what is learned.
+      optimizer: of ω.
+      estimator: one of `estimators.ESTIMATORS`.
+      arch_learning_rate: of θ's Adam (β2 0.999, β1 the estimator's).
+      warmup_steps: steps before θ first moves; ω trains under the gates of the first θ.
+      arch_data: ``train``: θ's gradient comes from the weights' own batch, in the same backward
+        pass. ``holdout``: from the batch's part ``arch``, in a pass of its own.
+      arch_every: θ moves in every so-manieth step.
+      cost_weight: λ of the loss's added λ E[cost], the expected multiply-adds over the base's.
+      costs: float [tables, edges, 3], each candidate's share of the base's multiply-adds; needed
+        where `cost_weight` is not 0.
+
+    Raises:
+      ValueError: for an estimator, data or interval that does not exist, or a missing `costs`.
+    """
+    if estimator not in ESTIMATORS:
+        raise ValueError(f"estimator must be one of {', '.join(ESTIMATORS)}, not {estimator!r}")
+    if arch_data not in ("train", "holdout"):
+        raise ValueError(f"arch_data must be 'train' or 'holdout', not {arch_data!r}")
+    if arch_every < 1:
+        raise ValueError(f"arch_every must be at least 1, not {arch_every}")
+    if cost_weight and costs is None:
+        raise ValueError("cost_weight needs the candidates' costs")
+    reading: Estimator = ESTIMATORS[estimator](space)
+    theta_optimizer = optax.adam(arch_learning_rate, b1=reading.momentum, b2=0.999)
+    table_of_block = jnp.asarray(space.table_of_block)
+    valid = jnp.asarray(space.valid)[..., None]
+    price = jnp.zeros(space.shape) if costs is None else jnp.asarray(costs, jnp.float32)
+
+    def init(variables: Any) -> AdaptationState:
+        theta = initial_theta(space)
+        return AdaptationState(
+            jnp.zeros((), jnp.int32),
+            variables,
+            optimizer.init(variables["params"]),
+            theta,
+            theta_optimizer.init(theta),
+        )
+
+    def loss_of(
+        learned: tuple[Any, jax.Array],
+        batch_stats: Any,
+        batch: tuple[jax.Array, jax.Array],
+        path_key: jax.Array,
+        augment_key: jax.Array,
+    ) -> tuple[jax.Array, tuple[jax.Array, Any, Gates]]:
+        params, theta = learned
+        gates = reading.gates(theta, path_key)
+        variables = {"params": params, "batch_stats": batch_stats}
+        loss, batch_stats = batch_loss(
+            apply, task, variables, gates.gates[table_of_block], batch, augment_key
+        )
+        total = loss + cost_weight * expected_cost(theta, price)
+        return total, (loss, batch_stats, gates)
+
+    def step(
+        state: AdaptationState, batch: Batch, key: jax.Array
+    ) -> tuple[AdaptationState, dict[str, jax.Array]]:
+        path_key = jax.random.fold_in(stream(key, "paths"), state.step)
+        augment_key = jax.random.fold_in(stream(key, "augment"), state.step)
+        params, batch_stats = state.variables["params"], state.variables["batch_stats"]
+        due = (state.step >= warmup_steps) & ((state.step - warmup_steps) % arch_every == 0)
+
+        if arch_data == "train":
+            # One backward pass serves both: the gates are inputs like any other.
+            (_, (loss, new_stats, gates)), (gradient, theta_gradient) = jax.value_and_grad(
+                loss_of, has_aux=True
+            )((params, state.theta), batch_stats, batch["train"], path_key, augment_key)
+        else:
+
+            def weights_loss(params: Any) -> Any:
+                return loss_of(
+                    (params, state.theta), batch_stats, batch["train"], path_key, augment_key
+                )
+
+            (_, (loss, new_stats, gates)), gradient = jax.value_and_grad(
+                weights_loss, has_aux=True
+            )(params)
+
+            def arch_loss(theta: jax.Array) -> Any:
+                return loss_of(
+                    (params, theta),
+                    batch_stats,
+                    batch["arch"],
+                    stream(path_key, "arch"),
+                    stream(augment_key, "arch"),
+                )
+
+            def arch_gradient() -> tuple[jax.Array, Gates]:
+                (_, (_, _, arch_gates)), theta_gradient = jax.value_and_grad(
+                    arch_loss, has_aux=True
+                )(state.theta)
+                return theta_gradient, arch_gates
+
+            theta_gradient, arch_gates = jax.lax.cond(
+                due, arch_gradient, lambda: (jnp.zeros_like(state.theta), gates)
+            )
+            gates = arch_gates._replace(redrawn=gates.redrawn + due * arch_gates.redrawn)
+
+        updates, opt_state = optimizer.update(gradient, state.opt_state, params)
+        theta_updates, theta_opt_state = theta_optimizer.update(
+            jnp.where(valid, theta_gradient, 0.0), state.theta_opt_state, state.theta
+        )
+        moved = optax.apply_updates(state.theta, theta_updates)
+        moved = reading.after_update(state.theta, jnp.asarray(moved), gates)
+        theta, theta_opt_state = jax.tree.map(
+            lambda new, old: jnp.where(due, new, old),
+            (moved, theta_opt_state),
+            (state.theta, state.theta_opt_state),
+        )
+        variables = {"params": optax.apply_updates(params, updates), "batch_stats": new_stats}
+        return (
+            AdaptationState(state.step + 1, variables, opt_state, theta, theta_opt_state),
+            {"loss": loss, "redrawn": gates.redrawn},
+        )
+
+    def derive(state: AdaptationState) -> Derivation:
+        return space.derive(np.asarray(reading.scores(state.theta)))
+
+    return Adaptation(init, step, derive)
+
+
+def table_costs(space: AdaptationSpace, block_costs: np.ndarray) -> np.ndarray:
+    """Costs [blocks, edges, 3] summed over the blocks that share a table: [tables, edges, 3]."""
+    out = np.zeros(space.shape)
+    np.add.at(out, space.table_of_block, block_costs)
+    return out
+
+
+def one_hot_gates(space: AdaptationSpace, choices: np.ndarray) -> jax.Array:
+    """Gates float32 [blocks, edges, 3] of one architecture, `choices` int [tables, edges]."""
+    return jax.nn.one_hot(jnp.asarray(choices)[jnp.asarray(space.table_of_block)], 3)

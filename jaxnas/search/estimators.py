@@ -1,0 +1,253 @@
+"""From architecture parameters θ to the gates of a supernet, with a gradient.
+
+PNAA's figure shows rows θ = [none, id, same] that start at [0, 0, 1] and are no probabilities; how
+they weight the forward pass is not known. Each reading is an `Estimator` here, so that one supernet
+serves them all. `sampled` and `two_path` are ProxylessNAS's (Cai et al. 2019, section 3.2); `p` is
+softmax(θ), `q` the softmax over two sampled paths.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnas.spaces.adaptation import NONE, AdaptationSpace
+
+
+class Gates(NamedTuple):
+    """What an estimator makes of θ.
+
+    Attributes:
+      gates: float32 [tables, edges, 3], differentiable in θ.
+      pair: bool [tables, edges, 3], the candidates that a step may move; all but for `two_path`.
+      redrawn: int32 scalar, tables whose first sample left the output unreachable.
+    """
+
+    gates: jax.Array
+    pair: jax.Array
+    redrawn: jax.Array
+
+
+class Estimator(NamedTuple):
+    """A reading of the architecture parameters.
+
+    Attributes:
+      gates: (θ, key) to `Gates`.
+      after_update: (θ before, θ after the optimiser, `Gates`) to the θ that stays.
+      scores: θ to what the arg max is taken of.
+      momentum: β1 of the Adam that suits it: 0 where a step leaves candidates out, so that they
+        are not moved by what earlier steps found.
+    """
+
+    gates: Callable[[jax.Array, jax.Array], Gates]
+    after_update: Callable[[jax.Array, jax.Array, Gates], jax.Array]
+    scores: Callable[[jax.Array], jax.Array]
+    momentum: float
+
+
+def _keep(before: jax.Array, after: jax.Array, gates: Gates) -> jax.Array:
+    del before, gates
+    return after
+
+
+def _same(theta: jax.Array) -> jax.Array:
+    return theta
+
+
+def _plain(gates: jax.Array) -> Gates:
+    return Gates(gates, jnp.ones(gates.shape, bool), jnp.zeros((), jnp.int32))
+
+
+def mixed(space: AdaptationSpace) -> Estimator:
+    """Softmax weights, as in DARTS; [0, 0, 1] starts at [0.21, 0.21, 0.58]."""
+    del space
+    return Estimator(lambda theta, key: _plain(jax.nn.softmax(theta)), _keep, _same, 0.5)
+
+
+def raw(space: AdaptationSpace) -> Estimator:
+    """θ themselves as weights; [0, 0, 1] starts as exactly the base network.
+
+    `none` adds nothing whatever its weight, so it has no gradient and stays where it is. The
+    architecture is the one-hot row nearest to the weights: none where neither weight exceeds 1/2.
+    """
+    del space
+
+    def scores(theta: jax.Array) -> jax.Array:
+        return theta.at[..., NONE].set(0.5)
+
+    return Estimator(lambda theta, key: _plain(theta), _keep, scores, 0.5)
+
+
+def hard(space: AdaptationSpace) -> Estimator:
+    """The arg max forward, its softmax backward; [0, 0, 1] starts as exactly the base network.
+
+    A table whose arg max leaves the output unreachable runs as the base.
+    """
+    reaches = _reaches(space)
+    base = jnp.asarray(space.base_choices())
+
+    def gates(theta: jax.Array, key: jax.Array) -> Gates:
+        del key
+        choices = theta.argmax(-1)
+        dead = ~reaches(choices)
+        choices = jnp.where(dead[:, None], base, choices)
+        return Gates(
+            _straight_through(choices, jax.nn.softmax(theta)),
+            jnp.ones(theta.shape, bool),
+            dead.sum(dtype=jnp.int32),
+        )
+
+    return Estimator(gates, _keep, _same, 0.5)
+
+
+def sampled(space: AdaptationSpace) -> Estimator:
+    """ProxylessNAS's binary gates, all paths in the gradient (``full`` in its code).
+
+    Forward: one candidate drawn from p, given that the output is reachable.
+    Backward: dL/dθ_i = sum_j dL/dg_j p_j (δ_ij - p_i).
+    """
+    draw = _connected_sample(space)
+
+    def gates(theta: jax.Array, key: jax.Array) -> Gates:
+        choices, redrawn = draw(theta, key)
+        return Gates(
+            _straight_through(choices, jax.nn.softmax(theta)),
+            jnp.ones(theta.shape, bool),
+            redrawn,
+        )
+
+    return Estimator(gates, _keep, _same, 0.0)
+
+
+def two_path(space: AdaptationSpace) -> Estimator:
+    """ProxylessNAS's binary gates with two paths of each edge in the gradient.
+
+    Two candidates are drawn without replacement from p, one of them is active with q. The gradient
+    is `sampled`'s with q in place of p; after the optimiser's step both are shifted by
+    log((e^a1' + e^a2') / (e^a1 + e^a2)), which leaves every other candidate's probability alone.
+    Where the active candidates leave the output unreachable, they are drawn again from p given that
+    it is reachable, and each edge's partner from the rest.
+    """
+    draw = _connected_sample(space)
+    reaches = _reaches(space)
+
+    def gates(theta: jax.Array, key: jax.Array) -> Gates:
+        pair_key, active_key, again_key, partner_key = jax.random.split(key, 4)
+        logits = jax.lax.stop_gradient(theta)
+        order = (logits + jax.random.gumbel(pair_key, logits.shape)).argsort(-1)
+        pair = (jax.nn.one_hot(order[..., -1], 3) + jax.nn.one_hot(order[..., -2], 3)) > 0
+        active = jax.random.categorical(active_key, jnp.where(pair, logits, -jnp.inf))
+        dead = ~reaches(active)
+        again, _ = draw(logits, again_key)
+        rest = jnp.where(jax.nn.one_hot(again, 3) > 0, -jnp.inf, logits)
+        partner = jax.random.categorical(partner_key, rest)
+        again_pair = (jax.nn.one_hot(again, 3) + jax.nn.one_hot(partner, 3)) > 0
+        active = jnp.where(dead[:, None], again, active)
+        pair = jnp.where(dead[:, None, None], again_pair, pair)
+        q = jax.nn.softmax(jnp.where(pair, theta, -jnp.inf))
+        return Gates(_straight_through(active, q), pair, dead.sum(dtype=jnp.int32))
+
+    return Estimator(gates, rescale_pair, _same, 0.0)
+
+
+def rescale_pair(before: jax.Array, after: jax.Array, gates: Gates) -> jax.Array:
+    """Shifts the pair's parameters so that the sum of their exponentials is as before."""
+    total = [
+        jax.nn.logsumexp(jnp.where(gates.pair, theta, -jnp.inf), axis=-1, keepdims=True)
+        for theta in (before, after)
+    ]
+    return jnp.where(gates.pair, after - (total[1] - total[0]), after)
+
+
+ESTIMATORS: dict[str, Callable[[AdaptationSpace], Estimator]] = {
+    "mixed": mixed,
+    "raw": raw,
+    "hard": hard,
+    "sampled": sampled,
+    "two_path": two_path,
+}
+"""The estimators by name."""
+
+
+def _straight_through(choices: jax.Array, probabilities: jax.Array) -> jax.Array:
+    """One-hot `choices` with the gradient of `probabilities`, exactly one-hot in value."""
+    hot = jax.nn.one_hot(choices, 3, dtype=probabilities.dtype)
+    return hot + (probabilities - jax.lax.stop_gradient(probabilities))
+
+
+def _patterns(space: AdaptationSpace) -> tuple[np.ndarray, np.ndarray]:
+    """Every way in which edges may carry something, and where that reaches the output.
+
+    Returns:
+      bool [patterns, edges] and bool [tables, patterns].
+    """
+    patterns = np.array(list(itertools.product((False, True), repeat=space.shape[1])))
+    reaches = np.zeros((space.shape[0], len(patterns)), bool)
+    for table, cell in enumerate(space.cells):
+        alive = np.zeros((len(patterns), cell.inputs + len(cell.nodes)), bool)
+        alive[:, : cell.inputs] = True
+        for index, edge in enumerate(cell.edges):  # sorted by target
+            alive[:, edge.target] |= patterns[:, index] & alive[:, edge.source]
+        reaches[table] = alive[:, list(cell.output)].any(1)
+        padding = patterns[:, len(cell.edges) :].any(1)
+        reaches[table] &= ~padding
+    return patterns, reaches
+
+
+def _reaches(space: AdaptationSpace) -> Callable[[jax.Array], jax.Array]:
+    """Function of choices [tables, edges] to bool [tables]: whether the output is reachable."""
+    _, reaches = _patterns(space)
+    carries = jnp.asarray(space.carries)
+    weights = jnp.asarray(2 ** np.arange(space.shape[1])[::-1], jnp.int32)
+    table = jnp.asarray(reaches)
+
+    def function(choices: jax.Array) -> jax.Array:
+        alive = jnp.take_along_axis(carries, choices[..., None], -1)[..., 0]
+        return jnp.take_along_axis(table, (alive @ weights)[:, None], 1)[:, 0]
+
+    return function
+
+
+def _connected_sample(
+    space: AdaptationSpace,
+) -> Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]:
+    """Function of (θ, key) to choices [tables, edges] drawn from p given a reachable output.
+
+    The first draw is plain; a table it leaves unreachable is drawn from the exact conditional
+    distribution: which edges carry something, by enumeration, then what they carry. Also returns
+    how many tables needed that.
+    """
+    patterns, reaches = _patterns(space)
+    possible = jnp.asarray(patterns)
+    allowed = jnp.asarray(reaches)
+    carries = jnp.asarray(space.carries)
+    is_connected = _reaches(space)
+
+    def draw(theta: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+        first_key, pattern_key, candidate_key = jax.random.split(key, 3)
+        log_p = jax.nn.log_softmax(jax.lax.stop_gradient(theta))
+        first = jax.random.categorical(first_key, log_p)
+        dead = ~is_connected(first)
+        live = jax.nn.logsumexp(jnp.where(carries, log_p, -jnp.inf), axis=-1)
+        idle = jax.nn.logsumexp(jnp.where(carries, -jnp.inf, log_p), axis=-1)
+        # [tables, patterns]: log-probability of each pattern of live edges
+        weight = jnp.where(possible[None], live[:, None], idle[:, None]).sum(-1)
+        pattern = jax.random.categorical(pattern_key, jnp.where(allowed, weight, -jnp.inf))
+        alive = possible[pattern]
+        fits = carries == alive[..., None]
+        again = jax.random.categorical(candidate_key, jnp.where(fits, log_p, -jnp.inf))
+        return jnp.where(dead[:, None], again, first), dead.sum(dtype=jnp.int32)
+
+    return draw
+
+
+def expected_cost(theta: jax.Array, costs: jax.Array) -> jax.Array:
+    """Sum over edges of sum_j p_j cost_j; θ and costs are [tables, edges, 3]."""
+    return (jax.nn.softmax(theta) * costs).sum()
+
+

@@ -1,0 +1,307 @@
+"""Architectures as data: frozen, hashable, JSON both ways, and ignorant of arrays.
+
+A network is a stem, a sequence of blocks and a head. Each block places a `Cell`, a small graph of
+operations, at a number of channels and a stride; several blocks may share one cell. Two families
+give the operations their meaning (`docs/architectures.md`):
+
+* ``residual``: a block has one input, the output of the block before. Convolutions are
+  convolution, batch norm; a node sums its edges and may apply ReLU. ResNet, MobileNetV2 and plain
+  chains are of this family.
+* ``darts``: a block has two inputs, 0 = the output of the block before the last and 1 = of the
+  last, each first brought to the block's channels. Convolutions are ReLU, convolution, batch norm;
+  the output concatenates nodes. The cell networks of DARTS and NAT are of this family.
+
+A ``null`` edge belongs to the graph but carries nothing: adaptation may turn it into an identity.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+NULL = "null"
+SKIP = "skip_connect"
+
+OPERATIONS: dict[str, frozenset[str]] = {
+    "residual": frozenset(
+        {NULL, SKIP, "conv_1x1", "conv_3x3", "depthwise_conv_3x3", "pad_shortcut"}
+    ),
+    "darts": frozenset({NULL, SKIP, "conv_1x1", "conv_3x3", "sep_conv_3x3"}),
+}
+"""Names of the operations that each family knows."""
+
+INPUTS = {"residual": 1, "darts": 2}
+"""How many inputs a block of each family has."""
+
+
+class GenotypeError(ValueError):
+    """A genotype that describes no network; the message names the place."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Edge:
+    """One operation from node `source` to node `target` of a cell."""
+
+    op: str
+    source: int
+    target: int
+
+    def __str__(self) -> str:
+        return f"{self.op} {self.source}>{self.target}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Node:
+    """What a node of a cell holds: the sum of its edges.
+
+    Attributes:
+      expansion: 0 for the block's channels, k for k times the channels of the block's input.
+      strided: whether the node lies behind the block's stride; an edge from a node before it to a
+        node behind it carries the stride.
+      relu: whether ReLU follows the sum.
+    """
+
+    expansion: int = 0
+    strided: bool = True
+    relu: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """A small graph of operations.
+
+    Nodes are numbered: the inputs first (0, or 0 and 1), then `nodes` in order. Edges point from a
+    lower to a higher number and are sorted by target.
+
+    Attributes:
+      name: unique in the genotype, such as ``normal`` or ``reduction``.
+      inputs: number of inputs, 1 or 2.
+      nodes: the nodes after the inputs.
+      edges: the operations.
+      output: the nodes whose concatenation is the cell's output.
+    """
+
+    name: str
+    inputs: int
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...]
+    output: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        size = self.inputs + len(self.nodes)
+        if self.inputs not in (1, 2):
+            raise GenotypeError(f"cell {self.name!r}: inputs must be 1 or 2, not {self.inputs}")
+        if not self.output:
+            raise GenotypeError(f"cell {self.name!r}: no output node")
+        for node in self.output:
+            if not self.inputs <= node < size:
+                raise GenotypeError(
+                    f"cell {self.name!r}: output node {node} is not one of its nodes "
+                    f"{self.inputs} to {size - 1}"
+                )
+        last = 0
+        for index, edge in enumerate(self.edges):
+            where = f"cell {self.name!r}, edge {index} ({edge})"
+            if not self.inputs <= edge.target < size:
+                raise GenotypeError(
+                    f"{where}: its target must be one of the nodes {self.inputs} to {size - 1}"
+                )
+            if not 0 <= edge.source < edge.target:
+                raise GenotypeError(
+                    f"{where}: its source must come before its target: 0 to {edge.target - 1}"
+                )
+            if edge.target < last:
+                raise GenotypeError(f"{where}: edges must be sorted by target")
+            last = edge.target
+            if self._strided(edge.source) and not self._strided(edge.target):
+                raise GenotypeError(f"{where}: it leads back before the block's stride")
+
+    def _strided(self, node: int) -> bool:
+        return node >= self.inputs and self.nodes[node - self.inputs].strided
+
+    def crosses_stride(self, edge: Edge) -> bool:
+        """Whether `edge` carries the stride of the block that the cell is placed in."""
+        return self._strided(edge.target) and not self._strided(edge.source)
+
+    def connected(self) -> bool:
+        """Whether the output can be reached from an input over edges that are not null."""
+        return bool(self.reached(tuple(range(self.inputs))) & set(self.output))
+
+    def reached(self, sources: tuple[int, ...]) -> set[int]:
+        """The nodes reached from `sources` (themselves included) over edges that are not null."""
+        alive = set(sources)
+        for edge in self.edges:  # sorted by target, so one pass suffices
+            if edge.op != NULL and edge.source in alive:
+                alive.add(edge.target)
+        return alive
+
+    def useful(self) -> set[int]:
+        """The nodes from which the output is reached (itself included) over non-null edges."""
+        alive = set(self.output)
+        for edge in reversed(self.edges):
+            if edge.op != NULL and edge.target in alive:
+                alive.add(edge.source)
+        return alive
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """A cell at its place in the network: its channels (of one node) and its stride, 1 or 2."""
+
+    cell: str
+    channels: int
+    stride: int = 1
+
+    def __post_init__(self) -> None:
+        if self.channels < 1 or self.stride not in (1, 2):
+            raise GenotypeError(
+                f"block of cell {self.cell!r}: channels must be positive and stride 1 or 2, "
+                f"not {self.channels} and {self.stride}"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Genotype:
+    """A whole network as data.
+
+    Attributes:
+      name: how tables and reports call it.
+      family: ``residual`` or ``darts``; it says what the operations mean.
+      stem: channels of the 3x3 convolution that reads the image.
+      cells: the different cells.
+      blocks: the network, from the image on.
+      head: channels of the 1x1 convolution before pooling, 0 for none.
+
+    Raises:
+      GenotypeError: naming the cell, edge or block that is wrong.
+    """
+
+    name: str
+    family: str
+    stem: int
+    cells: tuple[Cell, ...]
+    blocks: tuple[Block, ...]
+    head: int = 0
+
+    def __post_init__(self) -> None:
+        if self.family not in OPERATIONS:
+            raise GenotypeError(
+                f"genotype {self.name!r}: family must be one of {sorted(OPERATIONS)}, "
+                f"not {self.family!r}"
+            )
+        if self.stem < 1 or self.head < 0:
+            raise GenotypeError(
+                f"genotype {self.name!r}: stem must be positive and head not negative, "
+                f"not {self.stem} and {self.head}"
+            )
+        if not self.blocks:
+            raise GenotypeError(f"genotype {self.name!r}: no blocks")
+        names = [cell.name for cell in self.cells]
+        for name in names:
+            if names.count(name) > 1:
+                raise GenotypeError(f"genotype {self.name!r}: two cells are called {name!r}")
+        for cell in self.cells:
+            if cell.inputs != INPUTS[self.family]:
+                raise GenotypeError(
+                    f"cell {cell.name!r}: a block of family {self.family!r} has "
+                    f"{INPUTS[self.family]} inputs, not {cell.inputs}"
+                )
+            for index, edge in enumerate(cell.edges):
+                if edge.op not in OPERATIONS[self.family]:
+                    raise GenotypeError(
+                        f"cell {cell.name!r}, edge {index} ({edge}): unknown operation "
+                        f"{edge.op!r}; family {self.family!r} knows "
+                        f"{', '.join(sorted(OPERATIONS[self.family]))}"
+                    )
+        for index, block in enumerate(self.blocks):
+            if block.cell not in names:
+                raise GenotypeError(
+                    f"block {index}: there is no cell {block.cell!r}; there are {', '.join(names)}"
+                )
+
+    def cell(self, name: str) -> Cell:
+        """The cell of that name."""
+        return next(cell for cell in self.cells if cell.name == name)
+
+    def placed_cells(self) -> tuple[Cell, ...]:
+        """The cell of each block, in order."""
+        by_name = {cell.name: cell for cell in self.cells}
+        return tuple(by_name[block.cell] for block in self.blocks)
+
+    def connected(self) -> bool:
+        """Whether the head can be reached from the stem over edges that are not null.
+
+        A block of two inputs may bypass a dead one before it.
+        """
+        alive = [True, True]  # what a block's inputs 0 and 1 are: the stem stands before the first
+        for cell in self.placed_cells():
+            inputs = alive[-cell.inputs :]
+            sources = tuple(index for index, live in enumerate(inputs) if live)
+            alive.append(bool(cell.reached(sources) & set(cell.output)))
+        return alive[-1]
+
+    def to_json(self) -> str:
+        """JSON text that `from_json` reads back to an equal genotype."""
+        return json.dumps(dataclasses.asdict(self), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> Genotype:
+        """Reads what `to_json` wrote.
+
+        Raises:
+          GenotypeError: if the text is no JSON, lacks a field, has one too many or of the wrong
+            type, or describes no network.
+        """
+        try:
+            data = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise GenotypeError(f"the genotype is not JSON: {error}") from error
+        return _read(cls, data, "genotype")
+
+    def __str__(self) -> str:
+        lines = [f"{self.name} ({self.family}): stem {self.stem}, head {self.head or 'none'}"]
+        for cell in self.cells:
+            edges = ", ".join(str(edge) for edge in cell.edges)
+            lines.append(f"  {cell.name}: {edges}; output {', '.join(map(str, cell.output))}")
+        blocks = (
+            f"{block.cell} {block.channels}{'/2' if block.stride == 2 else ''}"
+            for block in self.blocks
+        )
+        lines.append("  blocks: " + ", ".join(blocks))
+        return "\n".join(lines)
+
+
+_NESTED = {"Cell": Cell, "Block": Block, "Node": Node, "Edge": Edge}
+_PLAIN = {"str": str, "int": int, "bool": bool}
+
+
+def _read(cls: type, data: Any, where: str) -> Any:
+    """An instance of the dataclass `cls` from parsed JSON, checked field by field."""
+    if not isinstance(data, dict):
+        raise GenotypeError(f"{where}: expected an object, found {type(data).__name__}")
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    for name in data:
+        if name not in fields:
+            raise GenotypeError(f"{where}: unknown field {name!r}")
+    values = {}
+    for name, field in fields.items():
+        if name not in data:
+            if field.default is dataclasses.MISSING:
+                raise GenotypeError(f"{where}: field {name!r} is missing")
+            continue
+        values[name] = _read_value(str(field.type), data[name], f"{where}.{name}")
+    return cls(**values)
+
+
+def _read_value(kind: str, value: Any, where: str) -> Any:
+    if kind.startswith("tuple["):
+        if not isinstance(value, list):
+            raise GenotypeError(f"{where}: expected a list, found {type(value).__name__}")
+        item = kind.removeprefix("tuple[").split(",")[0]
+        return tuple(_read_value(item, each, f"{where}[{i}]") for i, each in enumerate(value))
+    if kind in _NESTED:
+        return _read(_NESTED[kind], value, where)
+    if type(value) is not _PLAIN[kind]:
+        raise GenotypeError(f"{where}: expected {kind}, found {type(value).__name__}")
+    return value

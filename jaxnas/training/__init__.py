@@ -1,0 +1,21 @@
+"""How weights are found: pure functions over optax, and the one loop that runs them."""
+
+from jaxnas.training.evaluate import evaluator
+from jaxnas.training.loop import default_loop, first_bad_step, python_loop, scan_loop
+from jaxnas.training.optimizer import sgd
+from jaxnas.training.train import Step, TrainState, batch_loss, flax_apply, init, train_step
+
+__all__ = [
+    "Step",
+    "TrainState",
+    "batch_loss",
+    "default_loop",
+    "evaluator",
+    "first_bad_step",
+    "flax_apply",
+    "init",
+    "python_loop",
+    "scan_loop",
+    "sgd",
+    "train_step",
+]

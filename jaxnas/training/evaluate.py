@@ -1,0 +1,54 @@
+"""Accuracy and loss over a whole set of images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxnas.tasks import Task
+from jaxnas.training.train import Apply
+
+
+def evaluator(
+    apply: Apply, task: Task, batch_size: int = 500
+) -> Callable[[Any, jax.Array | None, jax.Array, jax.Array], dict[str, jax.Array]]:
+    """A function (variables, gates, images, labels) to the mean of each of the task's scores.
+
+    Batch norm uses its running statistics. Images are uint8 [n, h, w, c] on the device; the last
+    batch is filled up and the filling left out of the mean.
+    """
+
+    @jax.jit
+    def batch_scores(
+        variables: Any,
+        gates: jax.Array | None,
+        images: jax.Array,
+        labels: jax.Array,
+        start: jax.Array,
+    ) -> dict[str, jax.Array]:
+        index = start + jnp.arange(size(len(images)))
+        inside = index < len(images)
+        index = jnp.minimum(index, len(images) - 1)
+        outputs, _ = apply(variables, task.inputs(images[index]), gates, False)
+        scores = task.score(outputs, labels[index])
+        return {name: jnp.where(inside, score, 0.0).sum() for name, score in scores.items()}
+
+    def size(count: int) -> int:
+        return min(batch_size, count)
+
+    def evaluate(
+        variables: Any, gates: jax.Array | None, images: jax.Array, labels: jax.Array
+    ) -> dict[str, jax.Array]:
+        sums = [
+            batch_scores(variables, gates, images, labels, jnp.asarray(start, jnp.int32))
+            for start in range(0, len(images), size(len(images)))
+        ]
+        return {
+            name: sum((each[name] for each in sums[1:]), sums[0][name]) / len(images)
+            for name in sums[0]
+        }
+
+    return evaluate

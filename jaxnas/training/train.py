@@ -1,0 +1,102 @@
+"""Plain training of a network's weights, as pure functions: init and step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxnas.randomness import stream
+from jaxnas.tasks import Task
+
+Batch = dict[str, tuple[jax.Array, jax.Array]]
+"""Images uint8 [b, h, w, c] and labels int32 [b], by the part of the data they come from."""
+
+Apply = Callable[[Any, jax.Array, jax.Array | None, bool], tuple[jax.Array, Any]]
+"""(variables, inputs, gates or None, train) to outputs and the batch statistics that follow."""
+
+Step = Callable[[Any, Batch, jax.Array], tuple[Any, dict[str, jax.Array]]]
+"""(state, batch, root key) to the next state and named scalars."""
+
+
+class TrainState(NamedTuple):
+    """Weights and what their optimiser remembers.
+
+    Attributes:
+      step: int32 scalar, the number of steps done.
+      variables: ``params`` and ``batch_stats``.
+      opt_state: of optax.
+      gates: float32 [blocks, edges, 3] of a supernet that trains one architecture, else None.
+    """
+
+    step: jax.Array
+    variables: Any
+    opt_state: Any
+    gates: jax.Array | None = None
+
+
+def flax_apply(network: Any) -> Apply:
+    """The `Apply` of a jaxnas network."""
+
+    def apply(
+        variables: Any, inputs: jax.Array, gates: jax.Array | None, train: bool
+    ) -> tuple[jax.Array, Any]:
+        arguments = (inputs,) if gates is None else (inputs, gates)
+        if not train:
+            return network.apply(variables, *arguments, train=False), variables["batch_stats"]
+        outputs, changed = network.apply(
+            variables, *arguments, train=True, mutable=["batch_stats"]
+        )
+        return outputs, changed["batch_stats"]
+
+    return apply
+
+
+def batch_loss(
+    apply: Apply,
+    task: Task,
+    variables: Any,
+    gates: jax.Array | None,
+    batch: tuple[jax.Array, jax.Array],
+    key: jax.Array,
+) -> tuple[jax.Array, Any]:
+    """Training loss of a batch and the batch statistics that follow; `key` augments."""
+    inputs, targets = task.prepare(key, *batch)
+    outputs, batch_stats = apply(variables, inputs, gates, True)
+    return task.loss(outputs, targets), batch_stats
+
+
+def init(
+    variables: Any, optimizer: optax.GradientTransformation, gates: jax.Array | None = None
+) -> TrainState:
+    """The state before the first step."""
+    return TrainState(
+        jnp.zeros((), jnp.int32), variables, optimizer.init(variables["params"]), gates
+    )
+
+
+def train_step(apply: Apply, task: Task, optimizer: optax.GradientTransformation) -> Step:
+    """A step of plain training on the batch's part ``train``."""
+
+    def step(
+        state: TrainState, batch: Batch, key: jax.Array
+    ) -> tuple[TrainState, dict[str, jax.Array]]:
+        augment_key = jax.random.fold_in(stream(key, "augment"), state.step)
+        params = state.variables["params"]
+
+        def loss_of(params: Any) -> tuple[jax.Array, Any]:
+            variables = {**state.variables, "params": params}
+            return batch_loss(apply, task, variables, state.gates, batch["train"], augment_key)
+
+        (loss, batch_stats), gradient = jax.value_and_grad(loss_of, has_aux=True)(params)
+        updates, opt_state = optimizer.update(gradient, state.opt_state, params)
+        variables = {"params": optax.apply_updates(params, updates), "batch_stats": batch_stats}
+        return (
+            TrainState(state.step + 1, variables, opt_state, state.gates),
+            {"loss": loss},
+        )
+
+    return step

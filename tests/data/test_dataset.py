@@ -1,0 +1,93 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from jaxnas.data import Augmentation, DataError, Dataset, from_arrays
+
+
+def arrays(n: int = 20, shape: tuple[int, ...] = (16, 16, 3)) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (n + 4, *shape), dtype=np.uint8)
+    labels = np.arange(n + 4) % 4
+    return [images[:n], labels[:n], images[n:], labels[n:]]
+
+
+def test_from_arrays_fills_in_the_rest():
+    dataset = from_arrays(*arrays())
+    assert dataset.input_shape == (16, 16, 3)
+    assert dataset.train_labels.dtype == dataset.test_labels.dtype == np.int32
+    assert dataset.num_classes == 4
+    assert dataset.class_names == ("0", "1", "2", "3")
+    assert dataset.augmentation == Augmentation(pad=2, flip=True)
+    assert dataset.name == "arrays"
+
+
+def test_from_arrays_adds_the_channel():
+    assert from_arrays(*arrays(shape=(8, 9))).input_shape == (8, 9, 1)
+
+
+def test_moments_are_those_of_the_training_images():
+    dataset = from_arrays(*arrays(1500, (5, 7, 3)))  # more than one chunk
+    scaled = dataset.train_images / 255
+    np.testing.assert_allclose(dataset.channel_mean(), scaled.mean((0, 1, 2)), rtol=1e-6)
+    np.testing.assert_allclose(dataset.channel_std(), scaled.std((0, 1, 2)), rtol=1e-6)
+    assert dataset.channel_mean().dtype == dataset.channel_std().dtype == np.float32
+
+
+def test_a_channel_that_never_changes_has_std_one():
+    x_train, y_train, x_test, y_test = arrays()
+    x_train[..., 1] = 7
+    assert from_arrays(x_train, y_train, x_test, y_test).channel_std()[1] == 1
+
+
+def test_limit_keeps_the_first_training_images_and_all_of_the_test():
+    dataset = from_arrays(*arrays())
+    limited = dataset.limit(5)
+    np.testing.assert_array_equal(limited.train_images, dataset.train_images[:5])
+    np.testing.assert_array_equal(limited.train_labels, dataset.train_labels[:5])
+    assert limited.test_images is dataset.test_images
+    assert limited.num_classes == dataset.num_classes
+
+
+@pytest.mark.parametrize("n", [0, -1, 21])
+def test_limit_refuses_what_is_not_there(n: int):
+    with pytest.raises(DataError, match=f"limited to {n} training images: it has 20"):
+        from_arrays(*arrays()).limit(n)
+
+
+@pytest.mark.parametrize(
+    ("position", "change", "message"),
+    [
+        (0, lambda x: x / 255, r"training images are float64: .*np.round\(images \* 255\)"),
+        (2, lambda x: x.astype(int), "test images are int64: convert them to uint8"),
+        (0, lambda x: x[0, 0], r"training images are uint8 \[16, 3\]: give a non-empty uint8"),
+        (0, lambda x: x[:0], r"training images are uint8 \[0, 16, 16, 3\]"),
+        (2, lambda x: x[:, :8], r"training images are \(16, 16, 3\) and its test images \(8,"),
+        (1, lambda y: y[:-1], r"training labels are int32 \[19\]: give int32 \[20\]"),
+        (1, lambda y: y[:, None], r"training labels are int64 \[20, 1\]: give .*one-dimensional"),
+        (1, lambda y: y.astype(float), "training labels are float64"),
+        (3, lambda y: y - 1, "test labels run from -1 to 2: number the classes from 0"),
+        (3, lambda y: y[:0], "test labels are .*non-empty"),
+    ],
+)
+def test_from_arrays_says_what_is_wrong(position: int, change, message: str):
+    parts = arrays()
+    parts[position] = change(parts[position])
+    with pytest.raises(DataError, match=message):
+        from_arrays(*parts)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"num_classes": 3, "class_names": ("a", "b", "c")}, "labels run from 0 to 3: number its"),
+        ({"class_names": ("a",)}, "4 classes but 1 class names"),
+        ({"num_classes": 1, "class_names": ("a",)}, "at least 2 classes"),
+        ({"train_labels": np.zeros(20, np.int64)}, "training labels are int64"),
+    ],
+)
+def test_dataset_is_checked_on_construction(fields, message: str):
+    dataset: Dataset = from_arrays(*arrays())
+    with pytest.raises(DataError, match=message):
+        dataclasses.replace(dataset, **fields)

@@ -1,0 +1,266 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from jaxnas.runs import RunDirectory, RunError
+
+CONFIG = {"seed": 3, "lr": 0.1, "optimizer": {"name": "sgd", "betas": (0.9, 0.99)}}
+
+HOLDER = """
+import sys, time
+from jaxnas.runs.directory import RunDirectory
+with RunDirectory(sys.argv[1], {"seed": 0}, resume=True) as run:
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def rows(count):
+    return [{"epoch": e, "loss": 1 / e, **({"accuracy": 10.0 * e} if e > 2 else {})} for e in count]
+
+
+def content(folder):
+    return {
+        path.relative_to(folder): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != ".lock"
+    }
+
+
+def test_config_and_environment_are_written(tmp_path):
+    with RunDirectory(tmp_path / "a" / "run", CONFIG) as run:
+        config = run.read_json("config.json")
+        assert not run.resumed
+    environment = config.pop("environment")
+    assert config == {**CONFIG, "optimizer": {"name": "sgd", "betas": [0.9, 0.99]}}
+    assert environment["versions"]["numpy"] == np.__version__
+    assert environment["versions"]["python"] == sys.version.split()[0]
+    assert environment["device"]["count"] >= 1
+    assert environment["cpu_count"] == os.cpu_count()
+    assert "/" not in environment["command"].split()[0]
+
+
+def test_a_held_folder_is_refused_and_free_after_a_kill(tmp_path):
+    folder = tmp_path / "run"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(folder)], stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout is not None
+    try:
+        assert holder.stdout.readline() == "held\n"
+        for options in ({"resume": True}, {"overwrite": True}):
+            with pytest.raises(RunError, match=rf"run is in use .*\(process {holder.pid}\); wait"):
+                with RunDirectory(folder, {"seed": 0}, **options):
+                    pass
+    finally:
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+        holder.stdout.close()
+    with RunDirectory(folder, {"seed": 0}, resume=True) as run:
+        assert run.resumed
+        with pytest.raises(RunError, match=rf"process {os.getpid()}"):
+            with RunDirectory(folder, {"seed": 0}, resume=True):
+                pass
+
+
+def test_an_earlier_run_is_refused_unless_told(tmp_path):
+    with RunDirectory(tmp_path, CONFIG) as run:
+        run.write_text("note.txt", "kept")
+    before = content(tmp_path)
+    with pytest.raises(
+        RunError, match=r"holds an earlier run; use --resume .* --overwrite .* --run"
+    ):
+        with RunDirectory(tmp_path, CONFIG):
+            pass
+    assert content(tmp_path) == before
+    with RunDirectory(tmp_path, CONFIG, resume=True) as run:
+        assert run.resumed
+    assert content(tmp_path) == before
+
+
+def test_overwrite_deletes_the_earlier_run_but_not_what_it_links_to(tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "precious.txt").write_text("kept")
+    folder = tmp_path / "run"
+    with RunDirectory(folder, CONFIG) as run:
+        run.log({"epoch": 1, "loss": 1.0})
+    (folder / "checkpoints").mkdir()
+    (folder / "checkpoints" / "old").write_text("old")
+    (folder / "link").symlink_to(outside)
+    with RunDirectory(folder, {"seed": 4}, overwrite=True) as run:
+        assert not run.resumed
+        assert run.rows() == []
+        assert run.read_json("config.json")["seed"] == 4
+    assert sorted(path.name for path in folder.iterdir()) == [".lock", "config.json"]
+    assert (outside / "precious.txt").read_text() == "kept"
+
+
+@pytest.mark.parametrize("options", [{}, {"resume": True}, {"overwrite": True}])
+@pytest.mark.parametrize("name", ["thesis.tex", "config.json"])
+def test_a_folder_that_is_no_run_is_left_alone(tmp_path, options, name):
+    (tmp_path / name).write_text('{"theme": "dark"}')
+    with pytest.raises(RunError, match=r"not the folder of a run|holds an earlier run"):
+        with RunDirectory(tmp_path, CONFIG, **options):
+            pass
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == '{"theme": "dark"}'
+
+
+def test_resume_without_an_earlier_run_starts_afresh(tmp_path):
+    with RunDirectory(tmp_path, CONFIG, resume=True) as run:
+        assert not run.resumed
+        assert run.read_json("config.json")["seed"] == 3
+
+
+def test_resume_names_every_field_that_differs(tmp_path):
+    with RunDirectory(tmp_path, CONFIG):
+        pass
+    other = {"seed": 3, "lr": 0.2, "optimizer": {"name": "adam", "betas": (0.9, 0.99)}, "new": True}
+    with pytest.raises(RunError) as caught:
+        with RunDirectory(tmp_path, other, resume=True):
+            pass
+    for part in (
+        "lr was 0.1 and is 0.2",
+        'optimizer.name was "sgd" and is "adam"',
+        "new was absent and is true",
+    ):
+        assert part in str(caught.value)
+    assert "seed" not in str(caught.value)
+    assert "betas" not in str(caught.value)
+
+
+def test_resume_does_not_compare_the_environment(tmp_path):
+    with RunDirectory(tmp_path, CONFIG) as run:
+        config = run.read_json("config.json")
+        config["environment"]["versions"]["numpy"] = "1.0"
+        run.write_json("config.json", config)
+    with RunDirectory(tmp_path, CONFIG, resume=True) as run:
+        assert run.read_json("config.json")["environment"]["versions"]["numpy"] == "1.0"
+
+
+def test_a_damaged_config_is_named_and_may_be_overwritten(tmp_path):
+    with RunDirectory(tmp_path, CONFIG):
+        pass
+    (tmp_path / "config.json").write_text('{"seed": 3, "l')
+    with pytest.raises(RunError, match=r"config\.json is damaged .* use --overwrite"):
+        with RunDirectory(tmp_path, CONFIG, resume=True):
+            pass
+    with RunDirectory(tmp_path, CONFIG, overwrite=True) as run:
+        assert run.read_json("config.json")["seed"] == 3
+
+
+def test_senseless_arguments_are_refused(tmp_path):
+    with pytest.raises(RunError, match="exclude each other"):
+        RunDirectory(tmp_path, CONFIG, resume=True, overwrite=True)
+    with pytest.raises(RunError, match="must not hold 'environment'"):
+        RunDirectory(tmp_path, {"environment": {}})
+    with pytest.raises(RunError, match=r"config.json: optimizer.lr = nan has no JSON form"):
+        RunDirectory(tmp_path, {"optimizer": {"lr": float("nan")}})
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="file is a file; use another --run-dir"):
+        with RunDirectory(tmp_path / "file", CONFIG):
+            pass
+
+
+def test_json_and_text_are_written_whole_or_not_at_all(tmp_path):
+    with RunDirectory(tmp_path, CONFIG) as run:
+        run.write_json("a.json", {"x": [1, None, 0.1]})
+        for bad in (float("inf"), np.float32("nan"), object()):
+            with pytest.raises(RunError, match=r"a.json: x\[1\] = .* has no JSON form"):
+                run.write_json("a.json", {"x": [1, bad]})
+        assert run.read_json("a.json") == {"x": [1, None, 0.1]}
+        with pytest.raises(RunError, match=r"there is no .*b\.json"):
+            run.read_json("b.json")
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_a_file_left_half_written_by_a_kill_is_no_obstacle(tmp_path):
+    with RunDirectory(tmp_path, CONFIG):
+        pass
+    (tmp_path / ".results.json.tmp").write_text("[{")
+    with RunDirectory(tmp_path, CONFIG, resume=True):
+        pass
+    assert not (tmp_path / ".results.json.tmp").exists()
+
+
+def test_metrics_are_written_to_both_files(tmp_path):
+    with RunDirectory(tmp_path, CONFIG) as run:
+        run.log({"epoch": 1, "loss": np.float32(0.5), "phase": "adaptation, warm"})
+        run.log({"epoch": 2, "accuracy": 91.5, "theta": [1, 2]})
+        run.log({"epoch": 3, "loss": None})
+        assert run.rows() == [
+            {"epoch": 1, "loss": 0.5, "phase": "adaptation, warm"},
+            {"epoch": 2, "accuracy": 91.5, "theta": [1, 2]},
+            {"epoch": 3, "loss": None},
+        ]
+    assert (tmp_path / "metrics.csv").read_text().splitlines() == [
+        "epoch,loss,phase,accuracy,theta",
+        '1,0.5,"adaptation, warm",,',
+        '2,,,91.5,"[1, 2]"',
+        "3,,,,",
+    ]
+
+
+@pytest.mark.parametrize("row", [{"loss": 1.0}, {"epoch": 1.0}, {"epoch": True}])
+def test_a_row_needs_an_epoch(tmp_path, row):
+    with RunDirectory(tmp_path, CONFIG) as run:
+        with pytest.raises(RunError, match="needs an int 'epoch'"):
+            run.log(row)
+
+
+def test_a_loss_that_is_not_finite_is_refused_and_named(tmp_path):
+    with RunDirectory(tmp_path, CONFIG) as run:
+        with pytest.raises(RunError, match=r"metrics.jsonl: loss = nan has no JSON form"):
+            run.log({"epoch": 1, "loss": float("nan")})
+        assert run.rows() == []
+
+
+@pytest.mark.parametrize("kept", [0, 1, 2, 3, 6])
+def test_truncated_and_logged_again_the_files_are_those_of_an_uninterrupted_run(tmp_path, kept):
+    with RunDirectory(tmp_path / "whole", CONFIG) as run:
+        for row in rows(range(1, 7)):
+            run.log(row)
+    with RunDirectory(tmp_path / "cut", CONFIG) as run:
+        for row in rows(range(1, 7)):
+            run.log(row)
+    with RunDirectory(tmp_path / "cut", CONFIG, resume=True) as run:
+        run.truncate(kept)
+        assert run.rows() == rows(range(1, kept + 1))
+        for row in rows(range(kept + 1, 7)):
+            run.log(row)
+    whole, cut = content(tmp_path / "whole"), content(tmp_path / "cut")
+    assert set(map(str, whole)) == {"config.json", "metrics.csv", "metrics.jsonl"}
+    assert whole == cut
+
+
+def test_a_torn_last_line_and_a_missing_csv_row_are_mended(tmp_path):
+    with RunDirectory(tmp_path, CONFIG) as run:
+        for row in rows(range(1, 5)):
+            run.log(row)
+    whole = content(tmp_path)
+    with open(tmp_path / "metrics.jsonl", "a") as file:
+        file.write('{"epoch": 5, "lo')
+    lines = (tmp_path / "metrics.csv").read_text().splitlines(keepends=True)
+    (tmp_path / "metrics.csv").write_text("".join(lines[:-1]))
+    with RunDirectory(tmp_path, CONFIG, resume=True) as run:
+        assert run.rows() == rows(range(1, 5))
+    assert content(tmp_path) == whole
+
+
+def test_a_line_damaged_in_the_middle_is_named(tmp_path):
+    with RunDirectory(tmp_path, CONFIG) as run:
+        for row in rows(range(1, 4)):
+            run.log(row)
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    lines[1] = lines[1][:-4]
+    (tmp_path / "metrics.jsonl").write_text("\n".join(lines) + "\n")
+    with pytest.raises(RunError, match=r"metrics\.jsonl, line 2, is damaged"):
+        with RunDirectory(tmp_path, CONFIG, resume=True):
+            pass
+    assert len(json.loads(lines[0])) == 2

@@ -1,0 +1,160 @@
+import csv
+import dataclasses
+import io
+import json
+import math
+
+import pytest
+import rich.console
+
+from jaxnas.runs import (
+    Result,
+    RunDirectory,
+    RunError,
+    markdown_table,
+    read_results,
+    results_table,
+    summary,
+    write_report,
+    write_results,
+)
+from jaxnas.spaces.zoo import named
+
+
+def result(seed, accuracy, method="adaptation", **changes):
+    fields = {
+        "method": method,
+        "base": "resnet20",
+        "dataset": "cifar10",
+        "seed": seed,
+        "test_accuracy": accuracy,
+        "test_loss": 0.25,
+        "params": 272_474 + 2 * seed,
+        "macs": 40_551_424,
+        "seconds": 100.0 + seed,
+        "epochs": 200,
+        "device": "cpu",
+        "vmap_width": 1,
+        "digest": f"{seed}" * 64,
+        "genotype": json.loads(named("resnet20").to_json()),
+    }
+    return Result(**{**fields, **changes})
+
+
+PUBLISHED = [result(seed, acc) for seed, acc in enumerate([91.74, 91.74, 91.65, 91.76, 91.39])]
+
+
+def test_mean_and_sample_standard_deviation_of_five_seeds():
+    (row,) = summary(PUBLISHED)
+    assert row.n == 5
+    assert row.mean == pytest.approx(91.656, abs=1e-9)
+    # Squared deviations by hand: 0.007056 twice, 0.000036, 0.010816, 0.070756; sum 0.09572.
+    assert row.std == pytest.approx(math.sqrt(0.09572 / 4), abs=1e-9)
+    assert row.accuracy == "91.66 ± 0.15"
+    assert (row.params, row.macs, row.seconds) == (272_478.0, 40_551_424.0, 102.0)
+
+
+def test_a_single_seed_has_no_standard_deviation():
+    (row,) = summary(PUBLISHED[:1])
+    assert row.std is None
+    assert row.accuracy == "91.74"
+
+
+def test_groups_are_method_base_and_dataset():
+    rows = [
+        result(0, 90.0),
+        result(0, 80.0, method="base"),
+        result(1, 92.0),
+        result(0, 70.0, base="plain20"),
+        result(0, 60.0, dataset="digits"),
+    ]
+    assert [(r.method, r.base, r.dataset, r.n, r.mean) for r in summary(rows)] == [
+        ("adaptation", "resnet20", "cifar10", 2, 91.0),
+        ("base", "resnet20", "cifar10", 1, 80.0),
+        ("adaptation", "plain20", "cifar10", 1, 70.0),
+        ("adaptation", "resnet20", "digits", 1, 60.0),
+    ]
+
+
+def test_results_round_trip(tmp_path):
+    rows = [*PUBLISHED, result(7, 100 / 3, vmap_width=8)]
+    write_results(tmp_path, rows)
+    assert read_results(tmp_path) == rows
+    with open(tmp_path / "results.csv", newline="") as file:
+        table = list(csv.DictReader(file))
+    names = [field.name for field in dataclasses.fields(Result) if field.name != "genotype"]
+    assert list(table[0]) == names
+    assert float(table[5]["test_accuracy"]) == 100 / 3
+    assert [row["seed"] for row in table] == ["0", "1", "2", "3", "4", "7"]
+
+
+def test_results_that_cannot_be_read_or_written_are_named(tmp_path):
+    with pytest.raises(RunError, match=r"there is no .*results\.json"):
+        read_results(tmp_path)
+    with pytest.raises(RunError, match=r"results.json: \[0\].test_accuracy = nan has no JSON form"):
+        write_results(tmp_path, [result(0, math.nan)])
+    assert not list(tmp_path.iterdir())
+    write_results(tmp_path, PUBLISHED)
+    path = tmp_path / "results.json"
+    text = path.read_text()
+    path.write_text(text.replace('"macs"', '"flops"', 1))
+    with pytest.raises(RunError, match="row 0: missing or unknown fields flops, macs"):
+        read_results(tmp_path)
+    path.write_text(text[:200])
+    with pytest.raises(RunError, match=r"results\.json is damaged"):
+        read_results(tmp_path)
+    path.write_text("{}")
+    with pytest.raises(RunError, match="holds no list of results"):
+        read_results(tmp_path)
+
+
+def test_markdown_table():
+    rows = [result(0, 90.0), result(1, 91.0), result(0, 88.5, method="base")]
+    assert markdown_table(rows).splitlines() == [
+        "| method | seed | test accuracy % | parameters | multiply-adds | seconds | digest |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | --- |",
+        "| adaptation | 0 | 90.00 | 272,474 | 40,551,424 | 100.0 | 000000000000 |",
+        "| adaptation | 1 | 91.00 | 272,476 | 40,551,424 | 101.0 | 111111111111 |",
+        "| base | 0 | 88.50 | 272,474 | 40,551,424 | 100.0 | 000000000000 |",
+        "| **adaptation, mean of 2** |  | **90.50 ± 0.71** | **272,475** | **40,551,424** "
+        "| **100.5** |  |",
+        "| **base, mean of 1** |  | **88.50** | **272,474** | **40,551,424** | **100.0** |  |",
+    ]
+
+
+def test_the_terminal_shows_the_same_numbers():
+    console = rich.console.Console(width=120, record=True, file=io.StringIO())
+    console.print(results_table(PUBLISHED))
+    console.print(results_table([result(0, 90.0), result(0, 80.0, base="plain20")]))
+    text = console.export_text()
+    assert "resnet20 on cifar10" in text
+    assert "91.66 ± 0.15" in text
+    assert "91.39" in text
+    assert "4" * 12 in text
+    assert "4" * 13 not in text
+    assert "adaptation, plain20, cifar10" in text
+
+
+def test_report_tells_the_run(tmp_path):
+    with RunDirectory(tmp_path, {"lr": 0.1, "optimizer": {"momentum": 0.9}}):
+        (tmp_path / "curves.svg").write_text("<svg/>")
+        write_report(
+            tmp_path,
+            title="Adapting ResNet-20",
+            command="python run.py --seeds 5",
+            rows=PUBLISHED,
+            pictures=[("Learning curves", "curves.svg")],
+            notes=["The data are those of the wheel."],
+        )
+        text = (tmp_path / "report.md").read_text()
+        assert text.startswith("# Adapting ResNet-20\n\n```\npython run.py --seeds 5\n```\n")
+        assert markdown_table(PUBLISHED) in text
+        assert "![Learning curves](curves.svg)" in text
+        assert "## Notes\n\nThe data are those of the wheel.\n" in text
+        assert "- optimizer.momentum: `0.9`" in text
+        assert "- versions.jax: `" in text
+        with pytest.raises(RunError, match=r"there is no picture .*theta\.svg"):
+            write_report(
+                tmp_path, title="", command="", rows=[], pictures=[("θ", "theta.svg")], notes=[]
+            )
+        assert (tmp_path / "report.md").read_text() == text
