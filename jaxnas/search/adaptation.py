@@ -51,12 +51,14 @@ class Adaptation(NamedTuple):
       step: (state, batch, key) to the next state and the scalars ``loss`` and ``redrawn`` (tables
         whose first sample was disconnected); the batch has a part ``train`` and, where θ learns
         from held-out images, a part ``arch``.
-      derive: state to the architecture.
+      gates: (state, key) to the gates [blocks, edges, 3] that weight the supernet at that state.
+      derive: θ [tables, edges, 3] to the architecture.
     """
 
     init: Callable[[Any], AdaptationState]
     step: Step
-    derive: Callable[[AdaptationState], Derivation]
+    gates: Callable[[AdaptationState, jax.Array], jax.Array]
+    derive: Callable[[jax.Array], Derivation]
 
 
 def initial_theta(space: AdaptationSpace) -> jax.Array:
@@ -108,9 +110,10 @@ def adaptation(
         raise ValueError("cost_weight needs the candidates' costs")
     reading: Estimator = ESTIMATORS[estimator](space)
     theta_optimizer = optax.adam(arch_learning_rate, b1=reading.momentum, b2=0.999)
-    table_of_block = jnp.asarray(space.table_of_block)
-    valid = jnp.asarray(space.valid)[..., None]
-    price = jnp.zeros(space.shape) if costs is None else jnp.asarray(costs, jnp.float32)
+    # NumPy, so that this may be called while JAX traces.
+    table_of_block = space.table_of_block
+    valid = space.valid[..., None]
+    price = np.zeros(space.shape, np.float32) if costs is None else np.float32(costs)
 
     def init(variables: Any) -> AdaptationState:
         theta = initial_theta(space)
@@ -135,7 +138,7 @@ def adaptation(
         loss, batch_stats = batch_loss(
             apply, task, variables, gates.gates[table_of_block], batch, augment_key
         )
-        total = loss + cost_weight * expected_cost(theta, price)
+        total = loss + cost_weight * expected_cost(theta, jnp.asarray(price))
         return total, (loss, batch_stats, gates)
 
     def step(
@@ -199,10 +202,14 @@ def adaptation(
             {"loss": loss, "redrawn": gates.redrawn},
         )
 
-    def derive(state: AdaptationState) -> Derivation:
-        return space.derive(np.asarray(reading.scores(state.theta)))
+    def gates(state: AdaptationState, key: jax.Array) -> jax.Array:
+        path_key = jax.random.fold_in(stream(key, "paths"), state.step)
+        return reading.gates(state.theta, path_key).gates[table_of_block]
 
-    return Adaptation(init, step, derive)
+    def derive(theta: jax.Array) -> Derivation:
+        return space.derive(np.asarray(reading.scores(theta)))
+
+    return Adaptation(init, step, gates, derive)
 
 
 def table_costs(space: AdaptationSpace, block_costs: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnas.spaces.adaptation import NONE, AdaptationSpace
+from jaxnas.spaces.adaptation import AdaptationSpace
 
 
 class Gates(NamedTuple):
@@ -72,13 +72,14 @@ def mixed(space: AdaptationSpace) -> Estimator:
 def raw(space: AdaptationSpace) -> Estimator:
     """θ themselves as weights; [0, 0, 1] starts as exactly the base network.
 
-    `none` adds nothing whatever its weight, so it has no gradient and stays where it is. The
-    architecture is the one-hot row nearest to the weights: none where neither weight exceeds 1/2.
+    What carries nothing (none, and same on a null edge) adds nothing whatever its weight, so it has
+    no gradient and stays where it is. The architecture is the one-hot row nearest to the weights:
+    a candidate that carries nothing wins where no other weight exceeds 1/2.
     """
-    del space
+    carries = space.carries
 
     def scores(theta: jax.Array) -> jax.Array:
-        return theta.at[..., NONE].set(0.5)
+        return jnp.where(carries, theta, 0.5)
 
     return Estimator(lambda theta, key: _plain(theta), _keep, scores, 0.5)
 
@@ -89,7 +90,7 @@ def hard(space: AdaptationSpace) -> Estimator:
     A table whose arg max leaves the output unreachable runs as the base.
     """
     reaches = _reaches(space)
-    base = jnp.asarray(space.base_choices())
+    base = space.base_choices()
 
     def gates(theta: jax.Array, key: jax.Array) -> Gates:
         del key
@@ -202,13 +203,12 @@ def _patterns(space: AdaptationSpace) -> tuple[np.ndarray, np.ndarray]:
 def _reaches(space: AdaptationSpace) -> Callable[[jax.Array], jax.Array]:
     """Function of choices [tables, edges] to bool [tables]: whether the output is reachable."""
     _, reaches = _patterns(space)
-    carries = jnp.asarray(space.carries)
-    weights = jnp.asarray(2 ** np.arange(space.shape[1])[::-1], jnp.int32)
-    table = jnp.asarray(reaches)
+    carries = space.carries
+    weights = np.asarray(2 ** np.arange(space.shape[1])[::-1], np.int32)
 
     def function(choices: jax.Array) -> jax.Array:
-        alive = jnp.take_along_axis(carries, choices[..., None], -1)[..., 0]
-        return jnp.take_along_axis(table, (alive @ weights)[:, None], 1)[:, 0]
+        alive = jnp.take_along_axis(jnp.asarray(carries), choices[..., None], -1)[..., 0]
+        return jnp.take_along_axis(jnp.asarray(reaches), (alive @ weights)[:, None], 1)[:, 0]
 
     return function
 
@@ -223,9 +223,7 @@ def _connected_sample(
     how many tables needed that.
     """
     patterns, reaches = _patterns(space)
-    possible = jnp.asarray(patterns)
-    allowed = jnp.asarray(reaches)
-    carries = jnp.asarray(space.carries)
+    carries = space.carries
     is_connected = _reaches(space)
 
     def draw(theta: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -236,9 +234,9 @@ def _connected_sample(
         live = jax.nn.logsumexp(jnp.where(carries, log_p, -jnp.inf), axis=-1)
         idle = jax.nn.logsumexp(jnp.where(carries, -jnp.inf, log_p), axis=-1)
         # [tables, patterns]: log-probability of each pattern of live edges
-        weight = jnp.where(possible[None], live[:, None], idle[:, None]).sum(-1)
-        pattern = jax.random.categorical(pattern_key, jnp.where(allowed, weight, -jnp.inf))
-        alive = possible[pattern]
+        weight = jnp.where(patterns[None], live[:, None], idle[:, None]).sum(-1)
+        pattern = jax.random.categorical(pattern_key, jnp.where(reaches, weight, -jnp.inf))
+        alive = jnp.asarray(patterns)[pattern]
         fits = carries == alive[..., None]
         again = jax.random.categorical(candidate_key, jnp.where(fits, log_p, -jnp.inf))
         return jnp.where(dead[:, None], again, first), dead.sum(dtype=jnp.int32)

@@ -121,6 +121,7 @@ class AdaptationSpace:
             raise ValueError(
                 f"choices must be {self.shape[:2]} of 0, 1 or 2; got shape {choices.shape}"
             )
+        taken = {cell.name for cell in self.base.cells}
         variants: dict[Cell, str] = {}
         blocks = []
         changed = False
@@ -130,13 +131,16 @@ class AdaptationSpace:
             variant = self._cell(cell, choices[table])
             changed |= variant != cell
             keeps_name = variant == cell or self.granularity == "cell"
-            name = variants.setdefault(
-                variant, cell.name if keeps_name else f"{cell.name}_{index}"
-            )
+            name = cell.name if keeps_name else f"{cell.name}_{index}"
+            while not keeps_name and name in taken:
+                name += "_"
+            name = variants.setdefault(variant, name)
             blocks.append(Block(name, block.channels, block.stride))
+        if not changed:
+            return self.base
         return dataclasses.replace(
             self.base,
-            name=f"{self.base.name}_adapted_{self.granularity}" if changed else self.base.name,
+            name=f"{self.base.name}_adapted_{self.granularity}",
             cells=tuple(dataclasses.replace(cell, name=name) for cell, name in variants.items()),
             blocks=tuple(blocks),
         )
@@ -159,8 +163,13 @@ class AdaptationSpace:
 
         Args:
           theta: float [tables, edges, 3].
+
+        Raises:
+          ValueError: for another shape, or a parameter that is not a number.
         """
         theta = np.asarray(theta, np.float64)
+        if theta.shape != self.shape or np.isnan(theta).any():
+            raise ValueError(f"theta must be numbers {self.shape}; got shape {theta.shape}")
         choices = np.where(self.valid, theta.argmax(-1), NONE).astype(np.int32)
         repaired = []
         pruned = 0

@@ -255,7 +255,7 @@ class Genotype:
         """
         try:
             data = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:  # also too long or too deep to parse
             raise GenotypeError(f"the genotype is not JSON: {error}") from error
         return _read(cls, data, "genotype")
 

@@ -25,20 +25,23 @@ def resnet(depth: int, shortcut: Literal["A", "B"] = "A") -> Genotype:
     Raises:
       ValueError: if `depth` is not 6n+2.
     """
-    if depth < 8 or (depth - 2) % 6:
-        raise ValueError(f"a ResNet for small images has 6n+2 layers, not {depth}")
     down = {"A": "pad_shortcut", "B": "conv_1x1"}[shortcut]
-    return _residual(
-        f"resnet{depth}" + ("" if shortcut == "A" else "_b"), (depth - 2) // 6, SKIP, down
-    )
+    return _residual(f"resnet{depth}" + ("" if shortcut == "A" else "_b"), depth, SKIP, down)
 
 
 def plain(depth: int) -> Genotype:
-    """The ResNet of `depth` layers with its shortcuts as null edges, the plain net of He et al."""
-    return _residual(f"plain{depth}", (depth - 2) // 6, NULL, NULL)
+    """The ResNet of `depth` layers with its shortcuts as null edges, the plain net of He et al.
+
+    Raises:
+      ValueError: if `depth` is not 6n+2.
+    """
+    return _residual(f"plain{depth}", depth, NULL, NULL)
 
 
-def _residual(name: str, per_stage: int, shortcut: str, down_shortcut: str) -> Genotype:
+def _residual(name: str, depth: int, shortcut: str, down_shortcut: str) -> Genotype:
+    if depth < 8 or (depth - 2) % 6:
+        raise ValueError(f"a ResNet for small images has 6n+2 layers, not {depth}")
+
     def cell(cell_name: str, skip: str) -> Cell:
         return Cell(
             name=cell_name,
@@ -51,7 +54,7 @@ def _residual(name: str, per_stage: int, shortcut: str, down_shortcut: str) -> G
     blocks = tuple(
         Block("reduction", channels, 2) if stage and not index else Block("normal", channels)
         for stage, channels in enumerate((16, 32, 64))
-        for index in range(per_stage)
+        for index in range((depth - 2) // 6)
     )
     return Genotype(
         name=name,

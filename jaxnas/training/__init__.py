@@ -1,11 +1,12 @@
 """How weights are found: pure functions over optax, and the one loop that runs them."""
 
 from jaxnas.training.evaluate import evaluator
-from jaxnas.training.loop import default_loop, first_bad_step, python_loop, scan_loop
+from jaxnas.training.loop import Epoch, default_loop, first_bad_step, python_loop, scan_loop
 from jaxnas.training.optimizer import sgd
 from jaxnas.training.train import Step, TrainState, batch_loss, flax_apply, init, train_step
 
 __all__ = [
+    "Epoch",
     "Step",
     "TrainState",
     "batch_loss",

@@ -13,12 +13,13 @@ from jaxnas.training.train import Apply
 
 
 def evaluator(
-    apply: Apply, task: Task, batch_size: int = 500
+    apply: Apply, task: Task, batch_size: int = 500, *, wide: bool = False
 ) -> Callable[[Any, jax.Array | None, jax.Array, jax.Array], dict[str, jax.Array]]:
     """A function (variables, gates, images, labels) to the mean of each of the task's scores.
 
     Batch norm uses its running statistics. Images are uint8 [n, h, w, c] on the device; the last
-    batch is filled up and the filling left out of the mean.
+    batch is filled up and the filling left out of the mean. Where `wide`, variables and gates have a
+    leading axis of networks, and so have the scores.
     """
 
     @jax.jit
@@ -32,9 +33,14 @@ def evaluator(
         index = start + jnp.arange(size(len(images)))
         inside = index < len(images)
         index = jnp.minimum(index, len(images) - 1)
-        outputs, _ = apply(variables, task.inputs(images[index]), gates, False)
-        scores = task.score(outputs, labels[index])
-        return {name: jnp.where(inside, score, 0.0).sum() for name, score in scores.items()}
+        inputs = task.inputs(images[index])
+
+        def sums(variables: Any, gates: jax.Array | None) -> dict[str, jax.Array]:
+            outputs, _ = apply(variables, inputs, gates, False)
+            scores = task.score(outputs, labels[index])
+            return {name: jnp.where(inside, score, 0.0).sum() for name, score in scores.items()}
+
+        return (jax.vmap(sums) if wide else sums)(variables, gates)
 
     def size(count: int) -> int:
         return min(batch_size, count)

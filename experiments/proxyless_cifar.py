@@ -1,0 +1,36 @@
+"""Proxyless neural architecture adaptation (Kim & Lee 2022), supervised: the paper's Tables 1 to 3.
+
+Trains a known network as it is (`original`), and the same network while it adapts, with one choice
+for each kind of cell (`cell`) or for each block (`full`).
+
+    python experiments/proxyless_cifar.py --seed 0
+    python experiments/proxyless_cifar.py --seeds 0 1 2 3 4 --base mobilenet_v2
+    python experiments/proxyless_cifar.py --dataset digits
+    python experiments/proxyless_cifar.py --dataset tiny_imagenet --resume
+
+Published for ResNet-20 on CIFAR-10: 91.66 ± 0.16 original, 93.29 ± 0.11 cell, 93.12 ± 0.12 full.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import tyro
+
+from jaxnas.runs.config import Experiment
+from jaxnas.runs.experiment import USER_ERRORS, run_experiment
+
+
+def main() -> None:
+    """Reads the flags, runs, and tells errors in a sentence."""
+    try:
+        experiment = tyro.cli(tyro.conf.OmitArgPrefixes[Experiment], description=__doc__)
+        run_experiment(experiment, "proxyless")
+    except USER_ERRORS as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted; the same command with --resume goes on")
+
+
+if __name__ == "__main__":
+    main()

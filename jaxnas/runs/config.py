@@ -1,0 +1,151 @@
+"""The flags of an adaptation experiment."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Literal
+
+Method = Literal["original", "cell", "full"]
+
+
+class ConfigError(ValueError):
+    """A setting that cannot be; the message names the flag."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """How weights and architecture are trained; all that a run's result depends on but the seed."""
+
+    epochs: int = 200
+    """Passes over the training images, adaptation included."""
+    batch_size: int = 128
+    """Images in a step."""
+    learning_rate: float = 0.1
+    """Of the weights, at the start."""
+    schedule: Literal["cosine", "step"] = "cosine"
+    """Of the weights' learning rate over all epochs: cosine to 0, or by 10 at half and 3/4."""
+    momentum: float = 0.9
+    """Nesterov momentum of SGD."""
+    weight_decay: float = 5e-4
+    """L2 decay of the weights."""
+    decay_norm_and_bias: bool = True
+    """Whether batch norms and biases decay too."""
+    label_smoothing: float = 0.0
+    """Share of the target spread over all classes."""
+    grad_clip: float | None = None
+    """Largest global norm of the gradient."""
+    cutout: int = 0
+    """Side of the square cut out of each training image, 0 for none."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the computation; weights and statistics are float32."""
+    adapt_epochs: int | None = None
+    """Epochs in which the architecture adapts, the first ones; a third of all by default."""
+    warmup_epochs: int | None = None
+    """Of these, epochs before the architecture first moves; a third of them by default."""
+    estimator: Literal["mixed", "raw", "hard", "sampled", "two_path"] = "raw"
+    """How architecture parameters weight the edges."""
+    arch_learning_rate: float = 0.01
+    """Of the architecture parameters' Adam."""
+    arch_data: Literal["train", "holdout"] = "train"
+    """What moves the architecture: the weights' own batch, or held-out training images."""
+    arch_every: int = 1
+    """The architecture moves in every so-manieth step."""
+    holdout: float = 0.1
+    """Share of the training images held out while the architecture adapts, for holdout."""
+    cost_weight: float = 0.0
+    """Weight in the loss of the expected multiply-adds, as a share of the base's."""
+
+    def __post_init__(self) -> None:
+        positive = ("epochs", "batch_size", "learning_rate", "arch_learning_rate", "arch_every")
+        for name in positive:
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{flag(name)} must be above 0, not {getattr(self, name)}")
+        for name in ("weight_decay", "cost_weight", "cutout"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{flag(name)} must not be negative, not {getattr(self, name)}")
+        for name in ("momentum", "label_smoothing"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"{flag(name)} must be from 0 to below 1")
+        if not 0 < self.holdout < 1:
+            raise ConfigError(f"--holdout must be between 0 and 1, not {self.holdout}")
+        if self.grad_clip is not None and self.grad_clip <= 0:
+            raise ConfigError(f"--grad-clip must be above 0, not {self.grad_clip}")
+        if not 0 <= self.adaptation_epochs <= self.epochs:
+            raise ConfigError(
+                f"--adapt-epochs must be from 0 to --epochs ({self.epochs}), "
+                f"not {self.adapt_epochs}"
+            )
+        if not 0 <= self.waiting_epochs <= self.adaptation_epochs:
+            raise ConfigError(
+                f"--warmup-epochs must be from 0 to --adapt-epochs ({self.adaptation_epochs}), "
+                f"not {self.warmup_epochs}"
+            )
+
+    @property
+    def adaptation_epochs(self) -> int:
+        """Epochs of the joint phase."""
+        return -(-self.epochs // 3) if self.adapt_epochs is None else self.adapt_epochs
+
+    @property
+    def waiting_epochs(self) -> int:
+        """Epochs of the joint phase before θ first moves."""
+        return self.adaptation_epochs // 3 if self.warmup_epochs is None else self.warmup_epochs
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """Adapts a known network while it trains, next to the same network left alone."""
+
+    dataset: str = "cifar10"
+    """cifar10, cifar100, tiny_imagenet, digits, tfds:NAME, a folder of class folders, or .npz."""
+    data_dir: Path | None = None
+    """Where data sets are; JAXNAS_DATA_DIR or ./data by default."""
+    download: bool = False
+    """Fetch the data set's official archive if it is not there (CIFAR-10 and CIFAR-100)."""
+    base: str = "resnet20"
+    """The network to adapt: a name of the zoo, or the path of a genotype.json."""
+    methods: tuple[Method, ...] = ("original", "cell", "full")
+    """What to run: the base left alone, one choice per kind of cell, one choice per block."""
+    seed: int = 0
+    """The seed."""
+    seeds: tuple[int, ...] = ()
+    """Several seeds, in place of --seed: one after the other on a CPU, together on a GPU."""
+    train_limit: int | None = None
+    """Use the first so many training images only."""
+    run_dir: Path | None = None
+    """Where everything is written; runs/NAME-DATASET-BASE by default."""
+    resume: bool = False
+    """Go on with an interrupted run in the run directory."""
+    overwrite: bool = False
+    """Delete an earlier run in the run directory."""
+    eval_every: int = 1
+    """Test accuracy is measured every so many epochs, and at the end."""
+    training: Training = dataclasses.field(default_factory=Training)
+
+    def __post_init__(self) -> None:
+        if not self.methods or len(set(self.methods)) < len(self.methods):
+            raise ConfigError("--methods must name each method once: original, cell, full")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ConfigError(f"--seeds names a seed twice: {self.seeds}")
+        if any(not 0 <= seed < 2**32 for seed in self.all_seeds):
+            raise ConfigError("a seed is a whole number from 0 to 2**32 - 1")
+        if self.eval_every < 1:
+            raise ConfigError(f"--eval-every must be at least 1, not {self.eval_every}")
+
+    @property
+    def all_seeds(self) -> tuple[int, ...]:
+        """The seeds to run."""
+        return self.seeds or (self.seed,)
+
+    def recorded(self) -> dict[str, object]:
+        """What a resumed run must agree on: all but where things are and how to go about it."""
+        fields = dataclasses.asdict(self)
+        for name in ("data_dir", "download", "run_dir", "resume", "overwrite", "seed"):
+            del fields[name]
+        return fields | {"seeds": self.all_seeds}
+
+
+def flag(name: str) -> str:
+    """The command-line flag of a field."""
+    return "--" + name.replace("_", "-")

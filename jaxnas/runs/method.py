@@ -1,0 +1,467 @@
+"""One method from the first step to the last: plain training, or adaptation in its two phases.
+
+Every epoch ends with a checkpoint, and what an epoch does depends on the seed, its number and the
+state alone. So a run killed anywhere goes on from its last checkpoint to the same bits.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnas import nn, search, training
+from jaxnas.data import Dataset, epoch_permutation
+from jaxnas.randomness import stream
+from jaxnas.runs.checkpoints import Checkpoints
+from jaxnas.runs.config import ConfigError, Method, Training
+from jaxnas.runs.digest import run_digest
+from jaxnas.runs.directory import RunDirectory
+from jaxnas.runs.results import Result
+from jaxnas.spaces import AdaptationSpace, Genotype
+from jaxnas.spaces.adaptation import Derivation
+from jaxnas.tasks import supervised
+from jaxnas.training.loop import Order
+
+
+class TrainingError(RuntimeError):
+    """Training that went wrong; the message names the step."""
+
+
+class Outcome(NamedTuple):
+    """What one seed of a method came to.
+
+    Attributes:
+      result: the row of the table.
+      genotype: the final network.
+      variables: its trained ``params`` and ``batch_stats``.
+      theta: float32 [epochs of adaptation + 1, tables, edges, 3], θ over time, from the start on;
+        None for a method that adapts nothing.
+      notes: what a reader of the result should know.
+    """
+
+    result: Result
+    genotype: Genotype
+    variables: Any
+    theta: np.ndarray | None
+    notes: tuple[str, ...]
+
+
+class _Phase(NamedTuple):
+    """A stretch of epochs that run the same compiled step."""
+
+    name: str
+    epoch: training.Epoch
+    evaluate: Callable[[Any], dict[str, jax.Array]]
+    abstract: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class MethodRun:
+    """One method on one data set, for one seed or for several side by side.
+
+    Attributes:
+      method: ``original``, ``cell`` or ``full``.
+      base: the network that is given.
+      dataset: what it learns.
+      settings: how.
+      seeds: one, or several to train side by side in one program by `jax.vmap`.
+      eval_every: epochs from one test to the next.
+    """
+
+    method: Method
+    base: Genotype
+    dataset: Dataset
+    settings: Training
+    seeds: tuple[int, ...]
+    eval_every: int = 1
+
+    def __post_init__(self) -> None:
+        available = len(self.dataset.train_images)
+        if self.adapts and self.settings.arch_data == "holdout":
+            available -= self._held_out
+        if self.settings.batch_size > available:
+            raise ConfigError(
+                f"--batch-size {self.settings.batch_size} is more than the {available} training "
+                "images there are"
+            )
+
+    @property
+    def adapts(self) -> bool:
+        """Whether the method changes the network."""
+        return self.method != "original" and self.settings.adaptation_epochs > 0
+
+    @property
+    def _wide(self) -> bool:
+        return len(self.seeds) > 1
+
+    @property
+    def _held_out(self) -> int:
+        return max(1, round(self.settings.holdout * len(self.dataset.train_images)))
+
+    @property
+    def total_steps(self) -> int:
+        """Steps from the first epoch to the last."""
+        return sum(self._steps(epoch) for epoch in range(self.settings.epochs))
+
+    def _adapting(self, epoch: int) -> bool:
+        return self.adapts and epoch < self.settings.adaptation_epochs
+
+    def _steps(self, epoch: int) -> int:
+        images = len(self.dataset.train_images)
+        if self._adapting(epoch) and self.settings.arch_data == "holdout":
+            images -= self._held_out
+        return images // self.settings.batch_size
+
+    @cached_property
+    def _space(self) -> AdaptationSpace:
+        return AdaptationSpace(self.base, "full" if self.method == "full" else "cell")
+
+    @cached_property
+    def _dtype(self) -> Any:
+        return jnp.dtype(self.settings.precision)
+
+    @cached_property
+    def _task(self) -> Any:
+        augmentation = dataclasses.replace(
+            self.dataset.augmentation, cutout=self.settings.cutout
+        )
+        return supervised(
+            self.dataset.num_classes,
+            self.dataset.channel_mean(),
+            self.dataset.channel_std(),
+            augmentation,
+            label_smoothing=self.settings.label_smoothing,
+            dtype=self._dtype,
+        )
+
+    @cached_property
+    def _optimizer(self) -> Any:
+        settings = self.settings
+        return training.sgd(
+            settings.learning_rate,
+            self.total_steps,
+            schedule=settings.schedule,
+            momentum=settings.momentum,
+            weight_decay=settings.weight_decay,
+            decay_norm_and_bias=settings.decay_norm_and_bias,
+            grad_clip=settings.grad_clip,
+        )
+
+    @cached_property
+    def _keys(self) -> jax.Array:
+        """The root key; [seeds] where there are several."""
+        keys = jnp.stack([jax.random.key(seed) for seed in self.seeds])
+        return keys if self._wide else keys[0]
+
+    def _each(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """`function` over the leading axis of seeds, where there is one."""
+        return jax.vmap(function) if self._wide else function
+
+    @cached_property
+    def _data(self) -> dict[str, tuple[jax.Array, jax.Array]]:
+        data = self.dataset
+        train = jnp.asarray(data.train_images), jnp.asarray(data.train_labels)
+        test = jnp.asarray(data.test_images), jnp.asarray(data.test_labels)
+        return {"train": train, "arch": train, "test": test}
+
+    def _order(self, epoch: int) -> Order:
+        """Which images the epoch's steps take: int32 [steps, batch] or [steps, seeds, batch]."""
+        count, batch = len(self.dataset.train_images), self.settings.batch_size
+        held_out = self._held_out
+
+        def order(key: jax.Array) -> Order:
+            epoch_key = jax.random.fold_in(stream(key, "order"), epoch)
+            if not self._adapting(epoch) or self.settings.arch_data == "train":
+                return {"train": epoch_permutation(epoch_key, count, batch)}
+            shuffled = jax.random.permutation(stream(key, "holdout"), count)
+            train = epoch_permutation(epoch_key, count - held_out, batch)
+            rounds = -(-train.size // held_out)
+            keys = jax.random.split(stream(epoch_key, "arch"), rounds)
+            arch = jax.vmap(lambda each: jax.random.permutation(each, held_out))(keys)
+            return {
+                "train": shuffled[held_out:][train],
+                "arch": shuffled[arch.reshape(-1)[: train.size].reshape(train.shape)],
+            }
+
+        orders = self._each(order)(self._keys)
+        return {part: rows.swapaxes(0, 1) for part, rows in orders.items()} if self._wide else orders
+
+    @cached_property
+    def _adaptation(self) -> search.Adaptation:
+        settings = self.settings
+        shape = self.dataset.input_shape
+        costs = None
+        if settings.cost_weight:
+            total = nn.cost(nn.build(self.base, self.dataset.num_classes), shape).macs
+            costs = search.table_costs(self._space, nn.edge_macs(self._space, shape)) / total
+        return search.adaptation(
+            self._space,
+            training.flax_apply(self._supernet),
+            self._task,
+            self._optimizer,
+            estimator=settings.estimator,
+            arch_learning_rate=settings.arch_learning_rate,
+            warmup_steps=sum(self._steps(e) for e in range(settings.waiting_epochs)),
+            arch_data=settings.arch_data,
+            arch_every=settings.arch_every,
+            cost_weight=settings.cost_weight,
+            costs=costs,
+        )
+
+    @cached_property
+    def _supernet(self) -> nn.Network:
+        return nn.supernet(self._space, self.dataset.num_classes, self._dtype)
+
+    def _build(self, genotype: Genotype) -> nn.Network:
+        return nn.build(genotype, self.dataset.num_classes, self._dtype)
+
+    def _first_state(self, keys: jax.Array) -> Any:
+        """The state before the first epoch."""
+
+        def first(key: jax.Array) -> Any:
+            if self.adapts:
+                gates = jnp.zeros((len(self.base.blocks), *self._space.shape[1:]))
+                return self._adaptation.init(self._variables(key, self._supernet, gates))
+            network = self._build(self.base)
+            return training.init(self._variables(key, network), self._optimizer)
+
+        return self._each(first)(keys)
+
+    def _variables(self, key: jax.Array, network: nn.Network, *gates: jax.Array) -> Any:
+        return nn.init(network, stream(key, "init"), self.dataset.input_shape, *gates)
+
+    def _phase(self, name: str, derived: list[Derivation] | None) -> _Phase:
+        """The phase ``original``, ``adaptation``, or, of the `derived` architectures, ``fixed``."""
+        abstract = jax.eval_shape(self._first_state, self._keys)
+        if name == "adaptation":
+            network, step = self._supernet, self._adaptation.step
+        else:
+            if name == "fixed":
+                abstract = jax.eval_shape(lambda state: self._fix(state, derived), abstract)
+            network = self._fixed_network(derived)
+            step = training.train_step(
+                training.flax_apply(network), self._task, self._optimizer
+            )
+        scores = training.evaluator(training.flax_apply(network), self._task, wide=self._wide)
+
+        def evaluate(state: Any) -> dict[str, jax.Array]:
+            if name == "adaptation":
+                gates = self._each(self._adaptation.gates)(state, self._keys)
+            else:
+                gates = state.gates
+            return scores(state.variables, gates, *self._data["test"])
+
+        epoch = training.default_loop()(self._each(step))
+        return _Phase(name, epoch, evaluate, abstract)
+
+    def _fixed_network(self, derived: list[Derivation] | None) -> nn.Network:
+        """What trains once the architecture is fixed.
+
+        Seeds side by side have different architectures: one program trains them all as gates of
+        the supernet. A seed on its own goes on as the derived network.
+        """
+        if derived is None:
+            return self._build(self.base)
+        return self._supernet if self._wide else self._build(derived[0].genotype)
+
+    def _derive(self, theta: list[Any]) -> list[Derivation]:
+        """The architecture of each seed, of θ as nested lists."""
+        rows = theta if self._wide else [theta]
+        return [self._adaptation.derive(jnp.asarray(row, jnp.float32)) for row in rows]
+
+    def _fix(self, state: Any, derived: list[Derivation] | None) -> training.TrainState:
+        """The state that goes on once θ is fixed: the same weights, nothing started anew."""
+        assert derived is not None
+        if self._wide:
+            gates = [search.one_hot_gates(self._space, each.choices) for each in derived]
+            return training.TrainState(
+                state.step, state.variables, state.opt_state, jnp.stack(gates)
+            )
+        network = self._fixed_network(derived)
+        variables = nn.cut(state.variables, network, self.dataset.input_shape)
+        wanted = jax.eval_shape(self._optimizer.init, variables["params"])
+        return training.TrainState(state.step, variables, nn.cut_like(state.opt_state, wanted))
+
+    def run(
+        self,
+        directory: RunDirectory | None = None,
+        *,
+        progress: Callable[[], None] = lambda: None,
+        say: Callable[[str], None] = lambda message: None,
+    ) -> list[Outcome]:
+        """Trains from the first step, or from the directory's last checkpoint, to the last.
+
+        Args:
+          directory: where metrics and checkpoints go; None to keep nothing.
+          progress: called after every step.
+          say: told of checkpoints that cannot be used.
+
+        Returns:
+          one `Outcome` for each seed.
+
+        Raises:
+          TrainingError: naming the step, if the loss is no longer finite. The last good checkpoint
+            stays.
+        """
+        started = time.perf_counter()
+        theta: list[Any] = []
+        seconds_before = 0.0
+        done = 0
+        state: Any = None
+        phase = self._phase("adaptation" if self.adapts else "original", None)
+        checkpoints = None
+        if directory is not None:
+            checkpoints = Checkpoints(directory.path / "checkpoints", say)
+            phases = {phase.name: phase}
+
+            def abstract(meta: dict[str, Any]) -> Any:
+                if meta["phase"] not in phases:
+                    derived = self._derive(meta["theta"][-1])
+                    phases[meta["phase"]] = self._phase(meta["phase"], derived)
+                return phases[meta["phase"]].abstract
+
+            restored = checkpoints.restore(abstract)
+            if restored is not None:
+                done, state, meta = restored
+                phase = phases[meta["phase"]]
+                theta, seconds_before = meta["theta"], meta["seconds"]
+            directory.truncate(done)
+            for _ in range(sum(self._steps(epoch) for epoch in range(done))):
+                progress()
+        if state is None:
+            state = jax.jit(self._first_state)(self._keys)
+            if self.adapts:
+                theta.append(np.asarray(state.theta).tolist())
+        for epoch in range(done, self.settings.epochs):
+            if phase.name == "adaptation" and not self._adapting(epoch):
+                phase, state = self._enter_fixed(state, theta[-1])
+            order = self._order(epoch)
+            data = {part: self._data[part] for part in order}
+            state, metrics = phase.epoch(state, data, order, self._keys, progress)
+            self._refuse_non_finite(np.asarray(metrics["loss"]), epoch, directory)
+            scores: dict[str, Any] = {}
+            if epoch + 1 == self.settings.epochs or (epoch + 1) % self.eval_every == 0:
+                scores = phase.evaluate(state)
+            if phase.name == "adaptation":
+                theta.append(np.asarray(state.theta).tolist())
+            seconds = seconds_before + time.perf_counter() - started
+            if directory is not None and checkpoints is not None:
+                for row in self._rows(epoch, phase.name, metrics, scores, seconds):
+                    directory.log(row)
+                meta = {"phase": phase.name, "theta": theta, "seconds": seconds}
+                score = float(np.mean(scores["accuracy"])) if scores else -1.0
+                checkpoints.save(epoch + 1, state, meta, score)
+        if phase.name == "adaptation":
+            phase, state = self._enter_fixed(state, theta[-1])
+        scores = phase.evaluate(state)
+        seconds = seconds_before + time.perf_counter() - started
+        return self._outcomes(state, scores, theta, seconds)
+
+    def _enter_fixed(self, state: Any, theta: list[Any]) -> tuple[_Phase, Any]:
+        derived = self._derive(theta)
+        # Copies, since an epoch uses up the state that it is given.
+        fixed = jax.tree.map(jnp.copy, self._fix(state, derived))
+        return self._phase("fixed", derived), fixed
+
+    def _refuse_non_finite(
+        self, losses: np.ndarray, epoch: int, directory: RunDirectory | None
+    ) -> None:
+        bad = training.first_bad_step(losses)
+        if bad is None:
+            return
+        step = sum(self._steps(each) for each in range(epoch)) + bad + 1
+        kept = f"; the checkpoint of epoch {epoch} is kept" if directory and epoch else ""
+        raise TrainingError(
+            f"{self.method}, seed {', '.join(map(str, self.seeds))}: the loss is not finite at "
+            f"step {step} (epoch {epoch + 1}){kept}; try a lower --learning-rate or --grad-clip 5"
+        )
+
+    def _rows(
+        self, epoch: int, phase: str, metrics: Any, scores: dict[str, Any], seconds: float
+    ) -> list[dict[str, Any]]:
+        """Rows of metrics, one a seed."""
+        rows = []
+        for index, seed in enumerate(self.seeds):
+
+            def of_seed(values: Any, index: int = index) -> np.ndarray:
+                values = np.asarray(values)
+                return values[..., index] if self._wide else values
+
+            row = {
+                "epoch": epoch + 1,
+                "seed": seed,
+                "phase": phase,
+                "train_loss": float(of_seed(metrics["loss"]).mean()),
+                "seconds": round(seconds, 3),
+            }
+            if "redrawn" in metrics:
+                row["redrawn"] = int(of_seed(metrics["redrawn"]).sum())
+            if scores:
+                row["test_loss"] = float(of_seed(scores["loss"]))
+                row["test_accuracy"] = 100 * float(of_seed(scores["accuracy"]))
+            rows.append(row)
+        return rows
+
+    def _outcomes(
+        self, state: training.TrainState, scores: Any, theta: list[Any], seconds: float
+    ) -> list[Outcome]:
+        outcomes = []
+        derived = self._derive(theta[-1]) if self.adapts else [None] * len(self.seeds)
+        for index, (seed, derivation) in enumerate(zip(self.seeds, derived, strict=True)):
+            genotype = self.base if derivation is None else derivation.genotype
+            network = self._build(genotype)
+            variables = state.variables
+            history = np.asarray(theta, np.float32)
+            if self._wide:
+                variables = jax.tree.map(lambda leaf, i=index: leaf[i], variables)
+                variables = nn.cut(variables, network, self.dataset.input_shape)
+                history = history[:, index] if self.adapts else history
+            size = nn.cost(network, self.dataset.input_shape)
+            score = {name: float(np.atleast_1d(each)[index]) for name, each in scores.items()}
+            device = jax.devices()[0]
+            result = Result(
+                method=self.method,
+                base=self.base.name,
+                dataset=self.dataset.name,
+                seed=seed,
+                test_accuracy=100 * score["accuracy"],
+                test_loss=score["loss"],
+                params=size.params,
+                macs=size.macs,
+                seconds=seconds,
+                epochs=self.settings.epochs,
+                device=f"{device.platform}: {device.device_kind}",
+                vmap_width=len(self.seeds),
+                digest=run_digest(variables["params"], genotype.to_json()),
+                genotype=json.loads(genotype.to_json()),
+            )
+            notes = [] if derivation is None else self._notes(seed, derivation)
+            outcomes.append(
+                Outcome(
+                    result, genotype, variables, history if self.adapts else None, tuple(notes)
+                )
+            )
+        return outcomes
+
+    def _notes(self, seed: int, derivation: Derivation) -> list[str]:
+        """What a reader of an adapted network should know."""
+        who = f"{self.method}, seed {seed}"
+        notes = []
+        if derivation.repaired:
+            notes.append(
+                f"{who}: the arg max of {', '.join(derivation.repaired)} left the output "
+                "unreachable; the best connected assignment was taken."
+            )
+        if derivation.pruned:
+            notes.append(
+                f"{who}: {derivation.pruned} edges that led from nowhere or nowhere were removed."
+            )
+        return notes

@@ -1,0 +1,137 @@
+"""Random genotypes, and what is true of their graphs by brute force."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from jaxnas.spaces.genotype import INPUTS, NULL, OPERATIONS, SKIP, Block, Cell, Edge, Genotype, Node
+
+FAST = settings(deadline=None, max_examples=40, derandomize=True)
+
+FAMILIES = ("residual", "darts")
+CARRIED = {family: sorted(ops - {NULL}) for family, ops in OPERATIONS.items()}
+
+
+@st.composite
+def cells(draw, family, name="cell", most_nodes=3, most_edges=6, connected=False):
+    """A cell of `family`; where `connected`, its output can be reached."""
+    inputs = INPUTS[family]
+    nodes = draw(
+        st.lists(
+            st.builds(Node, st.integers(0, 6), st.booleans(), st.booleans()),
+            min_size=1,
+            max_size=most_nodes,
+        )
+    )
+    size = inputs + len(nodes)
+    strided = [False] * inputs + [node.strided for node in nodes]
+    routes = [
+        (source, target)
+        for target in range(inputs, size)
+        for source in range(target)
+        if strided[target] or not strided[source]
+    ]
+    chosen = draw(st.lists(st.sampled_from(routes), max_size=most_edges))
+    op = st.sampled_from([NULL, NULL, *CARRIED[family]])  # null often, so that graphs break
+    edges = [Edge(draw(op), *route) for route in chosen]
+    output = draw(
+        st.lists(st.integers(inputs, size - 1), min_size=1, max_size=len(nodes), unique=True)
+    )
+    if connected and not by_paths(inputs, edges, output):
+        edges = [*edges[: most_edges - 1], Edge(draw(st.sampled_from(CARRIED[family])), 0, output[0])]
+    edges.sort(key=lambda edge: edge.target)
+    return Cell(name, inputs, tuple(nodes), tuple(edges), tuple(output))
+
+
+@st.composite
+def genotypes(draw, family=None, most_blocks=5, connected=False, **limits):
+    """A genotype of one of both families, of one to three cells, not all of them placed."""
+    family = family or draw(st.sampled_from(FAMILIES))
+    names = draw(st.lists(st.text(max_size=8), min_size=1, max_size=3, unique=True))
+    made = tuple(draw(cells(family, name, connected=connected, **limits)) for name in names)
+    blocks = st.builds(Block, st.sampled_from(names), st.integers(1, 64), st.sampled_from((1, 2)))
+    return Genotype(
+        name=draw(st.text(max_size=8)),
+        family=family,
+        stem=draw(st.integers(1, 64)),
+        cells=made,
+        blocks=tuple(draw(st.lists(blocks, min_size=1, max_size=most_blocks))),
+        head=draw(st.integers(0, 64)),
+    )
+
+
+def carrying(edges):
+    """The edges that carry something."""
+    return [edge for edge in edges if edge.op != NULL]
+
+
+def paths(edges, source, target):
+    """Every path of carrying edges from one node to another, as lists of positions in `edges`."""
+    if source == target:
+        yield []
+    for position, edge in enumerate(edges):
+        if edge.op != NULL and edge.source == source:
+            for rest in paths(edges, edge.target, target):
+                yield [position, *rest]
+
+
+def by_paths(inputs, edges, output):
+    """Whether some path leads from an input to an output."""
+    return any(
+        next(paths(edges, source, target), None) is not None
+        for source in range(inputs)
+        for target in output
+    )
+
+
+def on_paths(cell):
+    """Positions of the edges that lie on a path from an input to an output."""
+    return {
+        position
+        for source in range(cell.inputs)
+        for target in cell.output
+        for path in paths(cell.edges, source, target)
+        for position in path
+    }
+
+
+def flat_connected(genotype):
+    """Whether the whole network, laid out as one graph, has a walk from stem to head."""
+    names = [("stem",)]
+    wires = []
+    for index, cell in enumerate(genotype.placed_cells()):
+        size = cell.inputs + len(cell.nodes)
+        names += [(index, node) for node in range(size)] + [(index, "out")]
+        for position in range(cell.inputs):
+            before = index - cell.inputs + position
+            wires.append((("stem",) if before < 0 else (before, "out"), (index, position)))
+        wires += [((index, e.source), (index, e.target)) for e in carrying(cell.edges)]
+        wires += [((index, node), (index, "out")) for node in cell.output]
+    number = {name: i for i, name in enumerate(names)}
+    steps = np.eye(len(names), dtype=bool)
+    for source, target in wires:
+        steps[number[source], number[target]] = True
+    for _ in range(len(names).bit_length()):  # squaring doubles the length of the walks
+        steps = steps @ steps
+    return bool(steps[number["stem",], number[len(genotype.blocks) - 1, "out"]])
+
+
+def chosen_op(op, choice):
+    """The operation that choice 0 (none), 1 (id) or 2 (same) makes of `op`."""
+    return (NULL, SKIP, op)[choice]
+
+
+def chosen_edges(cell, choices):
+    """A cell's edges under choices, one for each edge."""
+    return tuple(
+        dataclasses.replace(edge, op=chosen_op(edge.op, int(choice)))
+        for edge, choice in zip(cell.edges, choices, strict=True)
+    )
+
+
+def assignments(count):
+    """All 3^count choices."""
+    return itertools.product(range(3), repeat=count)

@@ -1,0 +1,311 @@
+"""Genotypes: what they say of their graphs, what they refuse, and how they are written down."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jaxnas.spaces import Block, Cell, Edge, Genotype, GenotypeError, Node
+from jaxnas.spaces.genotype import NULL, OPERATIONS, SKIP
+
+from . import graphs
+
+FAST = graphs.FAST
+
+
+def chain(*blocks, family="residual", cells=None, **changes):
+    inputs = 2 if family == "darts" else 1
+    cell = Cell("only", inputs, (Node(),), (Edge("conv_3x3", 0, inputs),), (inputs,))
+    fields = {
+        "name": "chain",
+        "family": family,
+        "stem": 4,
+        "cells": (cell,) if cells is None else cells,
+        "blocks": blocks or (Block("only", 4),),
+    }
+    return Genotype(**{**fields, **changes})
+
+
+# What a cell reaches.
+
+
+@FAST
+@given(st.sampled_from(graphs.FAMILIES).flatmap(graphs.cells))
+def test_a_cell_is_connected_if_a_path_leads_through_it(cell):
+    assert cell.connected() == graphs.by_paths(cell.inputs, cell.edges, cell.output)
+
+
+@FAST
+@given(st.data())
+def test_reached_and_useful_are_the_two_ends_of_paths(data):
+    cell = data.draw(st.sampled_from(graphs.FAMILIES).flatmap(graphs.cells))
+    size = cell.inputs + len(cell.nodes)
+    sources = tuple(data.draw(st.sets(st.integers(0, cell.inputs - 1))))
+
+    def leads(source, target):
+        return next(graphs.paths(cell.edges, source, target), None) is not None
+
+    assert cell.reached(sources) == {n for n in range(size) if any(leads(s, n) for s in sources)}
+    assert cell.useful() == {n for n in range(size) if any(leads(n, o) for o in cell.output)}
+
+
+@FAST
+@given(graphs.genotypes())
+def test_a_network_is_connected_if_its_flat_graph_is(genotype):
+    assert genotype.connected() == graphs.flat_connected(genotype)
+
+
+@FAST
+@given(graphs.genotypes(family="darts", most_blocks=6, most_nodes=2, most_edges=3))
+def test_a_network_of_two_input_cells_is_connected_if_its_flat_graph_is(genotype):
+    assert genotype.connected() == graphs.flat_connected(genotype)
+
+
+def test_two_inputs_bypass_one_dead_block_but_not_two():
+    dead = Cell("dead", 2, (Node(),), (Edge(NULL, 1, 2),), (2,))
+    older = Cell("older", 2, (Node(),), (Edge(SKIP, 0, 2),), (2,))
+    newer = Cell("newer", 2, (Node(),), (Edge(SKIP, 1, 2),), (2,))
+
+    def connected(*names):
+        blocks = [Block(name, 4) for name in names]
+        return chain(*blocks, family="darts", cells=(dead, older, newer)).connected()
+
+    assert connected("newer", "dead", "older")
+    assert not connected("newer", "dead", "newer")
+    assert not connected("newer", "dead", "dead", "older")
+    assert not connected("newer", "dead", "older", "dead")
+
+
+@FAST
+@given(st.sampled_from(graphs.FAMILIES).flatmap(graphs.cells))
+def test_an_edge_carries_the_stride_where_it_leads_behind_it(cell):
+    strided = [False] * cell.inputs + [node.strided for node in cell.nodes]
+    for edge in cell.edges:
+        assert cell.crosses_stride(edge) == (strided[edge.source] < strided[edge.target])
+
+
+# Plain values.
+
+
+@FAST
+@given(graphs.genotypes())
+def test_equal_genotypes_are_equal_values(genotype):
+    twin = dataclasses.replace(genotype)
+    assert twin is not genotype
+    assert twin == genotype
+    assert hash(twin) == hash(genotype)
+    assert dataclasses.replace(genotype, stem=genotype.stem + 1) != genotype
+
+
+@pytest.mark.parametrize("part", [Edge(SKIP, 0, 1), Node(), Block("only", 4), chain()], ids=repr)
+def test_no_part_of_a_genotype_can_be_changed(part):
+    for field in dataclasses.fields(part):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(part, field.name, None)
+
+
+@FAST
+@given(graphs.genotypes())
+def test_the_text_names_every_edge_and_block(genotype):
+    lines = str(genotype).split("\n")
+    text = "\n".join(lines)
+    for cell in genotype.cells:
+        assert f"  {cell.name}: " in text
+        for edge in cell.edges:
+            assert f"{edge.op} {edge.source}>{edge.target}" in text
+    strided = sum(block.stride == 2 for block in genotype.blocks)
+    blocks = text.split("  blocks: ")[-1]
+    for block in genotype.blocks:
+        assert f"{block.cell} {block.channels}" in blocks
+    names = sum(block.cell.count("/2") for block in genotype.blocks)
+    assert blocks.count("/2") == strided + names
+
+
+# JSON.
+
+
+@FAST
+@given(graphs.genotypes())
+def test_json_reads_back_what_it_wrote(genotype):
+    text = genotype.to_json()
+    again = Genotype.from_json(text)
+    assert again == genotype
+    assert hash(again) == hash(genotype)
+    assert again.to_json() == text
+    assert isinstance(json.loads(text), dict)
+
+
+@FAST
+@given(graphs.genotypes())
+def test_fields_with_a_default_may_be_left_out(genotype):
+    plain = dataclasses.replace(
+        genotype,
+        head=0,
+        blocks=tuple(dataclasses.replace(block, stride=1) for block in genotype.blocks),
+    )
+    data = json.loads(plain.to_json())
+    del data["head"]
+    for block in data["blocks"]:
+        del block["stride"]
+    assert Genotype.from_json(json.dumps(data)) == plain
+
+
+def objects(data, path=("genotype",)):
+    """Every object inside parsed JSON, with its place in the words of an error."""
+    if isinstance(data, dict):
+        yield ".".join(path), data
+        for name, value in data.items():
+            yield from objects(value, (*path, name))
+    elif isinstance(data, list):
+        for index, value in enumerate(data):
+            yield from objects(value, (*path[:-1], f"{path[-1]}[{index}]"))
+
+
+OPTIONAL = {"head", "stride", "expansion", "strided", "relu"}
+
+WRONG = {
+    int: [True, 1.0, "1", None, [], {}],
+    str: [1, None, [], True],
+    bool: [0, 1, "true", None],
+    list: [{}, "", 0, None],
+}
+
+
+@FAST
+@given(st.data())
+def test_a_field_too_few_too_many_or_of_a_wrong_type_is_named(data):
+    genotype = data.draw(graphs.genotypes())
+    parsed = json.loads(genotype.to_json())
+    place, target = data.draw(st.sampled_from(list(objects(parsed))))
+    field = data.draw(st.sampled_from(sorted(target)))
+    kind = data.draw(st.sampled_from(("missing", "unknown", "wrong")))
+    if kind == "missing":
+        if field in OPTIONAL:
+            return
+        del target[field]
+        expected = f"{place}: field '{field}' is missing"
+    elif kind == "unknown":
+        target[field + "s"] = target[field]
+        expected = f"{place}: unknown field '{field}s'"
+    else:
+        wrong = data.draw(st.sampled_from(WRONG[type(target[field])]))
+        target[field] = wrong
+        expected = f"{place}.{field}: expected "
+    with pytest.raises(GenotypeError) as caught:
+        Genotype.from_json(json.dumps(parsed))
+    assert expected in str(caught.value)
+    if kind == "wrong":
+        assert f"found {type(wrong).__name__}" in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "resnet20", "{", "{'name': 1}", chain().to_json()[:-1]])
+def test_what_is_no_json_is_a_genotype_error(text):
+    with pytest.raises(GenotypeError, match="not JSON"):
+        Genotype.from_json(text)
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "1", "NaN", '"resnet20"', "true"])
+def test_json_of_something_else_is_a_genotype_error(text):
+    with pytest.raises(GenotypeError, match="genotype: expected an object, found"):
+        Genotype.from_json(text)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"stem": ' + "1" * 5000 + "}"])
+def test_json_too_deep_or_too_long_to_parse_is_a_genotype_error(text):
+    with pytest.raises(GenotypeError):
+        Genotype.from_json(text)
+
+
+def test_json_that_describes_no_network_is_a_genotype_error():
+    data = json.loads(chain().to_json())
+    data["blocks"][0]["stride"] = 3
+    with pytest.raises(GenotypeError, match=r"block of cell 'only'.* stride"):
+        Genotype.from_json(json.dumps(data))
+
+
+# What describes no network.
+
+
+def cell(edges=((SKIP, 0, 1),), nodes=2, inputs=1, output=(1,), name="c", strided=None):
+    kinds = tuple(Node(strided=each) for each in strided or (True,) * nodes)
+    return Cell(name, inputs, kinds, tuple(Edge(*edge) for edge in edges), output)
+
+
+GOOD, BAD = (SKIP, 0, 1), "cell 'c', edge 1 "
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: cell(inputs=0), "cell 'c': inputs must be 1 or 2, not 0"),
+        (lambda: cell(inputs=3, nodes=3), "cell 'c': inputs must be 1 or 2, not 3"),
+        (lambda: cell(output=()), "cell 'c': no output node"),
+        (lambda: cell(output=(0,)), "cell 'c': output node 0 .* 1 to 2"),
+        (lambda: cell(output=(1, 3)), "cell 'c': output node 3 .* 1 to 2"),
+        (lambda: cell([GOOD, (SKIP, 0, 0)]), BAD + r"\(skip_connect 0>0\): its target .* 1 to 2"),
+        (lambda: cell([GOOD, (SKIP, 0, 3)]), BAD + r"\(skip_connect 0>3\): its target .* 1 to 2"),
+        (lambda: cell([GOOD, (SKIP, 2, 2)]), BAD + ".* its source .* 0 to 1"),
+        (lambda: cell([GOOD, (SKIP, -1, 2)]), BAD + ".* its source .* 0 to 1"),
+        (lambda: cell([(SKIP, 0, 2), GOOD]), BAD + r"\(skip_connect 0>1\): .* sorted by target"),
+        (
+            lambda: cell([GOOD, (SKIP, 1, 2)], strided=(True, False)),
+            BAD + r"\(skip_connect 1>2\): it leads back before the block's stride",
+        ),
+        (lambda: Block("c", 0), "block of cell 'c': channels .* not 0 and 1"),
+        (lambda: Block("c", 4, 3), "block of cell 'c': .* not 4 and 3"),
+        (lambda: Block("c", 4, 0), "block of cell 'c': .* not 4 and 0"),
+        (lambda: chain(family="lstm", cells=()), "genotype 'chain': family .* not 'lstm'"),
+        (lambda: chain(stem=0), "genotype 'chain': stem .* not 0 and 0"),
+        (lambda: chain(head=-1), "genotype 'chain': .* head .* not 4 and -1"),
+        (lambda: dataclasses.replace(chain(), blocks=()), "genotype 'chain': no blocks"),
+        (lambda: chain(Block("c", 4), cells=(cell(), cell())), "'chain': two cells .* 'c'"),
+        (
+            lambda: chain(Block("c", 4), cells=(cell(),), family="darts"),
+            "cell 'c': .* 'darts' has 2 inputs, not 1",
+        ),
+        (
+            lambda: chain(Block("c", 4), cells=(cell([GOOD, ("conv_9x9", 0, 2)]),)),
+            BAD + r"\(conv_9x9 0>2\): unknown operation 'conv_9x9'.* conv_3x3",
+        ),
+        (
+            lambda: chain(Block("only", 4), Block("other", 4)),
+            "block 1: there is no cell 'other'; there are only",
+        ),
+    ],
+)
+def test_what_describes_no_network_is_refused_by_name(make, message):
+    with pytest.raises(GenotypeError, match=message):
+        make()
+
+
+@pytest.mark.parametrize("family", graphs.FAMILIES)
+def test_no_family_takes_the_others_own_operations(family):
+    inputs = {"residual": 1, "darts": 2}[family]
+    (other,) = set(graphs.FAMILIES) - {family}
+    for op in OPERATIONS[other] | OPERATIONS[family]:
+        one = Cell("c", inputs, (Node(),), (Edge(op, 0, inputs),), (inputs,))
+        if op in OPERATIONS[family]:
+            assert chain(Block("c", 4), family=family, cells=(one,)).cell("c") is one
+        else:
+            with pytest.raises(GenotypeError, match=f"unknown operation {op!r}"):
+                chain(Block("c", 4), family=family, cells=(one,))
+
+
+@pytest.mark.parametrize(
+    "name", ["jaxnas.spaces", "jaxnas.spaces.zoo", "jaxnas.spaces.adaptation"]
+)
+def test_architectures_know_nothing_of_arrays_on_devices(name):
+    code = (
+        f"import sys, {name}\n"
+        "loaded = {each.split('.')[0] for each in sys.modules}\n"
+        "print(sorted(loaded & {'jax', 'jaxlib', 'flax', 'optax'}))\n"
+        f"print({name!r} in sys.modules)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert run.stdout.split("\n")[:2] == ["[]", "True"]

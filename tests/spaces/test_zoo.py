@@ -1,0 +1,190 @@
+"""The zoo: the shapes the papers give, and how often an arbitrary adaptation of them is dead."""
+
+import dataclasses
+
+import pytest
+
+from jaxnas.spaces import Edge, Genotype, zoo
+from jaxnas.spaces.genotype import NULL
+
+from . import graphs
+
+# (channels, stride of the first block, blocks) of each stage.
+RESNET20 = [(16, 1, 3), (32, 2, 3), (64, 2, 3)]
+RESNET56 = [(16, 1, 9), (32, 2, 9), (64, 2, 9)]
+MOBILENET = [
+    (16, 1, 1),
+    (24, 1, 2),
+    (32, 2, 3),
+    (64, 2, 4),
+    (96, 1, 3),
+    (160, 2, 3),
+    (320, 1, 1),
+]
+STAGES = {
+    "resnet20": RESNET20,
+    "resnet20_b": RESNET20,
+    "resnet56": RESNET56,
+    "resnet56_b": RESNET56,
+    "plain20": RESNET20,
+    "mobilenet_v2": MOBILENET,
+    "resnet20_cells": RESNET20,
+    "plain20_cells": RESNET20,
+    "nat_resnet20_cells": RESNET20,
+    "resnet56_cells": RESNET56,
+    # DARTS's rule: reductions at cells 20 // 3 and 40 // 3.
+    "mobilenet_v2_cells": [(36, 1, 6), (72, 2, 7), (144, 2, 7)],
+}
+
+
+def test_the_stages_of_every_network_are_known_here():
+    assert set(STAGES) == set(zoo.ZOO)
+
+
+@pytest.mark.parametrize("name", zoo.ZOO)
+def test_blocks_stand_in_the_papers_stages(name):
+    expected = [
+        (channels, stride if first == 0 else 1)
+        for channels, stride, count in STAGES[name]
+        for first in range(count)
+    ]
+    assert [(block.channels, block.stride) for block in zoo.named(name).blocks] == expected
+
+
+@pytest.mark.parametrize("name", zoo.ZOO)
+def test_a_network_is_called_by_its_name_and_connected_in_every_block(name):
+    genotype = zoo.named(name)
+    assert genotype.name == name
+    assert genotype == zoo.named(name)
+    assert Genotype.from_json(genotype.to_json()) == genotype
+    assert genotype.connected()
+    assert all(cell.connected() for cell in genotype.placed_cells())
+    assert {block.cell for block in genotype.blocks} == {cell.name for cell in genotype.cells}
+
+
+@pytest.mark.parametrize("name", zoo.ZOO)
+def test_every_edge_that_carries_lies_on_a_path(name):
+    for cell in zoo.named(name).cells:
+        edges = {i for i, edge in enumerate(cell.edges) if edge.op != NULL}
+        assert graphs.on_paths(cell) == edges
+
+
+@pytest.mark.parametrize("depth", [20, 32, 44, 56, 110])
+def test_a_resnet_of_6n_plus_2_layers_has_that_many(depth):
+    genotype = zoo.resnet(depth)
+    convolutions = sum(
+        edge.op == "conv_3x3" for cell in genotype.placed_cells() for edge in cell.edges
+    )
+    assert convolutions + 2 == depth, "with the stem and the classifier"
+    assert genotype.name == f"resnet{depth}"
+    assert zoo.plain(depth).name == f"plain{depth}"
+
+
+@pytest.mark.parametrize("depth", [-4, 0, 2, 7, 18, 19, 21, 51])
+@pytest.mark.parametrize("make", [zoo.resnet, zoo.plain])
+def test_a_resnet_of_other_depth_is_refused(make, depth):
+    with pytest.raises(ValueError, match=rf"6n\+2 layers, not {depth}"):
+        make(depth)
+
+
+def test_the_shortcut_options_differ_only_where_the_shape_changes():
+    a, b = zoo.resnet(20, "A"), zoo.resnet(20, "B")
+    assert a.cell("normal") == b.cell("normal")
+    pairs = zip(a.cell("reduction").edges, b.cell("reduction").edges, strict=True)
+    assert [pair for pair in pairs if pair[0] != pair[1]] == [
+        (Edge("pad_shortcut", 0, 2), Edge("conv_1x1", 0, 2))
+    ]
+
+
+@pytest.mark.parametrize(("name", "base"), [("plain20", "resnet20")])
+def test_a_plain_network_is_the_residual_one_without_shortcuts(name, base):
+    for plain, residual in zip(
+        zoo.named(name).placed_cells(), zoo.named(base).placed_cells(), strict=True
+    ):
+        expected = [
+            Edge(NULL, e.source, e.target) if e.target - e.source > 1 else e
+            for e in residual.edges
+        ]
+        assert list(plain.edges) == expected
+        assert plain.nodes == residual.nodes
+        paths = list(graphs.paths(plain.edges, 0, 2))
+        assert len(paths) == 1, "a chain"
+
+
+def test_mobilenet_has_a_shortcut_in_each_block_of_stride_1():
+    genotype = zoo.named("mobilenet_v2")
+    before = genotype.stem
+    for block, cell in zip(genotype.blocks, genotype.placed_cells(), strict=True):
+        shortcut = [edge.op for edge in cell.edges if (edge.source, edge.target) == (0, 3)]
+        if block.stride == 2:
+            assert shortcut == []
+        else:
+            assert shortcut == ["skip_connect" if before == block.channels else "conv_1x1"]
+        before = block.channels
+    assert (genotype.stem, genotype.head) == (32, 1280)
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    with pytest.raises(ValueError, match="'resnet18'") as caught:
+        zoo.named("resnet18")
+    for name in zoo.ZOO:
+        assert name in str(caught.value)
+
+
+@pytest.mark.parametrize("layers", range(1, 9))
+def test_reductions_stand_at_a_third_and_two_thirds(layers):
+    cells = zoo.named("resnet20_cells").cells
+    genotype = zoo.darts_network("net", *cells, channels=4, layers=layers)
+    at = {layers // 3, 2 * layers // 3}
+    width = 4
+    assert genotype.stem == 12
+    assert len(genotype.blocks) == layers
+    for index, block in enumerate(genotype.blocks):
+        width *= 2 if index in at else 1
+        assert block.channels == width
+        assert (block.cell, block.stride) == (("reduction", 2) if index in at else ("normal", 1))
+
+
+# Papers, section 2.2: every edge of NAT's cells, and 1.3: how many of all choices are dead.
+NAT = {
+    ("resnet20_cells", "normal"): "n02 s12 n03 c3:23 n04 c3:34 s25 s45",
+    ("resnet20_cells", "reduction"): "n02 s12 n03 c3:23 n04 c3:34 s25 s45",
+    ("nat_resnet20_cells", "normal"): "n02 s12 s03 c3:23 s04 c3:34 s25 s45",
+    ("mobilenet_v2_cells", "normal"): "n02 c1:12 n03 sp3:23 n04 c1:34 s15 s45",
+    ("mobilenet_v2_cells", "reduction"): "n02 c1:12 n03 sp3:23 n04 c1:34 n05 s45",
+}
+OPS = {
+    "n": NULL,
+    "s": "skip_connect",
+    "c1:": "conv_1x1",
+    "c3:": "conv_3x3",
+    "sp3:": "sep_conv_3x3",
+}
+
+
+@pytest.mark.parametrize(("name", "cell"), NAT)
+def test_nats_cells_are_the_released_ones(name, cell):
+    expected = [
+        Edge(OPS[text[:-2]], int(text[-2]), int(text[-1])) for text in NAT[name, cell].split()
+    ]
+    found = zoo.named(name).cell(cell)
+    assert list(found.edges) == expected
+    assert found.output == (5,)
+
+
+@pytest.mark.parametrize(
+    ("name", "cell", "dead"),
+    [
+        ("resnet20_cells", "normal", 1921),
+        ("resnet20_cells", "reduction", 1921),
+        ("mobilenet_v2_cells", "normal", 1261),
+        ("mobilenet_v2_cells", "reduction", 2522),
+    ],
+)
+def test_as_many_of_all_choices_are_dead_as_the_papers_say(name, cell, dead):
+    base = zoo.named(name).cell(cell)
+    found = sum(
+        not dataclasses.replace(base, edges=graphs.chosen_edges(base, choices)).connected()
+        for choices in graphs.assignments(8)
+    )
+    assert found == dead
