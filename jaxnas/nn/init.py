@@ -66,9 +66,7 @@ def init(module: nn.Module, key: jax.Array, input_shape: tuple[int, ...], *args:
     return jax.tree_util.tree_unflatten(treedef, values)
 
 
-def _draws(
-    key: jax.Array, leaves: dict[int, tuple[str, tuple[int, ...]]]
-) -> dict[int, jax.Array]:
+def _draws(key: jax.Array, leaves: dict[int, tuple[str, tuple[int, ...]]]) -> dict[int, jax.Array]:
     """Unit truncated normals for leaves of given name and shape, by their index."""
     chunks = {index: -(-math.prod(shape) // _CHUNK) for index, (_, shape) in leaves.items()}
     names = np.array(

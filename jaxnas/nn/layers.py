@@ -66,9 +66,7 @@ class Dense(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        kernel = self.param(
-            "kernel", nn.initializers.lecun_normal(), (x.shape[-1], self.features)
-        )
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), (x.shape[-1], self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
         return x.astype(jnp.float32) @ kernel + bias
 
@@ -115,9 +113,7 @@ class Op(nn.Module):
             case "sep_conv_3x3":
                 for index, stride in enumerate((self.stride, 1)):
                     x = self._relu(x)
-                    x = Conv(
-                        x.shape[-1], 3, stride, True, self.dtype, name=f"depthwise_{index}"
-                    )(x)
+                    x = Conv(x.shape[-1], 3, stride, True, self.dtype, name=f"depthwise_{index}")(x)
                     x = Conv(self.features, 1, dtype=self.dtype, name=f"pointwise_{index}")(x)
                     last = gate if index else None
                     x = BatchNorm(self.dtype, name=f"norm_{index}")(x, train, last)

@@ -112,9 +112,7 @@ class Network(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(
-        self, x: jax.Array, gates: jax.Array | None = None, *, train: bool
-    ) -> jax.Array:
+    def __call__(self, x: jax.Array, gates: jax.Array | None = None, *, train: bool) -> jax.Array:
         """Logits of images.
 
         Args:

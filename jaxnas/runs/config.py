@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 Method = Literal["original", "cell", "full"]
 
@@ -138,7 +138,7 @@ class Experiment:
         """The seeds to run."""
         return self.seeds or (self.seed,)
 
-    def recorded(self) -> dict[str, object]:
+    def recorded(self) -> dict[str, Any]:
         """What a resumed run must agree on: all but where things are and how to go about it."""
         fields = dataclasses.asdict(self)
         for name in ("data_dir", "download", "run_dir", "resume", "overwrite", "seed"):

@@ -104,9 +104,7 @@ def run_experiment(experiment: Experiment, name: str) -> Path:
             rich.progress.TimeRemainingColumn(),
             console=console,
         ) as bars:
-            tasks = [
-                bars.add_task(_name(run), total=run.total_steps, start=False) for run in runs
-            ]
+            tasks = [bars.add_task(_name(run), total=run.total_steps, start=False) for run in runs]
             for run, task in zip(runs, tasks, strict=True):
                 bars.start_task(task)
                 finished += _run_method(

@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -84,6 +84,10 @@ class MethodRun:
     eval_every: int = 1
 
     def __post_init__(self) -> None:
+        if self.method not in get_args(Method):
+            raise ConfigError(
+                f"a method is one of {', '.join(get_args(Method))}, not {self.method!r}"
+            )
         available = len(self.dataset.train_images)
         if self.adapts and self.settings.arch_data == "holdout":
             available -= self._held_out
@@ -130,9 +134,7 @@ class MethodRun:
 
     @cached_property
     def _task(self) -> Any:
-        augmentation = dataclasses.replace(
-            self.dataset.augmentation, cutout=self.settings.cutout
-        )
+        augmentation = dataclasses.replace(self.dataset.augmentation, cutout=self.settings.cutout)
         return supervised(
             self.dataset.num_classes,
             self.dataset.channel_mean(),
@@ -192,7 +194,9 @@ class MethodRun:
             }
 
         orders = self._each(order)(self._keys)
-        return {part: rows.swapaxes(0, 1) for part, rows in orders.items()} if self._wide else orders
+        return (
+            {part: rows.swapaxes(0, 1) for part, rows in orders.items()} if self._wide else orders
+        )
 
     @cached_property
     def _adaptation(self) -> search.Adaptation:
@@ -247,9 +251,7 @@ class MethodRun:
             if name == "fixed":
                 abstract = jax.eval_shape(lambda state: self._fix(state, derived), abstract)
             network = self._fixed_network(derived)
-            step = training.train_step(
-                training.flax_apply(network), self._task, self._optimizer
-            )
+            step = training.train_step(training.flax_apply(network), self._task, self._optimizer)
         scores = training.evaluator(training.flax_apply(network), self._task, wide=self._wide)
 
         def evaluate(state: Any) -> dict[str, jax.Array]:
@@ -445,9 +447,7 @@ class MethodRun:
             )
             notes = [] if derivation is None else self._notes(seed, derivation)
             outcomes.append(
-                Outcome(
-                    result, genotype, variables, history if self.adapts else None, tuple(notes)
-                )
+                Outcome(result, genotype, variables, history if self.adapts else None, tuple(notes))
             )
         return outcomes
 

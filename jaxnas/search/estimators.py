@@ -247,5 +247,3 @@ def _connected_sample(
 def expected_cost(theta: jax.Array, costs: jax.Array) -> jax.Array:
     """Sum over edges of sum_j p_j cost_j; θ and costs are [tables, edges, 3]."""
     return (jax.nn.softmax(theta) * costs).sum()
-
-

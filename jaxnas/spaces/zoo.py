@@ -125,7 +125,7 @@ def mobilenet_v2() -> Genotype:
 def darts_network(
     name: str, normal: Cell, reduction: Cell, *, channels: int, layers: int
 ) -> Genotype:
-    """A network of DARTS's shape: reduction cells at a third and two thirds, channels doubled there.
+    """A network of DARTS's shape: reduction cells at 1/3 and 2/3, where channels double.
 
     Args:
       name: of the genotype.

@@ -18,8 +18,8 @@ def evaluator(
     """A function (variables, gates, images, labels) to the mean of each of the task's scores.
 
     Batch norm uses its running statistics. Images are uint8 [n, h, w, c] on the device; the last
-    batch is filled up and the filling left out of the mean. Where `wide`, variables and gates have a
-    leading axis of networks, and so have the scores.
+    batch is filled up and the filling left out of the mean. Where `wide`, variables and gates have
+    a leading axis of networks, and so have the scores.
     """
 
     @jax.jit
@@ -48,13 +48,13 @@ def evaluator(
     def evaluate(
         variables: Any, gates: jax.Array | None, images: jax.Array, labels: jax.Array
     ) -> dict[str, jax.Array]:
+        step = size(len(images))
         sums = [
             batch_scores(variables, gates, images, labels, jnp.asarray(start, jnp.int32))
-            for start in range(0, len(images), size(len(images)))
+            for start in range(0, len(images), step)
         ]
         return {
-            name: sum((each[name] for each in sums[1:]), sums[0][name]) / len(images)
-            for name in sums[0]
+            name: jnp.stack([each[name] for each in sums]).sum(0) / len(images) for name in sums[0]
         }
 
     return evaluate

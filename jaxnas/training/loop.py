@@ -43,9 +43,7 @@ LoopFn = Callable[[Step], Epoch]
 
 
 def _gather(data: Data, indices: Order) -> Data:
-    return {
-        part: (data[part][0][index], data[part][1][index]) for part, index in indices.items()
-    }
+    return {part: (data[part][0][index], data[part][1][index]) for part, index in indices.items()}
 
 
 def _nothing() -> None:

@@ -47,9 +47,7 @@ def flax_apply(network: Any) -> Apply:
         arguments = (inputs,) if gates is None else (inputs, gates)
         if not train:
             return network.apply(variables, *arguments, train=False), variables["batch_stats"]
-        outputs, changed = network.apply(
-            variables, *arguments, train=True, mutable=["batch_stats"]
-        )
+        outputs, changed = network.apply(variables, *arguments, train=True, mutable=["batch_stats"])
         return outputs, changed["batch_stats"]
 
     return apply

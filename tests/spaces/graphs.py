@@ -41,7 +41,10 @@ def cells(draw, family, name="cell", most_nodes=3, most_edges=6, connected=False
         st.lists(st.integers(inputs, size - 1), min_size=1, max_size=len(nodes), unique=True)
     )
     if connected and not by_paths(inputs, edges, output):
-        edges = [*edges[: most_edges - 1], Edge(draw(st.sampled_from(CARRIED[family])), 0, output[0])]
+        edges = [
+            *edges[: most_edges - 1],
+            Edge(draw(st.sampled_from(CARRIED[family])), 0, output[0]),
+        ]
     edges.sort(key=lambda edge: edge.target)
     return Cell(name, inputs, tuple(nodes), tuple(edges), tuple(output))
 

@@ -295,9 +295,7 @@ def test_no_family_takes_the_others_own_operations(family):
                 chain(Block("c", 4), family=family, cells=(one,))
 
 
-@pytest.mark.parametrize(
-    "name", ["jaxnas.spaces", "jaxnas.spaces.zoo", "jaxnas.spaces.adaptation"]
-)
+@pytest.mark.parametrize("name", ["jaxnas.spaces", "jaxnas.spaces.zoo", "jaxnas.spaces.adaptation"])
 def test_architectures_know_nothing_of_arrays_on_devices(name):
     code = (
         f"import sys, {name}\n"

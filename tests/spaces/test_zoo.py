@@ -102,8 +102,7 @@ def test_a_plain_network_is_the_residual_one_without_shortcuts(name, base):
         zoo.named(name).placed_cells(), zoo.named(base).placed_cells(), strict=True
     ):
         expected = [
-            Edge(NULL, e.source, e.target) if e.target - e.source > 1 else e
-            for e in residual.edges
+            Edge(NULL, e.source, e.target) if e.target - e.source > 1 else e for e in residual.edges
         ]
         assert list(plain.edges) == expected
         assert plain.nodes == residual.nodes

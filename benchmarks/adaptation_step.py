@@ -1,0 +1,136 @@
+"""What adapting costs: the joint step of weights and architecture against the plain step.
+
+    python benchmarks/adaptation_step.py --base resnet20 --batch-size 128
+
+Both run on random images, interleaved in one process; a ratio is the median over rounds of the
+ratio within a round, so that it holds where the machine's speed drifts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import rich.console
+import rich.table
+import tyro
+
+from jaxnas import nn, search, training
+from jaxnas.data import Augmentation
+from jaxnas.runs.experiment import load_base
+from jaxnas.spaces import AdaptationSpace
+from jaxnas.tasks import supervised
+
+
+@dataclasses.dataclass(frozen=True)
+class Benchmark:
+    """Plain step against joint step."""
+
+    base: str = "resnet20"
+    """The network: a name of the zoo, or the path of a genotype.json."""
+    granularity: str = "cell"
+    """cell or full."""
+    estimators: tuple[str, ...] = ("raw", "mixed", "sampled", "two_path")
+    """Whose joint steps to time."""
+    batch_size: int = 128
+    """Images in a step."""
+    image_side: int = 32
+    """Height and width of an image, in pixels."""
+    rounds: int = 11
+    """Timed steps of each kind."""
+
+
+def main(benchmark: Benchmark) -> None:
+    """Times and prints the table."""
+    shape = (benchmark.image_side, benchmark.image_side, 3)
+    base = load_base(benchmark.base)
+    task = supervised(
+        10,
+        np.full(3, 0.5, np.float32),
+        np.full(3, 0.25, np.float32),
+        Augmentation.for_side(shape[0]),
+    )
+    optimizer = training.sgd(0.1, 10_000)
+    key = jax.random.key(0)
+    count = benchmark.batch_size
+    images = jax.random.randint(key, (count, *shape), 0, 256).astype(jnp.uint8)
+    batch = {"train": (images, jax.random.randint(key, (count,), 0, 10))}
+
+    plain = nn.build(base, 10)
+    space = AdaptationSpace(base, benchmark.granularity)  # pyright: ignore[reportArgumentType]
+    supernet = nn.supernet(space, 10)
+    gates = search.one_hot_gates(space, space.base_choices())
+    candidates: dict[str, tuple[Callable[..., Any], Callable[[jax.Array], Any]]] = {
+        "plain": (
+            training.train_step(training.flax_apply(plain), task, optimizer),
+            lambda key: training.init(nn.init(plain, key, shape), optimizer),
+        )
+    }
+    for name in benchmark.estimators:
+        joint = search.adaptation(
+            space,
+            training.flax_apply(supernet),
+            task,
+            optimizer,
+            estimator=name,
+            arch_learning_rate=0.01,
+        )
+        candidates[f"joint, {name}"] = (
+            joint.step,
+            lambda key, joint=joint: joint.init(nn.init(supernet, key, shape, gates)),
+        )
+
+    console = rich.console.Console()
+    table = rich.table.Table(
+        title=f"{base.name}, {benchmark.granularity}, batch {count}, {shape[0]}x{shape[1]}, "
+        f"{jax.devices()[0].device_kind}, jax {jax.__version__}, n={benchmark.rounds}"
+    )
+    columns = (
+        "step",
+        "ms (median)",
+        "ratio to plain",
+        "images/s",
+        "memory MB",
+        "compile s",
+        "init s",
+    )
+    for column in columns:
+        table.add_column(column, justify="left" if column == "step" else "right")
+    compiled, states, compile_seconds, init_seconds = {}, {}, {}, {}
+    for name, (step, init) in candidates.items():
+        started = time.perf_counter()
+        states[name] = jax.block_until_ready(jax.jit(init)(key))
+        init_seconds[name] = time.perf_counter() - started
+        started = time.perf_counter()
+        compiled[name] = jax.jit(step, donate_argnums=0).lower(states[name], batch, key).compile()
+        compile_seconds[name] = time.perf_counter() - started
+    seconds: dict[str, list[float]] = {name: [] for name in candidates}
+    for round_ in range(benchmark.rounds + 1):
+        for name, run in compiled.items():
+            started = time.perf_counter()
+            states[name], _ = jax.block_until_ready(run(states[name], batch, key))
+            if round_:  # the first warms up
+                seconds[name].append(time.perf_counter() - started)
+    for name, times in seconds.items():
+        ratio = np.median(np.array(times) / np.array(seconds["plain"]))
+        memory = compiled[name].memory_analysis()
+        peak = memory.temp_size_in_bytes + memory.argument_size_in_bytes
+        table.add_row(
+            name,
+            f"{1e3 * np.median(times):.0f}",
+            f"{ratio:.2f}",
+            f"{count / np.median(times):.0f}",
+            f"{peak / 2**20:.0f}",
+            f"{compile_seconds[name]:.1f}",
+            f"{init_seconds[name]:.1f}",
+        )
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Benchmark, description=__doc__))

@@ -1,0 +1,84 @@
+"""One call: a known network and a data set in, an adapted and trained network out."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, get_args
+
+import numpy as np
+
+from jaxnas import data, nn
+from jaxnas.runs.config import ConfigError, Training
+from jaxnas.runs.experiment import load_base
+from jaxnas.runs.method import MethodRun
+from jaxnas.spaces import Genotype
+from jaxnas.spaces.adaptation import Granularity
+
+Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+class Adapted(NamedTuple):
+    """An adapted network.
+
+    Attributes:
+      genotype: the architecture; `genotype.to_json()` stores it.
+      network: the Flax module; `network.apply(variables, images, train=False)` gives logits of
+        normalised float32 images [b, h, w, c].
+      variables: trained ``params`` and ``batch_stats``.
+      metrics: ``test_accuracy`` (percent), ``test_loss``, ``params``, ``macs``, ``seconds`` and
+        ``digest``.
+      theta: float32 [epochs of adaptation + 1, tables, edges, 3], the architecture parameters over
+        time; None where no epoch adapts.
+      notes: what the run had to say, such as edges repaired.
+    """
+
+    genotype: Genotype
+    network: nn.Network
+    variables: Any
+    metrics: dict[str, Any]
+    theta: np.ndarray | None
+    notes: tuple[str, ...]
+
+
+def adapt(
+    base: str | Genotype,
+    dataset: str | data.Dataset | Arrays,
+    *,
+    granularity: Granularity = "cell",
+    seed: int = 0,
+    **settings: Any,
+) -> Adapted:
+    """Adapts `base` while it trains on `dataset`.
+
+    Args:
+      base: a genotype, a name of the zoo, or the path of a genotype.json.
+      dataset: a `data.Dataset`, what `data.load` takes, or x_train, y_train, x_test, y_test with
+        images uint8 [n, h, w, c] and labels int [n].
+      granularity: ``cell``, one choice for each kind of cell, or ``full``, one for each block.
+      seed: equal seeds give equal bits.
+      **settings: fields of `runs.config.Training`, such as epochs=30.
+
+    Raises:
+      ValueError: for a base, data set or setting that cannot be (one of its subclasses
+        `ConfigError`, `GenotypeError`, `DataError`).
+      TypeError: for a setting that does not exist.
+      TrainingError: if the loss is no longer finite.
+    """
+    if isinstance(dataset, str):
+        dataset = data.load(dataset)
+    elif isinstance(dataset, tuple):
+        dataset = data.from_arrays(*dataset)
+    if granularity not in get_args(Granularity):
+        raise ConfigError(f"granularity must be 'cell' or 'full', not {granularity!r}")
+    genotype = load_base(base) if isinstance(base, str) else base
+    run = MethodRun(granularity, genotype, dataset, Training(**settings), (seed,))
+    (outcome,) = run.run()
+    result = outcome.result
+    names = ("test_accuracy", "test_loss", "params", "macs", "seconds", "digest")
+    return Adapted(
+        outcome.genotype,
+        nn.build(outcome.genotype, dataset.num_classes),
+        outcome.variables,
+        {name: getattr(result, name) for name in names},
+        outcome.theta,
+        outcome.notes,
+    )
