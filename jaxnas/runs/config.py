@@ -43,9 +43,9 @@ class Training:
     """Epochs in which the architecture adapts, the first ones; a third of all by default."""
     warmup_epochs: int | None = None
     """Of these, epochs before the architecture first moves; a third of them by default."""
-    estimator: Literal["mixed", "raw", "hard", "sampled", "two_path"] = "raw"
+    estimator: Literal["mixed", "raw", "hard", "sampled", "two_path"] = "mixed"
     """How architecture parameters weight the edges."""
-    arch_learning_rate: float = 0.01
+    arch_learning_rate: float = 0.03
     """Of the architecture parameters' Adam."""
     arch_data: Literal["train", "holdout"] = "train"
     """What moves the architecture: the weights' own batch, or held-out training images."""

@@ -14,7 +14,7 @@ import rich.console
 import rich.progress
 
 from jaxnas import data
-from jaxnas.runs.config import ConfigError, Experiment, Method
+from jaxnas.runs.config import ConfigError, Experiment
 from jaxnas.runs.directory import RunDirectory
 from jaxnas.runs.drawing import draw_adaptation
 from jaxnas.runs.files import RunError

@@ -37,7 +37,7 @@ class Plain(flax.linen.Module):
         return self.op(x, train, gate)
 
 
-def cases():
+def _cases():
     for family, ops in OPERATIONS.items():
         for op in sorted(ops - {NULL}):
             for stride in (1, 2):
@@ -47,8 +47,11 @@ def cases():
                     )
 
 
+CASES = pytest.mark.parametrize(("family", "op", "stride", "features"), list(_cases()))
+
+
 @pytest.mark.parametrize("side", SIDES, ids=str)
-@pytest.mark.parametrize(("family", "op", "stride", "features"), cases())
+@CASES
 def test_an_operation_computes_what_numpy_says(family, op, stride, features, side):
     module = Plain(Op(op, features, stride, FAMILIES[family]))
     shape = (*side, 4)
@@ -65,7 +68,7 @@ def test_an_operation_computes_what_numpy_says(family, op, stride, features, sid
             assert_close(stats, expected.batch_stats)
 
 
-@pytest.mark.parametrize(("family", "op", "stride", "features"), cases())
+@CASES
 def test_a_gate_weights_an_operation_in_value_and_in_gradients(family, op, stride, features):
     module = Plain(Op(op, features, stride, FAMILIES[family]))
     shape = (5, 6, 4)
