@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 .PHONY: run test test-slow lint format typecheck benchmark clean
 
 run: .venv/.run
-	$(BIN)/python experiments/proxyless_cifar.py --dataset digits --run-dir runs/digits --overwrite
+	$(BIN)/python experiments/proxyless_cifar.py --dataset digits --epochs 30 --batch-size 64 --run-dir runs/digits --overwrite
 
 test: .venv/.dev
 	$(BIN)/python -m pytest -n 2 -m "not slow"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Any, Literal
 
@@ -57,6 +58,10 @@ class Training:
     """Weight in the loss of the expected multiply-adds, as a share of the base's."""
 
     def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ConfigError(f"{flag(field.name)} must be finite, not {value}")
         positive = ("epochs", "batch_size", "learning_rate", "arch_learning_rate", "arch_every")
         for name in positive:
             if not getattr(self, name) > 0:

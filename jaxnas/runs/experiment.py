@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import sys
 from pathlib import Path
@@ -75,7 +76,7 @@ def run_experiment(experiment: Experiment, name: str) -> Path:
     Raises:
       one of `USER_ERRORS`.
     """
-    console = rich.console.Console()
+    console = rich.console.Console(markup=False)  # names and paths may hold brackets
     base = load_base(experiment.base)
     dataset = data.load(experiment.dataset, experiment.data_dir, download=experiment.download)
     if experiment.train_limit is not None:
@@ -92,7 +93,11 @@ def run_experiment(experiment: Experiment, name: str) -> Path:
         for seeds in groups
         for method in experiment.methods
     ]
-    recorded = experiment.recorded() | {"base": base.name, "width": width}
+    recorded = experiment.recorded() | {
+        "base": base.name,
+        "base_sha256": hashlib.sha256(base.to_json().encode()).hexdigest(),
+        "width": width,
+    }
     with RunDirectory(
         path, recorded, resume=experiment.resume, overwrite=experiment.overwrite
     ) as directory:
@@ -108,7 +113,7 @@ def run_experiment(experiment: Experiment, name: str) -> Path:
             for run, task in zip(runs, tasks, strict=True):
                 bars.start_task(task)
                 finished += _run_method(
-                    run,
+                    dataclasses.replace(run),  # a copy, whose data on the device goes with it
                     directory,
                     lambda task=task: bars.advance(task),
                     lambda message: console.print(message, style="yellow", highlight=False),
@@ -177,7 +182,7 @@ def _write_report(
         who = f"{each.result.method}, seed {each.result.seed}"
         stem = f"{each.result.method}_seed{each.result.seed}"
         space = AdaptationSpace(base, "full" if each.result.method == "full" else "cell")
-        theta_heatmap(each.theta, _edge_labels(space), directory.path / f"theta_{stem}")
+        theta_heatmap(each.theta, _edge_names(space), directory.path / f"theta_{stem}")
         adapted = Genotype.from_json(json.dumps(each.result.genotype))
         draw_adaptation(base, adapted, directory.path / f"network_{stem}")
         pictures.append((f"Architecture parameters over time ({who})", f"theta_{stem}.svg"))
@@ -193,8 +198,8 @@ def _write_report(
     return directory.path / "report.md"
 
 
-def _edge_labels(space: AdaptationSpace) -> list[list[str]]:
-    return [
-        [f"{name}: {edge}" for edge in cell.edges]
+def _edge_names(space: AdaptationSpace) -> dict[str, list[str]]:
+    return {
+        name: [str(edge) for edge in cell.edges]
         for name, cell in zip(space.table_names, space.cells, strict=True)
-    ]
+    }

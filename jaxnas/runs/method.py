@@ -10,12 +10,13 @@ import dataclasses
 import json
 import time
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax.errors import FlaxError
 
 from jaxnas import nn, search, training
 from jaxnas.data import Dataset, epoch_permutation
@@ -63,6 +64,22 @@ class _Phase(NamedTuple):
     abstract: Any
 
 
+@lru_cache
+def _refuse_unbuildable(base: Genotype, adapts: bool, shape: tuple[int, ...]) -> None:
+    """Raises a ConfigError where `base` makes no network for images of `shape` [h, w, c]."""
+    try:
+        nn.abstract_variables(nn.build(base, 2), shape)
+        if adapts:
+            space = AdaptationSpace(base, "full")
+            nn.abstract_variables(nn.supernet(space, 2), shape, jnp.zeros(space.shape))
+    except (ValueError, TypeError, ArithmeticError, FlaxError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ConfigError(
+            f"--base {base.name}: no network can be built of it for images of shape "
+            f"{list(shape)}: {reason}"
+        ) from error
+
+
 @dataclasses.dataclass(frozen=True)
 class MethodRun:
     """One method on one data set, for one seed or for several side by side.
@@ -96,6 +113,12 @@ class MethodRun:
                 f"--batch-size {self.settings.batch_size} is more than the {available} training "
                 "images there are"
             )
+        side = min(self.dataset.input_shape[:2])
+        if self.settings.cutout > side:
+            raise ConfigError(
+                f"--cutout {self.settings.cutout} is more than the side of the images, {side}"
+            )
+        _refuse_unbuildable(self.base, self.adapts, self.dataset.input_shape)
 
     @property
     def adapts(self) -> bool:
@@ -310,8 +333,8 @@ class MethodRun:
           one `Outcome` for each seed.
 
         Raises:
-          TrainingError: naming the step, if the loss is no longer finite. The last good checkpoint
-            stays.
+          TrainingError: naming the step, if loss or weights are no longer finite. The last good
+            checkpoint stays.
         """
         started = time.perf_counter()
         theta: list[Any] = []
@@ -325,6 +348,8 @@ class MethodRun:
             phases = {phase.name: phase}
 
             def abstract(meta: dict[str, Any]) -> Any:
+                if meta["phase"] not in phases and not (self.adapts and meta["phase"] == "fixed"):
+                    raise ValueError(f"its phase is {meta['phase']}")
                 if meta["phase"] not in phases:
                     derived = self._derive(meta["theta"][-1])
                     phases[meta["phase"]] = self._phase(meta["phase"], derived)
@@ -348,10 +373,10 @@ class MethodRun:
             order = self._order(epoch)
             data = {part: self._data[part] for part in order}
             state, metrics = phase.epoch(state, data, order, self._keys, progress)
-            self._refuse_non_finite(np.asarray(metrics["loss"]), epoch, directory)
             scores: dict[str, Any] = {}
             if epoch + 1 == self.settings.epochs or (epoch + 1) % self.eval_every == 0:
                 scores = phase.evaluate(state)
+            self._refuse_non_finite(metrics, scores, state, epoch, directory)
             if phase.name == "adaptation":
                 theta.append(np.asarray(state.theta).tolist())
             seconds = seconds_before + time.perf_counter() - started
@@ -374,15 +399,27 @@ class MethodRun:
         return self._phase("fixed", derived), fixed
 
     def _refuse_non_finite(
-        self, losses: np.ndarray, epoch: int, directory: RunDirectory | None
+        self,
+        metrics: dict[str, jax.Array],
+        scores: dict[str, jax.Array],
+        state: Any,
+        epoch: int,
+        directory: RunDirectory | None,
     ) -> None:
-        bad = training.first_bad_step(losses)
+        """Stops before an epoch is kept whose losses, or the weights they led to, are broken."""
+        what, bad = "the loss", training.first_bad_step(np.asarray(metrics["loss"]))
+        if bad is None:
+            learned = jax.device_get((state.variables, getattr(state, "theta", ())))
+            if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(learned)):
+                what, bad = "a weight", self._steps(epoch) - 1
+            elif scores and not np.isfinite(scores["loss"]).all():
+                what, bad = "the test loss", self._steps(epoch) - 1
         if bad is None:
             return
         step = sum(self._steps(each) for each in range(epoch)) + bad + 1
         kept = f"; the checkpoint of epoch {epoch} is kept" if directory and epoch else ""
         raise TrainingError(
-            f"{self.method}, seed {', '.join(map(str, self.seeds))}: the loss is not finite at "
+            f"{self.method}, seed {', '.join(map(str, self.seeds))}: {what} is not finite at "
             f"step {step} (epoch {epoch + 1}){kept}; try a lower --learning-rate or --grad-clip 5"
         )
 
@@ -408,7 +445,7 @@ class MethodRun:
                 row["redrawn"] = int(of_seed(metrics["redrawn"]).sum())
             if scores:
                 row["test_loss"] = float(of_seed(scores["loss"]))
-                row["test_accuracy"] = 100 * float(of_seed(scores["accuracy"]))
+                row["test_accuracy"] = _percent(of_seed(scores["accuracy"]))
             rows.append(row)
         return rows
 
@@ -434,7 +471,7 @@ class MethodRun:
                 base=self.base.name,
                 dataset=self.dataset.name,
                 seed=seed,
-                test_accuracy=100 * score["accuracy"],
+                test_accuracy=_percent(score["accuracy"]),
                 test_loss=score["loss"],
                 params=size.params,
                 macs=size.macs,
@@ -465,3 +502,7 @@ class MethodRun:
                 f"{who}: {derivation.pruned} edges that led from nowhere or nowhere were removed."
             )
         return notes
+
+
+def _percent(share: Any) -> float:
+    return round(100 * float(share), 4)  # float32 has no more digits

@@ -88,15 +88,15 @@ def _mark_adaptation(axes: Axes, ends: list[int]) -> None:
 
 
 def theta_heatmap(
-    theta: np.ndarray, edge_labels: Sequence[Sequence[str]], path: str | os.PathLike[str]
+    theta: np.ndarray, tables: Mapping[str, Sequence[str]], path: str | os.PathLike[str]
 ) -> None:
     """Draws architecture parameters over the epochs to `path`.svg and `path`.png.
 
     Args:
       theta: [epochs, tables, edges, 3], the last axis in the order of `CANDIDATES`; the first row
         is what it was before the first epoch or after it, as the caller likes.
-      edge_labels: for each table its edges; a table of fewer edges than the array has room for
-        shows as many as it has labels.
+      tables: name of each table and of its edges; a table of fewer edges than the array has room
+        for shows as many as it has names.
       path: of the pictures.
 
     Raises:
@@ -105,38 +105,35 @@ def theta_heatmap(
     theta = np.asarray(theta, np.float64)
     if theta.ndim != 4 or theta.shape[-1] != len(CANDIDATES) or 0 in theta.shape:
         raise RunError(f"θ must be [epochs, tables, edges, 3] to be drawn, not {theta.shape}")
-    if len(edge_labels) != theta.shape[1] or not all(
-        0 < len(labels) <= theta.shape[2] for labels in edge_labels
+    if len(tables) != theta.shape[1] or not all(
+        0 < len(labels) <= theta.shape[2] for labels in tables.values()
     ):
         raise RunError(
             f"θ has {theta.shape[1]} tables of up to {theta.shape[2]} edges, but the labels are "
-            f"for {[len(labels) for labels in edge_labels]} edges"
+            f"for {[len(labels) for labels in tables.values()]} edges"
         )
     if not np.isfinite(theta).all():
         raise RunError("θ is not finite; the run diverged, so lower its learning rate")
-    tables = len(edge_labels)
-    columns = min(tables, 3)
-    rows = math.ceil(tables / columns)
-    lines = len(CANDIDATES) * max(map(len, edge_labels))
+    columns = min(len(tables), 3)
+    rows = math.ceil(len(tables) / columns)
+    lines = len(CANDIDATES) * max(map(len, tables.values()))
     norm, colours = _scale(theta)
     with style.style():
         figure = style.figure(3.5 * columns + 0.9, rows * (0.105 * lines + 0.62) + 0.25)
         figure.set_layout_engine("constrained")
         grid = figure.subplots(rows, columns, squeeze=False)
         image = None
-        for table, axes in enumerate(grid.flat):
-            if table >= tables:
-                axes.set_axis_off()
-                continue
-            labels = edge_labels[table]
+        for axes in grid.flat[len(tables) :]:
+            axes.set_axis_off()
+        for table, (name, labels) in enumerate(tables.items()):
+            axes = grid.flat[table]
             values = theta[:, table, : len(labels)].reshape(len(theta), -1).T
             image = axes.imshow(
                 values, aspect="auto", norm=norm, cmap=colours, interpolation="nearest"
             )
             axes.set_ylim(lines - 0.5, -0.5)  # rows of one height in every table
             _label_edges(axes, labels)
-            if tables > 1:
-                axes.set_title(f"table {table}")
+            axes.set_title(name)
             axes.set_xlabel("epoch")
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         assert image is not None  # there is at least one table

@@ -166,7 +166,8 @@ def results_table(rows: Sequence[Result]) -> rich.table.Table:
     seeds, means = _lines(rows)
     for line in seeds:
         table.add_row(*line)
-    table.add_section()
+    if means:
+        table.add_section()
     for line in means:
         table.add_row(*line, style="bold")
     return table
@@ -191,7 +192,7 @@ def _label(row: Result | Summary, one: bool) -> str:
 
 
 def _lines(rows: Sequence[Result]) -> tuple[list[list[str]], list[list[str]]]:
-    """The table's cells: a line for each seed, and a line for each group."""
+    """The table's cells: a line for each seed, and one for each group of several."""
     one = _title(rows) is not None
     seeds, means = [], []
     for group in summary(rows):
@@ -202,5 +203,7 @@ def _lines(rows: Sequence[Result]) -> tuple[list[list[str]], list[list[str]]]:
                 accuracy = f"{row.test_accuracy:.2f}"
                 seeds.append([_label(row, one), str(row.seed), accuracy, *numbers, row.digest[:12]])
         numbers = (f"{group.params:,.0f}", f"{group.macs:,.0f}", f"{group.seconds:.1f}")
-        means.append([f"{_label(group, one)}, mean of {group.n}", "", group.accuracy, *numbers, ""])
+        if group.n > 1:
+            label = f"{_label(group, one)}, mean of {group.n}"
+            means.append([label, "", group.accuracy, *numbers, ""])
     return seeds, means

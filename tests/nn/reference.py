@@ -53,7 +53,7 @@ class Reference:
     """
 
     def __init__(self, variables, train=False):
-        self.params = variables["params"]
+        self.params = variables.get("params", {})
         self.stats = variables.get("batch_stats", {})
         self.train = train
         self.batch_stats = {}

@@ -125,7 +125,7 @@ def series():
     } | {"base/1": [{"epoch": 1, "train_loss": 2.0}]}
 
 
-LABELS = [["conv_3x3 0>1", "skip_connect 0>2"], ["null 0>1"]]
+TABLES = {"normal": ["conv_3x3 0>1", "skip_connect 0>2"], "reduction": ["null 0>1"]}
 
 
 def draw_curves(path):
@@ -134,7 +134,7 @@ def draw_curves(path):
 
 def draw_theta(path):
     theta = np.random.default_rng(0).normal(size=(5, 2, 2, 3))
-    theta_heatmap(theta, LABELS, path)
+    theta_heatmap(theta, TABLES, path)
 
 
 def draw_net(path):
@@ -170,7 +170,7 @@ def test_theta_has_a_row_for_each_candidate_of_each_edge(tmp_path):
     found = texts(tmp_path / "theta.svg")
     for name in ("none", "id", "same"):
         assert found.count(name) == 3
-    assert {"conv_3x3 0>1", "skip_connect 0>2", "null 0>1", "table 0", "table 1"} <= set(found)
+    assert {"conv_3x3 0>1", "skip_connect 0>2", "null 0>1", "normal", "reduction"} <= set(found)
 
 
 def test_theta_of_another_shape_is_refused(tmp_path):
@@ -180,5 +180,5 @@ def test_theta_of_another_shape_is_refused(tmp_path):
         (np.full((4, 2, 2, 3), np.nan), "not finite"),
     ):
         with pytest.raises(RunError, match=message):
-            theta_heatmap(theta, LABELS, tmp_path / "theta")
+            theta_heatmap(theta, TABLES, tmp_path / "theta")
     assert not list(tmp_path.iterdir())

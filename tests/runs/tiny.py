@@ -1,0 +1,149 @@
+"""The smallest whole experiment: a network of two blocks, eighty images of 8x8 pixels."""
+
+import csv
+import dataclasses
+import io
+import json
+from functools import cached_property
+
+import jax
+import numpy as np
+
+from jaxnas import data
+from jaxnas.runs import RunDirectory
+from jaxnas.runs.config import Training
+from jaxnas.runs.method import MethodRun
+from jaxnas.spaces import Block, Cell, Edge, Genotype, Node
+
+NORMAL = Cell(
+    name="normal",
+    inputs=1,
+    nodes=(Node(relu=True), Node(relu=True)),
+    edges=(Edge("conv_3x3", 0, 1), Edge("skip_connect", 0, 2), Edge("conv_1x1", 1, 2)),
+    output=(2,),
+)
+REDUCTION = Cell(
+    name="reduction",
+    inputs=1,
+    nodes=(Node(relu=True),),
+    edges=(Edge("conv_3x3", 0, 1), Edge("null", 0, 1)),
+    output=(1,),
+)
+BASE = Genotype(
+    name="tiny",
+    family="residual",
+    stem=4,
+    cells=(NORMAL, REDUCTION),
+    blocks=(Block("normal", 4), Block("reduction", 8, 2)),
+)
+
+FLAGS = {
+    "epochs": 4,
+    "batch_size": 16,
+    "learning_rate": 0.05,
+    "adapt_epochs": 2,
+    "warmup_epochs": 1,
+    "arch_learning_rate": 0.3,
+}
+"""Four epochs of five steps: one of warm-up, one in which θ moves, two of the fixed network."""
+
+
+def settings(**changes):
+    """`FLAGS` and changes to them, as settings."""
+    return Training(**(FLAGS | changes))
+
+
+def images(count, seed):
+    """uint8 [count, 8, 8, 1] and labels 0..3 of which the brightness tells something."""
+    labels = np.arange(count) % 4
+    noise = np.random.default_rng(seed).integers(0, 120, (count, 8, 8, 1))
+    return (noise + 40 * labels[:, None, None, None]).astype(np.uint8), labels
+
+
+def dataset(count=80):
+    """`count` images to learn and 40 to be tested on."""
+    return data.from_arrays(*images(count, 0), *images(40, 1), name="tiny")
+
+
+def write(folder):
+    """Writes the base and the data set into a folder, for the command line."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "base.json").write_text(BASE.to_json())
+    parts = zip(("x_train", "y_train", "x_test", "y_test"), (*images(80, 0), *images(40, 1)))
+    np.savez(folder / "tiny.npz", **dict(parts))
+    return folder
+
+
+def command(folder, **flags):
+    """The command line, after the program, that runs `FLAGS` with changes in `write`'s folder."""
+    flags = {"base": folder / "base.json", "dataset": folder / "tiny.npz"} | FLAGS | flags
+    words = []
+    for name, value in flags.items():
+        words.append("--" + name.replace("_", "-"))
+        if value is not True:
+            words += map(str, value if isinstance(value, tuple) else (value,))
+    return words
+
+
+@dataclasses.dataclass(frozen=True)
+class Rerun(MethodRun):
+    """A method that compiles once however often it runs: compiling takes longer than computing."""
+
+    @cached_property
+    def _phases(self):
+        return {}
+
+    def _phase(self, name, derived):
+        key = (name, derived and tuple(each.genotype for each in derived))
+        if key not in self._phases:
+            self._phases[key] = super()._phase(name, derived)
+        return self._phases[key]
+
+    @cached_property
+    def _first_state(self):
+        return super()._first_state
+
+
+def run(method="cell", seeds=(0,), kind=MethodRun, eval_every=1, **changes):
+    """A method on the tiny data."""
+    return kind(method, BASE, dataset(), settings(**changes), seeds, eval_every)
+
+
+def open_run(path):
+    """The folder in which a method runs."""
+    return RunDirectory(path, {}, resume=True)
+
+
+def same_trees(left, right):
+    """Whether two pytrees are bitwise the same."""
+    if jax.tree.structure(left) != jax.tree.structure(right):
+        return False
+    pairs = zip(jax.tree.leaves(left), jax.tree.leaves(right), strict=True)
+    return all(
+        (a.dtype, a.shape, np.asarray(a).tobytes()) == (b.dtype, b.shape, np.asarray(b).tobytes())
+        for a, b in pairs
+    )
+
+
+def left_behind(folder):
+    """All that a method's folder says of the run, but for times: by file name."""
+    found = {}
+    for path in sorted(folder.glob("genotype*.json")):
+        found[path.name] = path.read_text()
+    if (folder / "outcome.json").exists():
+        found["outcome.json"] = json.loads((folder / "outcome.json").read_text())
+        for outcome in found["outcome.json"]:
+            assert outcome["result"].pop("seconds") > 0
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    table = list(csv.DictReader(io.StringIO((folder / "metrics.csv").read_text())))
+    for row in [*rows, *table]:
+        assert float(row.pop("seconds")) > 0
+    found |= {"metrics.jsonl": rows, "metrics.csv": table}
+    for path in (folder / "checkpoints").glob("*/meta/metadata"):
+        content = json.loads(path.read_text())
+        assert content["meta"].pop("seconds") > 0
+        del content["meta_digest"]  # of the seconds too
+        found[f"checkpoint {path.parent.parent.name}"] = content
+    return found
+
+
