@@ -46,8 +46,8 @@ class Training:
     """Of these, epochs before the architecture first moves; a third of them by default."""
     estimator: Literal["mixed", "raw", "hard", "sampled", "two_path"] = "mixed"
     """How architecture parameters weight the edges."""
-    arch_learning_rate: float = 0.03
-    """Of the architecture parameters' Adam."""
+    arch_learning_rate: float | None = None
+    """Of the architecture parameters' Adam; 6 / (their steps) by default, whatever the budget."""
     arch_data: Literal["train", "holdout"] = "train"
     """What moves the architecture: the weights' own batch, or held-out training images."""
     arch_every: int = 1
@@ -62,7 +62,7 @@ class Training:
             value = getattr(self, field.name)
             if isinstance(value, float) and not math.isfinite(value):
                 raise ConfigError(f"{flag(field.name)} must be finite, not {value}")
-        positive = ("epochs", "batch_size", "learning_rate", "arch_learning_rate", "arch_every")
+        positive = ("epochs", "batch_size", "learning_rate", "arch_every")
         for name in positive:
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{flag(name)} must be above 0, not {getattr(self, name)}")
@@ -74,8 +74,10 @@ class Training:
                 raise ConfigError(f"{flag(name)} must be from 0 to below 1")
         if not 0 < self.holdout < 1:
             raise ConfigError(f"--holdout must be between 0 and 1, not {self.holdout}")
-        if self.grad_clip is not None and self.grad_clip <= 0:
-            raise ConfigError(f"--grad-clip must be above 0, not {self.grad_clip}")
+        for name in ("grad_clip", "arch_learning_rate"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ConfigError(f"{flag(name)} must be above 0, not {value}")
         if not 0 <= self.adaptation_epochs <= self.epochs:
             raise ConfigError(
                 f"--adapt-epochs must be from 0 to --epochs ({self.epochs}), "

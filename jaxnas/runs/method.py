@@ -31,6 +31,10 @@ from jaxnas.spaces.adaptation import Derivation
 from jaxnas.tasks import supervised
 from jaxnas.training.loop import Order
 
+# How far Adam can carry an architecture parameter by default, whatever the number of steps: DARTS's
+# 3e-4 over 50 epochs of 391 steps is 5.9, and so much measured best here at a small budget.
+_ARCH_TRAVEL = 6.0
+
 
 class TrainingError(RuntimeError):
     """Training that went wrong; the message names the step."""
@@ -147,6 +151,12 @@ class MethodRun:
             images -= self._held_out
         return images // self.settings.batch_size
 
+    @property
+    def _arch_steps(self) -> int:
+        """Steps in which θ moves, at least 1."""
+        moving = range(self.settings.waiting_epochs, self.settings.adaptation_epochs)
+        return max(1, sum(self._steps(e) for e in moving) // self.settings.arch_every)
+
     @cached_property
     def _space(self) -> AdaptationSpace:
         return AdaptationSpace(self.base, "full" if self.method == "full" else "cell")
@@ -235,7 +245,7 @@ class MethodRun:
             self._task,
             self._optimizer,
             estimator=settings.estimator,
-            arch_learning_rate=settings.arch_learning_rate,
+            arch_learning_rate=settings.arch_learning_rate or _ARCH_TRAVEL / self._arch_steps,
             warmup_steps=sum(self._steps(e) for e in range(settings.waiting_epochs)),
             arch_data=settings.arch_data,
             arch_every=settings.arch_every,

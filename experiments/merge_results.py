@@ -1,0 +1,59 @@
+"""One table of several runs: seeds that ran on different machines, or methods run apart.
+
+    python experiments/merge_results.py runs/seed0 runs/seed1 --out runs/all
+
+Prints the table, rows sorted by base, method and seed, and writes `results.json`, `results.csv` and
+`table.md` into `--out`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import rich.console
+import tyro
+
+from jaxnas.runs import RunError, markdown_table, read_results, results_table, write_results
+
+METHODS = ("original", "cell", "full")
+
+
+@dataclasses.dataclass(frozen=True)
+class Merge:
+    """Merges results."""
+
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Run directories."""
+    out: Path = Path("runs/merged")
+    """Where the merged results go."""
+
+
+def main(merge: Merge) -> None:
+    """Reads, checks that no row stands twice, prints and writes."""
+    rows = [row for run in merge.runs for row in read_results(run)]
+    rows.sort(key=lambda row: (row.base, row.dataset, METHODS.index(row.method), row.seed))
+    for one, next_ in zip(rows, rows[1:], strict=False):
+        if (one.base, one.dataset, one.method, one.seed) == (
+            next_.base,
+            next_.dataset,
+            next_.method,
+            next_.seed,
+        ):
+            raise RunError(
+                f"{one.method} of {one.base} with seed {one.seed} stands in two of the runs; "
+                "give each once"
+            )
+    merge.out.mkdir(parents=True, exist_ok=True)
+    write_results(merge.out, rows)
+    (merge.out / "table.md").write_text(markdown_table(rows))
+    rich.console.Console().print(results_table(rows))
+
+
+if __name__ == "__main__":
+    try:
+        main(tyro.cli(Merge, description=__doc__))
+    except RunError as error:
+        sys.exit(f"error: {error}")
