@@ -9,6 +9,7 @@ Prints the table, rows sorted by base, method and seed, and writes `results.json
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -35,7 +36,7 @@ def main(merge: Merge) -> None:
     """Reads, checks that no row stands twice, prints and writes."""
     rows = [row for run in merge.runs for row in read_results(run)]
     rows.sort(key=lambda row: (row.base, row.dataset, METHODS.index(row.method), row.seed))
-    for one, next_ in zip(rows, rows[1:], strict=False):
+    for one, next_ in itertools.pairwise(rows):
         if (one.base, one.dataset, one.method, one.seed) == (
             next_.base,
             next_.dataset,

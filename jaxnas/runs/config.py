@@ -46,8 +46,10 @@ class Training:
     """Of these, epochs before the architecture first moves; a third of them by default."""
     estimator: Literal["mixed", "raw", "hard", "sampled", "two_path"] = "mixed"
     """How architecture parameters weight the edges."""
+    arch_optimizer: Literal["adam", "sgd"] = "adam"
+    """Of the architecture parameters: Adam, or SGD without momentum."""
     arch_learning_rate: float | None = None
-    """Of the architecture parameters' Adam; 6 / (their steps) by default, whatever the budget."""
+    """Of the architecture parameters; for Adam 6 / (their steps) by default."""
     arch_data: Literal["train", "holdout"] = "train"
     """What moves the architecture: the weights' own batch, or held-out training images."""
     arch_every: int = 1
@@ -78,6 +80,8 @@ class Training:
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ConfigError(f"{flag(name)} must be above 0, not {value}")
+        if self.arch_optimizer == "sgd" and self.arch_learning_rate is None:
+            raise ConfigError("--arch-optimizer sgd needs --arch-learning-rate")
         if not 0 <= self.adaptation_epochs <= self.epochs:
             raise ConfigError(
                 f"--adapt-epochs must be from 0 to --epochs ({self.epochs}), "

@@ -245,6 +245,7 @@ class MethodRun:
             self._task,
             self._optimizer,
             estimator=settings.estimator,
+            arch_optimizer=settings.arch_optimizer,
             arch_learning_rate=settings.arch_learning_rate or _ARCH_TRAVEL / self._arch_steps,
             warmup_steps=sum(self._steps(e) for e in range(settings.waiting_epochs)),
             arch_data=settings.arch_data,

@@ -74,6 +74,7 @@ def adaptation(
     *,
     estimator: str,
     arch_learning_rate: float,
+    arch_optimizer: Literal["adam", "sgd"] = "adam",
     warmup_steps: int = 0,
     arch_data: ArchData = "train",
     arch_every: int = 1,
@@ -88,7 +89,8 @@ def adaptation(
       task: what is learned.
       optimizer: of ω.
       estimator: one of `estimators.ESTIMATORS`.
-      arch_learning_rate: of θ's Adam (β2 0.999, β1 the estimator's).
+      arch_learning_rate: of θ.
+      arch_optimizer: ``adam`` (β2 0.999, β1 the estimator's) or ``sgd`` without momentum.
       warmup_steps: steps before θ first moves; ω trains under the gates of the first θ.
       arch_data: ``train``: θ's gradient comes from the weights' own batch, in the same backward
         pass. ``holdout``: from the batch's part ``arch``, in a pass of its own.
@@ -98,7 +100,7 @@ def adaptation(
         where `cost_weight` is not 0.
 
     Raises:
-      ValueError: for an estimator, data or interval that does not exist, or a missing `costs`.
+      ValueError: for an estimator, optimiser, data or interval that does not exist, or a missing `costs`.
     """
     if estimator not in ESTIMATORS:
         raise ValueError(f"estimator must be one of {', '.join(ESTIMATORS)}, not {estimator!r}")
@@ -109,7 +111,12 @@ def adaptation(
     if cost_weight and costs is None:
         raise ValueError("cost_weight needs the candidates' costs")
     reading: Estimator = ESTIMATORS[estimator](space)
-    theta_optimizer = optax.adam(arch_learning_rate, b1=reading.momentum, b2=0.999)
+    if arch_optimizer == "adam":
+        theta_optimizer = optax.adam(arch_learning_rate, b1=reading.momentum, b2=0.999)
+    elif arch_optimizer == "sgd":
+        theta_optimizer = optax.sgd(arch_learning_rate)
+    else:
+        raise ValueError(f"arch_optimizer must be 'adam' or 'sgd', not {arch_optimizer!r}")
     # NumPy, so that this may be called while JAX traces.
     table_of_block = space.table_of_block
     valid = space.valid[..., None]

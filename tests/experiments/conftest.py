@@ -1,0 +1,3 @@
+from runs.conftest import compiled_once
+
+__all__ = ["compiled_once"]

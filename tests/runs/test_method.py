@@ -1,0 +1,364 @@
+"""A method on its own: what it returns, its two phases, seeds side by side, and how it fails."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxnas import data, nn, training
+from jaxnas.data import Augmentation
+from jaxnas.runs import run_digest
+from jaxnas.runs.checkpoints import Checkpoints
+from jaxnas.runs.config import ConfigError
+from jaxnas.runs.method import MethodRun, TrainingError
+from jaxnas.spaces import Block, Cell, Edge, Genotype, GenotypeError, Node
+from jaxnas.tasks import supervised
+
+from . import tiny
+
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
+
+@functools.cache
+def outcomes(method="cell", seeds=(0,), **changes):
+    """What `tiny.run` of these settings comes to."""
+    return tiny.run(method, seeds, **changes).run()
+
+
+@functools.cache
+def rows(folder, method="cell", seeds=(0,), **changes):
+    """The rows of metrics of a run of these settings."""
+    with tiny.open_run(folder) as directory:
+        tiny.run(method, seeds, **changes).run(directory)
+        return directory.rows()
+
+
+def scores(outcome, genotype=None):
+    """Test scores of the returned variables, by the network of the returned genotype."""
+    dataset = tiny.dataset()
+    network = nn.build(genotype or outcome.genotype, dataset.num_classes)
+    task = supervised(
+        dataset.num_classes, dataset.channel_mean(), dataset.channel_std(), Augmentation()
+    )
+    evaluate = training.evaluator(training.flax_apply(network), task)
+    images, labels = jnp.asarray(dataset.test_images), jnp.asarray(dataset.test_labels)
+    found = evaluate(outcome.variables, None, images, labels)
+    return 100 * float(found["accuracy"]), float(found["loss"])
+
+
+# The base left alone; both phases; no fixed phase; a phase of adaptation in which θ stays.
+ALONE = {"method": "original"}
+BOTH = {"method": "cell"}
+CHEAP = {"method": "cell", "adapt_epochs": 4, "cost_weight": 100.0, "estimator": "raw"}
+STILL = {"method": "full", "adapt_epochs": 4, "warmup_epochs": 4, "estimator": "raw"}
+HELD_OUT = {"method": "full", "arch_data": "holdout", "estimator": "hard"}
+
+
+@pytest.mark.parametrize("kind", [ALONE, BOTH, CHEAP, STILL, HELD_OUT])
+def test_the_result_is_that_of_the_returned_network(kind):
+    (outcome,) = outcomes(**kind)
+    result, genotype = outcome.result, outcome.genotype
+    accuracy, loss = scores(outcome)
+    assert result.test_accuracy == pytest.approx(accuracy, abs=1e-3)
+    assert result.test_loss == pytest.approx(loss, rel=1e-4)
+    size = nn.cost(nn.build(genotype, 4), (8, 8, 1))
+    assert (result.params, result.macs) == (size.params, size.macs)
+    assert result.params == sum(each.size for each in jax.tree.leaves(outcome.variables["params"]))
+    assert result.digest == run_digest(outcome.variables["params"], genotype.to_json())
+    assert result.genotype == dataclasses.asdict(genotype) | {
+        name: result.genotype[name] for name in ("cells", "blocks")
+    }
+    assert (result.method, result.base, result.dataset) == (kind["method"], "tiny", "tiny")
+    assert (result.seed, result.epochs, result.vmap_width) == (0, 4, 1)
+    assert result.device.startswith(jax.default_backend())
+    assert result.seconds > 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "epochs"), [(BOTH, 2), (CHEAP, 4), (STILL, 4), (HELD_OUT, 2)], ids=str
+)
+def test_theta_is_told_from_its_start_to_the_end_of_the_adaptation(kind, epochs):
+    (outcome,) = outcomes(**kind)
+    tables = 2  # cells of the base, and blocks
+    assert outcome.theta is not None
+    assert outcome.theta.dtype == np.float32
+    assert outcome.theta.shape == (epochs + 1, tables, 3, 3)
+    assert (outcome.theta[0] == [0, 0, 1]).all()
+    still = tiny.settings(**{k: v for k, v in kind.items() if k != "method"}).waiting_epochs
+    moved = [bool((each != outcome.theta[0]).any()) for each in outcome.theta]
+    assert moved == [epoch > still for epoch in range(epochs + 1)]
+
+
+def test_no_theta_and_no_other_network_where_nothing_adapts():
+    (alone,) = outcomes(**ALONE)
+    assert alone.theta is None
+    assert alone.genotype == tiny.BASE
+    # Adaptation for no epoch at all is the base left alone, to the last bit.
+    (idle,) = outcomes(method="full", adapt_epochs=0, warmup_epochs=0)
+    assert idle.theta is None
+    assert idle.result.digest == alone.result.digest
+    assert tiny.same_trees(idle.variables, alone.variables)
+
+
+def test_gates_that_stay_at_the_base_train_the_base(tmp_path):
+    (still,), (alone,) = outcomes(**STILL), outcomes(**ALONE)
+    assert still.genotype == tiny.BASE
+    assert still.notes == ()
+    assert still.result.test_loss == pytest.approx(alone.result.test_loss, rel=1e-2)
+    pairs = zip(rows(tmp_path / "still", **STILL), rows(tmp_path / "alone", **ALONE), strict=True)
+    for supernet, network in pairs:
+        assert (supernet["phase"], network["phase"]) == ("adaptation", "original")
+        # They differ by rounding alone, which the steps amplify.
+        assert supernet["train_loss"] == pytest.approx(network["train_loss"], rel=3e-3)
+
+
+def test_a_price_on_multiply_adds_makes_the_network_cheaper():
+    (cheap,), (alone,) = outcomes(**CHEAP), outcomes(**ALONE)
+    assert cheap.result.macs < alone.result.macs
+    assert cheap.result.params < alone.result.params
+
+
+def test_phases_and_tests_by_epoch(tmp_path):
+    told = rows(tmp_path / "a", **BOTH)
+    assert [row["phase"] for row in told] == ["adaptation"] * 2 + ["fixed"] * 2
+    assert [row["epoch"] for row in told] == [1, 2, 3, 4]
+    assert all("test_accuracy" in row and "test_loss" in row for row in told)
+    assert told[-1]["test_accuracy"] == outcomes(**BOTH)[0].result.test_accuracy
+    sparse = rows(tmp_path / "b", eval_every=3, **BOTH)
+    assert [row["epoch"] for row in sparse if "test_accuracy" in row] == [3, 4]
+    # Testing takes no part in training.
+    losses = [[row["train_loss"] for row in each] for each in (told, sparse)]
+    assert losses[0] == losses[1]
+
+
+@pytest.mark.parametrize("kind", [BOTH, HELD_OUT, ALONE | {"arch_data": "holdout"}], ids=str)
+def test_progress_is_told_of_every_step(kind):
+    run = tiny.run(**kind)
+    calls = []
+    run.run(progress=lambda: calls.append(None))
+    assert len(calls) == run.total_steps
+    # 80 images, 8 of them held out while the architecture adapts, 16 in a batch.
+    assert run.total_steps == (18 if kind is HELD_OUT else 20)
+
+
+def test_the_fixed_network_goes_on_with_weights_and_momentum_of_the_supernet(tmp_path):
+    run = tiny.run(adapt_epochs=4, kind=tiny.Rerun, estimator="raw", cost_weight=100.0)
+    with tiny.open_run(tmp_path) as directory:
+        (outcome,) = run.run(directory)
+    phase = run._phase("adaptation", None)
+    found = Checkpoints(tmp_path / "checkpoints").restore(lambda meta: phase.abstract)
+    assert found is not None
+    _, supernet, meta = found
+    fixed_phase, fixed = run._enter_fixed(supernet, meta["theta"][-1])
+    assert fixed_phase.name == "fixed"
+    assert int(fixed.step) == 20
+    before = dict(jax.tree_util.tree_leaves_with_path((supernet.variables, supernet.opt_state)))
+    after = jax.tree_util.tree_leaves_with_path((fixed.variables, fixed.opt_state))
+    assert 0 < len(after) < len(before)
+    for path, leaf in after:
+        assert tiny.same_trees(leaf, before[path])
+    assert any(np.abs(leaf).max() > 0 for leaf in jax.tree.leaves(fixed.opt_state))
+    names = {jax.tree_util.keystr(path) for path, _ in after}
+    assert sum("trace" in name for name in names) == len(jax.tree.leaves(fixed.variables["params"]))
+    # As no epoch followed, these are the weights that were returned.
+    assert tiny.same_trees(fixed.variables, outcome.variables)
+
+
+def test_equal_seeds_give_equal_bits_and_others_do_not():
+    (first,) = outcomes(**BOTH)
+    (again,) = tiny.run(**BOTH).run()
+    assert again.result.digest == first.result.digest
+    assert tiny.same_trees(again.variables, first.variables)
+    assert tiny.same_trees(again.theta, first.theta)
+    digests = {outcomes(seeds=(seed,), **BOTH)[0].result.digest for seed in (0, 1, 2**32 - 1)}
+    assert len(digests) == 3
+
+
+def test_seeds_side_by_side_are_the_single_runs_to_rounding():
+    changes = {"epochs": 1, "adapt_epochs": 0, "warmup_epochs": 0}
+    wide = outcomes("original", seeds=(0, 1), **changes)
+    assert [each.result.seed for each in wide] == [0, 1]
+    for each in wide:
+        (single,) = outcomes("original", seeds=(each.result.seed,), **changes)
+        assert (each.result.vmap_width, single.result.vmap_width) == (2, 1)
+        assert each.result.test_loss == pytest.approx(single.result.test_loss, rel=1e-3)
+        pairs = zip(jax.tree.leaves(each.variables), jax.tree.leaves(single.variables), strict=True)
+        for together, alone in pairs:
+            np.testing.assert_allclose(together, alone, rtol=2e-2, atol=2e-3)
+
+
+def test_seeds_side_by_side_become_networks_of_their_own():
+    wide = outcomes(seeds=(0, 1), **BOTH)
+    assert wide[0].result.digest != wide[1].result.digest
+    for each in wide:
+        accuracy, loss = scores(each)
+        assert each.result.test_loss == pytest.approx(loss, rel=1e-3)
+        assert each.result.test_accuracy == pytest.approx(accuracy, abs=100 / 40 + 1e-3)
+        size = nn.cost(nn.build(each.genotype, 4), (8, 8, 1))
+        assert (each.result.params, each.result.macs) == (size.params, size.macs)
+        assert each.result.digest == run_digest(each.variables["params"], each.genotype.to_json())
+        assert each.result.vmap_width == 2
+        assert each.theta is not None
+        assert each.theta.shape == (3, 2, 3, 3)
+        # The first steps of θ are those of the seed on its own, to rounding.
+        (single,) = outcomes(seeds=(each.result.seed,), **BOTH)
+        np.testing.assert_allclose(each.theta[:2], single.theta[:2], atol=1e-3)
+    assert not np.array_equal(wide[0].theta[-1], wide[1].theta[-1])
+
+
+@pytest.mark.parametrize("eval_every", [1, 9])
+@pytest.mark.parametrize("method", ["original", "cell"])
+def test_a_run_that_diverges_names_the_step_and_keeps_no_broken_state(tmp_path, method, eval_every):
+    # One step in an epoch: the first loss is finite, and the weights that it leads to are no good.
+    run = tiny.run(
+        method, batch_size=80, learning_rate=1e30, kind=tiny.Rerun, eval_every=eval_every
+    )
+    with tiny.open_run(tmp_path) as directory:
+        with pytest.raises(TrainingError, match=rf"^{method}, seed 0: .* not finite at step 1 "):
+            run.run(directory)
+        assert directory.rows() == []
+    assert not list((tmp_path / "checkpoints").glob("[0-9]*"))
+
+
+def test_a_run_that_diverges_keeps_the_checkpoint_before(tmp_path):
+    calls = []
+    run = tiny.run("original", kind=tiny.Rerun)
+    healthy = run._phase("original", None)
+
+    def epoch(state, data, order, key, progress):
+        if len(calls) == 10:  # the third epoch
+            kernel = state.variables["params"]["classifier"]["kernel"]
+            state.variables["params"]["classifier"]["kernel"] = kernel * np.inf
+        return healthy.epoch(state, data, order, key, progress)
+
+    run._phases["original", None] = healthy._replace(epoch=epoch)
+    with tiny.open_run(tmp_path) as directory:
+        with pytest.raises(
+            TrainingError,
+            match=r"^original, seed 0: the loss is not finite at step 11 \(epoch 3\); the "
+            r"checkpoint of epoch 2 is kept; try a lower --learning-rate",
+        ):
+            run.run(directory, progress=lambda: calls.append(None))
+        assert [row["epoch"] for row in directory.rows()] == [1, 2]
+    run._phases["original", None] = healthy
+    with tiny.open_run(tmp_path) as directory:
+        (resumed,) = run.run(directory)
+    assert resumed.result.digest == outcomes(**ALONE)[0].result.digest
+
+
+def test_theta_that_diverges_in_the_last_step_of_the_adaptation_stops_the_run(tmp_path):
+    run = tiny.run(kind=tiny.Rerun)
+    healthy = run._phase("adaptation", None)
+
+    def epoch(*arguments):
+        state, metrics = healthy.epoch(*arguments)
+        return state._replace(theta=jnp.where(state.step == 10, jnp.nan, state.theta)), metrics
+
+    run._phases["adaptation", None] = healthy._replace(epoch=epoch)
+    with tiny.open_run(tmp_path) as directory:
+        with pytest.raises(TrainingError, match=r"not finite at step 10 .*epoch 1 is kept"):
+            run.run(directory)
+
+
+def bad_base(name):
+    """A base that is a genotype, but no network for the images or no space to adapt in."""
+    node = Node(relu=True)
+    dead = Cell("dead", 1, (node,), (Edge("null", 0, 1),), (1,))
+    narrow = Cell("narrow", 1, (node,), (Edge("pad_shortcut", 0, 1),), (1,))
+    depthwise = Cell("depthwise", 1, (node,), (Edge("depthwise_conv_3x3", 0, 1),), (1,))
+    huge = Cell(
+        "huge",
+        1,
+        (Node(expansion=10**19), node),
+        (Edge("conv_1x1", 0, 1), Edge("conv_1x1", 1, 2)),
+        (2,),
+    )
+    mixed = Cell(
+        "mixed",
+        1,
+        (Node(strided=False), Node()),
+        (Edge("conv_1x1", 0, 1), Edge("conv_1x1", 0, 2)),
+        (1, 2),
+    )
+    cells = {cell.name: cell for cell in (dead, narrow, depthwise, huge, mixed)}
+    return Genotype(name, "residual", 4, (cells[name],), (Block(name, 3, 2),))
+
+
+@pytest.mark.parametrize("method", ["original", "cell", "full"])
+@pytest.mark.parametrize("name", ["dead", "narrow", "depthwise", "huge", "mixed"])
+def test_a_base_that_makes_no_network_is_refused_at_once(name, method):
+    try:
+        base = bad_base(name)
+    except GenotypeError:
+        return  # refused even earlier
+    with pytest.raises(ConfigError, match=rf"^--base {name}: .*\[8, 8, 1\].*: \S.+") as caught:
+        MethodRun(method, base, tiny.dataset(), tiny.settings(), (0,))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_base_with_a_bypassed_block_trains_but_cannot_adapt():
+    cell = Cell("live", 2, (Node(),), (Edge("conv_1x1", 0, 2), Edge("conv_1x1", 1, 2)), (2,))
+    dead = Cell("dead", 2, (Node(),), (Edge("null", 0, 2),), (2,))
+    base = Genotype("bypass", "darts", 4, (cell, dead), (Block("dead", 4), Block("live", 4)))
+    arguments = (base, tiny.dataset(), tiny.settings(), (0,))
+    MethodRun("original", *arguments)
+    with pytest.raises(ConfigError, match=r"--base bypass: .* output of block 0"):
+        MethodRun("cell", *arguments)
+
+
+def test_settings_that_do_not_fit_the_data_are_refused_at_once():
+    for changes, message in (
+        ({"batch_size": 81}, "--batch-size 81 is more than the 80 training images"),
+        ({"batch_size": 73, "arch_data": "holdout"}, "--batch-size 73 is more than the 72"),
+        ({"holdout": 0.999, "arch_data": "holdout"}, "--batch-size 16 is more than the 0"),
+        ({"cutout": 9}, "--cutout 9 is more than the side of the images, 8"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            tiny.run(**changes)
+    # Without images held out, without cutting too much, all is well.
+    tiny.run("original", batch_size=73, arch_data="holdout", cutout=8)
+    with pytest.raises(ConfigError, match="a method is one of original, cell, full, not 'darts'"):
+        tiny.run("darts")
+
+
+def test_held_out_images_do_not_train_the_weights():
+    """The first phase's weights see a fixed nine tenths, θ the rest; then all are seen."""
+    run = tiny.run(arch_data="holdout")
+    seen = [run._order(epoch) for epoch in range(4)]
+    weights = [set(np.asarray(each["train"]).ravel().tolist()) for each in seen]
+    arch = [set(np.asarray(each["arch"]).ravel().tolist()) for each in seen[:2]]
+    assert all("arch" not in each for each in seen[2:])
+    held_out = arch[0] | arch[1]
+    assert len(held_out) == 8
+    assert not held_out & (weights[0] | weights[1])
+    assert weights[2] | weights[3] == set(range(80))
+    for each in seen[:2]:
+        assert each["arch"].shape == each["train"].shape == (4, 16)
+        # All of the held-out images are used equally often.
+        counts = np.bincount(np.asarray(each["arch"]).ravel(), minlength=80)
+        assert set(counts.tolist()) == {0, 64 // 8}
+    assert not np.array_equal(seen[0]["train"], seen[1]["train"])
+
+
+def test_the_order_of_a_seed_is_its_own():
+    both = tiny.run(seeds=(0, 1), arch_data="holdout")._order(1)
+    for index, seed in enumerate((0, 1)):
+        alone = tiny.run(seeds=(seed,), arch_data="holdout")._order(1)
+        for part, indices in alone.items():
+            assert np.array_equal(both[part][:, index], indices)
+    assert not np.array_equal(both["train"][:, 0], both["train"][:, 1])
+
+
+def test_data_of_one_image_side_and_three_channels():
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (32, 5, 7, 3), dtype=np.uint8)
+    labels = np.arange(32) % 3
+    dataset = data.from_arrays(images, labels, images[:7], labels[:7], name="odd")
+    settings = tiny.settings(epochs=1, adapt_epochs=1, warmup_epochs=0, precision="bfloat16")
+    (outcome,) = MethodRun("full", tiny.BASE, dataset, settings, (0,)).run()
+    assert np.isfinite(outcome.result.test_loss)
+    assert outcome.variables["params"]["classifier"]["kernel"].shape[1] == 3
+    assert {leaf.dtype for leaf in jax.tree.leaves(outcome.variables)} == {jnp.dtype("float32")}
