@@ -138,7 +138,14 @@ def _run_method(
     settings = {"method": run.method, "base": run.base.name, "seeds": run.seeds}
     with RunDirectory(directory.path / _name(run), settings, resume=True) as folder:
         if not (folder.path / "outcome.json").exists():
-            outcomes = run.run(folder, progress=progress, say=say)
+            try:
+                outcomes = run.run(folder, progress=progress, say=say)
+            except jax.errors.JaxRuntimeError as error:
+                if "RESOURCE_EXHAUSTED" not in str(error):
+                    raise
+                raise TrainingError(
+                    f"{_name(run)}: out of memory; try a smaller --batch-size"
+                ) from error
             for outcome in outcomes:
                 suffix = f"_seed{outcome.result.seed}" if len(outcomes) > 1 else ""
                 folder.write_text(f"genotype{suffix}.json", outcome.genotype.to_json() + "\n")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import time
 from collections.abc import Callable
 from functools import cached_property, lru_cache
@@ -72,10 +73,14 @@ class _Phase(NamedTuple):
 def _refuse_unbuildable(base: Genotype, adapts: bool, shape: tuple[int, ...]) -> None:
     """Raises a ConfigError where `base` makes no network for images of `shape` [h, w, c]."""
     try:
-        nn.abstract_variables(nn.build(base, 2), shape)
+        variables = nn.abstract_variables(nn.build(base, 2), shape)
         if adapts:
             space = AdaptationSpace(base, "full")
-            nn.abstract_variables(nn.supernet(space, 2), shape, jnp.zeros(space.shape))
+            gates = jnp.zeros(space.shape)
+            variables = nn.abstract_variables(nn.supernet(space, 2), shape, gates)
+        count = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(variables))
+        if count >= 2**31:
+            raise ValueError(f"it has {count:,} parameters")
     except (ValueError, TypeError, ArithmeticError, FlaxError) as error:
         reason = " ".join(str(error).split())[:300]
         raise ConfigError(

@@ -100,7 +100,8 @@ def adaptation(
         where `cost_weight` is not 0.
 
     Raises:
-      ValueError: for an estimator, optimiser, data or interval that does not exist, or a missing `costs`.
+      ValueError: for an estimator, optimiser, data or interval that does not exist, or missing
+        `costs`.
     """
     if estimator not in ESTIMATORS:
         raise ValueError(f"estimator must be one of {', '.join(ESTIMATORS)}, not {estimator!r}")

@@ -69,8 +69,9 @@ def write(folder):
     """Writes the base and the data set into a folder, for the command line."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "base.json").write_text(BASE.to_json())
-    parts = zip(("x_train", "y_train", "x_test", "y_test"), (*images(80, 0), *images(40, 1)))
-    np.savez(folder / "tiny.npz", **dict(parts))
+    x_train, y_train = images(80, 0)
+    x_test, y_test = images(40, 1)
+    np.savez(folder / "tiny.npz", x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
     return folder
 
 
@@ -145,5 +146,3 @@ def left_behind(folder):
         del content["meta_digest"]  # of the seconds too
         found[f"checkpoint {path.parent.parent.name}"] = content
     return found
-
-

@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -86,13 +85,21 @@ def test_every_part_of_the_data_has_its_own_order(loop):
 @pytest.mark.parametrize("loop", LOOPS)
 def test_a_second_epoch_compiles_nothing(loop):
     step, start = linear_training(gates=jnp.float32(0.5))
-    counted = chex.assert_max_traces(step, n=1)
+    traces = []
+
+    def counted(state, batch, key):
+        traces.append(1)
+        return step(state, batch, key)
+
     epoch = loop(counted)
     data = {"train": linear.images(12)}
-    state = start()
-    for number in range(3):
+    state, _ = epoch(start(), data, some_order(), jax.random.key(0))
+    first = len(traces)
+    assert first <= 2, "a scan may look at its body twice"
+    for number in range(2):
         state, _ = epoch(state, data, some_order(seed=number), jax.random.key(number))
-    assert int(state.step) == 15
+    epoch(start(), data, some_order(), jax.random.key(5))
+    assert len(traces) == first
 
 
 @pytest.mark.parametrize("loop", LOOPS)

@@ -1,0 +1,54 @@
+"""Seeds that ran on different machines in one table."""
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+from runs.test_results import result
+
+from jaxnas.runs import read_results, write_results
+
+SCRIPT = Path(__file__).parents[2] / "experiments" / "merge_results.py"
+
+
+def merge(*arguments):
+    return subprocess.run(
+        [sys.executable, "-W", "error", SCRIPT, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_rows_of_all_runs_stand_sorted_with_their_mean(tmp_path):
+    rows = {seed: result(seed, 90.0 + seed, method="cell") for seed in (2, 0, 1)}
+    original = dataclasses.replace(rows[0], method="original", test_accuracy=88.0)
+    for seed, row in rows.items():
+        (tmp_path / str(seed)).mkdir()
+        write_results(tmp_path / str(seed), [row, original] if seed == 1 else [row])
+    done = merge(*(tmp_path / str(seed) for seed in rows), "--out", tmp_path / "all")
+    assert done.returncode == 0, done.stderr
+    assert read_results(tmp_path / "all") == [original, rows[0], rows[1], rows[2]]
+    assert (
+        "| **cell, mean of 3** |  | **91.00 ± 1.00** |"
+        in (tmp_path / "all" / "table.md").read_text()
+    )
+
+
+def test_a_row_that_stands_twice_is_refused_by_name(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        write_results(tmp_path / name, [result(4, 90.0, method="full")])
+    done = merge(tmp_path / "a", tmp_path / "b", "--out", tmp_path / "all")
+    assert done.returncode == 1
+    assert done.stderr.strip() == (
+        "error: full of resnet20 with seed 4 stands in two of the runs; give each once"
+    )
+    assert not (tmp_path / "all").exists()
+
+
+def test_a_folder_that_is_no_run_is_named(tmp_path):
+    done = merge(tmp_path, "--out", tmp_path / "all")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: there is no {tmp_path}")

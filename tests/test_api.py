@@ -1,0 +1,73 @@
+"""The one call of the README."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from runs.tiny import BASE, FLAGS, dataset, images, run
+
+import jaxnas
+from jaxnas import data
+from jaxnas.spaces import Genotype
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def test_adapt_gives_the_network_that_it_measured():
+    digits = dataset()
+    adapted = jaxnas.adapt(BASE, digits, seed=3, **FLAGS)
+    inputs = data.normalise(
+        jnp.asarray(digits.test_images), digits.channel_mean(), digits.channel_std()
+    )
+    logits = adapted.network.apply(adapted.variables, inputs, train=False)
+    accuracy = 100 * float((np.asarray(logits).argmax(-1) == digits.test_labels).mean())
+    assert accuracy == pytest.approx(adapted.metrics["test_accuracy"], abs=1e-3)
+    assert Genotype.from_json(adapted.genotype.to_json()) == adapted.genotype
+    assert adapted.theta is not None
+    assert adapted.theta.shape == (FLAGS["adapt_epochs"] + 1, 2, 3, 3)
+
+
+def test_adapt_is_what_the_experiment_runs():
+    (outcome,) = run(method="full", seeds=(1,)).run()
+    x_train, y_train = images(80, 0)
+    x_test, y_test = images(40, 1)
+    arrays = (x_train, y_train, x_test, y_test)
+    adapted = jaxnas.adapt(BASE, arrays, granularity="full", seed=1, **FLAGS)
+    assert adapted.metrics["digest"] == outcome.result.digest
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"granularity": "original"}, "granularity must be 'cell' or 'full', not 'original'"),
+        ({"base": "resnet21"}, "--base resnet21 is neither a network of the zoo"),
+        ({"epochs": 0}, "--epochs must be above 0"),
+    ],
+)
+def test_what_cannot_be_is_told_in_a_sentence(arguments, message):
+    given = {"base": BASE, "dataset": dataset()} | arguments
+    with pytest.raises(ValueError, match=re.escape(message)):
+        jaxnas.adapt(**given)
+
+
+def test_a_setting_that_does_not_exist_is_named():
+    with pytest.raises(TypeError, match="epoch_count"):
+        jaxnas.adapt(BASE, dataset(), epoch_count=3)
+
+
+def test_importing_jaxnas_does_not_import_jax():
+    code = "import sys, jaxnas, jaxnas.spaces; assert not {'jax', 'flax'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+
+
+def test_the_readmes_call_runs_as_printed():
+    (code,) = re.findall(r"```python\n(import jaxnas.*?)```", README.read_text(), re.DOTALL)
+    assert len([line for line in code.splitlines() if line.strip()]) <= 12
+    names: dict = {}
+    exec(compile(code.replace("epochs=30", "epochs=1"), "README.md", "exec"), names)
+    assert names["logits"].shape == (8, 10)
+    assert np.isfinite(names["logits"]).all()
