@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -55,12 +56,25 @@ def load_base(name: str) -> Genotype:
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"--base {name} cannot be read: {error}") from error
         try:
-            return Genotype.from_json(text)
+            genotype = Genotype.from_json(text)
         except GenotypeError as error:
             raise GenotypeError(f"--base {name}: {error}") from error
+        _refuse_names(name, genotype)
+        return genotype
     raise ConfigError(
         f"--base {name} is neither a network of the zoo ({', '.join(zoo.ZOO)}) nor a .json file"
     )
+
+
+def _refuse_names(path: str, genotype: Genotype) -> None:
+    """Refuses what would break the folders, tables and pictures that come after the training."""
+    for name in (genotype.name, *(cell.name for cell in genotype.cells)):
+        if not re.fullmatch(r"[\w .+-]{1,80}", name):
+            raise ConfigError(
+                f"--base {path}: {name!a} is no name; use up to 80 letters, digits, spaces, _.+-"
+            )
+    if unplaced := {cell.name for cell in genotype.cells} - {b.cell for b in genotype.blocks}:
+        raise ConfigError(f"--base {path}: no block places cell {min(unplaced)!r}; remove it")
 
 
 def run_experiment(experiment: Experiment, name: str) -> Path:

@@ -127,6 +127,12 @@ class MethodRun:
             raise ConfigError(
                 f"--cutout {self.settings.cutout} is more than the side of the images, {side}"
             )
+        edges = max((len(cell.edges) for cell in self.base.cells), default=0)
+        if self.adapts and edges > 16 and self.settings.estimator not in ("mixed", "raw"):
+            raise ConfigError(
+                f"--estimator {self.settings.estimator} goes through the 2^{edges} patterns of a "
+                "cell's edges, which are too many; use mixed or raw"
+            )
         _refuse_unbuildable(self.base, self.adapts, self.dataset.input_shape)
 
     @property

@@ -111,7 +111,7 @@ def default_loop() -> LoopFn:
 
 def first_bad_step(losses: np.ndarray) -> int | None:
     """Index of the first loss that is not finite, None if all are. `losses` is [steps, ...]."""
-    bad = ~np.isfinite(losses).reshape(len(losses), -1).all(1)
+    bad = ~np.isfinite(losses).all(tuple(range(1, losses.ndim)))
     return int(bad.argmax()) if bad.any() else None
 
 

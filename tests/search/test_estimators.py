@@ -13,6 +13,7 @@ from jaxnas.search import ESTIMATORS, Gates
 from jaxnas.search.adaptation import initial_theta
 from jaxnas.search.estimators import expected_cost, rescale_pair
 from jaxnas.spaces import AdaptationSpace, Block, Cell, Edge, Genotype, Node
+from tests.search.compiling import quick_jit
 
 ONE_HOT = ("hard", "sampled", "two_path")
 SAMPLING = ("sampled", "two_path")
@@ -87,7 +88,7 @@ def random_theta(space: AdaptationSpace, seed: int = 0, scale: float = 1.0) -> j
 def draws(name: str, space: AdaptationSpace, theta: jax.Array, count: int) -> Gates:
     """`count` independent draws, stacked."""
     gates = ESTIMATORS[name](space).gates
-    return jax.jit(jax.vmap(gates, (None, 0)))(theta, keys(count))
+    return quick_jit(jax.vmap(gates, (None, 0)))(theta, keys(count))
 
 
 def softmax(theta: np.ndarray) -> np.ndarray:
@@ -155,7 +156,7 @@ def test_gradient_of_the_full_estimator(name: str):
         )[0]
 
     theta = jnp.asarray(THETA[None], jnp.float32)
-    got = jax.jit(jax.vmap(through, (None, 0)))(theta, keys(20))
+    got = quick_jit(jax.vmap(through, (None, 0)))(theta, keys(20))
     np.testing.assert_allclose(got, np.broadcast_to(FULL, (20, 1, 2, 3)), atol=2e-7)
 
 
@@ -180,7 +181,7 @@ def test_gradient_and_rescaling_of_two_paths():
         return gradient, gates.pair, estimator.after_update(theta, theta - 0.1 * gradient, gates)
 
     gradient, pair, after = (
-        np.asarray(each[:, 0], np.float64) for each in jax.jit(jax.vmap(one_step))(keys(200))
+        np.asarray(each[:, 0], np.float64) for each in quick_jit(jax.vmap(one_step))(keys(200))
     )
     seen = set()
     for index, edge in itertools.product(range(len(pair)), range(2)):
@@ -269,7 +270,6 @@ def test_no_draw_is_dead(name: str, seed: int):
     assert len(choices) > 20
     for table, cell in enumerate(SPACE.cells):
         rows = np.unique(choices[:, table, : len(cell.edges)], axis=0)
-        assert small_space(*[cell] * 1).connected(rows[0][None]).all()
         assert all(small_space(cell).connected(row[None]).all() for row in rows)
     assert np.asarray(gates.redrawn).max() == len(SPACE.cells)
 
@@ -342,7 +342,9 @@ def test_hard_runs_the_arg_max_where_it_is_connected():
     choices = assignments(WIDE)
     theta = jnp.asarray(np.eye(3, dtype=np.float32)[choices])[:, None]
     theta = theta + 0.1 * jax.random.normal(jax.random.key(0), theta.shape)
-    gates = jax.jit(jax.vmap(ESTIMATORS["hard"](space).gates, (0, None)))(theta, jax.random.key(0))
+    gates = quick_jit(jax.vmap(ESTIMATORS["hard"](space).gates, (0, None)))(
+        theta, jax.random.key(0)
+    )
     live = np.array([space.connected(row[None])[0] for row in choices])
     assert 0 < live.sum() < len(live)
     got = np.asarray(gates.gates.argmax(-1))[:, 0]
@@ -353,7 +355,7 @@ def test_hard_runs_the_arg_max_where_it_is_connected():
 
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_what_pads_a_table_changes_nothing_else(name: str):
-    gates = jax.jit(ESTIMATORS[name](SPACE).gates)
+    gates = quick_jit(ESTIMATORS[name](SPACE).gates)
     theta = random_theta(SPACE, 6).at[..., 0].add(1.0)
     padded = jnp.where(SPACE.valid[..., None], theta, random_theta(SPACE, 7, 10.0))
     redrawn = 0
@@ -370,7 +372,7 @@ def test_what_pads_a_table_changes_nothing_else(name: str):
 def test_a_draw_is_a_function_of_its_key(name: str):
     gates = ESTIMATORS[name](SPACE).gates
     theta = random_theta(SPACE, 8)
-    many = jax.jit(jax.vmap(gates, (None, 0)))(theta, keys(50))
+    many = quick_jit(jax.vmap(gates, (None, 0)))(theta, keys(50))
     for index, key in enumerate(keys(50)[:3]):
         alone = gates(theta, key)
         np.testing.assert_allclose(alone.gates, many.gates[index], atol=1e-7)

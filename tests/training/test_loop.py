@@ -95,7 +95,6 @@ def test_a_second_epoch_compiles_nothing(loop):
     data = {"train": linear.images(12)}
     state, _ = epoch(start(), data, some_order(), jax.random.key(0))
     first = len(traces)
-    assert first <= 2, "a scan may look at its body twice"
     for number in range(2):
         state, _ = epoch(state, data, some_order(seed=number), jax.random.key(number))
     epoch(start(), data, some_order(), jax.random.key(5))
