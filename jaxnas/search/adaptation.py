@@ -62,8 +62,13 @@ class Adaptation(NamedTuple):
 
 
 def initial_theta(space: AdaptationSpace) -> jax.Array:
-    """θ at the start: [0, 0, 1] for every edge (figure 1); float32 [tables, edges, 3]."""
-    return jnp.zeros(space.shape, jnp.float32).at[..., SAME].set(1.0)
+    """θ at the start, float32 [tables, edges, 3]: [0, 0, 1] for every operation (figure 1).
+
+    A null edge, which the figure does not show, has no operation to prefer and starts undecided, at
+    [0, 0, 0]: none and same are one choice there, and would hold 79% of the softmax otherwise.
+    """
+    prefers_same = space.carries[..., SAME].astype(np.float32)
+    return jnp.zeros(space.shape, jnp.float32).at[..., SAME].set(prefers_same)
 
 
 def adaptation(
