@@ -13,7 +13,8 @@ from jaxnas.search import ESTIMATORS, Gates
 from jaxnas.search.adaptation import initial_theta
 from jaxnas.search.estimators import expected_cost, rescale_pair
 from jaxnas.spaces import AdaptationSpace, Block, Cell, Edge, Genotype, Node
-from tests.search.compiling import quick_jit
+
+from .compiling import quick_jit
 
 ONE_HOT = ("hard", "sampled", "two_path")
 SAMPLING = ("sampled", "two_path")

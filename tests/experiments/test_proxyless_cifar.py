@@ -1,0 +1,201 @@
+"""The command line: its help, its flags, and one line for everything that can be wrong."""
+
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jaxnas.runs import read_results
+from runs import tiny
+
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
+SCRIPT = Path(__file__).parents[2] / "experiments" / "proxyless_cifar.py"
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    """The folder of the base, the data set and much that is neither."""
+    folder = tiny.write(tmp_path / "inputs")
+    (folder / "broken.json").write_text("{")
+    (folder / "latin.json").write_bytes(b"\xff\xfe")
+    (folder / "folder.json").mkdir()
+    (folder / "file").write_text("a file")
+    (folder / "empty").mkdir()
+    (folder / "empty.npz").write_bytes(b"")
+    (folder / "text.npz").write_text("not an archive")
+    none = np.zeros((0, 8, 8, 1), np.uint8), np.zeros(0, np.int64)
+    np.savez(folder / "none.npz", x_train=none[0], y_train=none[1], x_test=none[0], y_test=none[1])
+    np.savez(folder / "one_class.npz", x=np.zeros((20, 8, 8), np.uint8), y=np.zeros(20, int))
+    np.savez(folder / "floats.npz", x=np.zeros((20, 8, 8)), y=np.arange(20))
+    np.savez(folder / "flat.npz", x=np.zeros((20, 64), np.uint8), y=np.arange(20))
+    np.savez(folder / "other.npz", z=np.zeros(3))
+    return folder
+
+
+def run(monkeypatch, arguments):
+    """Runs the script in this process."""
+    monkeypatch.setattr(sys, "argv", [str(SCRIPT), *map(str, arguments)])
+    runpy.run_path(str(SCRIPT), run_name="__main__")
+
+
+def command(folder, run_dir, **flags):
+    """A command line; a flag of None is left out, `inputs/` stands for the folder."""
+    flags = {
+        name: str(folder / value.removeprefix("inputs/"))
+        if isinstance(value, str) and value.startswith("inputs/")
+        else value
+        for name, value in ({"run_dir": run_dir} | flags).items()
+    }
+    return tiny.command(folder, **flags)
+
+
+BAD = [
+    ({"base": "resnet21"}, "--base resnet21 is neither a network of the zoo"),
+    ({"base": "inputs/missing.json"}, "cannot be read"),
+    ({"base": "inputs/broken.json"}, "is not JSON"),
+    ({"base": "inputs/latin.json"}, "cannot be read"),
+    ({"base": "inputs/folder.json"}, "cannot be read"),
+    ({"base": "inputs/empty"}, "is neither a network of the zoo"),
+    ({"base": "inputs/tiny.npz"}, "is neither a network of the zoo"),
+    ({"dataset": "cifar11"}, "no data set and no path that exists"),
+    ({"dataset": "inputs/missing.npz"}, "no data set and no path that exists"),
+    ({"dataset": "cifar10", "data_dir": "inputs/empty"}, "cifar"),
+    ({"dataset": "inputs/empty"}, "inputs/empty"),
+    ({"dataset": "inputs/empty.npz"}, "cannot be read"),
+    ({"dataset": "inputs/text.npz"}, "cannot be read"),
+    ({"dataset": "inputs/none.npz"}, "non-empty"),
+    ({"dataset": "inputs/one_class.npz"}, "at least 2 classes"),
+    ({"dataset": "inputs/floats.npz"}, "uint8"),
+    ({"dataset": "inputs/flat.npz"}, "give a non-empty uint8 array"),
+    ({"dataset": "inputs/other.npz"}, "x_train"),
+    ({"train_limit": 81}, "cannot be limited to 81 training images: it has 80"),
+    ({"train_limit": 0}, "cannot be limited to 0 training images"),
+    ({"train_limit": 15}, "--batch-size 16 is more than the 15 training images"),
+    ({"batch_size": 81}, "--batch-size 81 is more than the 80 training images"),
+    ({"batch_size": 80, "arch_data": "holdout"}, "--batch-size 80 is more than the 72"),
+    ({"batch_size": 0}, "--batch-size must be above 0, not 0"),
+    ({"epochs": 0}, "--epochs must be above 0"),
+    ({"adapt_epochs": 5}, "--adapt-epochs must be from 0 to --epochs (4), not 5"),
+    ({"adapt_epochs": 1, "warmup_epochs": 2}, "--warmup-epochs must be from 0 to --adapt-epochs"),
+    ({"learning_rate": "nan"}, "--learning-rate must be finite, not nan"),
+    ({"learning_rate": "-0.1"}, "--learning-rate must be above 0, not -0.1"),
+    ({"weight_decay": "inf"}, "--weight-decay must be finite, not inf"),
+    ({"cutout": 10**12}, "--cutout 1000000000000 is more than the side of the images, 8"),
+    ({"seeds": (3, 3)}, "--seeds names a seed twice: (3, 3)"),
+    ({"seed": -1}, "a seed is a whole number from 0 to 2**32 - 1"),
+    ({"seeds": (0, 2**32)}, "a seed is a whole number from 0 to 2**32 - 1"),
+    ({"eval_every": 0}, "--eval-every must be at least 1, not 0"),
+    ({"methods": ("cell", "cell")}, "--methods must name each method once"),
+    ({"methods": ()}, "--methods must name each method once"),
+    ({"resume": True, "overwrite": True}, "--resume and --overwrite exclude each other"),
+    ({"run_dir": "inputs/file"}, "inputs/file is a file; use another --run-dir"),
+    ({"run_dir": "inputs/file/below"}, "inputs/file/below"),
+    ({"run_dir": "inputs"}, "is not empty and not the folder of a run"),
+    ({"run_dir": "/proc/nowhere"}, "/proc/nowhere cannot be written"),
+    ({"run_dir": "/" + "a" * 300}, "use another --run-dir"),
+]
+
+
+@pytest.mark.parametrize(("flags", "message"), BAD, ids=lambda each: str(each)[:60])
+def test_what_is_wrong_is_told_in_one_line_and_nothing_is_written(
+    inputs, tmp_path, monkeypatch, flags, message
+):
+    if flags.get("run_dir") == "inputs":
+        flags = {"run_dir": inputs}
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(SystemExit) as caught:
+        run(monkeypatch, command(inputs, tmp_path / "run", **flags))
+    text = caught.value.code
+    assert isinstance(text, str), text
+    assert text.startswith("error: ")
+    assert message in text
+    assert "\n" not in text
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--epochs", "three"],
+        ["--epochs"],
+        ["--batch-size", "1.5"],
+        ["--no-such-flag"],
+        ["--methods", "darts"],
+        ["--estimator", "magic"],
+        ["--seeds", "0", "x"],
+        ["--precision", "float16"],
+        ["a-word"],
+    ],
+    ids=" ".join,
+)
+def test_what_is_no_flag_is_told_by_its_name(inputs, tmp_path, monkeypatch, capsys, flags):
+    with pytest.raises(SystemExit) as caught:
+        run(monkeypatch, [*command(inputs, tmp_path / "run"), *flags])
+    assert caught.value.code == 2
+    text = "".join(capsys.readouterr())
+    assert any(word.strip("-") in text for word in flags)
+    assert "Traceback" not in text
+    assert not (tmp_path / "run").exists()
+
+
+def test_help_names_every_flag(monkeypatch, capsys):
+    with pytest.raises(SystemExit) as caught:
+        run(monkeypatch, ["--help"])
+    assert caught.value.code == 0
+    text = capsys.readouterr().out
+    for name in ("epochs", "run-dir", "seeds", "base", "arch-learning-rate", "resume", "cutout"):
+        assert f"--{name} " in text
+    assert "--training." not in text
+
+
+def test_no_seeds_are_the_seed(inputs, tmp_path, monkeypatch, capsys):
+    flags = {"methods": ("original",), "seeds": (), "seed": 3}
+    run(monkeypatch, command(inputs, tmp_path / "run", **flags))
+    (row,) = read_results(tmp_path / "run")
+    assert row.seed == 3
+    assert row.digest[:8] in capsys.readouterr().out
+
+
+def test_a_run_that_diverges_exits_with_one_line_that_names_the_step(
+    inputs, tmp_path, compiled_once
+):
+    """In a process of its own, where nothing may be a warning either."""
+    flags = {"methods": ("original",), "learning_rate": 1e30}
+    environment = os.environ | {
+        "JAX_COMPILATION_CACHE_DIR": str(compiled_once),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-W", "error", SCRIPT, *command(inputs, tmp_path / "run", **flags)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("error: original, seed 0: the loss is not finite at step ")
+    assert "Traceback" not in done.stdout
+    assert not (tmp_path / "run" / "results.json").exists()
+
+
+def test_an_interrupt_says_how_to_go_on(inputs, tmp_path, monkeypatch):
+    from jaxnas.runs.method import MethodRun
+
+    def interrupt(*arguments, **options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MethodRun, "run", interrupt)
+        with pytest.raises(SystemExit) as caught:
+            run(monkeypatch, command(inputs, tmp_path / "run", methods=("original",)))
+    assert caught.value.code == "interrupted; the same command with --resume goes on"
+    run(monkeypatch, command(inputs, tmp_path / "run", methods=("original",), resume=True))
+    assert len(read_results(tmp_path / "run")) == 1
