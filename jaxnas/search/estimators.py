@@ -70,37 +70,38 @@ def mixed(space: AdaptationSpace) -> Estimator:
 
 
 def raw(space: AdaptationSpace) -> Estimator:
-    """θ themselves as weights; [0, 0, 1] starts as exactly the base network.
+    """θ themselves as weights, never below 0; [0, 0, 1] starts as exactly the base network.
 
+    Weights of both signs let identities side by side cancel each other, which no architecture can.
     What carries nothing (none, and same on a null edge) adds nothing whatever its weight, so it has
     no gradient and stays where it is. The architecture is the one-hot row nearest to the weights:
     a candidate that carries nothing wins where no other weight exceeds 1/2.
     """
     carries = space.carries
 
+    def clip(before: jax.Array, after: jax.Array, gates: Gates) -> jax.Array:
+        del before, gates
+        return jnp.maximum(after, 0.0)
+
     def scores(theta: jax.Array) -> jax.Array:
         return jnp.where(carries, theta, 0.5)
 
-    return Estimator(lambda theta, key: _plain(theta), _keep, scores, 0.5)
+    return Estimator(lambda theta, key: _plain(theta), clip, scores, 0.5)
 
 
 def hard(space: AdaptationSpace) -> Estimator:
     """The arg max forward, its softmax backward; [0, 0, 1] starts as exactly the base network.
 
-    A table whose arg max leaves the output unreachable runs as the base.
+    A table whose arg max leaves the output unreachable runs as what would be derived from it: the
+    connected choices with the largest sum of θ.
     """
-    reaches = _reaches(space)
-    base = space.base_choices()
+    best = _connected_arg_max(space)
 
     def gates(theta: jax.Array, key: jax.Array) -> Gates:
         del key
-        choices = theta.argmax(-1)
-        dead = ~reaches(choices)
-        choices = jnp.where(dead[:, None], base, choices)
+        choices, dead = best(theta)
         return Gates(
-            _straight_through(choices, jax.nn.softmax(theta)),
-            jnp.ones(theta.shape, bool),
-            dead.sum(dtype=jnp.int32),
+            _straight_through(choices, jax.nn.softmax(theta)), jnp.ones(theta.shape, bool), dead
         )
 
     return Estimator(gates, _keep, _same, 0.5)
@@ -211,6 +212,31 @@ def _reaches(space: AdaptationSpace) -> Callable[[jax.Array], jax.Array]:
         return jnp.take_along_axis(jnp.asarray(reaches), (alive @ weights)[:, None], 1)[:, 0]
 
     return function
+
+
+def _connected_arg_max(
+    space: AdaptationSpace,
+) -> Callable[[jax.Array], tuple[jax.Array, jax.Array]]:
+    """Function of θ to the connected choices [tables, edges] with the largest sum of θ.
+
+    Also returns in how many tables that is not the arg max of every edge.
+    """
+    patterns, reaches = _patterns(space)
+    carries = space.carries
+    is_connected = _reaches(space)
+
+    def best(theta: jax.Array) -> tuple[jax.Array, jax.Array]:
+        theta = jax.lax.stop_gradient(theta)
+        first = theta.argmax(-1)
+        dead = ~is_connected(first)
+        live = jnp.where(carries, theta, -jnp.inf).max(-1)
+        idle = jnp.where(carries, -jnp.inf, theta).max(-1)
+        total = jnp.where(patterns[None], live[:, None], idle[:, None]).sum(-1)
+        alive = jnp.asarray(patterns)[jnp.where(reaches, total, -jnp.inf).argmax(-1)]
+        again = jnp.where(carries == alive[..., None], theta, -jnp.inf).argmax(-1)
+        return jnp.where(dead[:, None], again, first), dead.sum(dtype=jnp.int32)
+
+    return best
 
 
 def _connected_sample(

@@ -1,13 +1,14 @@
 """Small networks with every cell of the zoo, and variables that hide no mistake."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnas.nn import abstract_variables
-from jaxnas.spaces import Block, Cell, Edge, Genotype, Node, zoo
+from jaxnas.nn import abstract_variables, supernet
+from jaxnas.spaces import AdaptationSpace, Block, Cell, Edge, Genotype, Node, zoo
 from jaxnas.spaces.genotype import NULL, SKIP
 
 SHAPE = (8, 8, 3)
@@ -107,6 +108,18 @@ def random_variables(module, *args, seed=0, shape=SHAPE):
         return jnp.asarray(drawn, jnp.float32)
 
     return jax.tree_util.tree_map_with_path(value, abstract_variables(module, shape, *args))
+
+
+def zero_gates(space):
+    return jnp.zeros((len(space.base.blocks), space.shape[1], 3))
+
+
+@functools.cache
+def whole(name):
+    """(supernet, its random variables) of a small network, the same for both granularities."""
+    space = AdaptationSpace(SMALL[name], "full")
+    module = supernet(space, CLASSES)
+    return module, random_variables(module, zero_gates(space))
 
 
 def by_path(tree):

@@ -1,69 +1,59 @@
 """Cutting a network's variables, and all that is built around them, out of a supernet's."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
-from jaxnas.nn import abstract_variables, build, cut, cut_like, supernet
+from jaxnas.nn import abstract_variables, build, cut, cut_like
 from jaxnas.spaces import AdaptationSpace
 
-from .networks import CLASSES, SHAPE, SMALL, by_path, random_variables
+from .networks import CLASSES, SHAPE, SMALL, by_path, whole
 
 
-def whole_variables(space, classes=CLASSES):
-    gates = jnp.zeros((len(space.base.blocks), space.shape[1], 3))
-    return random_variables(supernet(space, classes), gates)
+def some_network(name):
+    space = AdaptationSpace(SMALL[name], "full")
+    theta = np.random.default_rng(0).normal(size=space.shape)
+    return build(space.derive(theta).genotype, CLASSES)
 
 
-def some_network(space, seed=0):
-    return build(
-        space.derive(np.random.default_rng(seed).normal(size=space.shape)).genotype, CLASSES
-    )
-
-
-@pytest.mark.parametrize("granularity", ["cell", "full"])
 @pytest.mark.parametrize("name", SMALL)
-def test_a_cut_is_what_the_network_asks_for_with_the_supernets_values(name, granularity):
-    space = AdaptationSpace(SMALL[name], granularity)
-    variables, network = whole_variables(space), some_network(space)
+def test_a_cut_is_what_the_network_asks_for_with_the_supernets_values(name):
+    _, variables = whole(name)
+    network = some_network(name)
     shapes = abstract_variables(network, SHAPE)
     found = cut(variables, network, SHAPE)
     assert jax.tree.structure(found) == jax.tree.structure(shapes)
-    whole = by_path(variables)
-    for path, values in by_path(found).items():
-        np.testing.assert_array_equal(values, whole[path])
+    values = by_path(variables)
+    for path, leaf in by_path(found).items():
+        np.testing.assert_array_equal(leaf, values[path])
     for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(shapes), strict=True):
         assert (one.shape, one.dtype) == (other.shape, other.dtype)
 
 
 def test_an_optimisers_memory_is_cut_like_the_variables():
-    space = AdaptationSpace(SMALL["nat_resnet20_cells"], "full")
-    params = whole_variables(space)["params"]
+    _, variables = whole("nat_resnet20_cells")
+    shapes = abstract_variables(some_network("nat_resnet20_cells"), SHAPE)["params"]
     optimizer = optax.chain(optax.trace(0.9), optax.adam(lambda step: 0.1))
-    _, state = optimizer.update(params, optimizer.init(params), params)
-    own = cut(
-        {"params": params, "batch_stats": whole_variables(space)["batch_stats"]},
-        some_network(space),
-        SHAPE,
+    memory, wanted = (
+        jax.eval_shape(optimizer.init, params) for params in (variables["params"], shapes)
     )
-    fresh = optimizer.init(own["params"])
-    found = cut_like(state, fresh)
-    assert jax.tree.structure(found) == jax.tree.structure(fresh)
-    _, expected = optimizer.update(own["params"], fresh, own["params"])
-    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
-        np.testing.assert_array_equal(one, other)
+    rng = np.random.default_rng(0)
+    memory = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape), memory)
+    found = cut_like(memory, wanted)
+    assert jax.tree.structure(found) == jax.tree.structure(wanted)
+    assert len(jax.tree.leaves(found)) < len(jax.tree.leaves(memory))
+    everything = dict(jax.tree_util.tree_leaves_with_path(memory))
+    for path, leaf in jax.tree_util.tree_leaves_with_path(found):
+        assert leaf is everything[path]
 
 
 def test_what_the_supernet_lacks_is_named():
-    plain = AdaptationSpace(SMALL["plain20"], "cell")
-    option_b = build(SMALL["resnet20_b"], CLASSES)
+    _, variables = whole("plain20")
     with pytest.raises(
         ValueError, match=r"supernet has no variable .*'block_1'\]\['edge_1_conv_1x1'\]"
     ):
-        cut(whole_variables(plain), option_b, SHAPE)
-    params = whole_variables(plain)
-    del params["params"]["block_0"]
+        cut(variables, build(SMALL["resnet20_b"], CLASSES), SHAPE)
+    params = {name: leaf for name, leaf in variables["params"].items() if name != "block_0"}
     with pytest.raises(ValueError, match=r"supernet has no variable .*\['params'\]\['block_0'\]"):
-        cut(params, build(SMALL["plain20"], CLASSES), SHAPE)
+        cut({**variables, "params": params}, build(SMALL["plain20"], CLASSES), SHAPE)

@@ -66,16 +66,26 @@ def test_an_operation_computes_what_numpy_says(family, op, stride, features):
             assert_close(stats, expected.batch_stats)
 
 
-@CASES
+@pytest.mark.parametrize(
+    ("family", "op", "stride", "features"),
+    [
+        ("residual", "skip_connect", 2, 7),
+        ("residual", "pad_shortcut", 2, 7),
+        ("residual", "depthwise_conv_3x3", 2, 4),
+        ("darts", "skip_connect", 1, 4),
+        ("darts", "skip_connect", 1, 7),
+        ("darts", "skip_connect", 2, 7),
+        ("darts", "conv_1x1", 1, 4),
+        ("darts", "conv_3x3", 2, 7),
+        ("darts", "sep_conv_3x3", 2, 7),
+    ],
+)
 def test_a_gate_weights_an_operation_in_value_and_in_gradients(family, op, stride, features):
     module = Plain(Op(op, features, stride, FAMILIES[family]))
     shape = (*SIDES, 4)
     x, gate = images(shape=shape), jnp.float32(-0.7)
     variables = random_variables(module, shape=shape)
-    params, stats = (
-        variables.get("params", {}),
-        variables.get("batch_stats", {}),
-    )
+    params, stats = (variables.get(part, {}) for part in ("params", "batch_stats"))
 
     def run(params, x, gate, folded):
         variables = {"params": params, "batch_stats": stats}
@@ -117,7 +127,7 @@ def test_every_operation_of_a_genotype_has_an_implementation():
             assert out.shape == (1, 4, 4, 3)
 
 
-@pytest.mark.parametrize("kernel", [1, 3, 5])
+@pytest.mark.parametrize("kernel", [1, 3])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("depthwise", [False, True])
 def test_a_convolution_pads_as_pytorch_does(depthwise, stride, kernel):
@@ -162,12 +172,11 @@ def flax_norm(train):
 
 
 @pytest.mark.parametrize("train", [False, True])
-@pytest.mark.parametrize("shape", [(3, 4, 5), (7,)], ids=str)
-def test_batch_norm_is_flaxs_own(train, shape):
-    x = images(batch=6, shape=shape) * 3 + 1
+def test_batch_norm_is_flaxs_own(train):
+    x = images(batch=6, shape=(3, 4, 5)) * 3 + 1
     ours = BatchNorm()
     rng = np.random.default_rng(3)
-    features = shape[-1:]
+    features = x.shape[-1:]
     params = {
         name: jnp.asarray(rng.uniform(0.5, 2, features), jnp.float32) for name in ("scale", "bias")
     }
@@ -190,11 +199,11 @@ def test_batch_norm_is_flaxs_own(train, shape):
 
 
 def test_batch_norm_leaves_its_statistics_alone_when_it_starts_and_when_it_evaluates():
-    x = images(batch=6, shape=(3, 3, 4)) + 2
+    x = images(batch=6, shape=(3, 4, 5)) + 2
     for train in (False, True):
         variables = BatchNorm().init(jax.random.key(0), x, train)
-        np.testing.assert_array_equal(variables["batch_stats"]["mean"], np.zeros(4))
-        np.testing.assert_array_equal(variables["batch_stats"]["var"], np.ones(4))
+        np.testing.assert_array_equal(variables["batch_stats"]["mean"], np.zeros(5))
+        np.testing.assert_array_equal(variables["batch_stats"]["var"], np.ones(5))
     _, changed = BatchNorm().apply(variables, x, False, mutable=["batch_stats"])
     for name, leaf in variables["batch_stats"].items():
         np.testing.assert_array_equal(changed["batch_stats"][name], leaf)
@@ -202,7 +211,7 @@ def test_batch_norm_leaves_its_statistics_alone_when_it_starts_and_when_it_evalu
 
 def test_batch_norm_lives_through_a_constant_channel():
     # The variance of equal numbers may come out below zero in float32.
-    x = jnp.full((4, 8, 8, 3), 1234.567, jnp.float32)
+    x = jnp.full((6, 3, 4, 5), 1234.567, jnp.float32)
     variables = BatchNorm().init(jax.random.key(0), x, True)
 
     def loss(x):

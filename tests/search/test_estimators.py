@@ -132,14 +132,21 @@ def codes(choices: np.ndarray, base: int = 3) -> np.ndarray:
 
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_gates_at_the_start(name: str):
-    gates, pair, redrawn = ESTIMATORS[name](SPACE).gates(initial_theta(SPACE), jax.random.key(0))
+    theta = initial_theta(SPACE)
+    operation = SPACE.carries[..., 2]  # neither null nor padding
+    np.testing.assert_array_equal(theta[operation], [[0, 0, 1]] * operation.sum())
+    np.testing.assert_array_equal(theta[~operation], [[0, 0, 0]] * (~operation).sum())
+    gates, pair, redrawn = ESTIMATORS[name](SPACE).gates(theta, jax.random.key(0))
     assert gates.shape == pair.shape == SPACE.shape
     assert gates.dtype == jnp.float32
     if name == "mixed":
-        expected = np.broadcast_to(PROBABILITIES[0], SPACE.shape)
-        np.testing.assert_allclose(gates, expected, atol=1e-7)
+        expected = np.broadcast_to(PROBABILITIES[0], gates[operation].shape)
+        np.testing.assert_allclose(gates[operation], expected, atol=1e-7)
+        np.testing.assert_allclose(gates[~operation], 1 / 3, atol=1e-7)
     elif name in ("raw", "hard"):
-        np.testing.assert_array_equal(gates, np.broadcast_to([0, 0, 1], SPACE.shape))
+        weight_of_what_carries = np.where(SPACE.carries, gates, 0)
+        base = np.where(SPACE.carries, [0, 0, 1], 0)
+        np.testing.assert_array_equal(weight_of_what_carries, base)
     if name not in SAMPLING:
         assert redrawn == 0
     if name != "two_path":
@@ -275,7 +282,9 @@ def test_no_draw_is_dead(name: str, seed: int):
     assert np.asarray(gates.redrawn).max() == len(SPACE.cells)
 
 
-@pytest.mark.parametrize("theta", [initial_theta(SPACE), random_theta(SPACE, 3)])
+@pytest.mark.parametrize(
+    "theta", [initial_theta(SPACE), random_theta(SPACE, 3).at[..., 0].add(1.0)]
+)
 def test_sampled_draws_from_p_given_a_reachable_output(theta: jax.Array):
     gates = draws("sampled", SPACE, theta, 50_000)
     choices = np.asarray(gates.gates.argmax(-1))
@@ -338,20 +347,47 @@ def test_two_path_draws_pairs_without_replacement_and_one_of_them_by_q():
     assert abs(redrawn.mean() - joint[~live].sum()) < 5 * redrawn.std() / np.sqrt(len(redrawn))
 
 
-def test_hard_runs_the_arg_max_where_it_is_connected():
-    space = small_space(WIDE)
-    choices = assignments(WIDE)
-    theta = jnp.asarray(np.eye(3, dtype=np.float32)[choices])[:, None]
-    theta = theta + 0.1 * jax.random.normal(jax.random.key(0), theta.shape)
-    gates = quick_jit(jax.vmap(ESTIMATORS["hard"](space).gates, (0, None)))(
-        theta, jax.random.key(0)
-    )
-    live = np.array([space.connected(row[None])[0] for row in choices])
-    assert 0 < live.sum() < len(live)
-    got = np.asarray(gates.gates.argmax(-1))[:, 0]
-    np.testing.assert_array_equal(got[live], choices[live])
-    np.testing.assert_array_equal(np.asarray(gates.redrawn), ~live)
-    assert all(space.connected(row[None])[0] for row in got[~live])
+def test_hard_runs_what_is_derived_from_it():
+    hard = ESTIMATORS["hard"](SPACE)
+    theta = jax.random.normal(jax.random.key(0), (200, *SPACE.shape)).at[..., 0].add(1.0)
+    gates = quick_jit(jax.vmap(hard.gates, (0, None)))(theta, jax.random.key(0))
+    choices = np.asarray(gates.gates.argmax(-1))
+    repaired = []
+    for row, choice in zip(theta, choices, strict=True):
+        derived = SPACE.derive(np.asarray(row))
+        repaired.append(len(derived.repaired))
+        # What is derived is also pruned of edges from nowhere to nowhere.
+        pruned = SPACE.derive(np.eye(3)[choice])
+        assert not pruned.repaired
+        np.testing.assert_array_equal(pruned.choices, derived.choices)
+        if not derived.repaired:
+            np.testing.assert_array_equal(choice, row.argmax(-1))
+    np.testing.assert_array_equal(gates.redrawn, repaired)
+    assert set(repaired) == {0, 1, 2}
+
+
+def test_raw_weights_stay_at_or_above_zero():
+    raw = ESTIMATORS["raw"](SPACE)
+    before, after = random_theta(SPACE), random_theta(SPACE, 1)
+    kept = raw.after_update(before, after, raw.gates(before, jax.random.key(0)))
+    np.testing.assert_array_equal(kept, np.maximum(after, 0))
+
+
+def test_raw_derives_the_nearest_one_hot_row():
+    raw = ESTIMATORS["raw"](SPACE)
+    weights = np.abs(np.asarray(random_theta(SPACE, 2)))
+    weights[0, 0], weights[0, 3] = [0, 0.4, 0.45], [0, 0.2, 0.9]  # node 1 goes, node 2 stays
+    scores = np.asarray(raw.scores(jnp.asarray(weights)))
+    for table, cell in enumerate(SPACE.cells):
+        for edge, (row, operation) in enumerate(zip(weights[table], cell.edges, strict=False)):
+            if operation.op == "skip_connect":
+                continue
+            candidates = [0, 1, 2] if operation.op != "null" else [0, 1]
+            effect = np.where(SPACE.carries[table, edge], row, 0)
+            far = {c: np.square(effect - np.eye(3)[c] * (c > 0)).sum() for c in candidates}
+            nearest = min(far, key=far.__getitem__)
+            best = scores[table, edge].argmax()
+            assert best == nearest or ({best, nearest} == {0, 2} and operation.op == "null")
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)
