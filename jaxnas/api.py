@@ -58,8 +58,9 @@ def adapt(
       **settings: fields of `runs.config.Training`, such as epochs=30.
 
     Raises:
-      ValueError: for a base, data set or setting that cannot be (one of its subclasses
-        `ConfigError`, `GenotypeError`, `DataError`).
+      ConfigError: for a setting or a base that cannot be.
+      GenotypeError: for a genotype.json that describes no network.
+      DataError: for a data set that cannot be had or read.
       TypeError: for a setting that does not exist.
       TrainingError: if the loss is no longer finite.
     """

@@ -12,6 +12,7 @@ from runs.tiny import BASE, FLAGS, dataset, images, run
 
 import jaxnas
 from jaxnas import data
+from jaxnas.runs.config import ConfigError
 from jaxnas.spaces import Genotype
 
 README = Path(__file__).parent.parent / "README.md"
@@ -50,7 +51,7 @@ def test_adapt_is_what_the_experiment_runs():
 )
 def test_what_cannot_be_is_told_in_a_sentence(arguments, message):
     given = {"base": BASE, "dataset": dataset()} | arguments
-    with pytest.raises(ValueError, match=re.escape(message)):
+    with pytest.raises(ConfigError, match=re.escape(message)):
         jaxnas.adapt(**given)
 
 

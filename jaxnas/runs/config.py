@@ -10,7 +10,7 @@ from typing import Any, Literal
 Method = Literal["original", "cell", "full"]
 
 
-class ConfigError(ValueError):
+class ConfigError(RuntimeError):
     """A setting that cannot be; the message names the flag."""
 
 

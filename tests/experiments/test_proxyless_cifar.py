@@ -1,6 +1,7 @@
 """The command line: its help, its flags, and one line for everything that can be wrong."""
 
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -43,13 +44,13 @@ def run(monkeypatch, arguments):
     runpy.run_path(str(SCRIPT), run_name="__main__")
 
 
-def command(folder, run_dir, **flags):
+def command(folder, default_run_dir, **flags):
     """A command line; a flag of None is left out, `inputs/` stands for the folder."""
     flags = {
         name: str(folder / value.removeprefix("inputs/"))
         if isinstance(value, str) and value.startswith("inputs/")
         else value
-        for name, value in ({"run_dir": run_dir} | flags).items()
+        for name, value in ({"run_dir": default_run_dir} | flags).items()
     }
     return tiny.command(folder, **flags)
 
@@ -149,7 +150,7 @@ def test_help_names_every_flag(monkeypatch, capsys):
     assert caught.value.code == 0
     text = capsys.readouterr().out
     for name in ("epochs", "run-dir", "seeds", "base", "arch-learning-rate", "resume", "cutout"):
-        assert f"--{name} " in text
+        assert re.search(rf"--{name}\b", text)
     assert "--training." not in text
 
 

@@ -292,15 +292,15 @@ def test_killed_at_any_moment_the_last_save_that_returned_can_be_restored(tmp_pa
         )
         assert process.stdout is not None
         assert process.stdout.readline().split() == ["ready", str(before)]
-        time.sleep(moments.uniform(0.1, 0.6))
+        # However slow the machine, some saves return before the kill.
+        returned = [int(process.stdout.readline()) for _ in range(moments.randint(1, 3))]
+        time.sleep(moments.uniform(0.0, 0.1))
         process.send_signal(signal.SIGKILL)
         process.wait()
-        returned = [int(line) for line in process.stdout.read().split()]
+        returned += [int(line) for line in process.stdout.read().split()]
         process.stdout.close()
         found = Checkpoints(tmp_path, warn=lambda text: None).restore(lambda _: shapes)
-        if found is None:
-            assert not returned
-            continue
+        assert found is not None
         epoch, tree, meta = found
         # The save under way when the kill came may or may not have been completed.
         assert epoch in (last := max([before, *returned]), last + 1)
@@ -308,7 +308,6 @@ def test_killed_at_any_moment_the_last_save_that_returned_can_be_restored(tmp_pa
         assert int(tree["n"]) == epoch
         assert (np.asarray(tree["w"]) == epoch).all()
         before = epoch
-    assert before > 0
 
 
 def test_digest_sees_path_dtype_shape_and_bytes_but_not_the_order_of_insertion():

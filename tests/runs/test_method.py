@@ -211,13 +211,10 @@ def test_seeds_side_by_side_become_networks_of_their_own():
     assert not np.array_equal(wide[0].theta[-1], wide[1].theta[-1])
 
 
-@pytest.mark.parametrize("eval_every", [1, 9])
 @pytest.mark.parametrize("method", ["original", "cell"])
-def test_a_run_that_diverges_names_the_step_and_keeps_no_broken_state(tmp_path, method, eval_every):
+def test_a_run_that_diverges_names_the_step_and_keeps_no_broken_state(tmp_path, method):
     # One step in an epoch: the first loss is finite, and the weights that it leads to are no good.
-    run = tiny.run(
-        method, batch_size=80, learning_rate=1e30, kind=tiny.Rerun, eval_every=eval_every
-    )
+    run = tiny.run(method, batch_size=80, learning_rate=3e38, kind=tiny.Rerun)
     with tiny.open_run(tmp_path) as directory:
         with pytest.raises(TrainingError, match=rf"^{method}, seed 0: .* not finite at step 1 "):
             run.run(directory)
