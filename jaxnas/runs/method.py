@@ -521,7 +521,7 @@ class MethodRun:
             )
         if derivation.pruned:
             notes.append(
-                f"{who}: {derivation.pruned} edges that led from nowhere or nowhere were removed."
+                f"{who}: edges on no path from input to output were removed ({derivation.pruned})."
             )
         return notes
 

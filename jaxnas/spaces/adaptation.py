@@ -29,7 +29,7 @@ class Derivation(NamedTuple):
       choices: int32 [tables, edges], 0 none, 1 id, 2 same; padding is 0.
       genotype: the architecture.
       repaired: names of the tables whose arg max had left the output unreachable.
-      pruned: number of edges set to none since they led from nowhere or nowhere.
+      pruned: number of edges set to none since they lay on no path from input to output.
     """
 
     choices: np.ndarray
@@ -159,7 +159,7 @@ class AdaptationSpace:
 
         Where the arg max of a table leaves its output unreachable, the connected assignment with
         the largest sum of parameters is taken: the arg max, and on the path that costs least the
-        better of id and same. Edges that then lead from nowhere or nowhere are set to none.
+        better of id and same. Edges that then lie on no path to the output are set to none.
 
         Args:
           theta: float [tables, edges, 3].
