@@ -24,10 +24,15 @@ def assert_close_trees(one, other, tolerance=1e-5):
         np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
 
 
-def linear_training(gates=None):
+def linear_training(gated=False):
+    """A step, and a function that makes a fresh first state: a loop uses up what it is given."""
     optimizer = training.sgd(0.1, 20)
     step = training.train_step(linear.apply, linear.TASK, optimizer)
-    return step, lambda: training.init(linear.variables(), optimizer, gates)
+
+    def start():
+        return training.init(linear.variables(), optimizer, jnp.float32(0.5) if gated else None)
+
+    return step, start
 
 
 def some_order(steps=5, batch=4, count=12, seed=0):
