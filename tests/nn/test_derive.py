@@ -17,7 +17,7 @@ def some_network(name):
     return build(space.derive(theta).genotype, CLASSES)
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v2", "resnet20_cells", "tangle", "concat"])
+@pytest.mark.parametrize("name", SMALL)
 def test_a_cut_is_what_the_network_asks_for_with_the_supernets_values(name):
     _, variables = whole(name)
     network = some_network(name)

@@ -116,7 +116,7 @@ def test_a_supernet_whose_gates_all_say_same_is_the_base(name, train):
     assert_close((logits, cut_like(stats, own["batch_stats"])), run(base, own, train, x))
 
 
-@pytest.mark.parametrize("name", ["resnet20_cells", "tangle"])
+@pytest.mark.parametrize("name", ["mobilenet_v2", "resnet20_cells", "tangle"])
 def test_a_cut_network_has_the_supernets_gradients(name):
     space = AdaptationSpace(SMALL[name], "full")
     choices = connected_choices(space, np.random.default_rng(5))
@@ -125,15 +125,16 @@ def test_a_cut_network_has_the_supernets_gradients(name):
     own = cut(variables, alone, SHAPE)
     direction = images(9, 2, (CLASSES,))
 
-    def gradient(module, variables, *gates):
-        def loss(params, x):
-            logits, _ = run(module, {**variables, "params": params}, True, x, *gates)
-            return (logits * direction).sum()
+    def loss(module, params, stats, x, *gates):
+        logits, _ = module.apply(
+            {"params": params, "batch_stats": stats}, x, *gates, train=True, mutable=["batch_stats"]
+        )
+        return (logits * direction).sum()
 
-        return jax.jit(jax.grad(loss, (0, 1)))(variables["params"], x)
-
-    expected, expected_x = gradient(module, variables, one_hot_gates(space, choices))
-    found, found_x = gradient(alone, own)
+    gradient = jax.grad(loss, (1, 3))
+    gates = one_hot_gates(space, choices)
+    expected, expected_x = gradient(module, variables["params"], variables["batch_stats"], x, gates)
+    found, found_x = gradient(alone, own["params"], own["batch_stats"], x)
     assert_close((found, found_x), (cut_like(expected, found), expected_x), tolerance=1e-4)
     left_out = {
         path: leaf for path, leaf in by_path(expected).items() if path not in by_path(found)
@@ -251,19 +252,19 @@ def test_a_network_takes_images_of_any_size(name):
     assert changed["batch_stats"] == shapes["batch_stats"]
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v2_cells", "tangle"])
+@pytest.mark.parametrize("name", ["mobilenet_v2", "mobilenet_v2_cells"])
 def test_bfloat16_is_for_the_computation_alone(name):
     space = AdaptationSpace(SMALL[name], "cell")
     gates, x = one_hot_gates(space, space.base_choices()), images()
-    module, variables = whole(name)
     narrow = supernet(space, CLASSES, jnp.bfloat16)
+    module, variables = whole(name)
+    assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
     assert abstract_variables(narrow, SHAPE, gates) == abstract_variables(module, SHAPE, gates)
-    function = jax.jit(lambda x: run(narrow, variables, True, x, gates))
-    found, expected = function(x), run(module, variables, True, x, gates)
+    found, expected = (run(each, variables, True, x, gates) for each in (narrow, module))
     assert {leaf.dtype for leaf in jax.tree.leaves(found)} == {jnp.dtype("float32")}
     assert not np.array_equal(found[0], expected[0]), "something was narrow"
     assert_close(found, expected, tolerance=0.1)
-    program = str(jax.make_jaxpr(function)(x)).split("\n")
-    convolutions = [line for line in program if "conv_general_dilated[" in line]
+    programs = str(jax.make_jaxpr(lambda x: narrow.apply(variables, x, gates, train=False))(x))
+    convolutions = [line for line in programs.split("\n") if "conv_general_dilated" in line]
     assert convolutions
     assert all("bf16[" in line for line in convolutions)
