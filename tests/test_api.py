@@ -8,12 +8,12 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from runs.tiny import BASE, FLAGS, dataset, images, run
 
 import jaxnas
 from jaxnas import data
 from jaxnas.runs.config import ConfigError
 from jaxnas.spaces import Genotype
+from runs.tiny import BASE, FLAGS, dataset, images, run
 
 README = Path(__file__).parent.parent / "README.md"
 

@@ -5,9 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from runs.test_results import result
-
 from jaxnas.runs import read_results, write_results
+from runs.test_results import result
 
 SCRIPT = Path(__file__).parents[2] / "experiments" / "merge_results.py"
 
