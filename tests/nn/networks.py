@@ -15,25 +15,63 @@ SHAPE = (8, 8, 3)
 CLASSES = 5
 
 
-def _residual(name):
-    """Every cell of the zoo's `name`: at stride 1 and 2, at equal and at growing channels."""
-    base = zoo.named(name)
-    if name == "mobilenet_v2":
-        blocks = (
-            Block("first", 4),
-            Block("widening", 6),
-            Block("normal", 6),
-            Block("reduction", 8, 2),
-            Block("normal", 8),
-        )
-        return dataclasses.replace(base, stem=5, head=12, blocks=blocks)
-    blocks = (Block("normal", 4), Block("reduction", 8, 2), Block("normal", 8))
-    return dataclasses.replace(base, stem=4, blocks=blocks)
+def _renamed(genotype, prefix):
+    return tuple(
+        dataclasses.replace(cell, name=f"{prefix}_{cell.name}")
+        for cell in zoo.named(genotype).cells
+    )
 
 
-def _cells(name):
-    base = zoo.named(name)
-    return zoo.darts_network(base.name, *base.cells, channels=4, layers=4)
+def _resnets():
+    """The cells of ResNets of both options and of the plain network, at stride 1 and 2."""
+    cells = (
+        *_renamed("resnet20", "a"),
+        *_renamed("resnet20_b", "b"),
+        *_renamed("plain20", "plain"),
+    )
+    blocks = (
+        Block("a_normal", 4),
+        Block("a_reduction", 8, 2),
+        Block("b_normal", 8),
+        Block("b_reduction", 12, 2),
+        Block("plain_normal", 12),
+        Block("plain_reduction", 16, 2),
+    )
+    return Genotype("resnets", "residual", 4, cells, blocks)
+
+
+def _mobilenet():
+    blocks = (
+        Block("first", 4),
+        Block("widening", 8),
+        Block("normal", 8),
+        Block("reduction", 12, 2),
+        Block("normal", 12),
+    )
+    return dataclasses.replace(zoo.named("mobilenet_v2"), stem=6, head=16, blocks=blocks)
+
+
+def _residual_cells():
+    """The residual cells that NAT released, before and after; one reduction follows another."""
+    cells = (
+        *_renamed("resnet20_cells", "base"),
+        *_renamed("nat_resnet20_cells", "nat"),
+        *_renamed("plain20_cells", "plain"),
+    )
+    blocks = (
+        Block("base_normal", 4),
+        Block("nat_reduction", 8, 2),
+        Block("base_reduction", 12, 2),
+        Block("plain_normal", 12),
+        Block("nat_normal", 12),
+        Block("plain_reduction", 16, 2),
+    )
+    return Genotype("residual_cells", "darts", 6, cells, blocks)
+
+
+def _mobilenet_cells():
+    cells = zoo.named("mobilenet_v2_cells").cells
+    return zoo.darts_network("mobilenet_cells", *cells, channels=4, layers=3)
 
 
 def _tangle():
@@ -54,7 +92,7 @@ def _tangle():
         ),
         (3, 2),
     )
-    blocks = (Block("tangle", 5), Block("tangle", 7, 2), Block("tangle", 14))
+    blocks = (Block("tangle", 5), Block("tangle", 7, 2))
     return Genotype("tangle", "residual", 3, (cell,), blocks, head=6)
 
 
@@ -79,11 +117,10 @@ def _concat():
 
 
 SMALL = {
-    **{name: _residual(name) for name in ("resnet20", "resnet20_b", "plain20", "mobilenet_v2")},
-    **{
-        name: _cells(name)
-        for name in ("resnet20_cells", "plain20_cells", "nat_resnet20_cells", "mobilenet_v2_cells")
-    },
+    "resnets": _resnets(),
+    "mobilenet": _mobilenet(),
+    "residual_cells": _residual_cells(),
+    "mobilenet_cells": _mobilenet_cells(),
     "tangle": _tangle(),
     "concat": _concat(),
 }

@@ -1,5 +1,7 @@
 """Cutting a network's variables, and all that is built around them, out of a supernet's."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import optax
@@ -32,8 +34,8 @@ def test_a_cut_is_what_the_network_asks_for_with_the_supernets_values(name):
 
 
 def test_an_optimisers_memory_is_cut_like_the_variables():
-    _, variables = whole("nat_resnet20_cells")
-    shapes = abstract_variables(some_network("nat_resnet20_cells"), SHAPE)["params"]
+    _, variables = whole("residual_cells")
+    shapes = abstract_variables(some_network("residual_cells"), SHAPE)["params"]
     optimizer = optax.chain(optax.trace(0.9), optax.adam(lambda step: 0.1))
     memory, wanted = (
         jax.eval_shape(optimizer.init, params) for params in (variables["params"], shapes)
@@ -49,11 +51,17 @@ def test_an_optimisers_memory_is_cut_like_the_variables():
 
 
 def test_what_the_supernet_lacks_is_named():
-    _, variables = whole("plain20")
-    with pytest.raises(
-        ValueError, match=r"supernet has no variable .*'block_1'\]\['edge_1_conv_1x1'\]"
-    ):
-        cut(variables, build(SMALL["resnet20_b"], CLASSES), SHAPE)
-    params = {name: leaf for name, leaf in variables["params"].items() if name != "block_0"}
-    with pytest.raises(ValueError, match=r"supernet has no variable .*\['params'\]\['block_0'\]"):
-        cut({**variables, "params": params}, build(SMALL["plain20"], CLASSES), SHAPE)
+    _, variables = whole("concat")
+    base = SMALL["concat"]
+    (cell,) = base.cells
+    edges = tuple(
+        dataclasses.replace(edge, op="conv_1x1") if index == 1 else edge
+        for index, edge in enumerate(cell.edges)
+    )
+    other = dataclasses.replace(base, cells=(dataclasses.replace(cell, edges=edges),))
+    missing = r"supernet has no variable .*\['block_0'\]\['edge_1_conv_1x1'\]"
+    with pytest.raises(ValueError, match=missing):
+        cut(variables, build(other, CLASSES), SHAPE)
+    params = {name: leaf for name, leaf in variables["params"].items() if name != "block_1"}
+    with pytest.raises(ValueError, match=r"supernet has no variable .*\['params'\]\['block_1'\]"):
+        cut({**variables, "params": params}, build(base, CLASSES), SHAPE)

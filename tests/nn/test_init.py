@@ -60,17 +60,15 @@ def test_batch_norms_start_as_the_identity_and_the_classifier_without_bias():
 
 
 def test_a_depthwise_kernels_fan_in_is_its_window():
-    genotype = dataclasses.replace(
-        SMALL["mobilenet_v2"], blocks=(Block("first", 8), Block("widening", 16)), stem=64
-    )
+    genotype = dataclasses.replace(SMALL["mobilenet"], stem=64, blocks=(Block("first", 8),), head=0)
     params = by_path(init(build(genotype, CLASSES), jax.random.key(1), SHAPE)["params"])
-    kernel = params["block_1", "edge_1_depthwise_conv_3x3", "conv", "kernel"]
-    assert kernel.shape == (3, 3, 1, 48)
+    kernel = params["block_0", "edge_1_depthwise_conv_3x3", "conv", "kernel"]
+    assert kernel.shape == (3, 3, 1, 64)
     assert kernel.std() == pytest.approx(math.sqrt(2 / 9), rel=5 / math.sqrt(2 * kernel.size))
 
 
 def test_a_key_decides_all_values():
-    network = build(SMALL["resnet20"], CLASSES)
+    network = build(SMALL["concat"], CLASSES)
     first, again, other = (
         by_path(init(network, jax.random.key(seed), SHAPE)["params"]) for seed in (0, 0, 1)
     )
@@ -113,7 +111,7 @@ def test_a_base_and_its_supernet_share_every_value_of_the_base(name):
 
 
 def test_seeds_can_be_mapped_over():
-    network = build(SMALL["resnet20"], CLASSES)
+    network = build(SMALL["concat"], CLASSES)
     keys = jax.vmap(jax.random.key)(jnp.arange(3))
     together = jax.jit(jax.vmap(lambda key: init(network, key, SHAPE)))(keys)
     for index in range(3):
