@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from jaxnas.spaces.genotype import NULL, SKIP, Block, Cell, Edge, Genotype
+from jaxnas.spaces.genotype import NULL, SKIP, Cell, Edge, Genotype
 
 NONE, ID, SAME = 0, 1, 2
 """The candidates, in the order of the paper's figure."""
@@ -135,7 +135,7 @@ class AdaptationSpace:
             while not keeps_name and name in taken:
                 name += "_"
             name = variants.setdefault(variant, name)
-            blocks.append(Block(name, block.channels, block.stride))
+            blocks.append(dataclasses.replace(block, cell=name))
         if not changed:
             return self.base
         return dataclasses.replace(

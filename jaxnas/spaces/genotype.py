@@ -1,15 +1,19 @@
 """Architectures as data: frozen, hashable, JSON both ways, and ignorant of arrays.
 
 A network is a stem, a sequence of blocks and a head. Each block places a `Cell`, a small graph of
-operations, at a number of channels and a stride; several blocks may share one cell. Two families
-give the operations their meaning (`docs/architectures.md`):
+operations, at a number of channels and a stride; several blocks may share one cell. The family
+gives the operations their meaning (`docs/architectures.md`):
 
 * ``residual``: a block has one input, the output of the block before. Convolutions are
-  convolution, batch norm; a node sums its edges and may apply ReLU. ResNet, MobileNetV2 and plain
-  chains are of this family.
+  convolution, batch norm; a node sums its edges and may apply an activation. ResNet, MobileNetV2,
+  MnasNet, the chains of ProxylessNAS and plain chains are of this family.
 * ``darts``: a block has two inputs, 0 = the output of the block before the last and 1 = of the
   last, each first brought to the block's channels. Convolutions are ReLU, convolution, batch norm;
   the output concatenates nodes. The cell networks of DARTS and NAT are of this family.
+* ``nasnet``: also two inputs, but **0 = the output of the last block** (the current one) and
+  1 = of the block before. The output concatenates nodes and may concatenate inputs. NASNet,
+  PNASNet and AmoebaNet are of this family.
+* ``enas``: two inputs numbered as in ``darts``, with the calibration of ENAS's micro cells.
 
 A ``null`` edge belongs to the graph but carries nothing: adaptation may turn it into an identity.
 """
@@ -23,16 +27,46 @@ from typing import Any
 NULL = "null"
 SKIP = "skip_connect"
 
+
+def _names(*texts: str) -> frozenset[str]:
+    return frozenset({NULL, SKIP}.union(*(text.split() for text in texts)))
+
+
+_POOLS = "max_pool_3x3 avg_pool_3x3 max_pool_5x5"
+_SEPARABLE = "sep_conv_3x3 sep_conv_5x5"
+
 OPERATIONS: dict[str, frozenset[str]] = {
-    "residual": frozenset(
-        {NULL, SKIP, "conv_1x1", "conv_3x3", "depthwise_conv_3x3", "pad_shortcut"}
+    "residual": _names(
+        "conv_1x1 conv_3x3 depthwise_conv_3x3 depthwise_conv_5x5 depthwise_conv_7x7 pad_shortcut",
+        "squeeze_excite_12 squeeze_excite_24",
     ),
-    "darts": frozenset({NULL, SKIP, "conv_1x1", "conv_3x3", "sep_conv_3x3"}),
+    "darts": _names(
+        _POOLS,
+        _SEPARABLE,
+        "conv_1x1 conv_3x3 conv_5x5 conv_1x7_7x1 sep_conv_7x7 dil_conv_3x3 dil_conv_5x5",
+        "avg_pool_5x5",
+    ),
+    "nasnet": _names(
+        _POOLS,
+        _SEPARABLE,
+        "conv_1x1 conv_3x3 conv_1x3_3x1 conv_1x7_7x1 sep_conv_7x7 dil_conv_3x3 dil_sep_conv_5x5",
+        "max_pool_2x2 max_pool_7x7",
+        "bottleneck_conv_3x3 bottleneck_conv_1x3_3x1 bottleneck_conv_1x7_7x1",
+        "bottleneck_dil_conv_3x3",
+    ),
+    "enas": _names(_SEPARABLE, "max_pool_3x3 avg_pool_3x3"),
 }
 """Names of the operations that each family knows."""
 
-INPUTS = {"residual": 1, "darts": 2}
+INPUTS = {"residual": 1, "darts": 2, "nasnet": 2, "enas": 2}
 """How many inputs a block of each family has."""
+
+STEMS = ("small", "strided", "valid", "double")
+"""Forms of the stem: a 3x3 convolution of stride 1 (``small``), of stride 2 with padding
+(``strided``) or without (``valid``, NASNet's for ImageNet), or DARTS's three convolutions of
+stride 2 for ImageNet (``double``), whose first two also are the first block's older input."""
+
+ACTIVATIONS = ("relu", "relu6")
 
 
 class GenotypeError(ValueError):
@@ -59,12 +93,14 @@ class Node:
       expansion: 0 for the block's channels, k for k times the channels of the block's input.
       strided: whether the node lies behind the block's stride; an edge from a node before it to a
         node behind it carries the stride.
-      relu: whether ReLU follows the sum.
+      relu: whether the genotype's activation follows the sum.
+      concat: whether the edges are concatenated, in order, instead of summed.
     """
 
     expansion: int = 0
     strided: bool = True
     relu: bool = False
+    concat: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +115,8 @@ class Cell:
       inputs: number of inputs, 1 or 2.
       nodes: the nodes after the inputs.
       edges: the operations.
-      output: the nodes whose concatenation is the cell's output.
+      output: the nodes (in the ``nasnet`` and ``enas`` families also inputs) whose concatenation is
+        the cell's output.
     """
 
     name: str
@@ -95,10 +132,10 @@ class Cell:
         if not self.output:
             raise GenotypeError(f"cell {self.name!r}: no output node")
         for node in self.output:
-            if not self.inputs <= node < size:
+            if not 0 <= node < size:
                 raise GenotypeError(
                     f"cell {self.name!r}: output node {node} is not one of its nodes "
-                    f"{self.inputs} to {size - 1}"
+                    f"0 to {size - 1}"
                 )
         last = 0
         for index, edge in enumerate(self.edges):
@@ -147,17 +184,30 @@ class Cell:
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """A cell at its place in the network: its channels (of one node) and its stride, 1 or 2."""
+    """A cell at its place in the network.
+
+    Attributes:
+      cell: its name.
+      channels: of one node.
+      stride: 1 or 2.
+      previous: how many blocks back the older input of a cell of two inputs lies; 3 behind a
+        reduction in NASNet's large networks (``skip_reduction_layer_input``).
+    """
 
     cell: str
     channels: int
     stride: int = 1
+    previous: int = 2
 
     def __post_init__(self) -> None:
         if self.channels < 1 or self.stride not in (1, 2):
             raise GenotypeError(
                 f"block of cell {self.cell!r}: channels must be positive and stride 1 or 2, "
                 f"not {self.channels} and {self.stride}"
+            )
+        if self.previous not in (2, 3):
+            raise GenotypeError(
+                f"block of cell {self.cell!r}: previous must be 2 or 3, not {self.previous}"
             )
 
 
@@ -167,11 +217,15 @@ class Genotype:
 
     Attributes:
       name: how tables and reports call it.
-      family: ``residual`` or ``darts``; it says what the operations mean.
-      stem: channels of the 3x3 convolution that reads the image.
+      family: ``residual``, ``darts``, ``nasnet`` or ``enas``; it says what the operations mean.
+      stem: channels of the convolution that reads the image.
       cells: the different cells.
       blocks: the network, from the image on.
       head: channels of the 1x1 convolution before pooling, 0 for none.
+      stem_form: one of `STEMS`.
+      activation: of nodes and head in the ``residual`` family: ``relu`` or ``relu6``.
+      epsilon: of batch norm.
+      auxiliary: the block after which an auxiliary head may stand, -1 for none.
 
     Raises:
       GenotypeError: naming the cell, edge or block that is wrong.
@@ -183,6 +237,10 @@ class Genotype:
     cells: tuple[Cell, ...]
     blocks: tuple[Block, ...]
     head: int = 0
+    stem_form: str = "small"
+    activation: str = "relu"
+    epsilon: float = 1e-5
+    auxiliary: int = -1
 
     def __post_init__(self) -> None:
         if self.family not in OPERATIONS:
@@ -195,8 +253,23 @@ class Genotype:
                 f"genotype {self.name!r}: stem must be positive and head not negative, "
                 f"not {self.stem} and {self.head}"
             )
+        for field, known in (("stem_form", STEMS), ("activation", ACTIVATIONS)):
+            if getattr(self, field) not in known:
+                raise GenotypeError(
+                    f"genotype {self.name!r}: {field} must be one of {', '.join(known)}, "
+                    f"not {getattr(self, field)!r}"
+                )
+        if not self.epsilon > 0:
+            raise GenotypeError(
+                f"genotype {self.name!r}: epsilon must be positive, not {self.epsilon}"
+            )
         if not self.blocks:
             raise GenotypeError(f"genotype {self.name!r}: no blocks")
+        if not -1 <= self.auxiliary < len(self.blocks):
+            raise GenotypeError(
+                f"genotype {self.name!r}: auxiliary must be a block, 0 to {len(self.blocks) - 1}, "
+                f"or -1, not {self.auxiliary}"
+            )
         names = [cell.name for cell in self.cells]
         for name in names:
             if names.count(name) > 1:
@@ -206,6 +279,11 @@ class Genotype:
                 raise GenotypeError(
                     f"cell {cell.name!r}: a block of family {self.family!r} has "
                     f"{INPUTS[self.family]} inputs, not {cell.inputs}"
+                )
+            if self.family in ("residual", "darts") and min(cell.output) < cell.inputs:
+                raise GenotypeError(
+                    f"cell {cell.name!r}: output node {min(cell.output)} is an input; "
+                    f"family {self.family!r} concatenates nodes only"
                 )
             for index, edge in enumerate(cell.edges):
                 if edge.op not in OPERATIONS[self.family]:
@@ -229,15 +307,30 @@ class Genotype:
         by_name = {cell.name: cell for cell in self.cells}
         return tuple(by_name[block.cell] for block in self.blocks)
 
+    def inputs_of(self, index: int) -> tuple[int, ...]:
+        """The blocks whose outputs are the inputs of block `index`, in the order of its cell.
+
+        -1 is the stem, -2 what the first block has for an older input: an earlier part of the
+        stem, or the stem itself.
+        """
+        newer = index - 1
+        if INPUTS[self.family] == 1:
+            return (newer,)
+        older = max(index - self.blocks[index].previous, -2 if index == 0 else -1)
+        return (newer, older) if self.family == "nasnet" else (older, newer)
+
     def connected(self) -> bool:
         """Whether the head can be reached from the stem over edges that are not null.
 
         A block of two inputs may bypass a dead one before it.
         """
-        alive = [True, True]  # what a block's inputs 0 and 1 are: the stem stands before the first
-        for cell in self.placed_cells():
-            inputs = alive[-cell.inputs :]
-            sources = tuple(index for index, live in enumerate(inputs) if live)
+        alive: list[bool] = []
+        for index, cell in enumerate(self.placed_cells()):
+            sources = tuple(
+                number
+                for number, block in enumerate(self.inputs_of(index))
+                if block < 0 or alive[block]
+            )
             alive.append(bool(cell.reached(sources) & set(cell.output)))
         return alive[-1]
 
@@ -273,7 +366,7 @@ class Genotype:
 
 
 _NESTED = {"Cell": Cell, "Block": Block, "Node": Node, "Edge": Edge}
-_PLAIN = {"str": str, "int": int, "bool": bool}
+_PLAIN = {"str": str, "int": int, "bool": bool, "float": float}
 
 
 def _read(cls: type, data: Any, where: str) -> Any:

@@ -7,11 +7,23 @@ import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from jaxnas.spaces.genotype import INPUTS, NULL, OPERATIONS, SKIP, Block, Cell, Edge, Genotype, Node
+from jaxnas.spaces.genotype import (
+    ACTIVATIONS,
+    INPUTS,
+    NULL,
+    OPERATIONS,
+    SKIP,
+    STEMS,
+    Block,
+    Cell,
+    Edge,
+    Genotype,
+    Node,
+)
 
 FAST = settings(deadline=None, max_examples=40, derandomize=True)
 
-FAMILIES = ("residual", "darts")
+FAMILIES = ("residual", "darts", "nasnet", "enas")
 CARRIED = {family: sorted(ops - {NULL}) for family, ops in OPERATIONS.items()}
 
 
@@ -21,7 +33,7 @@ def cells(draw, family, name="cell", most_nodes=3, most_edges=6, connected=False
     inputs = INPUTS[family]
     nodes = draw(
         st.lists(
-            st.builds(Node, st.integers(0, 6), st.booleans(), st.booleans()),
+            st.builds(Node, st.integers(0, 6), st.booleans(), st.booleans(), st.booleans()),
             min_size=1,
             max_size=most_nodes,
         )
@@ -37,13 +49,14 @@ def cells(draw, family, name="cell", most_nodes=3, most_edges=6, connected=False
     chosen = draw(st.lists(st.sampled_from(routes), max_size=most_edges))
     op = st.sampled_from([NULL, NULL, *CARRIED[family]])  # null often, so that graphs break
     edges = [Edge(draw(op), *route) for route in chosen]
+    first = 0 if family in ("nasnet", "enas") else inputs
     output = draw(
-        st.lists(st.integers(inputs, size - 1), min_size=1, max_size=len(nodes), unique=True)
+        st.lists(st.integers(first, size - 1), min_size=1, max_size=len(nodes), unique=True)
     )
     if connected and not by_paths(inputs, edges, output):
         edges = [
             *edges[: most_edges - 1],
-            Edge(draw(st.sampled_from(CARRIED[family])), 0, output[0]),
+            Edge(draw(st.sampled_from(CARRIED[family])), 0, output[0]),  # a node: none is reached
         ]
     edges.sort(key=lambda edge: edge.target)
     return Cell(name, inputs, tuple(nodes), tuple(edges), tuple(output))
@@ -51,11 +64,17 @@ def cells(draw, family, name="cell", most_nodes=3, most_edges=6, connected=False
 
 @st.composite
 def genotypes(draw, family=None, most_blocks=5, connected=False, **limits):
-    """A genotype of one of both families, of one to three cells, not all of them placed."""
+    """A genotype of one of the families, of one to three cells, not all of them placed."""
     family = family or draw(st.sampled_from(FAMILIES))
     names = draw(st.lists(st.text(max_size=8), min_size=1, max_size=3, unique=True))
     made = tuple(draw(cells(family, name, connected=connected, **limits)) for name in names)
-    blocks = st.builds(Block, st.sampled_from(names), st.integers(1, 64), st.sampled_from((1, 2)))
+    blocks = st.builds(
+        Block,
+        st.sampled_from(names),
+        st.integers(1, 64),
+        st.sampled_from((1, 2)),
+        st.sampled_from((2, 3)),
+    )
     return Genotype(
         name=draw(st.text(max_size=8)),
         family=family,
@@ -63,6 +82,10 @@ def genotypes(draw, family=None, most_blocks=5, connected=False, **limits):
         cells=made,
         blocks=tuple(draw(st.lists(blocks, min_size=1, max_size=most_blocks))),
         head=draw(st.integers(0, 64)),
+        stem_form=draw(st.sampled_from(STEMS)),
+        activation=draw(st.sampled_from(ACTIVATIONS)),
+        epsilon=draw(st.floats(1e-8, 1)),
+        auxiliary=draw(st.sampled_from((-1, 0))),
     )
 
 
@@ -108,8 +131,11 @@ def flat_connected(genotype):
     for index, cell in enumerate(genotype.placed_cells()):
         size = cell.inputs + len(cell.nodes)
         names += [(index, node) for node in range(size)] + [(index, "out")]
-        for position in range(cell.inputs):
-            before = index - cell.inputs + position
+        back = [1] if cell.inputs == 1 else [genotype.blocks[index].previous, 1]
+        if genotype.family == "nasnet":
+            back.reverse()
+        for position, distance in enumerate(back):
+            before = index - distance
             wires.append((("stem",) if before < 0 else (before, "out"), (index, position)))
         wires += [((index, e.source), (index, e.target)) for e in carrying(cell.edges)]
         wires += [((index, node), (index, "out")) for node in cell.output]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxnas.spaces import Block, Cell, Edge, Genotype, GenotypeError, Node
-from jaxnas.spaces.genotype import NULL, OPERATIONS, SKIP
+from jaxnas.spaces.genotype import INPUTS, NULL, OPERATIONS, SKIP
 
 from . import graphs
 
@@ -18,8 +18,8 @@ FAST = graphs.FAST
 
 
 def chain(*blocks, family="residual", cells=None, **changes):
-    inputs = 2 if family == "darts" else 1
-    cell = Cell("only", inputs, (Node(),), (Edge("conv_3x3", 0, inputs),), (inputs,))
+    inputs = 1 if family == "residual" else 2
+    cell = Cell("only", inputs, (Node(),), (Edge(SKIP, 0, inputs),), (inputs,))
     fields = {
         "name": "chain",
         "family": family,
@@ -60,7 +60,11 @@ def test_a_network_is_connected_if_its_flat_graph_is(genotype):
 
 
 @FAST
-@given(graphs.genotypes(family="darts", most_blocks=6, most_nodes=2, most_edges=3))
+@given(
+    st.sampled_from(("darts", "nasnet", "enas")).flatmap(
+        lambda family: graphs.genotypes(family=family, most_blocks=6, most_nodes=2, most_edges=3)
+    )
+)
 def test_a_network_of_two_input_cells_is_connected_if_its_flat_graph_is(genotype):
     assert genotype.connected() == graphs.flat_connected(genotype)
 
@@ -78,6 +82,21 @@ def test_two_inputs_bypass_one_dead_block_but_not_two():
     assert not connected("newer", "dead", "newer")
     assert not connected("newer", "dead", "dead", "older")
     assert not connected("newer", "dead", "older", "dead")
+
+
+def test_the_trap_of_the_input_order():
+    """Input 0 is the older one in DARTS's family and the current one in NASNet's."""
+    blocks = (Block("only", 4), Block("only", 4), Block("only", 4, previous=3))
+    for family, expected in (
+        ("darts", [(-2, -1), (-1, 0), (-1, 1)]),
+        ("enas", [(-2, -1), (-1, 0), (-1, 1)]),
+        ("nasnet", [(-1, -2), (0, -1), (1, -1)]),
+        ("residual", [(-1,), (0,), (1,)]),
+    ):
+        genotype = chain(*blocks, family=family)
+        assert [genotype.inputs_of(index) for index in range(3)] == expected
+    long = chain(*[Block("only", 4, previous=3)] * 5, family="nasnet")
+    assert long.inputs_of(4) == (3, 1)
 
 
 @FAST
@@ -165,12 +184,16 @@ def objects(data, path=("genotype",)):
             yield from objects(value, (*path[:-1], f"{path[-1]}[{index}]"))
 
 
-OPTIONAL = {"head", "stride", "expansion", "strided", "relu"}
+OPTIONAL = {
+    *("head", "stem_form", "activation", "epsilon", "auxiliary"),
+    *("stride", "previous", "expansion", "strided", "relu", "concat"),
+}
 
 WRONG = {
     int: [True, 1.0, "1", None, [], {}],
     str: [1, None, [], True],
     bool: [0, 1, "true", None],
+    float: [True, 1, "1e-5", None],
     list: [{}, "", 0, None],
 }
 
@@ -244,8 +267,12 @@ GOOD, BAD = (SKIP, 0, 1), "cell 'c', edge 1 "
         (lambda: cell(inputs=0), "cell 'c': inputs must be 1 or 2, not 0"),
         (lambda: cell(inputs=3, nodes=3), "cell 'c': inputs must be 1 or 2, not 3"),
         (lambda: cell(output=()), "cell 'c': no output node"),
-        (lambda: cell(output=(0,)), "cell 'c': output node 0 .* 1 to 2"),
-        (lambda: cell(output=(1, 3)), "cell 'c': output node 3 .* 1 to 2"),
+        (lambda: cell(output=(-1,)), "cell 'c': output node -1 .* 0 to 2"),
+        (lambda: cell(output=(1, 3)), "cell 'c': output node 3 .* 0 to 2"),
+        (
+            lambda: chain(Block("c", 4), cells=(cell(output=(0,)),)),
+            "cell 'c': output node 0 is an input; family 'residual' concatenates nodes only",
+        ),
         (lambda: cell([GOOD, (SKIP, 0, 0)]), BAD + r"\(skip_connect 0>0\): its target .* 1 to 2"),
         (lambda: cell([GOOD, (SKIP, 0, 3)]), BAD + r"\(skip_connect 0>3\): its target .* 1 to 2"),
         (lambda: cell([GOOD, (SKIP, 2, 2)]), BAD + ".* its source .* 0 to 1"),
@@ -258,6 +285,13 @@ GOOD, BAD = (SKIP, 0, 1), "cell 'c', edge 1 "
         (lambda: Block("c", 0), "block of cell 'c': channels .* not 0 and 1"),
         (lambda: Block("c", 4, 3), "block of cell 'c': .* not 4 and 3"),
         (lambda: Block("c", 4, 0), "block of cell 'c': .* not 4 and 0"),
+        (lambda: Block("c", 4, 1, 1), "block of cell 'c': previous must be 2 or 3, not 1"),
+        (lambda: chain(stem_form="odd"), "'chain': stem_form must be one of small, .* not 'odd'"),
+        (lambda: chain(activation="elu"), "'chain': activation .* relu, relu6, not 'elu'"),
+        (lambda: chain(epsilon=0.0), "'chain': epsilon must be positive, not 0.0"),
+        (lambda: chain(epsilon=float("nan")), "'chain': epsilon must be positive, not nan"),
+        (lambda: chain(auxiliary=99), "'chain': auxiliary must be a block, 0 to .*, not 99"),
+        (lambda: chain(auxiliary=-2), "'chain': auxiliary must be a block, .*, not -2"),
         (lambda: chain(family="lstm", cells=()), "genotype 'chain': family .* not 'lstm'"),
         (lambda: chain(stem=0), "genotype 'chain': stem .* not 0 and 0"),
         (lambda: chain(head=-1), "genotype 'chain': .* head .* not 4 and -1"),
@@ -284,9 +318,8 @@ def test_what_describes_no_network_is_refused_by_name(make, message):
 
 @pytest.mark.parametrize("family", graphs.FAMILIES)
 def test_no_family_takes_the_others_own_operations(family):
-    inputs = {"residual": 1, "darts": 2}[family]
-    (other,) = set(graphs.FAMILIES) - {family}
-    for op in OPERATIONS[other] | OPERATIONS[family]:
+    inputs = INPUTS[family]
+    for op in sorted(set().union(*OPERATIONS.values())):
         one = Cell("c", inputs, (Node(),), (Edge(op, 0, inputs),), (inputs,))
         if op in OPERATIONS[family]:
             assert chain(Block("c", 4), family=family, cells=(one,)).cell("c") is one

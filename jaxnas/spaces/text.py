@@ -1,0 +1,118 @@
+"""The text form in which DARTS and its successors print genotypes.
+
+    Genotype(normal=[('sep_conv_3x3', 0), ...], normal_concat=range(2, 6), reduce=..., ...)
+
+Pairs (operation, source) stand two to a node, in order; NAT writes triples (operation, source,
+target). Read by a literal parser, never evaluated.
+"""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+from jaxnas.spaces.genotype import NULL, Cell, Edge, GenotypeError, Node
+
+# Names that differ from this project's.
+_FROM_TEXT = {"none": NULL, "conv_7x1_1x7": "conv_1x7_7x1"}
+_TO_TEXT = {"conv_1x7_7x1": "conv_7x1_1x7"}
+_FIELDS = ("normal", "normal_concat", "reduce", "reduce_concat")
+
+
+def read_cells(text: str) -> tuple[Cell, Cell]:
+    """The normal and the reduction cell that `text` describes, in the darts family.
+
+    Raises:
+      GenotypeError: naming what cannot be read.
+    """
+    try:
+        body = ast.parse(text.strip()).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise GenotypeError(f"the genotype's text cannot be parsed: {error}") from error
+    value = body[0].value if len(body) == 1 and isinstance(body[0], ast.Assign | ast.Expr) else None
+    if not (
+        isinstance(value, ast.Call)
+        and isinstance(value.func, ast.Name)
+        and value.func.id == "Genotype"
+        and not value.args
+    ):
+        raise GenotypeError(
+            "the genotype's text must be one Genotype(normal=..., normal_concat=..., reduce=..., "
+            "reduce_concat=...)"
+        )
+    fields = {keyword.arg: _literal(keyword.value, keyword.arg) for keyword in value.keywords}
+    if sorted(fields, key=str) != sorted(_FIELDS):
+        raise GenotypeError(
+            f"the genotype's text must have the fields {', '.join(_FIELDS)}; "
+            f"it has {', '.join(map(str, fields)) or 'none'}"
+        )
+    return (
+        _cell("normal", fields["normal"], fields["normal_concat"]),
+        _cell("reduction", fields["reduce"], fields["reduce_concat"]),
+    )
+
+
+def write_cells(normal: Cell, reduction: Cell) -> str:
+    """Text that `read_cells` reads back to equal cells, of pairs where pairs can say it."""
+    parts = []
+    for field, cell in (("normal", normal), ("reduce", reduction)):
+        targets = [edge.target for edge in cell.edges]
+        pairs = targets == [2 + i // 2 for i in range(2 * len(cell.nodes))]
+        edges = [
+            (_TO_TEXT.get(edge.op, edge.op), edge.source) + (() if pairs else (edge.target,))
+            for edge in cell.edges
+        ]
+        parts += [f"{field}={edges}", f"{field}_concat={list(cell.output)}"]
+    return f"Genotype({', '.join(parts)})"
+
+
+def _literal(node: ast.expr, field: str | None) -> Any:
+    """The value of a literal, or of a range of literals as a list."""
+    try:
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "range":
+            numbers = [ast.literal_eval(argument) for argument in node.args]
+            if all(type(each) is int and abs(each) < 1000 for each in numbers):
+                return list(range(*numbers))
+        return ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError) as error:
+        raise GenotypeError(
+            f"field {field} of the genotype's text is no list of literals"
+        ) from error
+
+
+def _cell(name: str, edges: Any, concat: Any) -> Cell:
+    """A darts cell of pairs or triples."""
+    if not isinstance(edges, list | tuple) or not isinstance(concat, list | tuple):
+        raise GenotypeError(f"cell {name!r}: its edges and its concat must be lists")
+    found = []
+    for index, item in enumerate(edges):
+        where = f"cell {name!r}, edge {index} ({item!r})"
+        if not (
+            isinstance(item, list | tuple)
+            and len(item) in (2, 3)
+            and isinstance(item[0], str)
+            and all(type(each) is int for each in item[1:])
+        ):
+            raise GenotypeError(
+                f"{where}: must be (operation, source) or (operation, source, target)"
+            )
+        if len(item) != len(edges[0]):
+            raise GenotypeError(f"{where}: pairs and triples are mixed")
+        target = item[2] if len(item) == 3 else 2 + index // 2
+        found.append(Edge(_FROM_TEXT.get(item[0], item[0]), item[1], target))
+    if not found:
+        raise GenotypeError(f"cell {name!r}: no edges")
+    if len(edges[0]) == 2 and len(found) % 2:
+        raise GenotypeError(f"cell {name!r}: pairs stand two to a node, but there are {len(found)}")
+    if not all(type(each) is int for each in concat):
+        raise GenotypeError(f"cell {name!r}: its concat must be a list of nodes")
+    nodes = max(max(edge.target for edge in found) - 1, 0)
+    if nodes > 100:
+        raise GenotypeError(f"cell {name!r}: {nodes} nodes are more than a cell can have")
+    return Cell(
+        name,
+        inputs=2,
+        nodes=(Node(),) * nodes,
+        edges=tuple(sorted(found, key=lambda edge: edge.target)),
+        output=tuple(concat),
+    )

@@ -1,0 +1,61 @@
+"""Known networks as genotypes, by name.
+
+ResNet (He et al. 2016, section 4.2) and `mobilenet_v2` (Sandler et al. 2018 in the CIFAR form of
+kuangliu/pytorch-cifar) stand in two forms: their own, and the cell form that NAT (Guo et al. 2019)
+released for them (``..._cells``), which has null edges from the block before the last. `plain20` is
+ResNet-20 with its shortcuts turned into null edges.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+
+from jaxnas.spaces.genotype import Genotype
+from jaxnas.spaces.zoo import darts, nasnet, residual
+from jaxnas.spaces.zoo.darts import darts_network
+from jaxnas.spaces.zoo.nasnet import enas_micro, nasnet_network
+from jaxnas.spaces.zoo.residual import inverted_chain, mobilenet_v2, plain, resnet
+
+__all__ = [
+    "ZOO",
+    "darts_network",
+    "enas_micro",
+    "inverted_chain",
+    "mobilenet_v2",
+    "named",
+    "nasnet_network",
+    "plain",
+    "resnet",
+]
+
+ZOO: dict[str, Callable[..., Genotype]] = {
+    **residual.ENTRIES,
+    **darts.ENTRIES,
+    **nasnet.ENTRIES,
+}
+"""The genotypes by name; a value makes the genotype."""
+
+
+def named(name: str, *, channels: int | None = None, cells: int | None = None) -> Genotype:
+    """The zoo's genotype of that name.
+
+    Args:
+      name: one of `ZOO`.
+      channels: of a node in the first cells of a cell network; None for the published number.
+      cells: of a cell network: DARTS's number of layers, NASNet's 3N, PNASNet's number of cells;
+        None for the published number.
+
+    Raises:
+      ValueError: if there is none (the message lists the names), if it is no cell network and
+        `channels` or `cells` are given, or if they are no positive numbers.
+    """
+    if name not in ZOO:
+        raise ValueError(f"there is no base network {name!r}; the zoo has {', '.join(ZOO)}")
+    sizes = {"channels": channels, "cell_count": cells}
+    given = {key: value for key, value in sizes.items() if value is not None}
+    if given and "channels" not in inspect.signature(ZOO[name]).parameters:
+        raise ValueError(f"{name} is no cell network: its channels and cells cannot be chosen")
+    if min(given.values(), default=1) < 1:
+        raise ValueError(f"channels and cells of {name} must be positive")
+    return ZOO[name](**given)
