@@ -2,18 +2,31 @@
 
 from jaxnas.nn.cost import Cost, cost, edge_macs
 from jaxnas.nn.derive import cut, cut_like
+from jaxnas.nn.export import export, load_exported
+from jaxnas.nn.imports import Imported, import_keras, import_timm
 from jaxnas.nn.init import abstract_variables, init
-from jaxnas.nn.network import Network, build, supernet
+from jaxnas.nn.network import Network, Noise, build, supernet
+from jaxnas.nn.weights import WeightsError, load_network, load_safetensors, save_safetensors
 
 __all__ = [
     "Cost",
+    "Imported",
     "Network",
+    "Noise",
+    "WeightsError",
     "abstract_variables",
     "build",
     "cost",
     "cut",
     "cut_like",
     "edge_macs",
+    "export",
+    "import_keras",
+    "import_timm",
     "init",
+    "load_exported",
+    "load_network",
+    "load_safetensors",
+    "save_safetensors",
     "supernet",
 ]

@@ -24,23 +24,32 @@ class Cost(NamedTuple):
       params: number of trained parameters, without an auxiliary head; batch statistics not counted.
       aux_params: number of parameters of the auxiliary head.
       macs: multiply-adds of convolutions and dense layers for one image, borders counted in full
-        (the papers' convention).
+        (the papers' convention), without an auxiliary head.
+      batch_stats: number of running means and variances, without an auxiliary head.
     """
 
     params: int
     aux_params: int
     macs: int
+    batch_stats: int
 
 
 def cost(model: nn.Module, input_shape: tuple[int, ...]) -> Cost:
     """Cost of `model` for images of `input_shape` [h, w, c]. Computes no values."""
-    params = abstract_variables(model, input_shape)["params"]
-    total = aux = 0
-    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
-        size = math.prod(leaf.shape)
-        total += size
-        aux += size if path[0].key == "auxiliary" else 0
-    return Cost(total - aux, aux, sum(_macs_by_layer(model, input_shape).values()))
+    variables, by_layer = _trace(model, input_shape)
+    params = variables["params"]
+    stats = {name: leaf for name, leaf in variables["batch_stats"].items() if name != "auxiliary"}
+    aux_params = _size(params.get("auxiliary", {}))
+    return Cost(
+        params=_size(params) - aux_params,
+        aux_params=aux_params,
+        macs=sum(macs for path, macs in by_layer.items() if path[0] != "auxiliary"),
+        batch_stats=_size(stats),
+    )
+
+
+def _size(tree: Any) -> int:
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
 
 
 def edge_macs(space: AdaptationSpace, input_shape: tuple[int, ...]) -> np.ndarray:
@@ -51,7 +60,7 @@ def edge_macs(space: AdaptationSpace, input_shape: tuple[int, ...]) -> np.ndarra
     blocks = len(space.base.blocks)
     edges = space.shape[1]
     gates = jnp.zeros((blocks, edges, 3))
-    by_layer = _macs_by_layer(supernet(space, 1), input_shape, gates)
+    _, by_layer = _trace(supernet(space, 1), input_shape, gates)
     out = np.zeros((blocks, edges, 3))
     for index, cell in enumerate(space.base.placed_cells()):
         for position, edge in enumerate(cell.edges):
@@ -64,18 +73,19 @@ def edge_macs(space: AdaptationSpace, input_shape: tuple[int, ...]) -> np.ndarra
     return out
 
 
-def _macs_by_layer(
+def _trace(
     model: nn.Module, input_shape: tuple[int, ...], *args: Any
-) -> dict[tuple[str, ...], int]:
-    """Multiply-adds of every layer, by its path."""
+) -> tuple[Any, dict[tuple[str, ...], int]]:
+    """Shapes of the variables of `model`, and the multiply-adds of every layer by its path."""
     macs: dict[tuple[str, ...], int] = {}
 
     def count(call: Any, arguments: Any, kwargs: Any, context: Any) -> Any:
         module = context.module
+        out = call(*arguments, **kwargs)
         if isinstance(module, Conv | Dense) and context.method_name == "__call__":
-            macs[module.path] = module.macs(arguments[0].shape)
-        return call(*arguments, **kwargs)
+            macs[module.path] = module.macs(out.shape, arguments[0].shape)
+        return out
 
     with nn.intercept_methods(count):
-        abstract_variables(model, input_shape, *args)
-    return macs
+        variables = abstract_variables(model, input_shape, *args)
+    return variables, macs

@@ -16,6 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnas.nn import kernels
+
 # Kernels are drawn in chunks of this many values, all in one vectorised draw.
 _CHUNK = 1024
 # Standard deviation of a unit normal truncated at two standard deviations.
@@ -29,7 +31,8 @@ def abstract_variables(module: nn.Module, input_shape: tuple[int, ...], *args: A
     def init(key: jax.Array, x: jax.Array) -> Any:
         return module.init(key, x, *args, train=False)
 
-    return jax.eval_shape(init, jax.random.key(0), image)
+    with kernels.portable():  # nothing is computed, and so the trace is several times shorter
+        return jax.eval_shape(init, jax.random.key(0), image)
 
 
 def init(module: nn.Module, key: jax.Array, input_shape: tuple[int, ...], *args: Any) -> Any:

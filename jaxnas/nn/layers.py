@@ -1,147 +1,118 @@
-"""Operations of the networks. Images are [batch, height, width, channels]; padding is SAME as
-PyTorch has it (the same on all sides), so that stride 2 samples the pixels the papers' code does.
+"""Layers of the networks. Images are [batch, height, width, channels].
+
+Padding is PyTorch's or TensorFlow's SAME, which differ at stride 2: each network's is that of the
+code that defined it, so that it samples the same pixels.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxnas.nn import kernels
+
 BATCH_NORM_MOMENTUM = 0.9
-BATCH_NORM_EPSILON = 1e-5
+
+
+def pair(value: int | tuple[int, int]) -> tuple[int, int]:
+    """One number for both sides of an image, or one for each."""
+    return (value, value) if isinstance(value, int) else value
+
+
+def pads(
+    padding: str,
+    shape: tuple[int, ...],
+    window: tuple[int, ...],
+    strides: tuple[int, int],
+    dilation: int = 1,
+) -> kernels.Padding:
+    """((top, bottom), (left, right)) of a window over images [b, h, w, c]."""
+    sides = []
+    for size, length, stride in zip(shape[1:3], window[:2], strides, strict=True):
+        match padding:
+            case "symmetric":
+                sides.append(kernels.symmetric_padding(length, dilation))
+            case "same":
+                sides.append(kernels.same_padding(size, length, stride, dilation))
+            case "valid":
+                sides.append((0, 0))
+            case _:
+                raise ValueError(f"padding {padding!r} is not symmetric, same or valid")
+    return sides[0], sides[1]
 
 
 class Conv(nn.Module):
-    """A convolution without bias: [b, h, w, c] to [b, ceil(h/s), ceil(w/s), features].
+    """A convolution without bias: [b, h, w, c] to [b, h', w', features].
+
+    With padding, h' = ceil(h / stride); without, h' = (h - kernel) // stride + 1.
 
     Attributes:
       features: output channels.
-      kernel: its side, odd.
-      stride: 1 or 2.
+      kernel: its side, or (height, width).
+      stride: of both sides, or (height's, width's).
       depthwise: one filter for each channel; `features` must equal the input's channels.
+      dilation: distance of neighbouring taps.
+      padding: ``symmetric`` (PyTorch's), ``same`` (TensorFlow's) or ``valid`` (none).
     """
 
     features: int
-    kernel: int
-    stride: int = 1
+    kernel: int | tuple[int, int]
+    stride: int | tuple[int, int] = 1
     depthwise: bool = False
     dtype: Any = jnp.float32
+    dilation: int = 1
+    padding: str = "symmetric"
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         inputs = 1 if self.depthwise else x.shape[-1]
         kernel = self.param(
-            "kernel", nn.initializers.he_normal(), (self.kernel, self.kernel, inputs, self.features)
+            "kernel", nn.initializers.he_normal(), (*pair(self.kernel), inputs, self.features)
         )
-        if self.kernel == 1 and not self.depthwise:
+        x, kernel, strides = x.astype(self.dtype), kernel.astype(self.dtype), pair(self.stride)
+        if kernel.shape[:2] == (1, 1) and not self.depthwise:
             # As a matrix product: XLA's gradient of a 1x1 convolution is several times slower on a
             # CPU, that of a strided one tens of times.
-            x = x[:, :: self.stride, :: self.stride, :]
-            return x.astype(self.dtype) @ kernel[0, 0].astype(self.dtype)
-        pad = self.kernel // 2
+            return x[:, :: strides[0], :: strides[1], :] @ kernel[0, 0]
+        padding = pads(self.padding, x.shape, kernel.shape, strides, self.dilation)
+        if self.depthwise:
+            return kernels.depthwise(x, kernel, strides, self.dilation, padding)
         return jax.lax.conv_general_dilated(
-            x.astype(self.dtype),
-            kernel.astype(self.dtype),
-            (self.stride, self.stride),
-            ((pad, pad), (pad, pad)),
+            x,
+            kernel,
+            strides,
+            padding,
+            rhs_dilation=(self.dilation, self.dilation),
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
-            feature_group_count=x.shape[-1] if self.depthwise else 1,
         )
 
-    def macs(self, input_shape: tuple[int, ...]) -> int:
-        """Multiply-adds for one image of `input_shape` [..., h, w, c], borders counted in full."""
-        height, width, channels = input_shape[-3:]
-        positions = -(-height // self.stride) * -(-width // self.stride)
-        inputs = 1 if self.depthwise else channels
-        return positions * self.kernel**2 * inputs * self.features
+    def macs(self, output_shape: tuple[int, ...], input_shape: tuple[int, ...]) -> int:
+        """Multiply-adds for one image, [..., h, w, c] in and out, borders counted in full."""
+        inputs = 1 if self.depthwise else input_shape[-1]
+        return math.prod(output_shape[-3:]) * math.prod(pair(self.kernel)) * inputs
 
 
 class Dense(nn.Module):
     """An affine layer: [b, c] to float32 [b, features]."""
 
     features: int
+    use_bias: bool = True
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         kernel = self.param("kernel", nn.initializers.lecun_normal(), (x.shape[-1], self.features))
-        bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        return x.astype(jnp.float32) @ kernel + bias
+        out = x.astype(jnp.float32) @ kernel
+        if not self.use_bias:
+            return out
+        return out + self.param("bias", nn.initializers.zeros, (self.features,))
 
-    def macs(self, input_shape: tuple[int, ...]) -> int:
-        """Multiply-adds for one row of `input_shape` [..., c]."""
-        return input_shape[-1] * self.features
-
-
-class Op(nn.Module):
-    """One operation on an edge: an optional ReLU, convolutions and batch norms.
-
-    Attributes:
-      op: the operation's name (`spaces.genotype.OPERATIONS`), never ``null``.
-      features: channels of the target node.
-      stride: 1, or 2 where the edge carries its block's stride.
-      relu_first: ReLU before each convolution, as in the darts family.
-    """
-
-    op: str
-    features: int
-    stride: int
-    relu_first: bool
-    dtype: Any = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: jax.Array, train: bool, gate: jax.Array | None = None) -> jax.Array:
-        """The operation's output times `gate`, a float32 scalar, where there is one."""
-        match self.op:
-            case "skip_connect":
-                if self.stride == 1 and x.shape[-1] == self.features:
-                    return weighted(x, gate)
-                return self._norm(self._project(self._relu(x)), train, gate)
-            case "pad_shortcut":
-                return weighted(pad_shortcut(x, self.features, self.stride), gate)
-            case "conv_1x1" | "conv_3x3":
-                kernel = int(self.op[5])
-                conv = Conv(self.features, kernel, self.stride, dtype=self.dtype, name="conv")
-                return self._norm(conv(self._relu(x)), train, gate)
-            case "depthwise_conv_3x3":
-                x = Conv(
-                    self.features, 3, self.stride, depthwise=True, dtype=self.dtype, name="conv"
-                )(self._relu(x))
-                return self._norm(x, train, gate)
-            case "sep_conv_3x3":
-                for index, stride in enumerate((self.stride, 1)):
-                    x = self._relu(x)
-                    x = Conv(x.shape[-1], 3, stride, True, self.dtype, name=f"depthwise_{index}")(x)
-                    x = Conv(self.features, 1, dtype=self.dtype, name=f"pointwise_{index}")(x)
-                    last = gate if index else None
-                    x = BatchNorm(self.dtype, name=f"norm_{index}")(x, train, last)
-                return x
-            case _:
-                raise ValueError(f"operation {self.op!r} has no implementation")
-
-    def _relu(self, x: jax.Array) -> jax.Array:
-        return nn.relu(x) if self.relu_first else x
-
-    def _norm(self, x: jax.Array, train: bool, gate: jax.Array | None) -> jax.Array:
-        return BatchNorm(self.dtype, name="norm")(x, train, gate)
-
-    def _project(self, x: jax.Array) -> jax.Array:
-        """An identity between shapes: a 1x1 convolution, at stride 2 a factorized reduction."""
-        if self.stride == 1:
-            return Conv(self.features, 1, dtype=self.dtype, name="conv")(x)
-        half = self.features // 2
-        # The second half sees the pixels that the first one leaves out; the padding keeps an odd
-        # side at ceil(side / 2).
-        shifted = jnp.pad(x, ((0, 0), (0, 1), (0, 1), (0, 0)))[:, 1:, 1:, :]
-        return jnp.concatenate(
-            [
-                Conv(half, 1, 2, dtype=self.dtype, name="conv_even")(x),
-                Conv(self.features - half, 1, 2, dtype=self.dtype, name="conv_odd")(shifted),
-            ],
-            axis=-1,
-        )
+    def macs(self, output_shape: tuple[int, ...], input_shape: tuple[int, ...]) -> int:
+        """Multiply-adds for one row, [..., c] in and out."""
+        return input_shape[-1] * output_shape[-1]
 
 
 def pad_shortcut(x: jax.Array, features: int, stride: int) -> jax.Array:
@@ -158,6 +129,7 @@ class BatchNorm(nn.Module):
     """
 
     dtype: Any = jnp.float32
+    epsilon: float = 1e-5
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool, gate: jax.Array | None = None) -> jax.Array:
@@ -180,7 +152,7 @@ class BatchNorm(nn.Module):
             mean, var = running_mean.value, running_var.value
         if gate is not None:
             scale, bias = gate * scale, gate * bias
-        scale = scale * jax.lax.rsqrt(var + BATCH_NORM_EPSILON)
+        scale = scale * jax.lax.rsqrt(var + self.epsilon)
         return (x * scale + (bias - mean * scale)).astype(self.dtype)
 
 

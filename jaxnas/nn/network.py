@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxnas.nn.layers import BatchNorm, Conv, Dense, Op, materialise, runtime_one
+from jaxnas.nn import kernels
+from jaxnas.nn.layers import Conv, Dense, materialise, runtime_one
+from jaxnas.nn.operations import Match, Op, Style
 from jaxnas.spaces.adaptation import ID, SAME, AdaptationSpace
 from jaxnas.spaces.genotype import NULL, SKIP, Block, Cell, Genotype
+
+
+class Noise(NamedTuple):
+    """What training may switch off at random.
+
+    Attributes:
+      key: typed key; equal keys switch off the same.
+      drop_path: float32 scalar, the probability that an operation's output is left out for an
+        image. Identities are never left out. In the nasnet family it grows linearly with depth up
+        to this value (Zoph et al. 2018, ScheduledDropPath); let it grow with the step for the rest.
+      dropout: float32 scalar, the probability that an input of the classifier is.
+    """
+
+    key: jax.Array
+    drop_path: jax.Array | float = 0.0
+    dropout: jax.Array | float = 0.0
 
 
 class BlockModule(nn.Module):
@@ -19,15 +37,14 @@ class BlockModule(nn.Module):
     Attributes:
       cell: the graph.
       block: channels and stride.
-      family: of the genotype.
+      style: of the network.
       gated: whether every edge also has an identity and is weighted by gates.
     """
 
     cell: Cell
     block: Block
-    family: str
+    style: Style
     gated: bool
-    dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(
@@ -36,6 +53,7 @@ class BlockModule(nn.Module):
         gates: jax.Array | None,
         one: jax.Array | None,
         train: bool,
+        noise: Noise | None = None,
     ) -> jax.Array:
         """[b, h, w, c] inputs to the block's output; `gates` is [edges, 3] (none, id, same)."""
         first = inputs[0]
@@ -46,21 +64,32 @@ class BlockModule(nn.Module):
         for index, node in enumerate(self.cell.nodes):
             target = self.cell.inputs + index
             features = node.expansion * first.shape[-1] if node.expansion else self.block.channels
-            total = None
+            shape = (first.shape[0], *(strided if node.strided else sides), features)
+            terms = []
             for position, edge in enumerate(self.cell.edges):
                 if edge.target != target:
                     continue
                 edge_stride = stride if self.cell.crosses_stride(edge) else 1
                 term = self._edge(
-                    position, edge.op, values[edge.source], features, edge_stride, gates, train
+                    position,
+                    edge.op,
+                    values[edge.source],
+                    features,
+                    edge_stride,
+                    gates,
+                    train,
+                    noise,
                 )
                 if term is not None:
-                    total = term if total is None else total + term
-            if total is None:
-                shape = (first.shape[0], *(strided if node.strided else sides), features)
-                total = jnp.zeros(shape, self.dtype)
-            values.append(materialise(nn.relu(total) if node.relu else total, one))
-        return jnp.concatenate([values[node] for node in self.cell.output], axis=-1)
+                    terms.append(term)
+                elif node.concat:
+                    terms.append(jnp.zeros(shape, self.style.dtype))
+            if not terms:
+                total = jnp.zeros(shape, self.style.dtype)
+            else:
+                total = jnp.concatenate(terms, -1) if node.concat else sum(terms[1:], terms[0])
+            values.append(materialise(self.style.activate(total) if node.relu else total, one))
+        return jnp.concatenate([self._output(node, values, train) for node in self.cell.output], -1)
 
     def _edge(
         self,
@@ -71,19 +100,16 @@ class BlockModule(nn.Module):
         stride: int,
         gates: jax.Array | None,
         train: bool,
+        noise: Noise | None,
     ) -> jax.Array | None:
         """What an edge adds to its target; None for nothing."""
 
         def run(name: str, gate: jax.Array | None) -> jax.Array:
-            module = Op(
-                name,
-                features,
-                stride,
-                relu_first=self.family == "darts",
-                dtype=self.dtype,
-                name=f"edge_{position}_{name}",
-            )
-            return module(x, train, gate)
+            module = Op(name, features, stride, self.style, name=f"edge_{position}_{name}")
+            out = module(x, train, gate)
+            if noise is None or (name == SKIP and (self.style.family == "nasnet" or out is x)):
+                return out
+            return drop_path(jax.random.fold_in(noise.key, position), noise.drop_path, out)
 
         if not self.gated:
             return None if op == NULL else run(op, None)
@@ -95,6 +121,53 @@ class BlockModule(nn.Module):
             return run(SKIP, gate[ID] + gate[SAME])
         return run(SKIP, gate[ID]) + run(op, gate[SAME])
 
+    def _output(self, node: int, values: list[jax.Array], train: bool) -> jax.Array:
+        """A state as it enters the output: an input in the size and channels of the last node."""
+        value, last = values[node], values[-1]
+        if node >= self.cell.inputs or value.shape == last.shape:
+            return value
+        stride = 1 if value.shape[1:3] == last.shape[1:3] else 2
+        module = Match(last.shape[-1], stride, self.style, relu=False, name=f"output_{node}")
+        return module(value, train)
+
+
+def drop_path(key: jax.Array, rate: jax.Array | float, x: jax.Array) -> jax.Array:
+    """Zeroes `x` [b, ...] for each image with probability `rate`, and scales what is left."""
+    keep = 1.0 - jnp.asarray(rate, jnp.float32)
+    alive = jax.random.uniform(key, (x.shape[0],) + (1,) * (x.ndim - 1)) < keep
+    return x * (alive / keep).astype(x.dtype)
+
+
+class AuxiliaryHead(nn.Module):
+    """A second classifier halfway (Zoph et al. 2018; its form in DARTS and ENAS).
+
+    NASNet's convolution spans the whole map. That of DARTS is 2x2 and that of ENAS spans the map
+    with padding; what is left of the map (nothing at 32x32 in DARTS) is averaged.
+    """
+
+    num_classes: int
+    style: Style
+    large: bool
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """[b, h, w, c] to logits float32 [b, num_classes]."""
+        style = self.style
+        stride = 2 if style.family == "darts" and self.large else 3
+        window = min(5, x.shape[1]), min(5, x.shape[2])
+        x = kernels.avg_pool(nn.relu(x), window, (stride, stride), ((0, 0), (0, 0)))
+        x = style.norm("reduce_norm")(style.conv(128, 1, "reduce_conv")(x), train)
+        sides = x.shape[1], x.shape[2]
+        if style.family == "darts":
+            kernel, padding = (min(2, sides[0]), min(2, sides[1])), "valid"
+        else:
+            kernel, padding = sides, "same" if style.family == "enas" else "valid"
+        x = Conv(768, kernel, dtype=style.dtype, padding=padding, name="conv")(nn.relu(x))
+        if not (style.family == "darts" and self.large):  # DARTS's code for ImageNet left it out
+            x = style.norm("norm")(x, train)
+        x = nn.relu(x).astype(jnp.float32).mean((1, 2))
+        return Dense(self.num_classes, style.family != "enas", name="classifier")(x)
+
 
 class Network(nn.Module):
     """The network of a genotype.
@@ -104,84 +177,185 @@ class Network(nn.Module):
       num_classes: size of the output.
       gated: True for the supernet, whose edges are weighted by gates.
       dtype: of the computation; parameters, batch statistics and logits stay float32.
+      auxiliary: whether it has the genotype's auxiliary head.
     """
 
     genotype: Genotype
     num_classes: int
     gated: bool = False
     dtype: Any = jnp.float32
+    auxiliary: bool = False
 
     @nn.compact
-    def __call__(self, x: jax.Array, gates: jax.Array | None = None, *, train: bool) -> jax.Array:
+    def __call__(
+        self,
+        x: jax.Array,
+        gates: jax.Array | None = None,
+        *,
+        train: bool,
+        noise: Noise | None = None,
+    ) -> Any:
         """Logits of images.
 
         Args:
           x: float [b, h, w, c], normalised.
           gates: float32 [blocks, edges, 3] in the order none, id, same; for a supernet only.
           train: whether batch norm uses the batch's statistics and updates its running ones.
+          noise: drop path and dropout, for training; without it nothing is switched off.
 
         Returns:
-          float32 [b, num_classes].
+          float32 [b, num_classes]; with an auxiliary head in training a pair of them, the second
+          from the auxiliary head.
         """
         genotype = self.genotype
-        darts = genotype.family == "darts"
+        style = Style.of(genotype, self.dtype)
         one = runtime_one(x)
-        x = Conv(genotype.stem, 3, dtype=self.dtype, name="stem_conv")(x)
-        x = BatchNorm(self.dtype, name="stem_norm")(x, train)
-        if not darts:
-            x = nn.relu(x)
-        states = (x, x)
+        states = self._stem(x, style, train)
+        auxiliary = None
         for index, (block, cell) in enumerate(
             zip(genotype.blocks, genotype.placed_cells(), strict=True)
         ):
-            inputs = states[-cell.inputs :]
-            if darts:
-                inputs = self._preprocess(index, inputs, block.channels, train)
-            module = BlockModule(
-                cell,
-                block,
-                genotype.family,
-                self.gated,
-                self.dtype,
-                name=f"block_{index}",
+            inputs = tuple(states[source] for source in genotype.inputs_of(index))
+            inputs = self._preprocess(index, inputs, block.channels, style, train)
+            module = BlockModule(cell, block, style, self.gated, name=f"block_{index}")
+            states[index] = module(
+                inputs,
+                None if gates is None else gates[index],
+                one,
+                train,
+                self._noise_of(index, noise),
             )
-            out = module(inputs, None if gates is None else gates[index], one, train)
-            states = (states[1], out)
-        x = states[1]
+            if self.auxiliary and index == genotype.auxiliary:
+                head = AuxiliaryHead(
+                    self.num_classes, style, genotype.stem_form == "double", name="auxiliary"
+                )
+                if train or self.is_initializing():
+                    auxiliary = head(states[index], train)
+        x = states[len(genotype.blocks) - 1]
         if genotype.head:
-            x = Conv(genotype.head, 1, dtype=self.dtype, name="head_conv")(x)
-            x = nn.relu(BatchNorm(self.dtype, name="head_norm")(x, train))
+            x = style.conv(genotype.head, 1, "head_conv")(x)
+            x = style.activate(style.norm("head_norm")(x, train))
+        if genotype.family in ("nasnet", "enas"):
+            x = nn.relu(x)
         x = x.astype(jnp.float32).mean((1, 2))
-        return Dense(self.num_classes, name="classifier")(x)
+        if noise is not None:
+            keep = 1.0 - jnp.asarray(noise.dropout, jnp.float32)
+            alive = (
+                jax.random.uniform(jax.random.fold_in(noise.key, len(genotype.blocks)), x.shape)
+                < keep
+            )
+            x = x * (alive / keep)
+        logits = Dense(self.num_classes, genotype.family != "enas", name="classifier")(x)
+        return (logits, auxiliary) if self.auxiliary and train else logits
+
+    def _stem(self, x: jax.Array, style: Style, train: bool) -> dict[int, jax.Array]:
+        """The states before the first block: -1 the stem, -2 its older input."""
+        genotype = self.genotype
+        if genotype.stem_form == "double":
+            x = style.conv(genotype.stem // 2, 3, "stem_conv_0", stride=2)(x)
+            x = nn.relu(style.norm("stem_norm_0")(x, train))
+            x = style.conv(genotype.stem, 3, "stem_conv_1", stride=2)(x)
+            early = style.norm("stem_norm_1")(x, train)
+            x = style.conv(genotype.stem, 3, "stem_conv_2", stride=2)(nn.relu(early))
+            return {-2: early, -1: style.norm("stem_norm_2")(x, train)}
+        x = Conv(
+            genotype.stem,
+            3,
+            1 if genotype.stem_form == "small" else 2,
+            dtype=self.dtype,
+            padding="valid" if genotype.stem_form == "valid" else style.padding,
+            name="stem_conv",
+        )(x)
+        x = style.norm("stem_norm")(x, train)
+        if genotype.family == "residual":
+            x = style.activate(x)
+        return {-2: x, -1: x}
 
     def _preprocess(
-        self, index: int, inputs: tuple[jax.Array, ...], channels: int, train: bool
+        self,
+        index: int,
+        inputs: tuple[jax.Array, ...],
+        channels: int,
+        style: Style,
+        train: bool,
     ) -> tuple[jax.Array, ...]:
-        """Both inputs of a darts cell at its channels; the older at the size of the newer."""
-        size = inputs[-1].shape[1]
-        out = []
-        for position, x in enumerate(inputs):
-            op, stride = ("conv_1x1", 1) if x.shape[1] == size else (SKIP, 2)
-            module = Op(
-                op, channels, stride, True, self.dtype, name=f"block_{index}_input_{position}"
+        """A block's inputs at its channels; the older at the size of the newer."""
+        name = f"block_{index}_input"
+        if style.family == "residual":
+            return inputs
+        if style.family == "darts":
+            size = inputs[1].shape[1]
+            return tuple(
+                Op(
+                    "conv_1x1" if x.shape[1] == size else SKIP,
+                    channels,
+                    1 if x.shape[1] == size else 2,
+                    style,
+                    name=f"{name}_{position}",
+                )(x, train)
+                for position, x in enumerate(inputs)
             )
-            out.append(module(x, train))
-        return tuple(out)
+        newer, older = inputs if style.family == "nasnet" else inputs[::-1]
+        number = 1 if style.family == "nasnet" else 0
+        if older.shape[1] != newer.shape[1]:
+            older = Match(channels, 2, style, True, name=f"{name}_{number}")(older, train)
+        elif older.shape[-1] != channels and (index > 0 or style.family == "enas"):
+            older = Match(channels, 1, style, True, name=f"{name}_{number}")(older, train)
+        if style.family == "nasnet":
+            return Match(channels, 1, style, True, name=f"{name}_0")(newer, train), older
+        if newer.shape[-1] != channels:
+            newer = Match(channels, 1, style, True, name=f"{name}_1")(newer, train)
+        return older, Match(channels, 1, style, True, name=f"{name}_base")(newer, train)
+
+    def _noise_of(self, index: int, noise: Noise | None) -> Noise | None:
+        """The noise of a block."""
+        if noise is None or self.genotype.family == "residual":
+            return None
+        depth = 1.0
+        if self.genotype.family in ("nasnet", "enas"):
+            depth = (index + 1) / len(self.genotype.blocks)
+        return Noise(jax.random.fold_in(noise.key, index), depth * noise.drop_path)
 
 
-def build(genotype: Genotype, num_classes: int, dtype: Any = jnp.float32) -> Network:
+def build(
+    genotype: Genotype, num_classes: int, dtype: Any = jnp.float32, *, auxiliary: bool = False
+) -> Network:
     """The network of `genotype`; its output must be reachable.
 
+    Args:
+      genotype: the architecture.
+      num_classes: size of the output.
+      dtype: of the computation.
+      auxiliary: whether it has the genotype's auxiliary head.
+
     Raises:
-      ValueError: if no path of edges that are not null leads to the head.
+      ValueError: if no path of edges that are not null leads to the head, or if an auxiliary head
+        is asked for and the genotype says no place for it.
     """
     if not genotype.connected():
         raise ValueError(
             f"genotype {genotype.name!r}: no path of edges leads from the image to the classifier"
         )
-    return Network(genotype, num_classes, dtype=dtype)
+    _check_auxiliary(genotype, auxiliary)
+    return Network(genotype, num_classes, dtype=dtype, auxiliary=auxiliary)
 
 
-def supernet(space: AdaptationSpace, num_classes: int, dtype: Any = jnp.float32) -> Network:
-    """The base of `space` with an identity on every edge; called with gates [blocks, edges, 3]."""
-    return Network(space.base, num_classes, gated=True, dtype=dtype)
+def supernet(
+    space: AdaptationSpace,
+    num_classes: int,
+    dtype: Any = jnp.float32,
+    *,
+    auxiliary: bool = False,
+) -> Network:
+    """The base of `space` with an identity on every edge; called with gates [blocks, edges, 3].
+
+    Raises:
+      ValueError: if an auxiliary head is asked for and the base says no place for it.
+    """
+    _check_auxiliary(space.base, auxiliary)
+    return Network(space.base, num_classes, gated=True, dtype=dtype, auxiliary=auxiliary)
+
+
+def _check_auxiliary(genotype: Genotype, auxiliary: bool) -> None:
+    if auxiliary and genotype.auxiliary < 0:
+        raise ValueError(f"genotype {genotype.name!r} has no place for an auxiliary head")

@@ -116,6 +116,93 @@ def _concat():
     return Genotype("concat", "darts", 4, (cell,), blocks)
 
 
+def _states():
+    """NASNet's family: raw inputs, an output of inputs, a concatenating node, a skipped input."""
+    normal = Cell(
+        "normal",
+        2,
+        (Node(), Node(concat=True), Node()),
+        (
+            Edge("sep_conv_5x5", 0, 2),
+            Edge(SKIP, 1, 2),
+            Edge("avg_pool_3x3", 1, 3),
+            Edge(NULL, 2, 3),
+            Edge(SKIP, 0, 4),
+            Edge("bottleneck_conv_1x7_7x1", 3, 4),
+        ),
+        (1, 3, 4),
+    )
+    reduction = Cell(
+        "reduction",
+        2,
+        (Node(), Node()),
+        (
+            Edge("max_pool_2x2", 0, 2),
+            Edge("sep_conv_3x3", 1, 2),
+            Edge(SKIP, 2, 3),
+            Edge("conv_3x3", 0, 3),
+        ),
+        (0, 2, 3),
+    )
+    blocks = (
+        Block("normal", 4),
+        Block("reduction", 8, 2),
+        Block("normal", 8, previous=3),
+        Block("normal", 8),
+    )
+    return Genotype(
+        "states", "nasnet", 6, (normal, reduction), blocks, stem_form="valid", epsilon=1e-3
+    )
+
+
+def _micro():
+    """ENAS's family: calibrated inputs, of which one stays unused."""
+    cell = Cell(
+        "cell",
+        2,
+        (Node(), Node()),
+        (
+            Edge("sep_conv_3x3", 1, 2),
+            Edge("max_pool_3x3", 1, 2),
+            Edge(SKIP, 1, 3),
+            Edge("avg_pool_3x3", 2, 3),
+        ),
+        (0, 3),
+    )
+    blocks = (Block("cell", 4), Block("cell", 8, 2), Block("cell", 8))
+    return Genotype("micro", "enas", 4, (cell,), blocks)
+
+
+def _primitives():
+    """DARTS's family: dilation and pooling."""
+    cell = Cell(
+        "cell",
+        2,
+        (Node(), Node()),
+        (
+            Edge("dil_conv_3x3", 0, 2),
+            Edge("max_pool_3x3", 1, 2),
+            Edge("avg_pool_3x3", 1, 3),
+            Edge("conv_1x7_7x1", 2, 3),
+        ),
+        (2, 3),
+    )
+    blocks = (Block("cell", 4), Block("cell", 6, 2), Block("cell", 6))
+    return Genotype("primitives", "darts", 4, (cell,), blocks)
+
+
+def _chain():
+    """Inverted residuals with ReLU6, excitation and large kernels, behind a strided stem."""
+    return zoo.inverted_chain(
+        "chain",
+        "k3e1c4s1n k5e3c6s2 k7e3c6s1q",
+        stem=4,
+        head=8,
+        activation="relu6",
+        epsilon=1e-3,
+    )
+
+
 SMALL = {
     "resnets": _resnets(),
     "mobilenet": _mobilenet(),
@@ -123,6 +210,10 @@ SMALL = {
     "mobilenet_cells": _mobilenet_cells(),
     "tangle": _tangle(),
     "concat": _concat(),
+    "states": _states(),
+    "micro": _micro(),
+    "primitives": _primitives(),
+    "chain": _chain(),
 }
 
 

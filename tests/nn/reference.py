@@ -12,17 +12,46 @@ def relu(x):
     return np.maximum(x, 0)
 
 
-def conv(x, kernel, stride=1, depthwise=False):
-    """As PyTorch's Conv2d with padding k // 2: a sum over the kernel's positions."""
-    side = kernel.shape[0]
-    height, width = x.shape[1:3]
-    padded = np.pad(x, ((0, 0), (side // 2,) * 2, (side // 2,) * 2, (0, 0)))
-    out = 0
-    for i in range(side):
-        for j in range(side):
-            window = padded[:, i : i + height : stride, j : j + width : stride]
-            out = out + (window * kernel[i, j, 0] if depthwise else window @ kernel[i, j])
-    return out
+def same(size, window, stride):
+    """TensorFlow's SAME padding along one side."""
+    total = max((-(-size // stride) - 1) * stride + window - size, 0)
+    return total // 2, total - total // 2
+
+
+def windows(x, size, stride, padding, fill, dilation=1):
+    """What each position of a window sees: [positions, b, h', w', c], row by row."""
+    height, width = (dilation * (side - 1) + 1 for side in size)
+    pads = {
+        "symmetric": ((height // 2,) * 2, (width // 2,) * 2),
+        "valid": ((0, 0), (0, 0)),
+        "same": (same(x.shape[1], height, stride[0]), same(x.shape[2], width, stride[1])),
+    }[padding]
+    padded = np.pad(x, ((0, 0), *pads, (0, 0)), constant_values=fill)
+    rows = (padded.shape[1] - height) // stride[0] + 1
+    columns = (padded.shape[2] - width) // stride[1] + 1
+    seen = []
+    for i in range(0, height, dilation):
+        for j in range(0, width, dilation):
+            window = padded[:, i : i + stride[0] * rows : stride[0]]
+            seen.append(window[:, :, j : j + stride[1] * columns : stride[1]][:, :rows, :columns])
+    return np.stack(seen)
+
+
+def conv(x, kernel, stride=1, depthwise=False, padding="symmetric", dilation=1):
+    """A convolution as a sum over the kernel's positions."""
+    strides = stride if isinstance(stride, tuple) else (stride, stride)
+    taps = windows(x, kernel.shape[:2], strides, padding, 0.0, dilation)
+    weights = kernel.reshape(-1, *kernel.shape[2:])
+    if depthwise:
+        return (taps * weights[:, 0][:, None, None, None]).sum(0)
+    return sum(tap @ weight for tap, weight in zip(taps, weights, strict=True))
+
+
+def pool(x, kind, size, stride, padding):
+    """Max pooling, or the mean of the pixels that are there."""
+    fill = -np.inf if kind == "max" else np.nan
+    taps = windows(x, size, (stride, stride), padding, fill)
+    return taps.max(0) if kind == "max" else np.nanmean(taps, 0)
 
 
 def odd_pixels(x):
@@ -57,14 +86,30 @@ class Reference:
         self.stats = variables.get("batch_stats", {})
         self.train = train
         self.batch_stats = {}
+        self.family, self.epsilon, self.act = "residual", EPSILON, relu
+
+    def of(self, genotype):
+        """The same for the style of a genotype."""
+        self.family, self.epsilon = genotype.family, genotype.epsilon
+        self.act = (lambda x: np.clip(x, 0, 6)) if genotype.activation == "relu6" else relu
+        return self
+
+    @property
+    def padding(self):
+        return "same" if self.family in ("nasnet", "enas") else "symmetric"
 
     def leaf(self, tree, *path):
         for name in path:
             tree = tree[name]
         return np.asarray(tree, np.float64)
 
-    def conv(self, path, x, stride=1, depthwise=False):
-        return conv(x, self.leaf(self.params, *path, "kernel"), stride, depthwise)
+    def conv(self, path, x, stride=1, depthwise=False, dilation=1, padding=None):
+        kernel = self.leaf(self.params, *path, "kernel")
+        return conv(x, kernel, stride, depthwise, padding or self.padding, dilation)
+
+    def dense(self, path, x, bias=True):
+        out = x @ self.leaf(self.params, *path, "kernel")
+        return out + self.leaf(self.params, *path, "bias") if bias else out
 
     def norm(self, path, x):
         mean, var = (self.leaf(self.stats, *path, name) for name in ("mean", "var"))
@@ -74,68 +119,134 @@ class Reference:
                 self.batch_stats[(*path, name)] = MOMENTUM * old + (1 - MOMENTUM) * new
             mean, var = now
         scale, bias = (self.leaf(self.params, *path, name) for name in ("scale", "bias"))
-        return (x - mean) / np.sqrt(var + EPSILON) * scale + bias
+        return (x - mean) / np.sqrt(var + self.epsilon) * scale + bias
 
-    def op(self, path, op, x, features, stride, family):
-        before = relu if family == "darts" else (lambda each: each)
+    def halves(self, path, x):
+        even = self.conv((*path, "conv_even"), x[:, ::2, ::2])
+        odd = self.conv((*path, "conv_odd"), odd_pixels(x))
+        return self.norm((*path, "norm"), np.concatenate([even, odd], -1))
+
+    def match(self, path, x, stride, before):
+        x = before(x)
+        if stride == 2:
+            return self.halves(path, x)
+        return self.norm((*path, "norm"), self.conv((*path, "conv"), x))
+
+    def op(self, path, op, x, features, stride):
+        """One operation of the family."""
+        family = self.family
+        before = (lambda each: each) if family == "residual" else relu
+        kind, _, size = op.rpartition("_")
+        size = tuple(int(side) for side in size.split("x")) if "x" in size else ()
         if op == SKIP:
             if stride == 1 and x.shape[-1] == features:
                 return x
-            x = before(x)
-            if stride == 1:
-                x = self.conv((*path, "conv"), x)
-            else:
-                even = self.conv((*path, "conv_even"), x[:, ::2, ::2])
-                odd = self.conv((*path, "conv_odd"), odd_pixels(x))
-                x = np.concatenate([even, odd], -1)
-            return self.norm((*path, "norm"), x)
+            if family == "nasnet":
+                return self.norm((*path, "norm"), self.conv((*path, "conv"), relu(x), stride))
+            none = family == "enas" and stride == 2
+            return self.match(path, x, stride, (lambda each: each) if none else before)
         if op == "pad_shortcut":
             return pad_shortcut(x, features, stride)
-        if op == "sep_conv_3x3":
-            for index in (0, 1):
-                x = self.conv(
-                    (*path, f"depthwise_{index}"), before(x), stride if index == 0 else 1, True
-                )
+        if op.startswith("squeeze_excite"):
+            inner = self.act(self.dense((*path, "reduce"), x.mean((1, 2))))
+            outer = self.dense((*path, "expand"), inner)
+            return x / (1 + np.exp(-outer))[:, None, None]
+        if kind in ("max_pool", "avg_pool"):
+            x = pool(x, kind[:3], size, stride, self.padding)
+            if x.shape[-1] == features:
+                return x
+            x = relu(x) if family == "enas" else x
+            return self.norm((*path, "norm"), self.conv((*path, "conv"), x))
+        if kind in ("sep_conv", "dil_sep_conv") or (op.startswith("dil") and family == "darts"):
+            dilation = 2 if op.startswith("dil") else 1
+            for index in range(2 if "sep" in op else 1):
+                steps = stride if index == 0 else 1
+                x = self.conv((*path, f"depthwise_{index}"), relu(x), steps, True, dilation)
                 x = self.norm((*path, f"norm_{index}"), self.conv((*path, f"pointwise_{index}"), x))
             return x
-        x = self.conv((*path, "conv"), before(x), stride, op == "depthwise_conv_3x3")
-        return self.norm((*path, "norm"), x)
+        if kind == "depthwise_conv":
+            return self.norm((*path, "norm"), self.conv((*path, "conv"), x, stride, True))
+        suffix = ""
+        if op.startswith("bottleneck"):
+            x = self.norm((*path, "norm_reduce"), self.conv((*path, "reduce"), relu(x)))
+            suffix = "_inner"
+        if op.count("x") == 2:  # 1xk, then kx1
+            x = self.conv((*path, f"conv{suffix}_0"), before(x), (1, stride))
+            if family == "nasnet":
+                x = relu(self.norm((*path, f"norm{suffix}_0"), x))
+            x = self.conv((*path, f"conv{suffix}_1"), x, (stride, 1))
+        else:
+            dilation = 2 if "dil" in op else 1
+            x = self.conv((*path, "conv" + suffix), before(x), stride, dilation=dilation)
+        x = self.norm((*path, "norm" + suffix), x)
+        if suffix:
+            x = self.norm((*path, "norm"), self.conv((*path, "expand"), relu(x)))
+        return x
+
+    def stem(self, genotype, x):
+        if genotype.stem_form == "double":
+            x = self.norm(("stem_norm_0",), self.conv(("stem_conv_0",), x, 2))
+            early = self.norm(("stem_norm_1",), self.conv(("stem_conv_1",), relu(x), 2))
+            last = self.norm(("stem_norm_2",), self.conv(("stem_conv_2",), relu(early), 2))
+            return early, last
+        stride = 1 if genotype.stem_form == "small" else 2
+        padding = "valid" if genotype.stem_form == "valid" else None
+        x = self.norm(("stem_norm",), self.conv(("stem_conv",), x, stride, padding=padding))
+        x = self.act(x) if self.family == "residual" else x
+        return x, x
+
+    def inputs(self, index, older, newer, block):
+        """A block's older and newer input at its channels."""
+        name = f"block_{index}_input"
+        stride = 1 if older.shape[1] == newer.shape[1] else 2
+        if self.family == "darts":
+            return (
+                self.match((f"{name}_0",), older, stride, relu),
+                self.match((f"{name}_1",), newer, 1, relu),
+            )
+        number = 1 if self.family == "nasnet" else 0
+        first = self.family == "nasnet" and index == 0
+        if stride == 2 or (older.shape[-1] != block.channels and not first):
+            older = self.match((f"{name}_{number}",), older, stride, relu)
+        if self.family == "nasnet":
+            return older, self.match((f"{name}_0",), newer, 1, relu)
+        if newer.shape[-1] != block.channels:
+            newer = self.match((f"{name}_1",), newer, 1, relu)
+        return older, self.match((f"{name}_base",), newer, 1, relu)
 
     def network(self, genotype, x, gates=None):
         """Logits of images; `gates` [blocks, edges, 3] for a supernet."""
-        family = genotype.family
-        x = self.norm(("stem_norm",), self.conv(("stem_conv",), np.asarray(x, np.float64)))
-        states = [x, x] if family == "darts" else [relu(x)]
+        self.of(genotype)
+        early, last = self.stem(genotype, np.asarray(x, np.float64))
+        states = [early, last]
         for index, (block, cell) in enumerate(
             zip(genotype.blocks, genotype.placed_cells(), strict=True)
         ):
-            inputs = states[-cell.inputs :]
-            if family == "darts":
-                for position, value in enumerate(inputs):
-                    reduced = value.shape[1] > states[-1].shape[1]
-                    inputs[position] = self.op(
-                        (f"block_{index}_input_{position}",),
-                        SKIP if reduced else "conv_1x1",
-                        value,
-                        block.channels,
-                        2 if reduced else 1,
-                        family,
-                    )
+            newer = states[-1]
+            if genotype.family == "residual":
+                inputs = [newer]
+            else:
+                # Beyond the stem there is nothing; the first block sees the stem's earlier part.
+                older = states[max(index - block.previous, -1) + 2] if index else early
+                older, newer = self.inputs(index, older, newer, block)
+                inputs = [newer, older] if genotype.family == "nasnet" else [older, newer]
             now = None if gates is None else gates[index]
-            states.append(self.block(index, block, cell, inputs, now, family))
+            states.append(self.block(index, block, cell, inputs, now))
         x = states[-1]
         if genotype.head:
-            x = relu(self.norm(("head_norm",), self.conv(("head_conv",), x)))
-        kernel, bias = (self.leaf(self.params, "classifier", name) for name in ("kernel", "bias"))
-        return x.mean((1, 2)) @ kernel + bias
+            x = self.act(self.norm(("head_norm",), self.conv(("head_conv",), x)))
+        if genotype.family in ("nasnet", "enas"):
+            x = relu(x)
+        return self.dense(("classifier",), x.mean((1, 2)), bias=genotype.family != "enas")
 
-    def block(self, index, block, cell, inputs, gates, family):
+    def block(self, index, block, cell, inputs, gates):
         values = list(inputs)
         batch, height, width, channels = inputs[0].shape
         for number, node in enumerate(cell.nodes):
             scale = block.stride if node.strided else 1
             features = node.expansion * channels or block.channels
-            total = np.zeros((batch, -(-height // scale), -(-width // scale), features))
+            zero = np.zeros((batch, -(-height // scale), -(-width // scale), features))
+            terms = []
             for position, edge in enumerate(cell.edges):
                 if edge.target != cell.inputs + number:
                     continue
@@ -146,15 +257,26 @@ class Reference:
 
                 def run(op, position=position, edge=edge, features=features, stride=stride):
                     path = (f"block_{index}", f"edge_{position}_{op}")
-                    return self.op(path, op, values[edge.source], features, stride, family)
+                    return self.op(path, op, values[edge.source], features, stride)
 
                 if gates is None:
-                    total = total + (run(edge.op) if edge.op != NULL else 0)
+                    term = run(edge.op) if edge.op != NULL else zero
                 elif edge.op == SKIP:
-                    total = total + (gates[position, 1] + gates[position, 2]) * run(SKIP)
+                    term = (gates[position, 1] + gates[position, 2]) * run(SKIP)
                 else:
-                    total = total + gates[position, 1] * run(SKIP)
+                    term = gates[position, 1] * run(SKIP)
                     if edge.op != NULL:
-                        total = total + gates[position, 2] * run(edge.op)
-            values.append(relu(total) if node.relu else total)
-        return np.concatenate([values[node] for node in cell.output], -1)
+                        term = term + gates[position, 2] * run(edge.op)
+                terms.append(term)
+            total = np.concatenate(terms, -1) if node.concat else sum(terms, zero)
+            values.append(self.act(total) if node.relu else total)
+        last = values[-1]
+        out = []
+        for node in cell.output:
+            value = values[node]
+            if node < cell.inputs and value.shape != last.shape:
+                stride = 1 if value.shape[1] == last.shape[1] else 2
+                path = (f"block_{index}", f"output_{node}")
+                value = self.match(path, value, stride, lambda each: each)
+            out.append(value)
+        return np.concatenate(out, -1)

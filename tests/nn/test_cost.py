@@ -1,77 +1,305 @@
 """Costs: the papers' exact numbers, XLA's own count, and the price of every candidate."""
 
+import dataclasses
 import functools
 
+import flax.linen
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnas.nn import abstract_variables, build, cost, edge_macs, supernet
-from jaxnas.spaces import AdaptationSpace, zoo
+from jaxnas.nn import abstract_variables, build, cost, edge_macs, kernels, supernet
+from jaxnas.nn.network import BlockModule
+from jaxnas.spaces import AdaptationSpace, Block, zoo
 from jaxnas.spaces.adaptation import ID, NONE, SAME
 from jaxnas.spaces.genotype import NULL
+from jaxnas.spaces.text import read_cells
 
 from .networks import CLASSES, SHAPE, SMALL
 
 IMAGE = (32, 32, 3)
 
-# Parameters and multiply-adds, 10 classes, 32x32: from the official model code under PyTorch.
-PAPERS = {
-    "resnet20": (269_722, 40_551_040),
-    "resnet20_b": (272_474, 40_813_184),
-    "resnet56": (853_018, 125_485_696),
-    "resnet56_b": (855_770, 125_747_840),
-    "mobilenet_v2": (2_296_922, 91_154_944),
-    "resnet20_cells": (326_458, 51_397_248),
-    "nat_resnet20_cells": (337_082, 52_445_824),
-    "resnet56_cells": (976_954, 145_769_088),
-    "mobilenet_v2_cells": (1_160_614, 181_648_800),
+DARTS_SIZE = {"channels": 36, "cells": 20}
+
+# From the official model code: (name, its size if not the zoo's, classes, side of the image,
+# parameters, auxiliary parameters, multiply-adds, running means and variances). None: not known.
+# Multiply-adds of NASNet's families are known to 10,000.
+PUBLISHED = [
+    ("resnet20", {}, 10, 32, 269_722, 0, 40_551_040, None),
+    ("resnet20", {}, 200, 64, 282_072, 0, 162_214_400, None),
+    ("resnet20_b", {}, 10, 32, 272_474, 0, 40_813_184, None),
+    ("resnet56", {}, 10, 32, 853_018, 0, 125_485_696, None),
+    ("resnet56_b", {}, 10, 32, 855_770, 0, 125_747_840, None),
+    ("mobilenet_v2", {}, 10, 32, 2_296_922, 0, 91_154_944, None),
+    ("mobilenet_v2", {}, 200, 32, 2_540_312, 0, 91_398_144, None),
     # A shortcut between equal shapes has no parameters, nor has option A's.
-    "plain20": (269_722, 40_551_040),
-    "plain20_cells": (326_458, 51_397_248),
+    ("plain20", {}, 10, 32, 269_722, 0, 40_551_040, None),
+    ("proxyless_mobile", {}, 1000, 224, 4_080_512, 0, 320_427_584, None),
+    ("proxyless_gpu", {}, 1000, 224, 7_119_848, 0, 465_260_160, None),
+    ("proxyless_cpu", {}, 1000, 224, 4_361_648, 0, 439_243_864, None),
+    ("proxyless_mobile_14", {}, 1000, 224, 6_857_568, 0, 580_883_408, None),
+    ("mnasnet_b1", {}, 1000, 224, 4_383_312, 0, None, None),
+    ("mnasnet_a1", {}, 1000, 224, 3_887_038, 0, None, None),
+    # DARTS and NAT.
+    ("darts_v1", {}, 10, 32, 3_169_414, 476_426, 500_987_520, None),
+    ("darts_v2", {}, 10, 32, 3_349_342, 476_426, 528_359_040, None),
+    ("darts_v2", {}, 100, 32, 3_401_272, 545_636, 528_410_880, None),
+    ("darts_v2", {}, 200, 32, 3_458_972, 622_536, 528_468_480, None),
+    ("darts_v2", {}, 200, 64, 3_458_972, 622_536, 2_113_528_320, None),
+    ("darts_v2", {"channels": 16, "cells": 8}, 10, 32, 246_106, 435_466, 43_444_736, None),
+    ("darts_v1", {"channels": 16, "cells": 8}, 10, 32, 232_890, 435_466, 41_355_776, None),
+    ("darts_v2", {"channels": 16}, 10, 32, 710_682, 435_466, 114_567_680, None),
+    ("darts_v1", {"channels": 16}, 10, 32, 671_034, 435_466, 108_300_800, None),
+    ("darts_v2_imagenet", {}, 1000, 224, 4_718_752, 1_260_776, 529_911_552, None),
+    ("darts_v1_imagenet", {}, 1000, 224, 4_510_432, 1_260_776, 505_864_704, None),
+    ("p_darts", {}, 10, 32, 3_433_798, 476_426, None, None),
+    ("nat_darts_v2", {}, 10, 32, 2_682_334, 476_426, 424_181_376, None),
+    ("natv2_darts_v2", {}, 10, 32, 2_476_054, 476_426, 394_155_648, None),
+    ("enas_cells", {}, 10, 32, 3_859_894, 457_994, 605_719_584, None),
+    ("nat_enas_cells", {}, 10, 32, 3_859_894, 457_994, 605_719_584, None),
+    ("resnet20_cells", {}, 10, 32, 326_458, None, 51_397_248, None),
+    ("nat_resnet20_cells", {}, 10, 32, 337_082, None, 52_445_824, None),
+    ("natv2_resnet20_cells", {}, 10, 32, 308_474, None, 49_521_280, None),
+    ("plain20_cells", {}, 10, 32, 326_458, None, 51_397_248, None),
+    ("resnet56_cells", {}, 10, 32, 976_954, None, 145_769_088, None),
+    ("nat_resnet56_cells", {}, 10, 32, 987_578, None, 146_817_664, None),
+    ("resnet20_cells", DARTS_SIZE, 10, 32, 3_797_974, 421_130, 548_427_168, None),
+    ("nat_resnet20_cells", DARTS_SIZE, 10, 32, 3_850_678, 421_130, 553_735_584, None),
+    ("natv2_resnet20_cells", DARTS_SIZE, 10, 32, 3_699_910, 421_130, 538_308_000, None),
+    ("vgg_cells", {}, 10, 32, 3_797_974, 421_130, 548_427_168, None),
+    ("nat_vgg_cells", {}, 10, 32, 3_850_678, 421_130, 553_735_584, None),
+    ("natv2_vgg_cells", {}, 10, 32, 2_587_078, 421_130, 378_060_192, None),
+    ("mobilenet_v2_cells", {}, 10, 32, 1_160_614, 421_130, 181_648_800, None),
+    ("nat_mobilenet_v2_cells", {}, 10, 32, 1_186_966, 421_130, 184_303_008, None),
+    # NASNet, PNASNet, AmoebaNet, ENAS.
+    ("nasnet_a_mobile", {}, 1000, 224, 5_289_978, 2_411_240, 563_640_000, 36_738),
+    ("nasnet_a_large", {}, 1000, 331, 88_753_150, 4_567_784, 23_783_410_000, 196_668),
+    ("nasnet_a_large", {}, 1001, 331, 88_757_183, 4_568_553, None, 196_668),
+    ("nasnet_a", {}, 10, 32, 3_346_538, 1_631_498, 544_330_000, 37_248),
+    ("nasnet_a", {}, 100, 32, 3_415_748, 1_700_708, 544_400_000, 37_248),
+    ("nasnet_a", {"channels": 24, "cells": 6}, 10, 32, 757_906, None, 136_390_000, 11_808),
+    ("nasnet_a", {"channels": 32, "cells": 6}, 10, 32, 1_294_698, None, 232_190_000, 15_744),
+    # The paper prints 27.6M for this size; the released cell has 32.6M.
+    (
+        "nasnet_a",
+        {"channels": 96, "cells": 21},
+        10,
+        32,
+        32_590_954,
+        None,
+        5_151_250_000,
+        127_872,
+    ),
+    ("nasnet_a", {"channels": 96}, 10, 32, 28_213_546, None, None, None),
+    ("pnasnet_5_large", {}, 1000, 331, 86_057_668, 4_586_216, 24_937_400_000, 176_988),
+    ("pnasnet_5_large", {}, 1001, 331, 86_061_989, 4_586_985, None, 176_988),
+    ("pnasnet_5_mobile", {}, 1000, 224, 5_064_487, 2_412_776, 587_290_000, 33_664),
+    ("pnasnet_5", {}, 10, 32, 3_189_082, 1_643_786, 574_890_000, 29_088),
+    ("pnasnet_5", {"channels": 24, "cells": 6}, 10, 32, 559_090, None, 112_050_000, 9_840),
+    ("amoebanet_a", {}, 10, 32, 3_218_266, None, None, None),
+    ("amoebanet_a", {"channels": 32}, 10, 32, 2_567_754, None, None, None),
+    ("amoebanet_a_mobile", {}, 1000, 224, 5_086_930, None, 554_690_000, 36_006),
+    ("amoebanet_a_large", {}, 1000, 331, 86_718_797, None, 23_133_660_000, 189_876),
+    ("amoebanet_b_mobile", {}, 1000, 224, 5_258_700, None, 555_060_000, 33_050),
+    # The paper prints 84.0M; the released cell has 79.0M.
+    ("amoebanet_b_large", {}, 1000, 331, 79_008_676, None, 20_934_490_000, 180_978),
+    # The paper prints 570M multiply-adds; the released cell has 677M.
+    ("amoebanet_c_mobile", {}, 1000, 224, 6_353_815, None, 676_940_000, 43_798),
+    ("amoebanet_c_large", {}, 1000, 331, 155_272_667, None, 41_129_490_000, 276_172),
+    ("amoebanet_d_large", {}, 1000, 224, 121_911_016, None, 14_193_510_000, 204_448),
+    # The paper prints 4.6M; the network of the authors' script has 3.9M.
+    ("enas_micro", {}, 10, 32, 3_894_372, 494_848, 620_910_000, 44_928),
+]
+# No published count: another size or use of what is counted above.
+OTHERS = {
+    *(f"proxyless_{target}_cifar" for target in ("mobile", "gpu", "cpu", "mobile_14")),
+    *("pc_darts_cifar", "pc_darts_imagenet", "p_darts_imagenet", "natv2_resnet56_cells"),
+    *(f"amoebanet_{letter}" for letter in "bcd"),
 }
 
 
 @functools.cache
-def cost_of(genotype, classes=10, shape=IMAGE):
-    return cost(build(genotype, classes), shape)
-
-
-def darts_sized(name):
-    """The cells of a network of the zoo at DARTS's size: 36 channels, 20 cells."""
-    return zoo.darts_network(name, *zoo.named(name).cells, channels=36, layers=20)
+def cost_of(genotype, classes=10, shape=IMAGE, auxiliary=False):
+    return cost(build(genotype, classes, auxiliary=auxiliary), shape)
 
 
 def test_every_network_of_the_zoo_is_counted_here():
-    assert set(PAPERS) == set(zoo.ZOO)
-
-
-@pytest.mark.parametrize("name", PAPERS)
-def test_a_network_costs_what_the_papers_code_does(name):
-    assert cost_of(zoo.named(name)) == (PAPERS[name][0], 0, PAPERS[name][1])
+    assert {row[0] for row in PUBLISHED} | OTHERS == set(zoo.ZOO)
 
 
 @pytest.mark.parametrize(
-    ("name", "shape", "expected"),
-    [
-        ("mobilenet_v2", IMAGE, (2_540_312, 0, 91_398_144)),
-        ("resnet20", (64, 64, 3), (282_072, 0, 162_214_400)),
-    ],
+    ("name", "size", "classes", "side", "params", "aux", "macs", "stats"), PUBLISHED
 )
-def test_a_network_of_200_classes_costs_what_the_papers_code_does(name, shape, expected):
-    assert cost_of(zoo.named(name), 200, shape) == expected
+def test_a_network_costs_what_the_official_code_does(
+    name, size, classes, side, params, aux, macs, stats
+):
+    found = cost_of(zoo.named(name, **size), classes, (side, side, 3), auxiliary=bool(aux))
+    assert found.params == params
+    assert aux is None or found.aux_params == aux
+    assert stats is None or found.batch_stats == stats
+    rounded = 5_000 if macs is not None and macs % 10_000 == 0 else 0
+    assert macs is None or abs(found.macs - macs) <= rounded
+
+
+def test_amoebanets_with_a_narrow_stem_cost_what_the_papers_counter_says():
+    """The counts of papers/ for CIFAR with a stem of as many channels as a node."""
+    for kind, channels, params in (
+        ("a", 36, 3_194_506),
+        ("a", 32, 2_548_682),
+        ("b", 36, 2_813_482),
+    ):
+        network = dataclasses.replace(
+            zoo.named(f"amoebanet_{kind}", channels=channels), stem=channels
+        )
+        assert cost_of(network).params == params
+
+
+# NASNet's and AmoebaNet's cells as DARTS's repository lists them: inputs in DARTS's order, states
+# missing from the output. The trap: these are other networks than the papers'.
+DARTS_NASNET = """Genotype(
+    normal=[('sep_conv_5x5', 1), ('sep_conv_3x3', 0), ('sep_conv_5x5', 0), ('sep_conv_3x3', 0),
+            ('avg_pool_3x3', 1), ('skip_connect', 0), ('avg_pool_3x3', 0), ('avg_pool_3x3', 0),
+            ('sep_conv_3x3', 1), ('skip_connect', 1)],
+    normal_concat=[2, 3, 4, 5, 6],
+    reduce=[('sep_conv_5x5', 1), ('sep_conv_7x7', 0), ('max_pool_3x3', 1), ('sep_conv_7x7', 0),
+            ('avg_pool_3x3', 1), ('sep_conv_5x5', 0), ('skip_connect', 3), ('avg_pool_3x3', 2),
+            ('sep_conv_3x3', 2), ('max_pool_3x3', 1)],
+    reduce_concat=[4, 5, 6])"""
+DARTS_AMOEBANET = """Genotype(
+    normal=[('avg_pool_3x3', 0), ('max_pool_3x3', 1), ('sep_conv_3x3', 0), ('sep_conv_5x5', 2),
+            ('sep_conv_3x3', 0), ('avg_pool_3x3', 3), ('sep_conv_3x3', 1), ('skip_connect', 1),
+            ('skip_connect', 0), ('avg_pool_3x3', 1)],
+    normal_concat=[4, 5, 6],
+    reduce=[('avg_pool_3x3', 0), ('sep_conv_3x3', 1), ('max_pool_3x3', 0), ('sep_conv_7x7', 2),
+            ('sep_conv_7x7', 0), ('avg_pool_3x3', 1), ('max_pool_3x3', 0), ('max_pool_3x3', 1),
+            ('conv_7x1_1x7', 0), ('sep_conv_3x3', 5)],
+    reduce_concat=[3, 4, 6])"""
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"),
+    ("text", "expected"),
     [
-        ("resnet20_cells", (3_797_974, 0, 548_427_168)),
-        ("nat_resnet20_cells", (3_850_678, 0, 553_735_584)),
+        (DARTS_NASNET, (3_830_950, 457_994, 603_452_448)),
+        (DARTS_AMOEBANET, (3_145_078, 457_994, 488_931_552)),
     ],
 )
-def test_nats_cells_at_dartss_size_cost_what_nats_code_does(name, expected):
-    assert cost_of(darts_sized(name)) == expected
+def test_dartss_versions_of_other_cells_cost_what_dartss_code_does(text, expected):
+    network = zoo.darts_network("net", *read_cells(text), channels=36, layers=20)
+    assert cost_of(network, auxiliary=True)[:3] == expected
+    nasnet = zoo.named("nasnet_a").cells
+    swapped = {0: 1, 1: 0}
+    if text is DARTS_NASNET:
+        for theirs, ours in zip(read_cells(text), nasnet, strict=True):
+            turned = [
+                dataclasses.replace(edge, source=swapped.get(edge.source, edge.source))
+                for edge in theirs.edges
+            ]
+            assert turned == list(ours.edges)
+            assert theirs.output != ours.output
+
+
+# Unit anchors of papers/: (cell, channels of both inputs, filters, stride, parameters, channels
+# out).
+@pytest.mark.parametrize(
+    ("name", "cell", "width", "filters", "stride", "params", "out"),
+    [
+        ("nasnet_a", "normal", 192, 32, 1, 28_224, 192),
+        ("nasnet_a", "normal", 264, 44, 1, 50_424, 264),
+        ("nasnet_a", "reduction", 192, 64, 2, 87_168, 256),
+        ("nasnet_a", "reduction", 264, 88, 2, 153_648, 352),
+        ("pnasnet_5", "normal", 240, 48, 1, 64_128, 240),
+        ("pnasnet_5", "reduction", 240, 96, 2, 192_960, 480),
+        ("pnasnet_5", "normal", 270, 54, 1, 79_272, 270),
+        ("pnasnet_5", "reduction", 270, 108, 2, 240_408, 540),
+    ],
+)
+def test_one_cell_has_as_many_parameters_as_it_must(
+    name, cell, width, filters, stride, params, out
+):
+    """A cell behind two others: its own parameters are what it adds to them, classifier apart."""
+    cells = zoo.named(name).cells
+    # Two blocks of `width` channels out: a block's output has as many times its filters as nodes.
+    fan = len(cells[0].output)
+    before = (Block("normal", width // fan), Block("normal", width // fan))
+    network = zoo.named(name)
+    costs = [
+        cost_of(dataclasses.replace(network, blocks=blocks, auxiliary=-1), 1)
+        for blocks in (before, (*before, Block(cell, filters, stride)))
+    ]
+    assert costs[1].params - costs[0].params - (out - width) == params
+
+
+# Channels and side of each block's output (papers/, 1.7 and 2.7).
+@pytest.mark.parametrize(
+    ("name", "side", "expected"),
+    [
+        (
+            "nasnet_a",
+            32,
+            "192x32 192x32 192x32 192x32 192x32 192x32 256x16 384x16 384x16 384x16 384x16 384x16 "
+            "384x16 512x8 768x8 768x8 768x8 768x8 768x8 768x8",
+        ),
+        (
+            "nasnet_a_mobile",
+            224,
+            "44x56 88x28 264x28 264x28 264x28 264x28 352x14 528x14 528x14 528x14 528x14 704x7 "
+            "1056x7 1056x7 1056x7 1056x7",
+        ),
+        (
+            "pnasnet_5_large",
+            331,
+            "270x83 540x42 1080x42 1080x42 1080x42 1080x42 2160x21 2160x21 2160x21 2160x21 "
+            "4320x11 4320x11 4320x11 4320x11",
+        ),
+        (
+            "pnasnet_5_mobile",
+            224,
+            "65x56 135x28 270x28 270x28 270x28 540x14 540x14 540x14 1080x7 1080x7 1080x7",
+        ),
+        ("pnasnet_5", 32, "240x32 240x32 240x32 480x16 480x16 480x16 960x8 960x8 960x8"),
+    ],
+)
+def test_blocks_have_the_published_shapes(name, side, expected):
+    assert outputs_of(zoo.named(name), (side, side, 3)) == expected.split()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", zoo.ZOO)
+def test_every_network_works_at_64x64_its_auxiliary_head_included(name):
+    genotype = zoo.named(name)
+    network = build(genotype, 7, auxiliary=genotype.auxiliary >= 0)
+    variables = abstract_variables(network, (64, 64, 3))
+    image = jax.ShapeDtypeStruct((2, 64, 64, 3), jnp.float32)
+    logits, _ = jax.eval_shape(
+        lambda v, x: network.apply(v, x, train=True, mutable=["batch_stats"]), variables, image
+    )
+    for each in logits if network.auxiliary else (logits,):
+        assert each.shape == (2, 7)
+
+
+def outputs_of(genotype, shape):
+    """Channels and side of every block's output, as text."""
+    found = {}
+
+    def note(call, arguments, kwargs, context):
+        out = call(*arguments, **kwargs)
+        if isinstance(context.module, BlockModule) and context.method_name == "__call__":
+            found[context.module.name] = f"{out.shape[-1]}x{out.shape[1]}"
+        return out
+
+    with flax.linen.intercept_methods(note):
+        abstract_variables(build(genotype, 10), shape)
+    return [found[f"block_{index}"] for index in range(len(genotype.blocks))]
+
+
+def test_the_supernet_of_darts_has_the_parameters_of_the_stated_rule():
+    """Identities of stride 2 are factorized reductions that share nothing with the operation."""
+    base = zoo.named("darts_v2")
+    space = AdaptationSpace(base, "cell")
+    gates = jnp.zeros((len(base.blocks), space.shape[1], 3))
+    params = abstract_variables(supernet(space, 10), IMAGE, gates)["params"]
+    assert sum(leaf.size for leaf in jax.tree.leaves(params)) == 3_481_102
 
 
 def test_nats_cell_is_an_adaptation_of_the_residual_one():
@@ -83,7 +311,7 @@ def test_nats_cell_is_an_adaptation_of_the_residual_one():
             choices[:, index] = ID
     adapted = space.decode(choices)
     assert adapted.placed_cells() == zoo.named("nat_resnet20_cells").placed_cells()
-    assert cost_of(adapted)[::2] == PAPERS["nat_resnet20_cells"]
+    assert cost_of(adapted) == cost_of(zoo.named("nat_resnet20_cells"))
 
 
 # Other counts of the same thing.
@@ -120,7 +348,8 @@ def program(module, shape, *args):
 def test_the_multiply_adds_are_those_of_the_traced_program(name):
     network = build(SMALL[name], CLASSES)
     function, arguments = program(network, SHAPE)
-    traced = jax.make_jaxpr(function)(*arguments)
+    with kernels.portable():
+        traced = jax.make_jaxpr(function)(*arguments)
     assert cost(network, SHAPE).macs == multiply_adds(traced.jaxpr)
 
 
@@ -231,4 +460,6 @@ def test_a_block_and_all_its_candidates_are_in_the_supernet():
             ]
         )
         expected = fixed_macs(genotype, CLASSES, SHAPE) + prices.sum() - prices[shared, ID].sum()
-        assert multiply_adds(jax.make_jaxpr(function)(*arguments).jaxpr) == expected
+        with kernels.portable():
+            traced = jax.make_jaxpr(function)(*arguments)
+        assert multiply_adds(traced.jaxpr) == expected

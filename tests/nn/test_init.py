@@ -52,7 +52,7 @@ def test_kernels_are_truncated_normals_of_the_papers_deviations(wide_params):
 
 
 def test_batch_norms_start_as_the_identity_and_the_classifier_without_bias():
-    variables = init(build(SMALL["mobilenet_v2_cells"], CLASSES), jax.random.key(0), SHAPE)
+    variables = init(build(SMALL["mobilenet_cells"], CLASSES), jax.random.key(0), SHAPE)
     start = {"scale": 1, "var": 1, "bias": 0, "mean": 0}
     for path, values in by_path(variables).items():
         if path[-1] != "kernel":
@@ -90,7 +90,7 @@ def test_no_two_leaves_and_no_two_parts_of_a_leaf_are_drawn_alike(wide_params):
     assert len(np.unique(runs, axis=0)) == len(runs), "three values in a row come but once"
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v2", "resnet20_cells", "tangle"])
+@pytest.mark.parametrize("name", ["mobilenet", "residual_cells", "tangle"])
 def test_a_base_and_its_supernet_share_every_value_of_the_base(name):
     space = AdaptationSpace(SMALL[name], "full")
     key = jax.random.key(3)

@@ -10,137 +10,48 @@ from jaxnas.nn.layers import (
     BatchNorm,
     Conv,
     Dense,
-    Op,
     materialise,
     pad_shortcut,
     runtime_one,
     weighted,
 )
-from jaxnas.spaces.genotype import NULL, OPERATIONS
 
 from . import reference
-from .networks import assert_close, by_path, images, random_variables
+from .networks import assert_close, images
 
 SIDES = (5, 6)  # one odd, one even
-FAMILIES = {"residual": False, "darts": True}
 
 
-class Plain(flax.linen.Module):
-    """An operation as a network, so that it can be given images and random variables."""
-
-    op: Op
-    gated: bool = False
-
-    @flax.linen.compact
-    def __call__(self, x, gate=None, *, train):
-        return self.op(x, train, gate)
-
-
-def _cases():
-    for family, ops in OPERATIONS.items():
-        for op in sorted(ops - {NULL}):
-            for stride in (1, 2):
-                for features in (4,) if op == "depthwise_conv_3x3" else (4, 7):
-                    yield pytest.param(
-                        family, op, stride, features, id=f"{family}-{op}-{stride}-{features}"
-                    )
-
-
-CASES = pytest.mark.parametrize(("family", "op", "stride", "features"), list(_cases()))
-
-
-@CASES
-def test_an_operation_computes_what_numpy_says(family, op, stride, features):
-    module = Plain(Op(op, features, stride, FAMILIES[family]))
-    shape = (*SIDES, 4)
-    x = images(shape=shape)
-    variables = random_variables(module, shape=shape)
-    for train in (False, True):
-        found, changed = module.apply(variables, x, train=train, mutable=["batch_stats"])
-        expected = reference.Reference(variables, train)
-        out = expected.op(("op",), op, np.asarray(x, np.float64), features, stride, family)
-        assert found.shape == (2, -(-SIDES[0] // stride), -(-SIDES[1] // stride), features)
-        assert_close(found, out)
-        if train:
-            stats = by_path(changed["batch_stats"]) if changed else {}
-            assert_close(stats, expected.batch_stats)
-
-
+@pytest.mark.parametrize("padding", ["symmetric", "same", "valid"])
+@pytest.mark.parametrize("stride", [1, 2, (1, 2)])
 @pytest.mark.parametrize(
-    ("family", "op", "stride", "features"),
-    [
-        ("residual", "skip_connect", 2, 7),
-        ("residual", "pad_shortcut", 2, 7),
-        ("residual", "depthwise_conv_3x3", 2, 4),
-        ("darts", "skip_connect", 1, 4),
-        ("darts", "skip_connect", 1, 7),
-        ("darts", "skip_connect", 2, 7),
-        ("darts", "conv_1x1", 1, 4),
-        ("darts", "conv_3x3", 2, 7),
-        ("darts", "sep_conv_3x3", 2, 7),
-    ],
+    ("kernel", "dilation"), [(1, 1), (3, 1), (2, 1), ((1, 3), 1), (3, 2)], ids=str
 )
-def test_a_gate_weights_an_operation_in_value_and_in_gradients(family, op, stride, features):
-    module = Plain(Op(op, features, stride, FAMILIES[family]))
-    shape = (*SIDES, 4)
-    x, gate = images(shape=shape), jnp.float32(-0.7)
-    variables = random_variables(module, shape=shape)
-    params, stats = (variables.get(part, {}) for part in ("params", "batch_stats"))
-
-    def run(params, x, gate, folded):
-        variables = {"params": params, "batch_stats": stats}
-        given = (x, gate) if folded else (x,)
-        out, changed = module.apply(variables, *given, train=True, mutable=["batch_stats"])
-        return (out if folded else out * gate), changed
-
-    direction = jnp.asarray(
-        np.random.default_rng(1).normal(size=run(params, x, gate, True)[0].shape)
-    )
-
-    def loss(folded):
-        return lambda *args: (run(*args, folded)[0] * direction).sum()
-
-    (found, found_stats), (expected, expected_stats) = (
-        run(params, x, gate, folded) for folded in (True, False)
-    )
-    assert_close(found, expected)
-    assert_close(found_stats, expected_stats)
-    gradients = [jax.grad(loss(folded), (0, 1, 2))(params, x, gate) for folded in (True, False)]
-    assert_close(*gradients, tolerance=1e-4)
-    assert not np.any(run(params, x, jnp.float32(0), True)[0])
-
-
-def test_an_unknown_operation_is_refused_by_name():
-    with pytest.raises(ValueError, match="operation 'conv_9x9' has no implementation"):
-        random_variables(Plain(Op("conv_9x9", 4, 1, True)))
-
-
-def test_every_operation_of_a_genotype_has_an_implementation():
-    for family, ops in OPERATIONS.items():
-        for op in ops - {NULL}:
-            out = jax.eval_shape(
-                lambda x, op=op, family=family: Plain(
-                    Op(op, 3, 2, FAMILIES[family])
-                ).init_with_output(jax.random.key(0), x, train=True)[0],
-                jax.ShapeDtypeStruct((1, 8, 8, 3), jnp.float32),
-            )
-            assert out.shape == (1, 4, 4, 3)
-
-
-@pytest.mark.parametrize("kernel", [1, 3])
-@pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("depthwise", [False, True])
-def test_a_convolution_pads_as_pytorch_does(depthwise, stride, kernel):
+def test_a_convolution_pads_as_its_library_does(kernel, dilation, stride, padding):
+    if padding == "symmetric" and kernel == 2:
+        return  # an even window has no symmetric padding
     x = images(shape=(*SIDES, 4))
-    conv = Conv(4 if depthwise else 6, kernel, stride, depthwise)
-    params = conv.init(jax.random.key(0), x)
-    expected = reference.conv(
-        np.asarray(x, np.float64), np.asarray(params["params"]["kernel"]), stride, depthwise
-    )
-    assert_close(conv.apply(params, x), expected)
-    # Multiply-adds by counting: one kernel for each output value.
-    outputs = expected[0].size
-    assert conv.macs(x.shape) == outputs * kernel**2 * (1 if depthwise else 4)
+    for depthwise in (False, True):
+        if depthwise and kernel == 1:
+            continue
+        conv = Conv(
+            4 if depthwise else 6, kernel, stride, depthwise, dilation=dilation, padding=padding
+        )
+        params = conv.init(jax.random.key(0), x)
+        weights = np.asarray(params["params"]["kernel"])
+        expected = reference.conv(
+            np.asarray(x, np.float64), weights, stride, depthwise, padding, dilation
+        )
+        assert_close(conv.apply(params, x), expected)
+        # Multiply-adds by counting: one kernel for each output value.
+        taps = weights.shape[0] * weights.shape[1]
+        count = expected[0].size * taps * (1 if depthwise else 4)
+        assert conv.macs(expected.shape, x.shape) == count
+
+
+def test_an_unknown_padding_is_refused():
+    with pytest.raises(ValueError, match="padding 'full' is not symmetric, same or valid"):
+        Conv(3, 3, padding="full").init(jax.random.key(0), images())
 
 
 def test_a_dense_layer_is_affine_and_float32():
@@ -150,7 +61,9 @@ def test_a_dense_layer_is_affine_and_float32():
     expected = np.asarray(x, np.float64) @ np.asarray(params["kernel"]) + np.asarray(params["bias"])
     assert_close(dense.apply({"params": params}, x), expected)
     assert dense.apply({"params": params}, x.astype(jnp.bfloat16)).dtype == jnp.float32
-    assert dense.macs(x.shape) == 21
+    assert dense.macs((7, 3), x.shape) == 21
+    without = Dense(3, use_bias=False).apply({"params": {"kernel": params["kernel"]}}, x)
+    assert_close(without, expected - np.asarray(params["bias"]))
 
 
 @pytest.mark.parametrize(("features", "channels"), [(4, 4), (5, 4), (9, 4), (8, 3)])

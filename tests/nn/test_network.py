@@ -3,17 +3,19 @@
 import dataclasses
 import functools
 
+import flax.linen
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnas.nn import abstract_variables, build, cut, cut_like, supernet
-from jaxnas.nn.network import BlockModule
+from jaxnas.nn import Noise, abstract_variables, build, cut, cut_like, kernels, supernet
+from jaxnas.nn.network import BlockModule, drop_path
+from jaxnas.nn.operations import Style
 from jaxnas.search import one_hot_gates
 from jaxnas.spaces import AdaptationSpace, Block, Cell, Edge, Genotype, Node, zoo
 from jaxnas.spaces.adaptation import SAME
-from jaxnas.spaces.genotype import NULL, SKIP
+from jaxnas.spaces.genotype import ACTIVATIONS, NULL, OPERATIONS, SKIP, STEMS
 
 from .networks import (
     CLASSES,
@@ -64,15 +66,20 @@ def connected_choices(space, rng):
             return choices
 
 
-def test_the_small_networks_have_every_cell_of_the_zoo():
-    def graphs(genotypes):
-        return {
-            dataclasses.replace(cell, name=genotype.family)
-            for genotype in genotypes
-            for cell in genotype.placed_cells()
-        }
-
-    assert graphs(map(zoo.named, zoo.ZOO)) <= graphs(SMALL.values())
+def test_the_small_networks_have_all_that_a_genotype_can_say():
+    small = SMALL.values()
+    assert {each.family for each in small} == set(OPERATIONS)
+    assert {each.activation for each in small} == set(ACTIVATIONS)
+    assert {block.previous for each in small for block in each.blocks} == {2, 3}
+    # The cells that PNAA's experiments start from are there as they are.
+    cells = {
+        dataclasses.replace(cell, name=each.family)
+        for each in small
+        for cell in each.placed_cells()
+    }
+    for name in ("resnet20", "resnet20_b", "plain20", "mobilenet_v2", "resnet20_cells"):
+        base = zoo.named(name)
+        assert {dataclasses.replace(cell, name=base.family) for cell in base.cells} <= cells
 
 
 # Against NumPy.
@@ -129,7 +136,7 @@ def test_a_supernet_whose_gates_all_say_same_is_the_base(name, train):
     assert_close(found, run(base, own, train, images()))
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v2", "resnet20_cells", "tangle"])
+@pytest.mark.parametrize("name", ["mobilenet", "residual_cells", "tangle"])
 def test_a_cut_network_has_the_supernets_gradients(name):
     space = AdaptationSpace(SMALL[name], "full")
     choices = connected_choices(space, np.random.default_rng(5))
@@ -188,13 +195,15 @@ def test_the_gates_of_choices_are_the_rows_of_each_blocks_table(granularity):
 
 # Parts.
 
+RESIDUAL = Style("residual", "relu", 1e-5, jnp.float32)
+
 
 @pytest.mark.parametrize("stride", [1, 2])
 def test_a_node_that_nothing_reaches_holds_zeros_of_its_shape(stride):
     nodes = (Node(expansion=3, strided=False), Node(relu=True), Node(), Node())
     edges = (Edge(NULL, 0, 2), Edge("conv_1x1", 2, 3), Edge(SKIP, 0, 4))
     cell = Cell("cell", 1, nodes, edges, (2, 4, 2))
-    module = BlockModule(cell, Block("cell", 5, stride), "residual", gated=False)
+    module = BlockModule(cell, Block("cell", 5, stride), RESIDUAL, gated=False)
     x = images()
     variables = module.init(jax.random.key(0), (x,), None, None, False)
     out = module.apply(variables, (x,), None, None, False)
@@ -203,7 +212,7 @@ def test_a_node_that_nothing_reaches_holds_zeros_of_its_shape(stride):
     assert not np.any(out[..., 10:])
     assert np.any(out[..., 5:10])
     unstrided = dataclasses.replace(cell, output=(1,))
-    module = BlockModule(unstrided, Block("cell", 5, stride), "residual", gated=False)
+    module = BlockModule(unstrided, Block("cell", 5, stride), RESIDUAL, gated=False)
     assert module.apply(variables, (x,), None, None, False).shape == (2, 8, 8, 9)
 
 
@@ -234,7 +243,23 @@ def test_a_bypassed_block_does_not_matter():
     np.testing.assert_array_equal(found, expected)
 
 
-@pytest.mark.parametrize("name", zoo.ZOO)
+@pytest.mark.parametrize("family", ["darts", "nasnet"])
+@pytest.mark.parametrize("stem", STEMS)
+def test_stems_compute_what_numpy_says(stem, family):
+    edges = (Edge(SKIP, 0, 2), Edge("max_pool_3x3", 1, 2))
+    cell = Cell("cell", 2, (Node(),), edges, (2,))
+    genotype = Genotype(
+        "net", family, 6, (cell,), (Block("cell", 6), Block("cell", 8)), stem_form=stem
+    )
+    network, shape = build(genotype, CLASSES), (27, 22, 3)
+    variables, x = random_variables(network, shape=shape), images(shape=shape)
+    expected = Reference(variables).network(genotype, x)
+    assert_close(network.apply(variables, x, train=False), expected, tolerance=1e-4)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in zoo.ZOO if zoo.named(name).family in ("residual", "darts")]
+)
 def test_a_network_whose_output_cannot_be_reached_is_not_built(name):
     genotype = zoo.named(name)
     cells = tuple(
@@ -264,7 +289,7 @@ def test_a_network_takes_images_of_any_size(name):
     assert changed["batch_stats"] == shapes["batch_stats"]
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v2", "mobilenet_v2_cells"])
+@pytest.mark.parametrize("name", ["mobilenet", "mobilenet_cells"])
 def test_bfloat16_is_for_the_computation_alone(name):
     space = AdaptationSpace(SMALL[name], "cell")
     gates, x = one_hot_gates(space, space.base_choices()), images()
@@ -276,7 +301,115 @@ def test_bfloat16_is_for_the_computation_alone(name):
     assert {leaf.dtype for leaf in jax.tree.leaves(found)} == {jnp.dtype("float32")}
     assert not np.array_equal(found[0], expected[0]), "something was narrow"
     assert_close(found, expected, tolerance=0.1)
-    programs = str(jax.make_jaxpr(lambda x: narrow.apply(variables, x, gates, train=False))(x))
+    with kernels.portable():
+        program = jax.make_jaxpr(lambda x: narrow.apply(variables, x, gates, train=False))(x)
+    programs = str(program)
     convolutions = [line for line in programs.split("\n") if "conv_general_dilated" in line]
     assert convolutions
     assert all("bf16[" in line for line in convolutions)
+
+
+# What training switches off, and what it adds.
+
+
+def test_a_dropped_path_is_scaled_so_that_its_mean_stays():
+    x = jnp.ones((4000, 2, 1, 3))
+    out = np.asarray(drop_path(jax.random.key(0), 0.25, x))
+    assert set(np.unique(out)) == {0.0, np.float32(1 / 0.75)}
+    assert (out == out[:, :1, :1, :1]).all(), "an image is dropped as a whole"
+    alive = (out[:, 0, 0, 0] > 0).mean()
+    assert abs(alive - 0.75) < 5 * np.sqrt(0.75 * 0.25 / 4000)
+
+
+@functools.cache
+def trained(name):
+    """A network in training as a compiled function of its noise, on the same images."""
+    network = build(SMALL[name], CLASSES)
+    variables = cut(whole(name)[1], network, SHAPE)
+    x = images(batch=4)
+
+    def logits(noise):
+        return network.apply(variables, x, train=True, noise=noise, mutable=["batch_stats"])[0]
+
+    return jax.jit(logits)
+
+
+@pytest.mark.parametrize("name", ["primitives", "states", "micro"])
+def test_noise_depends_on_its_key_and_rates_alone(name):
+    run = trained(name)
+
+    def noisy(seed, drop_path=0.0, dropout=0.0):
+        return np.asarray(run(Noise(jax.random.key(seed), drop_path, dropout)))
+
+    calm = np.asarray(run(None))
+    assert_close(noisy(0), calm)
+    assert_close(noisy(1), calm)
+    for rates in ({"drop_path": 0.5}, {"dropout": 0.5}):
+        np.testing.assert_array_equal(noisy(3, **rates), noisy(3, **rates))
+        assert not np.allclose(noisy(3, **rates), calm)
+        assert not np.allclose(noisy(3, **rates), noisy(4, **rates))
+
+
+def test_identities_are_never_dropped_and_nasnets_not_even_where_they_project():
+    for family, stride, dropped in (("darts", 1, False), ("darts", 2, True), ("nasnet", 2, False)):
+        cell = Cell("cell", 2, (Node(),), (Edge(SKIP, 1, 2),), (2,))
+        genotype = Genotype("net", family, 4, (cell,), (Block("cell", 4, stride),))
+        network = build(genotype, CLASSES)
+        variables, x = random_variables(network), images(batch=8)
+
+        def run(noise, network=network, variables=variables, x=x):
+            return network.apply(variables, x, train=True, noise=noise, mutable=["batch_stats"])[0]
+
+        found = run(Noise(jax.random.key(0), 0.9))
+        assert np.allclose(found, run(None), atol=1e-5) != dropped
+
+
+def test_nasnets_paths_are_dropped_more_often_the_deeper_they_are():
+    """The last block at the full rate, block i of n at (i + 1) / n of it."""
+    cell = Cell("cell", 2, (Node(),), (Edge("avg_pool_3x3", 0, 2),), (2,))
+    for family, rates in (("nasnet", (0.25, 0.5)), ("darts", (0.5, 0.5))):
+        genotype = Genotype("net", family, 4, (cell,), (Block("cell", 4),) * 2)
+        network = build(genotype, CLASSES)
+        variables, x = random_variables(network), jnp.tile(images(batch=1), (600, 1, 1, 1))
+        seen = {}
+
+        def note(call, arguments, kwargs, context, seen=seen):
+            out = call(*arguments, **kwargs)
+            if isinstance(context.module, BlockModule) and context.method_name == "__call__":
+                seen[context.module.name] = np.asarray(out).any((1, 2, 3))
+            return out
+
+        with flax.linen.intercept_methods(note):
+            noise = Noise(jax.random.key(1), 0.5)
+            network.apply(variables, x, train=True, noise=noise, mutable=["batch_stats"])
+        for block, rate in enumerate(rates):
+            assert abs(1 - seen[f"block_{block}"].mean() - rate) < 0.11
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [("primitives", (32, 32, 3)), ("states", (65, 65, 3)), ("micro", (32, 32, 3))],
+)
+def test_an_auxiliary_head_speaks_in_training_alone(name, shape):
+    genotype = dataclasses.replace(SMALL[name], auxiliary=1)
+    network, plain = build(genotype, CLASSES, auxiliary=True), build(genotype, CLASSES)
+    for each in (shape, SHAPE):  # as published, and of a size that leaves almost no map
+        variables = random_variables(network, shape=each)
+        x = images(shape=each)
+        logits = network.apply(variables, x, train=False)
+        assert_close(logits, plain.apply(variables, x, train=False))
+        (main, auxiliary), changed = network.apply(
+            variables, x, train=True, mutable=["batch_stats"]
+        )
+        assert_close(main, plain.apply(variables, x, train=True, mutable=["batch_stats"])[0])
+        assert (auxiliary.shape, auxiliary.dtype) == ((2, CLASSES), jnp.float32)
+        assert np.isfinite(auxiliary).all()
+        assert set(changed["batch_stats"]["auxiliary"]) == {"reduce_norm", "norm"}
+
+
+def test_no_auxiliary_head_without_a_place_for_it():
+    space = AdaptationSpace(SMALL["concat"], "cell")
+    with pytest.raises(ValueError, match="'concat' has no place for an auxiliary head"):
+        build(SMALL["concat"], CLASSES, auxiliary=True)
+    with pytest.raises(ValueError, match="'concat' has no place for an auxiliary head"):
+        supernet(space, CLASSES, auxiliary=True)

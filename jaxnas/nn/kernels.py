@@ -1,0 +1,333 @@
+"""Depthwise convolution and pooling, 10 to 40 times too slow as XLA's own primitives on a CPU.
+
+There each is elementwise arithmetic on shifted slices of the padded images, forward and backward:
+XLA vectorises that, and `vmap` over images and weights costs nothing extra. Elsewhere they are
+XLA's own primitives, but for max pooling, the gradient of which is not deterministic on a GPU.
+
+Images are [b, h, w, c]. Windows, strides and dilations are one number or (height's, width's).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import functools
+import itertools
+import operator
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+Pair = tuple[int, int]
+Padding = tuple[Pair, Pair]
+NO_PADDING: Padding = ((0, 0), (0, 0))
+
+# A gradient of weights adds up 2 to this power batch rows inside one loop of XLA's. Above 3 XLA
+# splits that loop in two and keeps the products in memory.
+HALVINGS = 3
+
+
+def same_padding(size: int, window: int, stride: int, dilation: int = 1) -> Pair:
+    """TensorFlow's SAME along one side: ceil(size / stride) outputs, the odd pixel at the end."""
+    outputs = -(-size // stride)
+    total = max((outputs - 1) * stride + (window - 1) * dilation + 1 - size, 0)
+    return total // 2, total - total // 2
+
+
+def symmetric_padding(window: int, dilation: int = 1) -> Pair:
+    """PyTorch's along one side: ceil(size / stride) outputs where the window is odd."""
+    return (window - 1) * dilation // 2, (window - 1) * dilation // 2
+
+
+class Window(NamedTuple):
+    """A window that slides over images, all (height's, width's).
+
+    Attributes:
+      image: sides of the images, unpadded.
+      size: taps.
+      stride: between outputs.
+      dilation: between taps.
+      padding: ((top, bottom), (left, right)).
+    """
+
+    image: Pair
+    size: Pair
+    stride: Pair
+    dilation: Pair
+    padding: Padding
+
+    def taps(self, x: jax.Array, fill: float) -> list[jax.Array]:
+        """What each tap sees, row by row: [b, h, w, c] to [b, h', w', c] each."""
+        edges = [(before, after, 0) for before, after in self.padding]
+        return _shifts(_pad(x, fill, edges), self.size, self.stride, self.dilation)
+
+    def taps_transposed(self, out: jax.Array, fill: float) -> list[jax.Array]:
+        """The output that sees each pixel through each tap: [b, h', w', c] to [b, h, w, c] each.
+
+        `fill` stands where there is no such output.
+        """
+        edges = []
+        for axis, (before, _) in enumerate(self.padding):
+            stride, reach = self.stride[axis], (self.size[axis] - 1) * self.dilation[axis]
+            last = (out.shape[1 + axis] - 1) * stride
+            # Zeros between the outputs, not a scatter: that stays one vectorised loop.
+            edges.append((reach - before, self.image[axis] + before - 1 - last, stride - 1))
+        return _shifts(_pad(out, fill, edges), self.size, (1, 1), self.dilation)[::-1]
+
+    def counts(self) -> np.ndarray:
+        """How many taps fall on the image, not on its padding: float32 [h', w', 1]."""
+        sides = []
+        for size, taps, stride, dilation, (before, after) in zip(*self, strict=True):
+            last = size + before + after - (taps - 1) * dilation
+            pixel = np.arange(-before, last - before, stride)[:, None] + np.arange(taps) * dilation
+            sides.append(((pixel >= 0) & (pixel < size)).sum(1))
+        return np.outer(*sides)[..., None].astype(np.float32)
+
+
+def depthwise(
+    x: jax.Array,
+    kernel: jax.Array,
+    stride: int | Pair = 1,
+    dilation: int | Pair = 1,
+    padding: Padding = NO_PADDING,
+) -> jax.Array:
+    """One filter for each channel: x [b, h, w, c] and kernel [kh, kw, 1, c] to [b, h', w', c].
+
+    All of one dtype; on a CPU, sums are in float32 at least, those of the weights' gradient too.
+    """
+    window = _window(x, kernel.shape[:2], stride, dilation, padding)
+    return (depthwise_slices if _slices() else depthwise_xla)(x, kernel, window)
+
+
+def max_pool(
+    x: jax.Array, window: int | Pair, stride: int | Pair, padding: Padding = NO_PADDING
+) -> jax.Array:
+    """The largest pixel of each window, [b, h', w', c]; padding never is.
+
+    The gradient goes to the first of equals, row by row, as in PyTorch and XLA.
+    """
+    return max_pool_slices(x, _window(x, window, stride, 1, padding))
+
+
+def avg_pool(
+    x: jax.Array,
+    window: int | Pair,
+    stride: int | Pair,
+    padding: Padding = NO_PADDING,
+    count_include_pad: bool = False,
+) -> jax.Array:
+    """The mean of each window, [b, h', w', c]: of its pixels, or with its padding as zeros."""
+    form = avg_pool_slices if _slices() else avg_pool_xla
+    return form(x, _window(x, window, stride, 1, padding), count_include_pad)
+
+
+_portable: contextvars.ContextVar[bool] = contextvars.ContextVar("portable", default=False)
+
+
+@contextlib.contextmanager
+def portable() -> Iterator[None]:
+    """Takes XLA's own primitives whatever the backend: for programs that run elsewhere, and for
+    programs that are only looked at, which are much shorter so. Holds while a function is traced.
+    """
+    token = _portable.set(True)
+    try:
+        yield
+    finally:
+        _portable.reset(token)
+
+
+def _slices() -> bool:
+    """Whether shifted slices beat XLA's primitives on the backend in use."""
+    return jax.default_backend() == "cpu" and not _portable.get()
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def depthwise_slices(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
+    """`depthwise` as a sum of shifted slices."""
+    return _weighted_sum(window.taps(x, 0.0), kernel)
+
+
+def _depthwise_forward(
+    x: jax.Array, kernel: jax.Array, window: Window
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    return depthwise_slices(x, kernel, window), (x, kernel)
+
+
+def _depthwise_backward(
+    window: Window, saved: tuple[jax.Array, jax.Array], gradient: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    x, kernel = saved
+    dx = _weighted_sum(window.taps_transposed(gradient, 0.0), kernel)
+    wide = _wide(gradient)
+    *_, height, width, channels = gradient.shape
+    (taps_down, taps_across), (stride, _) = window.size, window.stride
+    padded = _pad(x, 0.0, [(*edges, 0) for edges in window.padding])
+
+    def row_of_taps(row: jax.Array, sums: jax.Array) -> jax.Array:
+        top = row * window.dilation[0]
+        band = lax.dynamic_slice_in_dim(padded, top, (height - 1) * stride + 1, 1)
+        seen = _shifts(band, (1, taps_across), window.stride, window.dilation)
+        products = [_halve(_wide(tap) * wide) for tap in seen]
+        # XLA's reductions pull in the arithmetic before them, but first write every slice to
+        # memory; they do not pull in a concatenation. And they are slow for few channels: sum over
+        # rows first.
+        total = lax.concatenate(products, 0).reshape(taps_across, -1, width * channels).sum(1)
+        total = total.reshape(taps_across, width, channels).sum(1)
+        return lax.dynamic_update_index_in_dim(sums, total, row, 0)
+
+    # A loop runs as fast as its iterations written out, and compiles several times faster.
+    zeros = jnp.zeros((taps_down, taps_across, channels), wide.dtype)
+    dkernel = lax.fori_loop(0, taps_down, row_of_taps, zeros)
+    return dx, dkernel.reshape(kernel.shape).astype(kernel.dtype)
+
+
+depthwise_slices.defvjp(_depthwise_forward, _depthwise_backward)
+
+
+def depthwise_xla(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
+    """`depthwise` as XLA's grouped convolution."""
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        window.stride,
+        window.padding,
+        rhs_dilation=window.dilation,
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=x.shape[-1],
+    )
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def max_pool_slices(x: jax.Array, window: Window) -> jax.Array:
+    """`max_pool` as the largest of shifted slices."""
+    return functools.reduce(lax.max, window.taps(x, -jnp.inf))
+
+
+def _max_pool_forward(x: jax.Array, window: Window) -> tuple[jax.Array, jax.Array]:
+    best, *taps = window.taps(x, -jnp.inf)
+    winner = lax.full_like(best, 0, jnp.int8 if len(taps) < 128 else jnp.int32)
+    for index, tap in enumerate(taps, start=1):
+        winner = lax.select(tap > best, lax.full_like(winner, index), winner)
+        best = lax.max(best, tap)
+    return best, winner
+
+
+def _max_pool_backward(window: Window, winner: jax.Array, gradient: jax.Array) -> tuple[jax.Array]:
+    winners = window.taps_transposed(winner, -1)
+    gradients = window.taps_transposed(gradient, 0.0)
+    terms = [
+        _wide(lax.select(winner == index, gradient, lax.full_like(gradient, 0)))
+        for index, (winner, gradient) in enumerate(zip(winners, gradients, strict=True))
+    ]
+    return (functools.reduce(operator.add, terms).astype(gradient.dtype),)
+
+
+max_pool_slices.defvjp(_max_pool_forward, _max_pool_backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+def avg_pool_slices(x: jax.Array, window: Window, count_include_pad: bool) -> jax.Array:
+    """`avg_pool` as a sum of shifted slices."""
+    total = functools.reduce(operator.add, map(_wide, window.taps(x, 0.0)))
+    return (total / _divisor(window, count_include_pad)).astype(x.dtype)
+
+
+def _avg_pool_forward(
+    x: jax.Array, window: Window, count_include_pad: bool
+) -> tuple[jax.Array, None]:
+    return avg_pool_slices(x, window, count_include_pad), None
+
+
+def _avg_pool_backward(
+    window: Window, count_include_pad: bool, saved: None, gradient: jax.Array
+) -> tuple[jax.Array]:
+    share = _wide(gradient) / _divisor(window, count_include_pad)
+    dx = functools.reduce(operator.add, window.taps_transposed(share, 0.0))
+    return (dx.astype(gradient.dtype),)
+
+
+avg_pool_slices.defvjp(_avg_pool_forward, _avg_pool_backward)
+
+
+def avg_pool_xla(x: jax.Array, window: Window, count_include_pad: bool) -> jax.Array:
+    """`avg_pool` as XLA's windowed reduction."""
+    total = lax.reduce_window(
+        _wide(x),
+        0.0,
+        lax.add,
+        (1, *window.size, 1),
+        (1, *window.stride, 1),
+        ((0, 0), *window.padding, (0, 0)),
+    )
+    return (total / _divisor(window, count_include_pad)).astype(x.dtype)
+
+
+def _window(
+    x: jax.Array, size: Any, stride: int | Pair, dilation: int | Pair, padding: Padding
+) -> Window:
+    image, edges = (x.shape[1], x.shape[2]), (_pair(padding[0]), _pair(padding[1]))
+    return Window(image, _pair(size), _pair(stride), _pair(dilation), edges)
+
+
+def _pair(value: int | Pair) -> Pair:
+    return (value, value) if isinstance(value, int) else (value[0], value[1])
+
+
+def _wide(x: jax.Array) -> jax.Array:
+    """`x` in a dtype to add up in."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
+def _pad(x: jax.Array, fill: float, edges: list[tuple[int, int, int]]) -> jax.Array:
+    """[b, h, w, c] with (before, after, between) pixels of `fill` along h and w."""
+    return lax.pad(x, np.array(fill, x.dtype), ((0, 0, 0), *edges, (0, 0, 0)))
+
+
+def _shifts(x: jax.Array, size: Pair, stride: Pair, dilation: Pair) -> list[jax.Array]:
+    """The slice of [b, h, w, c] under each tap of a window of `size`, row by row."""
+    batch, *sides, channels = x.shape
+    spans = [
+        # From the first to one behind the last place that a window starts at.
+        (side - (taps - 1) * apart - 1) // step * step + 1
+        for side, taps, apart, step in zip(sides, size, dilation, stride, strict=True)
+    ]
+    return [
+        lax.slice(
+            x,
+            (0, top, left, 0),
+            (batch, top + spans[0], left + spans[1], channels),
+            (1, *stride, 1),
+        )
+        for top, left in itertools.product(
+            *(range(0, taps * apart, apart) for taps, apart in zip(size, dilation, strict=True))
+        )
+    ]
+
+
+def _weighted_sum(taps: list[jax.Array], kernel: jax.Array) -> jax.Array:
+    """Slices [b, h, w, c] times their weights, [kh, kw, 1, c] row by row; in the slices' dtype."""
+    weights = _wide(kernel).reshape(len(taps), 1, 1, -1)
+    terms = (
+        _wide(tap) * lax.slice_in_dim(weights, index, index + 1) for index, tap in enumerate(taps)
+    )
+    return functools.reduce(operator.add, terms).astype(taps[0].dtype)
+
+
+def _halve(x: jax.Array) -> jax.Array:
+    """Sums of batch rows: [b, ...] to [b / 2**HALVINGS, ...], or as far as b can be halved."""
+    for _ in range(HALVINGS):
+        half, rest = divmod(x.shape[0], 2)
+        if rest:
+            break
+        x = lax.slice_in_dim(x, 0, half) + lax.slice_in_dim(x, half, 2 * half)
+    return x
+
+
+def _divisor(window: Window, count_include_pad: bool) -> np.ndarray | float:
+    if count_include_pad or window.padding == NO_PADDING:
+        return float(window.size[0] * window.size[1])
+    return window.counts()
