@@ -16,11 +16,19 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jaxnas.nn import Noise
 from jaxnas.randomness import stream
 from jaxnas.search.estimators import ESTIMATORS, Estimator, Gates, expected_cost
 from jaxnas.spaces.adaptation import SAME, AdaptationSpace, Derivation
 from jaxnas.tasks import Task
-from jaxnas.training.train import Apply, Batch, Step, batch_loss
+from jaxnas.training.train import (
+    NO_REGULARISATION,
+    Apply,
+    Batch,
+    Regularisation,
+    Step,
+    batch_loss,
+)
 
 ArchData = Literal["train", "holdout"]
 
@@ -85,6 +93,7 @@ def adaptation(
     arch_every: int = 1,
     cost_weight: float = 0.0,
     costs: np.ndarray | None = None,
+    regularisation: Regularisation = NO_REGULARISATION,
 ) -> Adaptation:
     """The joint training of ω and θ.
 
@@ -103,6 +112,7 @@ def adaptation(
       cost_weight: λ of the loss's added λ E[cost], the expected multiply-adds over the base's.
       costs: float [tables, edges, 3], each candidate's share of the base's multiply-adds; needed
         where `cost_weight` is not 0.
+      regularisation: drop path, dropout and the auxiliary head's weight, as in plain training.
 
     Raises:
       ValueError: for an estimator, optimiser, data or interval that does not exist, or missing
@@ -144,12 +154,20 @@ def adaptation(
         batch: tuple[jax.Array, jax.Array],
         path_key: jax.Array,
         augment_key: jax.Array,
+        noise: Noise | None,
     ) -> tuple[jax.Array, tuple[jax.Array, Any, Gates]]:
         params, theta = learned
         gates = reading.gates(theta, path_key)
         variables = {"params": params, "batch_stats": batch_stats}
         loss, batch_stats = batch_loss(
-            apply, task, variables, gates.gates[table_of_block], batch, augment_key
+            apply,
+            task,
+            variables,
+            gates.gates[table_of_block],
+            batch,
+            augment_key,
+            noise,
+            regularisation.auxiliary_weight,
         )
         total = loss + cost_weight * expected_cost(theta, jnp.asarray(price))
         return total, (loss, batch_stats, gates)
@@ -159,6 +177,7 @@ def adaptation(
     ) -> tuple[AdaptationState, dict[str, jax.Array]]:
         path_key = jax.random.fold_in(stream(key, "paths"), state.step)
         augment_key = jax.random.fold_in(stream(key, "augment"), state.step)
+        noise = regularisation.noise(key, state.step)
         params, batch_stats = state.variables["params"], state.variables["batch_stats"]
         due = (state.step >= warmup_steps) & ((state.step - warmup_steps) % arch_every == 0)
 
@@ -166,12 +185,12 @@ def adaptation(
             # One backward pass serves both: the gates are inputs like any other.
             (_, (loss, new_stats, gates)), (gradient, theta_gradient) = jax.value_and_grad(
                 loss_of, has_aux=True
-            )((params, state.theta), batch_stats, batch["train"], path_key, augment_key)
+            )((params, state.theta), batch_stats, batch["train"], path_key, augment_key, noise)
         else:
 
             def weights_loss(params: Any) -> Any:
                 return loss_of(
-                    (params, state.theta), batch_stats, batch["train"], path_key, augment_key
+                    (params, state.theta), batch_stats, batch["train"], path_key, augment_key, noise
                 )
 
             (_, (loss, new_stats, gates)), gradient = jax.value_and_grad(
@@ -185,6 +204,7 @@ def adaptation(
                     batch["arch"],
                     stream(path_key, "arch"),
                     stream(augment_key, "arch"),
+                    noise,
                 )
 
             def arch_gradient() -> tuple[jax.Array, Gates]:

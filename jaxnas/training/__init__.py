@@ -3,10 +3,19 @@
 from jaxnas.training.evaluate import evaluator
 from jaxnas.training.loop import Epoch, default_loop, first_bad_step, python_loop, scan_loop
 from jaxnas.training.optimizer import sgd
-from jaxnas.training.train import Step, TrainState, batch_loss, flax_apply, init, train_step
+from jaxnas.training.train import (
+    Regularisation,
+    Step,
+    TrainState,
+    batch_loss,
+    flax_apply,
+    init,
+    train_step,
+)
 
 __all__ = [
     "Epoch",
+    "Regularisation",
     "Step",
     "TrainState",
     "batch_loss",

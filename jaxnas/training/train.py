@@ -9,14 +9,16 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxnas.nn import Noise
 from jaxnas.randomness import stream
 from jaxnas.tasks import Task
 
 Batch = dict[str, tuple[jax.Array, jax.Array]]
 """Images uint8 [b, h, w, c] and labels int32 [b], by the part of the data they come from."""
 
-Apply = Callable[[Any, jax.Array, jax.Array | None, bool], tuple[jax.Array, Any]]
-"""(variables, inputs, gates or None, train) to outputs and the batch statistics that follow."""
+Apply = Callable[..., tuple[Any, Any]]
+"""(variables, inputs, gates or None, train, noise or None) to outputs and the batch statistics that
+follow; in training the outputs of a network with an auxiliary head are a pair."""
 
 Step = Callable[[Any, Batch, jax.Array], tuple[Any, dict[str, jax.Array]]]
 """(state, batch, root key) to the next state and named scalars."""
@@ -38,16 +40,49 @@ class TrainState(NamedTuple):
     gates: jax.Array | None = None
 
 
+class Regularisation(NamedTuple):
+    """What training adds to the loss's own network.
+
+    Attributes:
+      auxiliary_weight: of the auxiliary head's loss, where the network has one.
+      drop_path: probability at the end, see `nn.Noise`.
+      drop_path_steps: steps over which it grows linearly from 0, at least 1.
+      dropout: probability for the classifier's inputs.
+    """
+
+    auxiliary_weight: float = 0.0
+    drop_path: float = 0.0
+    drop_path_steps: int = 1
+    dropout: float = 0.0
+
+    def noise(self, key: jax.Array, step: jax.Array) -> Noise | None:
+        """The noise of a step under its root key; None where there is none."""
+        if not self.drop_path and not self.dropout:
+            return None
+        grown = jnp.minimum((step + 1) / self.drop_path_steps, 1.0)
+        noise_key = jax.random.fold_in(stream(key, "noise"), step)
+        return Noise(noise_key, self.drop_path * grown, self.dropout)
+
+
+NO_REGULARISATION = Regularisation()
+
+
 def flax_apply(network: Any) -> Apply:
     """The `Apply` of a jaxnas network."""
 
     def apply(
-        variables: Any, inputs: jax.Array, gates: jax.Array | None, train: bool
-    ) -> tuple[jax.Array, Any]:
+        variables: Any,
+        inputs: jax.Array,
+        gates: jax.Array | None,
+        train: bool,
+        noise: Noise | None = None,
+    ) -> tuple[Any, Any]:
         arguments = (inputs,) if gates is None else (inputs, gates)
         if not train:
             return network.apply(variables, *arguments, train=False), variables["batch_stats"]
-        outputs, changed = network.apply(variables, *arguments, train=True, mutable=["batch_stats"])
+        outputs, changed = network.apply(
+            variables, *arguments, train=True, noise=noise, mutable=["batch_stats"]
+        )
         return outputs, changed["batch_stats"]
 
     return apply
@@ -60,11 +95,19 @@ def batch_loss(
     gates: jax.Array | None,
     batch: tuple[jax.Array, jax.Array],
     key: jax.Array,
+    noise: Noise | None = None,
+    auxiliary_weight: float = 0.0,
 ) -> tuple[jax.Array, Any]:
     """Training loss of a batch and the batch statistics that follow; `key` augments."""
     inputs, targets = task.prepare(key, *batch)
-    outputs, batch_stats = apply(variables, inputs, gates, True)
-    return task.loss(outputs, targets), batch_stats
+    outputs, batch_stats = apply(variables, inputs, gates, True, noise)
+    if not isinstance(outputs, tuple):
+        return task.loss(outputs, targets), batch_stats
+    main, auxiliary = outputs
+    return (
+        task.loss(main, targets) + auxiliary_weight * task.loss(auxiliary, targets),
+        batch_stats,
+    )
 
 
 def init(
@@ -76,7 +119,12 @@ def init(
     )
 
 
-def train_step(apply: Apply, task: Task, optimizer: optax.GradientTransformation) -> Step:
+def train_step(
+    apply: Apply,
+    task: Task,
+    optimizer: optax.GradientTransformation,
+    regularisation: Regularisation = NO_REGULARISATION,
+) -> Step:
     """A step of plain training on the batch's part ``train``."""
 
     def step(
@@ -87,7 +135,16 @@ def train_step(apply: Apply, task: Task, optimizer: optax.GradientTransformation
 
         def loss_of(params: Any) -> tuple[jax.Array, Any]:
             variables = {**state.variables, "params": params}
-            return batch_loss(apply, task, variables, state.gates, batch["train"], augment_key)
+            return batch_loss(
+                apply,
+                task,
+                variables,
+                state.gates,
+                batch["train"],
+                augment_key,
+                regularisation.noise(key, state.step),
+                regularisation.auxiliary_weight,
+            )
 
         (loss, batch_stats), gradient = jax.value_and_grad(loss_of, has_aux=True)(params)
         updates, opt_state = optimizer.update(gradient, state.opt_state, params)

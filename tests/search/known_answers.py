@@ -108,7 +108,7 @@ def toy_apply(granularity: str) -> Callable[..., tuple[jax.Array, Any]]:
     noisy = (kinds == "worn") | (kinds == "noise")
 
     def apply(
-        variables: Any, inputs: Inputs, gates: jax.Array, train: bool
+        variables: Any, inputs: Inputs, gates: jax.Array, train: bool, drop: None = None
     ) -> tuple[jax.Array, Any]:
         matrix = variables["params"]  # [blocks, edges, K, K]
         norm = jnp.linalg.norm(matrix, axis=(-1, -2), keepdims=True)

@@ -64,7 +64,7 @@ def right_choices(space: AdaptationSpace) -> np.ndarray:
 def toy_apply(granularity: str):
     noise, copy, learn = (is_kind(granularity, kind) for kind in ("noise", "copy", "learn"))
 
-    def apply(variables, inputs, gates, train):
+    def apply(variables, inputs, gates, train, drop=None):
         x, unrelated, fresh = inputs  # each [batch, blocks, edges, width]
         weight = variables["params"]["weight"][..., None]
         same = (
@@ -129,7 +129,7 @@ def test_a_base_that_is_right_stays(estimator):
     space = AdaptationSpace(BASE, "cell")
     everything = np.asarray(space.valid[space.table_of_block], np.float32)[..., None]
 
-    def apply(variables, inputs, gates, train):
+    def apply(variables, inputs, gates, train, drop=None):
         x, unrelated = inputs
         weight = variables["params"]["weight"][..., None]
         out = gates[..., ID, None] * x + gates[..., SAME, None] * weight * unrelated

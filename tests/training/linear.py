@@ -26,7 +26,7 @@ def variables(seed=0):
     }
 
 
-def apply(variables, inputs, gates, train):
+def apply(variables, inputs, gates, train, noise=None):
     """Logits, times a gate where there is one; in training the running mean follows."""
     flat = inputs.reshape(len(inputs), -1)
     dense, stats = variables["params"]["dense"], variables["batch_stats"]

@@ -148,3 +148,58 @@ def test_a_state_starts_at_step_0_without_gates():
     assert (int(state.step), state.step.dtype, state.gates) == (0, jnp.int32, None)
     assert state.variables is variables
     assert_equal_trees(state.opt_state, optimizer.init(variables["params"]))
+
+
+# What is added to the network's own loss.
+
+
+def noise_of(regularisation, step):
+    noise = regularisation.noise(jax.random.key(0), jnp.int32(step))
+    return None if noise is None else float(noise.drop_path)
+
+
+def test_drop_path_grows_linearly_to_its_end_and_stays():
+    growing = training.Regularisation(drop_path=0.4, drop_path_steps=4)
+    rates = [noise_of(growing, step) for step in range(6)]
+    np.testing.assert_allclose(rates, [0.1, 0.2, 0.3, 0.4, 0.4, 0.4], rtol=1e-6)
+    assert noise_of(training.Regularisation(), 3) is None
+    assert noise_of(training.Regularisation(dropout=0.1), 3) == 0
+
+
+def test_noise_has_a_key_of_its_own_in_each_step():
+    some = training.Regularisation(dropout=0.5)
+    seen = {
+        int(jax.random.bits(some.noise(jax.random.key(seed), jnp.int32(step)).key))
+        for seed in (0, 1)
+        for step in (0, 1)
+    }
+    assert len(seen) == 4
+
+
+def test_the_noise_of_a_step_reaches_the_network_and_its_second_output_the_loss():
+    calls = []
+
+    def apply(variables, inputs, gates, train, noise=None):
+        calls.append(noise)
+        logits, stats = linear.apply(variables, inputs, gates, train)
+        return (logits, 2 * logits), stats
+
+    optimizer = training.sgd(0.1, 20)
+    losses = {}
+    for weight in (0.0, 0.4):
+        step = training.train_step(
+            apply,
+            linear.TASK,
+            optimizer,
+            training.Regularisation(weight, drop_path=0.5, drop_path_steps=2, dropout=0.25),
+        )
+        state = training.init(linear.variables(), optimizer)
+        _, metrics = step(state, {"train": linear.images(5)}, jax.random.key(0))
+        losses[weight] = float(metrics["loss"])
+    assert [float(calls[0].drop_path), calls[0].dropout] == [0.25, 0.25]
+    images, labels = linear.images(5)
+    x = linear.flat(images)
+    dense = linear.variables()["params"]["dense"]
+    logits = jnp.asarray(x) @ dense["kernel"] + dense["bias"]
+    second = optax.softmax_cross_entropy_with_integer_labels(2 * logits, labels).mean()
+    assert losses[0.4] - losses[0.0] == pytest.approx(0.4 * float(second), rel=1e-4)
