@@ -86,7 +86,7 @@ class Op(nn.Module):
                 return weighted(pad_shortcut(x, self.features, self.stride), gate)
             case "squeeze_excite":
                 return weighted(self._excite(x, sizes[0][0]), gate)
-            case "max_pool" | "avg_pool":
+            case "max_pool" | "avg_pool" | "padded_max_pool" | "padded_avg_pool":
                 return self._pool(kind, sizes[0], x, train, gate)
             case "depthwise_conv":
                 x = style.conv(self.features, sizes[0], "conv", stride=self.stride, depthwise=True)(
@@ -175,7 +175,9 @@ class Op(nn.Module):
         """Pooling, and a projection where the channels change."""
         strides = self.stride, self.stride
         padding = pads(self.style.padding, x.shape, size, strides)
-        pool = kernels.max_pool if kind == "max_pool" else kernels.avg_pool
+        if kind.startswith("padded"):  # its windows see the padding, as zeros
+            x, padding = jnp.pad(x, ((0, 0), *padding, (0, 0))), kernels.NO_PADDING
+        pool = kernels.max_pool if kind.endswith("max_pool") else kernels.avg_pool
         x = pool(x, size, strides, padding)
         if x.shape[-1] == self.features:
             return weighted(x, gate)

@@ -50,7 +50,7 @@ OPERATIONS: dict[str, frozenset[str]] = {
         _POOLS,
         _SEPARABLE,
         "conv_1x1 conv_3x3 conv_1x3_3x1 conv_1x7_7x1 sep_conv_7x7 dil_conv_3x3 dil_sep_conv_5x5",
-        "max_pool_2x2 max_pool_7x7",
+        "max_pool_2x2 max_pool_7x7 padded_max_pool_3x3 padded_avg_pool_3x3",
         "bottleneck_conv_3x3 bottleneck_conv_1x3_3x1 bottleneck_conv_1x7_7x1",
         "bottleneck_dil_conv_3x3",
     ),

@@ -48,10 +48,11 @@ def conv(x, kernel, stride=1, depthwise=False, padding="symmetric", dilation=1):
 
 
 def pool(x, kind, size, stride, padding):
-    """Max pooling, or the mean of the pixels that are there."""
-    fill = -np.inf if kind == "max" else np.nan
+    """Max pooling, or the mean of the pixels that are there; padded: of zeros beside them too."""
+    largest = kind.endswith("max_pool")
+    fill = 0.0 if kind.startswith("padded") else -np.inf if largest else np.nan
     taps = windows(x, size, (stride, stride), padding, fill)
-    return taps.max(0) if kind == "max" else np.nanmean(taps, 0)
+    return taps.max(0) if largest else np.nanmean(taps, 0)
 
 
 def odd_pixels(x):
@@ -151,8 +152,8 @@ class Reference:
             inner = self.act(self.dense((*path, "reduce"), x.mean((1, 2))))
             outer = self.dense((*path, "expand"), inner)
             return x / (1 + np.exp(-outer))[:, None, None]
-        if kind in ("max_pool", "avg_pool"):
-            x = pool(x, kind[:3], size, stride, self.padding)
+        if kind.endswith(("max_pool", "avg_pool")):
+            x = pool(x, kind, size, stride, self.padding)
             if x.shape[-1] == features:
                 return x
             x = relu(x) if family == "enas" else x

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jaxnas.nn import abstract_variables, build, cost, edge_macs, kernels, supernet
-from jaxnas.nn.network import BlockModule
+from jaxnas.nn.network import BlockModule, Network
 from jaxnas.spaces import AdaptationSpace, Block, zoo
 from jaxnas.spaces.adaptation import ID, NONE, SAME
 from jaxnas.spaces.genotype import NULL
@@ -384,21 +384,14 @@ def test_the_parameters_do_not_depend_on_the_images_size(name):
 
 
 def fixed_macs(genotype, classes, shape):
-    """Multiply-adds that no choice changes, by the arithmetic of shapes."""
-    side, channels = shape[0], shape[2]
-    total = side**2 * 9 * channels * genotype.stem
-    states = [(side, genotype.stem)] * 2
-    for block, cell in zip(genotype.blocks, genotype.placed_cells(), strict=True):
-        if genotype.family == "darts":
-            now = states[-1][0]
-            total += sum(now**2 * wide * block.channels for _, wide in states)
-        out = -(-states[-1][0] // block.stride)
-        states = [states[1], (out, block.channels * len(cell.output))]
-    side, channels = states[-1]
-    if genotype.head:
-        total += side**2 * channels * genotype.head
-        channels = genotype.head
-    return total + channels * classes
+    """Multiply-adds that no choice changes: those of the network without a single edge."""
+    cells = tuple(
+        dataclasses.replace(
+            cell, edges=tuple(dataclasses.replace(edge, op=NULL) for edge in cell.edges)
+        )
+        for cell in genotype.cells
+    )
+    return cost(Network(dataclasses.replace(genotype, cells=cells), classes), shape).macs
 
 
 @pytest.mark.parametrize(

@@ -213,6 +213,9 @@ def _entry(name: str, kind: str, width: int, depth: int, imagenet: bool) -> Call
     return make
 
 
+# Named with the depth of the ResNet that they are shaped after.
+_SIZED = ("resnet_cells", "nat_resnet_cells", "natv2_resnet_cells", "plain_cells")
+
 ENTRIES: dict[str, Callable[..., Genotype]] = {
     **{name: _entry(name, name, 36, 20, False) for name in _TEXTS if name != "pc_darts_imagenet"},
     **{
@@ -224,13 +227,13 @@ ENTRIES: dict[str, Callable[..., Genotype]] = {
             ("pc_darts_imagenet", "pc_darts_imagenet"),
         )
     },
-    **{name: _entry(name, name, 36, 20, False) for name in _NAT if "resnet" not in name},
+    **{name: _entry(name, name, 36, 20, False) for name in _NAT if name not in _SIZED},
     # ResNet-20's and ResNet-56's shape: 16 channels, as many cells as residual blocks.
     **{
         name.replace("_cells", f"{layers}_cells"): _entry(
             name.replace("_cells", f"{layers}_cells"), name, 16, (layers - 2) // 2, False
         )
-        for name in ("resnet_cells", "nat_resnet_cells", "natv2_resnet_cells", "plain_cells")
+        for name in _SIZED
         for layers in ((20,) if name == "plain_cells" else (20, 56))
     },
 }
