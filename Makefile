@@ -14,7 +14,7 @@ run: .venv/.run
 test: .venv/.dev
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 
-test-slow: .venv/.dev
+test-slow: .venv/.slow
 	$(BIN)/python -m pytest -m slow
 
 lint: .venv/.dev
@@ -45,4 +45,8 @@ clean:
 
 .venv/.dev: .venv/.run
 	$(PIP) -e ".[dev,tfds$(GPU)]"
+	@touch $@
+
+.venv/.slow: .venv/.dev
+	$(PIP) -e ".[imports-test]"
 	@touch $@

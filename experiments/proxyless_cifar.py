@@ -29,7 +29,8 @@ def main() -> None:
     except USER_ERRORS as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        sys.exit("interrupted; the same command with --resume goes on")
+        print("interrupted; the same command with --resume goes on", file=sys.stderr)
+        sys.exit(130)
 
 
 if __name__ == "__main__":

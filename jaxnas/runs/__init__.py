@@ -1,21 +1,27 @@
 """What a run leaves behind: a folder with its configuration, metrics, checkpoints and results."""
 
-from jaxnas.runs.checkpoints import Checkpoints
-from jaxnas.runs.digest import digest, run_digest
-from jaxnas.runs.directory import RunDirectory
-from jaxnas.runs.drawing import draw_adaptation, draw_network
-from jaxnas.runs.files import RunError
-from jaxnas.runs.plots import learning_curves, theta_heatmap
-from jaxnas.runs.report import write_report
-from jaxnas.runs.results import (
-    Result,
-    Summary,
-    markdown_table,
-    read_results,
-    results_table,
-    summary,
-    write_results,
-)
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jaxnas.runs.checkpoints import Checkpoints
+    from jaxnas.runs.digest import run_digest
+    from jaxnas.runs.directory import RunDirectory
+    from jaxnas.runs.drawing import draw_adaptation, draw_network
+    from jaxnas.runs.files import RunError
+    from jaxnas.runs.plots import learning_curves, theta_heatmap
+    from jaxnas.runs.report import write_report
+    from jaxnas.runs.results import (
+        Result,
+        Summary,
+        markdown_table,
+        read_results,
+        results_table,
+        summary,
+        write_results,
+    )
 
 __all__ = [
     "Checkpoints",
@@ -23,7 +29,6 @@ __all__ = [
     "RunDirectory",
     "RunError",
     "Summary",
-    "digest",
     "draw_adaptation",
     "draw_network",
     "learning_curves",
@@ -36,3 +41,23 @@ __all__ = [
     "write_report",
     "write_results",
 ]
+
+_MODULES = {
+    "Checkpoints": "checkpoints",
+    "RunDirectory": "directory",
+    "RunError": "files",
+    "draw_adaptation": "drawing",
+    "draw_network": "drawing",
+    "learning_curves": "plots",
+    "run_digest": "digest",
+    "theta_heatmap": "plots",
+    "write_report": "report",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Looked up when first used, so that flags, drawings and results come without JAX.
+    if name in __all__:
+        module = importlib.import_module(f"jaxnas.runs.{_MODULES.get(name, 'results')}")
+        return getattr(module, name)
+    raise AttributeError(f"module 'jaxnas.runs' has no attribute {name!r}")

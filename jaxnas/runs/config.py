@@ -36,6 +36,12 @@ class Training:
     """Share of the target spread over all classes."""
     grad_clip: float | None = None
     """Largest global norm of the gradient."""
+    auxiliary_weight: float = 0.0
+    """Of the auxiliary head's loss, 0 for no head; DARTS and NASNet have 0.4 (cell networks)."""
+    drop_path: float = 0.0
+    """Probability of dropping an operation, growing from 0 over all epochs (cell networks)."""
+    dropout: float = 0.0
+    """Probability of dropping an input of the classifier."""
     cutout: int = 0
     """Side of the square cut out of each training image, 0 for none."""
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -49,11 +55,11 @@ class Training:
     arch_optimizer: Literal["adam", "sgd"] = "adam"
     """Of the architecture parameters: Adam, or SGD without momentum."""
     arch_learning_rate: float | None = None
-    """Of the architecture parameters; for Adam 6 / (their steps) by default."""
+    """Of the architecture parameters; for Adam 6 / (their steps) by default, at most 0.1."""
     arch_data: Literal["train", "holdout"] = "train"
     """What moves the architecture: the weights' own batch, or held-out training images."""
     arch_every: int = 1
-    """The architecture moves in every so-manieth step."""
+    """Steps from one move of the architecture to the next."""
     holdout: float = 0.1
     """Share of the training images held out while the architecture adapts, for holdout."""
     cost_weight: float = 0.0
@@ -68,10 +74,10 @@ class Training:
         for name in positive:
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{flag(name)} must be above 0, not {getattr(self, name)}")
-        for name in ("weight_decay", "cost_weight", "cutout"):
+        for name in ("weight_decay", "cost_weight", "cutout", "auxiliary_weight"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{flag(name)} must not be negative, not {getattr(self, name)}")
-        for name in ("momentum", "label_smoothing"):
+        for name in ("momentum", "label_smoothing", "drop_path", "dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{flag(name)} must be from 0 to below 1")
         if not 0 < self.holdout < 1:
@@ -137,6 +143,8 @@ class Experiment:
     def __post_init__(self) -> None:
         if not self.methods or len(set(self.methods)) < len(self.methods):
             raise ConfigError("--methods must name each method once: original, cell, full")
+        if self.seeds and self.seed:
+            raise ConfigError("give either --seed or --seeds, not both")
         if len(set(self.seeds)) < len(self.seeds):
             raise ConfigError(f"--seeds names a seed twice: {self.seeds}")
         if any(not 0 <= seed < 2**32 for seed in self.all_seeds):

@@ -142,6 +142,9 @@ class RunDirectory:
         if config not in entries:
             raise strange
         if not (self._resume or self._overwrite):
+            if self._lock is None and (self.path / _LOCK).exists():
+                self._take_lock()  # where another process holds it, that is what to say
+                self._release()
             raise RunError(
                 f"{self.path} holds an earlier run; use --resume to go on with it, --overwrite to "
                 "delete it, or another --run-dir"

@@ -5,32 +5,42 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyBboxPatch
 
-from jaxnas.runs import layout, sketch, style
+from jaxnas.runs import layout, operations, sketch, style
 from jaxnas.runs.files import RunError
-from jaxnas.spaces.genotype import NULL, Genotype
+from jaxnas.spaces.genotype import NULL, Cell, Genotype
 
-_WIDTH = 13.2  # inches: two six-node cells side by side
+_WIDTH = 13.2  # inches, the most that a row of cells takes if it has more than one
+_BETWEEN = 0.15
+_INSIDE = 0.15  # between a panel's edge and what it holds
+_TITLE = 0.5
 
 
 def draw_network(genotype: Genotype, path: str | os.PathLike[str]) -> None:
     """Draws a network to `path`.svg and `path`.png.
 
-    Every different cell stands as its graph, nodes in order; below is the sequence of blocks.
+    Every different cell stands as its graph, inputs at the bottom; below is the sequence of blocks.
 
     Raises:
       RunError: if a file cannot be written.
     """
-    _draw([(genotype.name, genotype, _panels(genotype, None))], path)
+    with style.style():
+        style.save(_figure([_part(genotype)]), path)
+
+
+def picture(genotype: Genotype, form: str) -> bytes:
+    """The same drawing as ``svg`` or ``png``."""
+    with style.style():
+        return style.render(_figure([_part(genotype)]), form)
 
 
 def draw_adaptation(base: Genotype, adapted: Genotype, path: str | os.PathLike[str]) -> None:
     """Draws a network above and what it was adapted to below, to `path`.svg and `path`.png.
 
-    Changed edges stand out and are labelled with the old and the new operation.
+    Changed operations stand out and are labelled with the old and the new one.
 
     Raises:
       RunError: if the two differ in their number of blocks, or a file cannot be written.
@@ -42,7 +52,12 @@ def draw_adaptation(base: Genotype, adapted: Genotype, path: str | os.PathLike[s
         )
     above = (f"base: {base.name}", base, _panels(base, None))
     below = (f"adapted: {adapted.name}", adapted, _panels(adapted, base))
-    _draw([above, below], path)
+    with style.style():
+        style.save(_figure([above, below]), path)
+
+
+def _part(genotype: Genotype) -> tuple[str, Genotype, list[sketch.Panel]]:
+    return genotype.name, genotype, _panels(genotype, None)
 
 
 def _panels(genotype: Genotype, base: Genotype | None) -> list[sketch.Panel]:
@@ -50,54 +65,80 @@ def _panels(genotype: Genotype, base: Genotype | None) -> list[sketch.Panel]:
     before = base.placed_cells() if base else genotype.placed_cells()
     panels: dict[object, sketch.Panel] = {}
     for index, (cell, old) in enumerate(zip(genotype.placed_cells(), before, strict=True)):
-        operations: dict[tuple[int, int], list[str]] = {}
+        known: dict[tuple[int, int], list[str]] = {}
         for edge in old.edges:
-            operations.setdefault((edge.source, edge.target), []).append(edge.op)
-        labels, changed = [], []
-        for edge, arc in zip(cell.edges, layout.arcs(cell), strict=True):
-            known = operations.get((edge.source, edge.target), [])
-            was = known.pop(0) if known else "nothing"
+            known.setdefault((edge.source, edge.target), []).append(edge.op)
+        texts, changed = [], []
+        for edge in cell.edges:
+            earlier = known.get((edge.source, edge.target), [])
+            was = earlier.pop(0) if earlier else "nothing"
             changed.append(was != edge.op)
-            # On a straight edge there is room for one name, so the new one goes below the old.
-            arrow = " → " if arc.level else "\n→ "
-            labels.append(f"{was}{arrow}{edge.op}" if was != edge.op else edge.op)
-        key = (cell.nodes, cell.edges, cell.output, tuple(labels))
-        panel = panels.setdefault(key, sketch.Panel(cell, [], labels, changed, []))
-        panel.blocks.append(index)
-        if cell.name not in panel.names:
-            panel.names.append(cell.name)
+            if was != edge.op:
+                texts.append(f"{operations.line(was)}\n→ {operations.line(edge.op)}")
+            else:
+                texts.append("" if edge.op == NULL else operations.words(edge.op))
+        key = (cell.nodes, cell.edges, cell.output, tuple(texts))
+        if key not in panels:
+            ends = _ends(genotype, cell)
+            drawn = layout.place(cell, texts, ends)
+            panels[key] = sketch.Panel(cell, [], changed, [], drawn, texts, ends)
+        panels[key].blocks.append(index)
+        if cell.name not in panels[key].names:
+            panels[key].names.append(cell.name)
     return list(panels.values())
 
 
-def _draw(
-    parts: Sequence[tuple[str, Genotype, list[sketch.Panel]]], path: str | os.PathLike[str]
-) -> None:
-    everything = [panel for _, _, panels in parts for panel in panels]
-    gaps = layout.gaps(
-        [panel.cell for panel in everything], [panel.labels for panel in everything], sketch.LABEL
+def _ends(genotype: Genotype, cell: Cell) -> tuple[list[str], str]:
+    """What stands at a cell's inputs and at its output."""
+    names = operations.inputs(genotype.family)
+    concat = "concat · " if len(cell.output) > 1 else ""
+    return [f"{number} · {name}" for number, name in enumerate(names)], concat + operations.OUTPUT
+
+
+def _figure(parts: Sequence[tuple[str, Genotype, list[sketch.Panel]]]) -> Figure:
+    rows = [_rows(panels) for _, _, panels in parts]
+    widest = max(
+        sum(_width(panel) for panel in row) + _BETWEEN * (len(row) - 1)
+        for part in rows
+        for row in part
     )
-    panel_width = max(sum(gaps) + 2 * layout.RADIUS, 2.2) + 0.45
-    columns = max(1, int((_WIDTH - 2 * sketch.MARGIN) / panel_width))
-    columns = min(columns, max(len(panels) for _, _, panels in parts))
-    width = max(columns * panel_width + 2 * sketch.MARGIN, 7.0)
-    with style.style():
-        # Drawn downwards from y = 0; the figure is then made as high as it came out.
-        figure = style.figure(width, 1.0)
-        axes = figure.add_axes((0, 0, 1, 1))
-        axes.set_axis_off()
-        y = -sketch.MARGIN
-        for heading, genotype, panels in parts:
-            y = _heading(axes, heading, genotype, y)
-            for first in range(0, len(panels), columns):
-                row = panels[first : first + columns]
-                y = _row(axes, row, first, len(panels), gaps, panel_width, y)
-            y = sketch.blocks(axes, genotype, panels, width, y) - 0.3
-        y = sketch.legend(axes, any(any(panel.changed) for panel in everything), y)
-        height = -y + sketch.MARGIN
-        axes.set_xlim(0, width)
-        axes.set_ylim(-height, 0)
-        figure.set_size_inches(width, height)
-        style.save(figure, path)
+    width = max(widest + 2 * sketch.MARGIN, 7.0)
+    # Drawn downwards from y = 0; the figure is then made as high as it came out.
+    figure = style.figure(width, 1.0)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    y = -sketch.MARGIN
+    for (heading, genotype, panels), part in zip(parts, rows, strict=True):
+        y = _heading(axes, heading, genotype, y)
+        first = 0
+        for row in part:
+            y = _row(axes, row, first, len(panels), y)
+            first += len(row)
+        y = sketch.blocks(axes, genotype, panels, width, y) - 0.3
+    y = sketch.legend(axes, [panel for _, _, panels in parts for panel in panels], y)
+    height = -y + sketch.MARGIN
+    axes.set_xlim(0, width)
+    axes.set_ylim(-height, 0)
+    figure.set_size_inches(width, height)
+    return figure
+
+
+def _width(panel: sketch.Panel) -> float:
+    title = 0.32 + layout.text_width(_title(panel), 10)  # bold is wider
+    return max(panel.drawn.width, title, layout.text_width(_subtitle(panel), 7)) + 2 * _INSIDE
+
+
+def _rows(panels: list[sketch.Panel]) -> list[list[sketch.Panel]]:
+    """The panels in order, as many side by side as there is room for."""
+    rows: list[list[sketch.Panel]] = []
+    room = 0.0
+    for panel in panels:
+        room -= _width(panel) + _BETWEEN
+        if room < 0:
+            rows.append([])
+            room = _WIDTH - 2 * sketch.MARGIN - _width(panel)
+        rows[-1].append(panel)
+    return rows
 
 
 def _heading(axes: Axes, heading: str, genotype: Genotype, y: float) -> float:
@@ -109,26 +150,16 @@ def _heading(axes: Axes, heading: str, genotype: Genotype, y: float) -> float:
     return y - 0.42
 
 
-def _row(
-    axes: Axes,
-    row: list[sketch.Panel],
-    first: int,
-    count: int,
-    gaps: list[float],
-    panel_width: float,
-    y: float,
-) -> float:
-    """Draws panels side by side below `y`, their lines of nodes level; returns where they end."""
-    extents = [layout.extent(panel.cell) for panel in row]
-    top = max(high for _, high in extents)
-    bottom = min(low for low, _ in extents)
-    line = y - 0.42 - top
-    for column, panel in enumerate(row):
-        left = sketch.MARGIN + column * panel_width
+def _row(axes: Axes, row: list[sketch.Panel], first: int, count: int, y: float) -> float:
+    """Draws panels side by side below `y`; returns where they end."""
+    height = max(panel.drawn.height for panel in row) + _TITLE + 2 * _INSIDE
+    left = sketch.MARGIN
+    for number, panel in enumerate(row, start=first):
+        width = _width(panel)
         frame = FancyBboxPatch(
-            (left, line + bottom - 0.1),
-            panel_width - 0.15,
-            top - bottom + 0.5,
+            (left, y - height),
+            width,
+            height,
             boxstyle="round,pad=0,rounding_size=0.06",
             facecolor="#fafbfc",
             edgecolor="#e6e9ec",
@@ -136,29 +167,27 @@ def _row(
             zorder=0,
         )
         axes.add_patch(frame)
-        title_y = line + top + 0.25
+        title = y - _INSIDE - 0.08
         axes.add_patch(
-            Circle((left + 0.17, title_y), 0.06, color=style.tint(first + column, count), zorder=1)
+            Circle((left + 0.21, title), 0.06, color=style.tint(number, count), zorder=1)
         )
-        axes.text(left + 0.29, title_y, _title(panel), size=9, weight="bold", va="center_baseline")
+        axes.text(left + 0.33, title, _title(panel), size=9, weight="bold", va="center_baseline")
         axes.text(
-            left + panel_width - 0.25,
-            title_y,
+            left + _INSIDE,
+            title - 0.19,
             _subtitle(panel),
             size=7,
             color=style.GREY,
-            ha="right",
             va="center_baseline",
         )
-        x = left + 0.15 + layout.RADIUS + np.concatenate([[0], np.cumsum(gaps)])
-        slack = panel_width - 0.45 - 2 * layout.RADIUS - (x[sketch.size(panel.cell) - 1] - x[0])
-        sketch.graph(axes, panel, x + max(slack, 0) / 2, line)
-    return line + bottom - 0.28
+        sketch.graph(axes, panel, left + (width - panel.drawn.width) / 2, y - height + _INSIDE)
+        left += width + _BETWEEN
+    return y - height - 0.15
 
 
 def _title(panel: sketch.Panel) -> str:
     text = ", ".join(panel.names)
-    if layout.text_width(text, 9) < 1.5:
+    if layout.text_width(text, 9) < max(panel.drawn.width - 0.3, 1.2):
         return text
     return f"{panel.names[0]} and {len(panel.names) - 1} more"
 

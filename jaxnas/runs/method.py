@@ -35,6 +35,8 @@ from jaxnas.training.loop import Order
 # How far Adam can carry an architecture parameter by default, whatever the number of steps: DARTS's
 # 3e-4 over 50 epochs of 391 steps is 5.9, and so much measured best here at a small budget.
 _ARCH_TRAVEL = 6.0
+# But in few steps so much is noise: faster ones lose the network (docs/results/estimators.md).
+_FASTEST_ARCH = 0.1
 
 
 class TrainingError(RuntimeError):
@@ -127,6 +129,14 @@ class MethodRun:
             raise ConfigError(
                 f"--cutout {self.settings.cutout} is more than the side of the images, {side}"
             )
+        if self.settings.auxiliary_weight and self.base.auxiliary < 0:
+            raise ConfigError(
+                f"--auxiliary-weight: {self.base.name} has no place for an auxiliary head"
+            )
+        if self.settings.drop_path and self.base.family == "residual":
+            raise ConfigError(
+                f"--drop-path is for cell networks; {self.base.name} is of the residual family"
+            )
         edges = max((len(cell.edges) for cell in self.base.cells), default=0)
         if self.adapts and edges > 16 and self.settings.estimator not in ("mixed", "raw"):
             raise ConfigError(
@@ -167,6 +177,12 @@ class MethodRun:
         """Steps in which θ moves, at least 1."""
         moving = range(self.settings.waiting_epochs, self.settings.adaptation_epochs)
         return max(1, sum(self._steps(e) for e in moving) // self.settings.arch_every)
+
+    @property
+    def arch_learning_rate(self) -> float:
+        """Of θ: what the settings say, or the default for the number of its steps."""
+        default = min(_ARCH_TRAVEL / self._arch_steps, _FASTEST_ARCH)
+        return self.settings.arch_learning_rate or default
 
     @cached_property
     def _space(self) -> AdaptationSpace:
@@ -257,20 +273,38 @@ class MethodRun:
             self._optimizer,
             estimator=settings.estimator,
             arch_optimizer=settings.arch_optimizer,
-            arch_learning_rate=settings.arch_learning_rate or _ARCH_TRAVEL / self._arch_steps,
+            arch_learning_rate=self.arch_learning_rate,
             warmup_steps=sum(self._steps(e) for e in range(settings.waiting_epochs)),
             arch_data=settings.arch_data,
             arch_every=settings.arch_every,
             cost_weight=settings.cost_weight,
             costs=costs,
+            regularisation=self._regularisation,
+        )
+
+    @property
+    def _regularisation(self) -> training.Regularisation:
+        settings = self.settings
+        return training.Regularisation(
+            settings.auxiliary_weight, settings.drop_path, self.total_steps, settings.dropout
         )
 
     @cached_property
     def _supernet(self) -> nn.Network:
-        return nn.supernet(self._space, self.dataset.num_classes, self._dtype)
+        return nn.supernet(
+            self._space,
+            self.dataset.num_classes,
+            self._dtype,
+            auxiliary=self.settings.auxiliary_weight > 0,
+        )
 
     def _build(self, genotype: Genotype) -> nn.Network:
-        return nn.build(genotype, self.dataset.num_classes, self._dtype)
+        return nn.build(
+            genotype,
+            self.dataset.num_classes,
+            self._dtype,
+            auxiliary=self.settings.auxiliary_weight > 0,
+        )
 
     def _first_state(self, keys: jax.Array) -> Any:
         """The state before the first epoch."""
@@ -296,7 +330,9 @@ class MethodRun:
             if name == "fixed":
                 abstract = jax.eval_shape(lambda state: self._fix(state, derived), abstract)
             network = self._fixed_network(derived)
-            step = training.train_step(training.flax_apply(network), self._task, self._optimizer)
+            step = training.train_step(
+                training.flax_apply(network), self._task, self._optimizer, self._regularisation
+            )
         scores = training.evaluator(training.flax_apply(network), self._task, wide=self._wide)
 
         def evaluate(state: Any) -> dict[str, jax.Array]:
@@ -343,6 +379,7 @@ class MethodRun:
         *,
         progress: Callable[[], None] = lambda: None,
         say: Callable[[str], None] = lambda message: None,
+        tell: Callable[[dict[str, Any]], None] = lambda row: None,
     ) -> list[Outcome]:
         """Trains from the first step, or from the directory's last checkpoint, to the last.
 
@@ -350,6 +387,7 @@ class MethodRun:
           directory: where metrics and checkpoints go; None to keep nothing.
           progress: called after every step.
           say: told of checkpoints that cannot be used.
+          tell: told each row of metrics, one a seed and epoch.
 
         Returns:
           one `Outcome` for each seed.
@@ -402,8 +440,11 @@ class MethodRun:
             if phase.name == "adaptation":
                 theta.append(np.asarray(state.theta).tolist())
             seconds = seconds_before + time.perf_counter() - started
+            rows = self._rows(epoch, phase.name, metrics, scores, seconds)
+            for row in rows:
+                tell(row)
             if directory is not None and checkpoints is not None:
-                for row in self._rows(epoch, phase.name, metrics, scores, seconds):
+                for row in rows:
                     directory.log(row)
                 meta = {"phase": phase.name, "theta": theta, "seconds": seconds}
                 score = float(np.mean(scores["accuracy"])) if scores else -1.0
@@ -478,13 +519,14 @@ class MethodRun:
         derived = self._derive(theta[-1]) if self.adapts else [None] * len(self.seeds)
         for index, (seed, derivation) in enumerate(zip(self.seeds, derived, strict=True)):
             genotype = self.base if derivation is None else derivation.genotype
-            network = self._build(genotype)
+            # The auxiliary head has done its work, and is left behind.
+            network = nn.build(genotype, self.dataset.num_classes, self._dtype)
             variables = state.variables
             history = np.asarray(theta, np.float32)
             if self._wide:
                 variables = jax.tree.map(lambda leaf, i=index: leaf[i], variables)
-                variables = nn.cut(variables, network, self.dataset.input_shape)
                 history = history[:, index] if self.adapts else history
+            variables = nn.cut(variables, network, self.dataset.input_shape)
             size = nn.cost(network, self.dataset.input_shape)
             score = {name: float(np.atleast_1d(each)[index]) for name, each in scores.items()}
             device = jax.devices()[0]
@@ -513,7 +555,14 @@ class MethodRun:
     def _notes(self, seed: int, derivation: Derivation) -> list[str]:
         """What a reader of an adapted network should know."""
         who = f"{self.method}, seed {seed}"
-        notes = []
+        edges = [
+            before.op != after.op
+            for old, new in zip(
+                self.base.placed_cells(), derivation.genotype.placed_cells(), strict=True
+            )
+            for before, after in zip(old.edges, new.edges, strict=True)
+        ]
+        notes = [f"{who}: {sum(edges) or 'none'} of the network's {len(edges)} edges changed."]
         if derivation.repaired:
             notes.append(
                 f"{who}: the arg max of {', '.join(derivation.repaired)} left the output "

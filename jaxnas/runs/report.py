@@ -17,7 +17,7 @@ def write_report(
     title: str,
     command: str,
     rows: Sequence[Result],
-    pictures: Sequence[tuple[str, str]],
+    pictures: Sequence[tuple[str, str, str]],
     notes: Sequence[str],
 ) -> None:
     """Writes `report.md` into a run's folder, whole or not at all.
@@ -27,7 +27,7 @@ def write_report(
       title: the heading.
       command: what made the run.
       rows: the results.
-      pictures: caption and file name of each, in the folder.
+      pictures: caption, file name in the folder and explanation of each.
       notes: a paragraph each.
 
     Raises:
@@ -35,7 +35,7 @@ def write_report(
     """
     folder = Path(folder)
     config = files.from_json(files.read_text(folder / "config.json"), folder / "config.json")
-    for _, name in pictures:
+    for _, name, _ in pictures:
         if not (folder / name).is_file():
             raise files.RunError(f"there is no picture {folder / name}; draw it before the report")
     fields = {name: value for name, value in config.items() if name != "environment"}
@@ -45,7 +45,10 @@ def write_report(
         "## Results",
         markdown_table(rows).rstrip(),
         "Accuracy: test accuracy of the final network; mean ± sample standard deviation (n - 1).",
-        *(f"## {caption}\n\n![{caption}]({name})" for caption, name in pictures),
+        *(
+            f"## {caption}\n\n![{caption}]({name})\n\n{explanation}"
+            for caption, name, explanation in pictures
+        ),
         *(["## Notes", *notes] if notes else []),
         "## Configuration",
         _listing(fields),

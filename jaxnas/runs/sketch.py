@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, PathPatch, Polygon
 from matplotlib.path import Path as Curve
 
-from jaxnas.runs import layout, style
-from jaxnas.spaces.genotype import NULL, SKIP, Cell, Genotype
+from jaxnas.runs import layout, operations, style
+from jaxnas.spaces.genotype import NULL, Cell, Genotype
 
 MARGIN = 0.3
-LABEL = 7.5
-"""Size of the operations' names, in points."""
+_WIRE = "#59636e"
+_ACTIVE = "#ffe9b8"  # a node whose sum is activated
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,125 +23,125 @@ class Panel:
     Attributes:
       cell: the first of them.
       names: of all of them.
-      labels: of its edges.
       changed: whether each edge is not what it was in the base.
       blocks: where it stands in the network.
+      drawn: where its parts go.
+      texts: of its edges.
+      ends: of its inputs and its output.
     """
 
     cell: Cell
     names: list[str]
-    labels: list[str]
     changed: list[bool]
     blocks: list[int]
+    drawn: layout.Layout
+    texts: list[str]
+    ends: tuple[list[str], str]
 
 
-def size(cell: Cell) -> int:
-    return cell.inputs + len(cell.nodes)
-
-
-def graph(axes: Axes, panel: Panel, x: np.ndarray, y: float) -> None:
-    cell = panel.cell
-    for edge, arc, label, changed in zip(
-        cell.edges, layout.arcs(cell), panel.labels, panel.changed, strict=True
-    ):
-        start, end = x[edge.source], x[edge.target]
-        colour = _colour(edge.op, changed)
-        if arc.level == 0:
-            lines = label.count("\n") + 1
-            label_y = y + 0.085 * lines + 0.02
-            points = [(start + layout.RADIUS, y), (end - layout.RADIUS, y)]
-            curve = Curve(points, [Curve.MOVETO, Curve.LINETO])
+def graph(axes: Axes, panel: Panel, left: float, bottom: float) -> None:
+    """Draws a cell from its lower left corner on."""
+    for line in panel.drawn.lines:
+        _line(axes, line, left, bottom)
+    for part in panel.drawn.parts:
+        x, y = left + part.x, bottom + part.y
+        if part.kind == "bend":
+            nulls = {line.null for line in panel.drawn.lines if part in (line.lower, line.upper)}
+            half = part.height / 2
+            _curve(axes, [(x, y - half), (x, y + half)], nulls == {True})
+        elif part.kind == "node":
+            _node(axes, panel.cell, part.index, x, y)
         else:
-            label_y = y + arc.height
-            curve = _arc(start, end, y, arc)
-        _arrow(axes, curve, colour, 1.5 if changed else 1.1, _line(edge.op), 2 + changed)
-        axes.text(
-            (start + end) / 2,
-            label_y,
-            label,
-            size=LABEL,
-            color=colour if changed or edge.op != NULL else style.GREY,
-            weight="bold" if changed else "normal",
-            ha="center",
-            va="center",
-            linespacing=1.05,
-            zorder=5,
-            bbox={"facecolor": "#fafbfc", "edgecolor": "none", "pad": 1.0} if arc.level else None,
-        )
-    for node in range(size(cell)):
-        face = style.FAINT if node < cell.inputs else style.PAPER
-        face = style.INK if node in cell.output else face
-        axes.add_patch(
-            Circle((x[node], y), layout.RADIUS, facecolor=face, edgecolor=style.INK, zorder=6)
-        )
-        colour = style.PAPER if node in cell.output else style.INK
-        axes.text(
-            x[node], y, str(node), size=8, color=colour, ha="center", va="center_baseline", zorder=7
-        )
+            _box(axes, panel, part, x, y)
 
 
-def _arc(start: float, end: float, y: float, arc: layout.Arc) -> Curve:
-    """From node to node over a level stretch with round corners, wider for the outer levels."""
-    level = abs(arc.level)
-    angle = np.deg2rad(min(42 + 12 * level, 84))
-    dx = layout.RADIUS * np.cos(angle)
-    dy = np.sign(arc.level) * layout.RADIUS * np.sin(angle)
-    corner = min(0.3 + 0.1 * level, (end - start) / 2 - dx)
-    top = y + arc.height
-    left, right = start + dx, end - dx
-    points = [
-        (left, y + dy),
-        (left + 0.3 * corner, y + dy + 0.75 * (arc.height - dy)),
-        (left + 0.45 * corner, top),
-        (left + corner, top),
-        (right - corner, top),
-        (right - 0.45 * corner, top),
-        (right - 0.3 * corner, y + dy + 0.75 * (arc.height - dy)),
-        (right, y + dy),
-    ]
-    bend = [Curve.CURVE4] * 3
-    return Curve(points, [Curve.MOVETO, *bend, Curve.LINETO, *bend])
+def _line(axes: Axes, line: layout.Line, left: float, bottom: float) -> None:
+    """A line that leaves and arrives upright; into boxes it ends in a head."""
+    x, end = left + line.lower.x, left + line.upper.x
+    y = bottom + line.lower.y + line.lower.height / 2
+    top = bottom + line.upper.y - line.upper.height / 2
+    head = line.upper.kind in ("operation", "output")
+    if head:
+        tip = [(end, top), (end - 0.032, top - 0.075), (end + 0.032, top - 0.075)]
+        axes.add_patch(Polygon(tip, facecolor=_WIRE, edgecolor="none", zorder=3))
+        top -= 0.06
+    middle = (y + top) / 2
+    _curve(axes, [(x, y), (x, middle), (end, middle), (end, top)], line.null)
 
 
-def _arrow(
-    axes: Axes,
-    curve: Curve,
-    colour: str,
-    width: float,
-    line: str | tuple[float, tuple[float, ...]],
-    order: float,
-) -> None:
-    """A curve that ends in a solid head; only the curve itself is dashed."""
-    points = np.asarray(curve.vertices)
-    tip = points[-1]
-    direction = tip - points[-2]
-    direction = direction / np.hypot(*direction)
-    across = np.array([-direction[1], direction[0]])
-    back = tip - 0.085 * direction
-    shaft = Curve([*points[:-1], back], curve.codes)
+def _curve(axes: Axes, points: list[tuple[float, float]], null: bool) -> None:
+    codes = [Curve.CURVE4] * 3 if len(points) == 4 else [Curve.LINETO]
     axes.add_patch(
         PathPatch(
-            shaft,
+            Curve(points, [Curve.MOVETO, *codes]),
             facecolor="none",
-            edgecolor=colour,
-            linewidth=width,
-            linestyle=line,
+            edgecolor=style.FAINT if null else _WIRE,
+            linewidth=0.9,
+            linestyle=(0, (3, 2)) if null else "solid",
             capstyle="butt",
-            zorder=order,
+            zorder=1 if null else 2,
         )
     )
-    head = [tip, back + 0.04 * across, back - 0.04 * across]
-    axes.add_patch(Polygon(head, facecolor=colour, edgecolor="none", zorder=order))
 
 
-def _colour(op: str, changed: bool) -> str:
-    if changed:
-        return style.ACCENT
-    return style.FAINT if op == NULL else style.INK
+def _node(axes: Axes, cell: Cell, number: int, x: float, y: float) -> None:
+    node = cell.nodes[number - cell.inputs]
+    radius = layout.RADIUS
+    look = {"facecolor": _ACTIVE if node.relu else style.PAPER, "edgecolor": style.INK}
+    if node.concat:
+        shape = FancyBboxPatch(
+            (x - radius, y - radius), 2 * radius, 2 * radius, "round,pad=0,rounding_size=0.03"
+        )
+    else:
+        shape = Circle((x, y), radius)
+    shape.set(linewidth=0.8, zorder=4, **look)
+    axes.add_patch(shape)
+    _text(axes, x, y, str(number), 7.0, style.INK)
 
 
-def _line(op: str) -> str | tuple[float, tuple[float, ...]]:
-    return {NULL: (0, (1, 2)), SKIP: (0, (4, 2))}.get(op, "solid")
+def _box(axes: Axes, panel: Panel, part: layout.Part, x: float, y: float) -> None:
+    changed = False
+    dashed = False
+    if part.kind == "operation":
+        op = panel.cell.edges[part.index].op
+        changed = panel.changed[part.index]
+        text, face, edge = panel.texts[part.index], operations.COLOURS[operations.kind(op)], "none"
+        dashed = op == NULL
+    elif part.kind == "input":
+        text, face, edge = panel.ends[0][part.index], style.PAPER, style.INK
+    else:
+        text, face, edge = panel.ends[1], style.INK, "none"
+    corner = 0.06 if part.kind == "operation" else part.height / 2
+    axes.add_patch(
+        FancyBboxPatch(
+            (x - part.width / 2, y - part.height / 2),
+            part.width,
+            part.height,
+            boxstyle=f"round,pad=0,rounding_size={corner}",
+            facecolor=face,
+            edgecolor=style.ACCENT if changed else edge,
+            linestyle=(0, (3, 2)) if dashed else "solid",
+            linewidth=1.6 if changed else 0.8,
+            zorder=4,
+        )
+    )
+    colour = style.PAPER if part.kind == "output" else style.ACCENT if changed else style.INK
+    _text(axes, x, y, text, layout.LABEL, colour)
+
+
+def _text(axes: Axes, x: float, y: float, text: str, size: float, colour: str) -> None:
+    lines = text.split("\n")
+    for index, line in enumerate(lines):
+        axes.text(
+            x,
+            y + layout.LINE * ((len(lines) - 1) / 2 - index),
+            line,
+            size=size,
+            color=colour,
+            ha="center",
+            va="center_baseline",
+            zorder=5,
+        )
 
 
 def blocks(axes: Axes, genotype: Genotype, panels: list[Panel], width: float, y: float) -> float:
@@ -198,19 +197,46 @@ def blocks(axes: Axes, genotype: Genotype, panels: list[Panel], width: float, y:
     return y - 0.2
 
 
-def legend(axes: Axes, changes: bool, y: float) -> float:
+def legend(axes: Axes, panels: list[Panel], y: float) -> float:
+    """Explains what is drawn, and no more; returns where it ends."""
+    edges = [edge for panel in panels for edge in panel.cell.edges]
+    nodes = [node for panel in panels for node in panel.cell.nodes]
+    kinds = {operations.kind(edge.op) for edge in edges}
     x = MARGIN
-    entries = [("operation", "conv", False), ("identity", SKIP, False), ("null", NULL, False)]
-    if changes:
-        entries.append(("changed", "conv", True))
-    for name, op, changed in entries:
-        axes.plot(
-            [x, x + 0.35], [y, y], color=_colour(op, changed), linestyle=_line(op), linewidth=1.3
+    for name, colour in operations.COLOURS.items():
+        if name in kinds and name != "null":
+            axes.add_patch(
+                FancyBboxPatch(
+                    (x, y - 0.06), 0.2, 0.12, "round,pad=0,rounding_size=0.03", fc=colour, ec="none"
+                )
+            )
+            x = _entry(axes, name, x + 0.26, y)
+    if "null" in kinds:
+        axes.plot([x, x + 0.25], [y, y], color=style.FAINT, linestyle=(0, (3, 2)), linewidth=0.9)
+        x = _entry(axes, "null", x + 0.31, y)
+    for name, wanted, face in (
+        ("sum", any(not node.relu for node in nodes), style.PAPER),
+        ("sum, then activation", any(node.relu for node in nodes), _ACTIVE),
+    ):
+        if wanted:
+            axes.add_patch(Circle((x + 0.06, y), 0.06, fc=face, ec=style.INK, linewidth=0.8))
+            x = _entry(axes, name, x + 0.18, y)
+    if any(any(panel.changed) for panel in panels):
+        axes.add_patch(
+            FancyBboxPatch(
+                (x, y - 0.06),
+                0.2,
+                0.12,
+                "round,pad=0,rounding_size=0.03",
+                fc=style.PAPER,
+                ec=style.ACCENT,
+                linewidth=1.4,
+            )
         )
-        axes.text(x + 0.43, y, name, size=7.5, color=style.GREY, va="center_baseline")
-        x += 0.43 + layout.text_width(name, 7.5) + 0.3
-    for name, face in (("input", style.FAINT), ("output", style.INK)):
-        axes.add_patch(Circle((x + 0.06, y), 0.06, facecolor=face, edgecolor=style.INK))
-        axes.text(x + 0.18, y, name, size=7.5, color=style.GREY, va="center_baseline")
-        x += 0.18 + layout.text_width(name, 7.5) + 0.3
+        _entry(axes, "changed", x + 0.27, y)
     return y - 0.05
+
+
+def _entry(axes: Axes, name: str, x: float, y: float) -> float:
+    axes.text(x, y, name, size=7.5, color=style.GREY, va="center_baseline")
+    return x + layout.text_width(name, 7.5) + 0.25

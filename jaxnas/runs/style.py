@@ -65,6 +65,16 @@ def tint(index: int, count: int) -> tuple[float, float, float]:
     return colorsys.hsv_to_rgb((0.58 + index / max(count, 1)) % 1.0, 0.17, 0.97)
 
 
+def render(drawn: Figure, form: str) -> bytes:
+    """The figure as ``svg`` or ``png``; to be called in the context `style`."""
+    content = io.BytesIO()
+    if form == "svg":
+        drawn.savefig(content, format="svg", metadata={"Date": None})
+    else:
+        drawn.savefig(content, format="png", dpi=160)
+    return content.getvalue()
+
+
 def save(drawn: Figure, path: str | os.PathLike[str]) -> None:
     """Writes `path` as .svg and as .png, each whole or not at all; a suffix of either is dropped.
 
@@ -73,8 +83,6 @@ def save(drawn: Figure, path: str | os.PathLike[str]) -> None:
     """
     path = Path(path)
     stem = path.name.removesuffix(".svg").removesuffix(".png")
-    svg, png = io.BytesIO(), io.BytesIO()
-    drawn.savefig(svg, format="svg", metadata={"Date": None})
-    drawn.savefig(png, format="png", dpi=160)
-    files.write_bytes(path.with_name(f"{stem}.svg"), svg.getvalue())
-    files.write_bytes(path.with_name(f"{stem}.png"), png.getvalue())
+    contents = {form: render(drawn, form) for form in ("svg", "png")}
+    for form, content in contents.items():
+        files.write_bytes(path.with_name(f"{stem}.{form}"), content)

@@ -187,7 +187,7 @@ def test_a_run_that_diverges_exits_with_one_line_that_names_the_step(
     assert not (tmp_path / "run" / "results.json").exists()
 
 
-def test_an_interrupt_says_how_to_go_on(inputs, tmp_path, monkeypatch):
+def test_an_interrupt_says_how_to_go_on(inputs, tmp_path, monkeypatch, capsys):
     from jaxnas.runs.method import MethodRun
 
     def interrupt(*arguments, **options):
@@ -197,6 +197,7 @@ def test_an_interrupt_says_how_to_go_on(inputs, tmp_path, monkeypatch):
         patch.setattr(MethodRun, "run", interrupt)
         with pytest.raises(SystemExit) as caught:
             run(monkeypatch, command(inputs, tmp_path / "run", methods=("original",)))
-    assert caught.value.code == "interrupted; the same command with --resume goes on"
+    assert caught.value.code == 130
+    assert "interrupted; the same command with --resume goes on" in capsys.readouterr().err
     run(monkeypatch, command(inputs, tmp_path / "run", methods=("original",), resume=True))
     assert len(read_results(tmp_path / "run")) == 1

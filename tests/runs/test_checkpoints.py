@@ -14,7 +14,8 @@ import numpy as np
 import optax
 import pytest
 
-from jaxnas.runs import Checkpoints, RunError, digest, run_digest
+from jaxnas.runs import Checkpoints, RunError, run_digest
+from jaxnas.runs.digest import digest
 from jaxnas.spaces.zoo import named
 
 

@@ -361,6 +361,9 @@ def test_a_base_that_cannot_be_read_is_told_in_a_sentence(tmp_path):
         ({"cost_weight": -1.0}, "--cost-weight must not be negative"),
         ({"cost_weight": float("inf")}, "--cost-weight must be finite"),
         ({"cutout": -1}, "--cutout must not be negative"),
+        ({"auxiliary_weight": -0.4}, "--auxiliary-weight must not be negative"),
+        ({"drop_path": 1.0}, "--drop-path must be from 0 to below 1"),
+        ({"dropout": -0.1}, "--dropout must be from 0 to below 1"),
         ({"momentum": 1.0}, "--momentum must be from 0 to below 1"),
         ({"label_smoothing": -0.1}, "--label-smoothing must be from 0 to below 1"),
         ({"grad_clip": 0.0}, "--grad-clip must be above 0"),
@@ -395,6 +398,7 @@ def test_settings_that_cannot_be_are_refused_by_their_flag(changes, message):
         ({"seed": -1}, "a seed is a whole number from 0"),
         ({"seed": 2**32}, r"a seed is a whole number from 0 to 2\*\*32 - 1"),
         ({"eval_every": 0}, "--eval-every must be at least 1, not 0"),
+        ({"seed": 3, "seeds": (0, 1)}, "give either --seed or --seeds, not both"),
     ],
     ids=str,
 )

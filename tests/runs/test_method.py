@@ -108,7 +108,7 @@ def test_no_theta_and_no_other_network_where_nothing_adapts():
 def test_gates_that_stay_at_the_base_train_the_base(tmp_path):
     (still,), (alone,) = outcomes(**STILL), outcomes(**ALONE)
     assert still.genotype == tiny.BASE
-    assert still.notes == ()
+    assert still.notes == ("full, seed 0: none of the network's 5 edges changed.",)
     assert still.result.test_loss == pytest.approx(alone.result.test_loss, rel=1e-2)
     pairs = zip(rows(tmp_path / "still", **STILL), rows(tmp_path / "alone", **ALONE), strict=True)
     for supernet, network in pairs:
@@ -314,6 +314,8 @@ def test_settings_that_do_not_fit_the_data_are_refused_at_once():
         ({"batch_size": 73, "arch_data": "holdout"}, "--batch-size 73 is more than the 72"),
         ({"holdout": 0.999, "arch_data": "holdout"}, "--batch-size 16 is more than the 0"),
         ({"cutout": 9}, "--cutout 9 is more than the side of the images, 8"),
+        ({"auxiliary_weight": 0.4}, "--auxiliary-weight: tiny has no place for an auxiliary head"),
+        ({"drop_path": 0.2}, "--drop-path is for cell networks; tiny is of the residual family"),
     ):
         with pytest.raises(ConfigError, match=message):
             tiny.run(**changes)

@@ -1,15 +1,20 @@
 import dataclasses
+import itertools
 import re
 import xml.etree.ElementTree as ElementTree
+from collections import Counter
 
 import matplotlib
 import numpy as np
 import pytest
 
 from jaxnas.runs import RunError, draw_adaptation, draw_network, learning_curves, theta_heatmap
-from jaxnas.runs.layout import arcs, ranges
+from jaxnas.runs.dot import dot
+from jaxnas.runs.drawing import picture
+from jaxnas.runs.layout import place, ranges
+from jaxnas.runs.operations import words
 from jaxnas.spaces.genotype import NULL, SKIP, Block, Cell, Edge, Genotype, Node
-from jaxnas.spaces.zoo import named
+from jaxnas.spaces.zoo import ZOO, named
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -39,7 +44,7 @@ def adapted(genotype):
     return dataclasses.replace(genotype, name="changed", cells=tuple(cells), blocks=blocks)
 
 
-@pytest.mark.parametrize("name", ["resnet20", "mobilenet_v2", "nat_resnet20_cells"])
+@pytest.mark.parametrize("name", ["resnet20", "mobilenet_v2", "nat_resnet20_cells", "nasnet_a"])
 def test_a_network_is_drawn_with_every_operation_and_block(tmp_path, name):
     genotype = named(name)
     draw_network(genotype, tmp_path / "net")
@@ -50,13 +55,35 @@ def test_a_network_is_drawn_with_every_operation_and_block(tmp_path, name):
     if name == "nat_resnet20_cells":
         assert "normal, reduction" in found
         del different["reduction"]  # the same graph as the normal cell: drawn once
-    wanted = [edge.op for cell in different.values() for edge in cell.edges]
-    for op in set(wanted):
-        legend = op == NULL
-        assert found.count(op) == wanted.count(op) + legend
+    drawn = Counter(
+        line
+        for cell in different.values()
+        for edge in cell.edges
+        if edge.op != NULL
+        for line in words(edge.op).split("\n")
+    )
+    for text, count in drawn.items():
+        assert found.count(text) == count + (text == "skip")  # the legend's
+    assert ("null" in found) == any(e.op == NULL for c in different.values() for e in c.edges)
+    for cell in different.values():
+        assert {str(cell.inputs + index) for index in range(len(cell.nodes))} <= set(found)
     assert str(genotype.stem) in found
     assert any(re.fullmatch(r"64 /2", text) for text in found)
     assert ("head" in found) == bool(genotype.head)
+
+
+@pytest.mark.parametrize(
+    ("name", "ends"),
+    [
+        ("resnet20", ["0 · hᵢ", "hᵢ₊₁"]),
+        ("darts_v2", ["0 · hᵢ₋₁", "1 · hᵢ", "concat · hᵢ₊₁"]),
+        ("nasnet_a", ["0 · hᵢ", "1 · hᵢ₋₁", "concat · hᵢ₊₁"]),
+        ("enas_micro", ["0 · hᵢ₋₁", "1 · hᵢ", "concat · hᵢ₊₁"]),
+    ],
+)
+def test_inputs_are_called_as_their_family_numbers_them(name, ends):
+    found = ElementTree.fromstring(picture(named(name), "svg"))
+    assert {e.text.strip() for e in found.iter() if e.text and "h" in e.text} >= set(ends)
 
 
 def test_an_adaptation_shows_the_old_and_the_new_operation(tmp_path):
@@ -64,8 +91,9 @@ def test_an_adaptation_shows_the_old_and_the_new_operation(tmp_path):
     draw_adaptation(base, adapted(base), tmp_path / "pair.svg")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["pair.png", "pair.svg"]
     found = texts(tmp_path / "pair.svg")
-    assert found.count("skip_connect → null") == 1  # the shortcut of block 1
-    assert found.count("→ skip_connect") == 2  # both convolutions of block 2
+    assert found.count("→ null") == 1  # the shortcut of block 1
+    assert found.count("→ skip connect") == 2  # both convolutions of block 2
+    assert found.count("conv 3×3") == 2  # what they were
     assert "block 1 · 1 changed" in found
     assert "block 2 · 2 changed" in found
     assert "blocks 0, 4–5, 7–8" in found  # equal cells under five names, drawn once
@@ -92,17 +120,94 @@ def test_edges_between_the_same_two_nodes_are_all_drawn(tmp_path):
     edges = (Edge("conv_3x3", 0, 1), Edge("conv_1x1", 0, 1), Edge(NULL, 0, 1))
     cell = Cell("triple", 1, (Node(),), edges, (1,))
     draw_network(Genotype("t", "residual", 8, (cell,), (Block("triple", 8),)), tmp_path / "t")
-    assert len({arc.level for arc in arcs(cell)}) == 3
-    assert {"conv_3x3", "conv_1x1", "null"} <= set(texts(tmp_path / "t.svg"))
+    assert {"3×3", "1×1", "null"} <= set(texts(tmp_path / "t.svg"))
 
 
-@pytest.mark.parametrize("name", ["resnet20_cells", "mobilenet_v2_cells", "mobilenet_v2"])
-def test_no_two_arcs_share_a_stretch_and_a_level(name):
+def laid_out(cell):
+    """The cell's layout, with every operation in a box."""
+    names = [words(edge.op) if edge.op != NULL else "" for edge in cell.edges]
+    return place(cell, names, (["in"] * cell.inputs, "out"))
+
+
+LAID_OUT = ["nasnet_a", "enas_micro", "amoebanet_d", "vgg_cells", "mnasnet_a1"]
+
+
+@pytest.mark.parametrize("name", LAID_OUT)
+def test_nothing_lies_on_anything_else(name):
     for cell in named(name).cells:
-        found = [(e.source, e.target, a.level) for e, a in zip(cell.edges, arcs(cell), strict=True)]
-        for index, (a, b, level) in enumerate(found):
-            for c, d, other in found[:index]:
-                assert level != other or b <= c or d <= a
+        drawn = laid_out(cell)
+        kinds = Counter(part.kind for part in drawn.parts)
+        assert kinds["node"] == len(cell.nodes)
+        assert kinds["operation"] == sum(edge.op != NULL for edge in cell.edges)
+        for one, other in itertools.combinations(drawn.parts, 2):
+            across = abs(one.x - other.x) - (one.width + other.width) / 2
+            along = abs(one.y - other.y) - (one.height + other.height) / 2
+            assert max(across, along) > 0.05
+        for part in drawn.parts:
+            assert part.width / 2 - 1e-6 <= part.x <= drawn.width - part.width / 2 + 1e-6
+            assert part.height / 2 - 1e-6 <= part.y <= drawn.height - part.height / 2 + 1e-6
+
+
+@pytest.mark.parametrize("name", LAID_OUT)
+def test_lines_run_from_row_to_row_as_the_edges_do(name):
+    for cell in named(name).cells:
+        drawn = laid_out(cell)
+        above = {}
+        for line in drawn.lines:
+            assert line.upper.row == line.lower.row + 1
+            above.setdefault((line.lower, line.null), []).append(line.upper)
+
+        def reached(part, null, above=above):
+            """What the lines of one kind lead to from a part, bends passed."""
+            for other in above.get((part, null), []):
+                yield from reached(other, null) if other.kind == "bend" else [other]
+
+        for part in drawn.parts:
+            if part.kind in ("input", "node"):
+                carried = {
+                    index
+                    for index, edge in enumerate(cell.edges)
+                    if edge.source == part.index and edge.op != NULL
+                }
+                ends = list(reached(part, False))
+                assert {e.index for e in ends if e.kind == "operation"} == carried
+                outputs = [end for end in ends if end.kind == "output"]
+                assert len(outputs) == (part.index in cell.output)
+                assert {e.index for e in reached(part, True)} == {
+                    e.target for e in cell.edges if e.source == part.index and e.op == NULL
+                }
+            elif part.kind == "operation":
+                assert [e.index for e in reached(part, False)] == [cell.edges[part.index].target]
+
+
+def test_a_cell_without_edges_is_drawn(tmp_path):
+    cell = Cell("dead", 1, (Node(),), (), (1,))
+    genotype = Genotype("dead", "residual", 8, (cell,), (Block("dead", 8),))
+    assert picture(genotype, "png").startswith(PNG)
+    assert '"dead"' in dot(genotype)
+
+
+def declared(text):
+    """The nodes that a DOT text declares and the ends of its edges."""
+    nodes = re.findall(r"^ +(\w+) \[label=", text, re.MULTILINE)
+    edges = re.findall(r"^ +(\w+) -> (\w+)(?: \[[^]]*\])?;$", text, re.MULTILINE)
+    return nodes, edges
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_every_network_is_text_for_graphviz(name):
+    genotype = named(name)
+    text = dot(genotype)
+    nodes, edges = declared(text)
+    assert len(nodes) == len(set(nodes))
+    assert {end for edge in edges for end in edge} == set(nodes)
+    count = 0
+    for cell in genotype.cells:
+        nulls = sum(edge.op == NULL for edge in cell.edges)
+        count += 2 * (len(cell.edges) - nulls) + nulls + len(cell.output)
+    assert len(edges) == count
+    assert text.count("{") == text.count("}") == 1 + len(genotype.cells)
+    assert text.count('"') % 2 == 0
 
 
 def test_ranges():

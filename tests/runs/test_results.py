@@ -142,18 +142,18 @@ def test_report_tells_the_run(tmp_path):
             title="Adapting ResNet-20",
             command="python run.py --seeds 5",
             rows=PUBLISHED,
-            pictures=[("Learning curves", "curves.svg")],
+            pictures=[("Learning curves", "curves.svg", "A line for each.")],
             notes=["The data are those of the wheel."],
         )
         text = (tmp_path / "report.md").read_text()
         assert text.startswith("# Adapting ResNet-20\n\n```\npython run.py --seeds 5\n```\n")
         assert markdown_table(PUBLISHED) in text
-        assert "![Learning curves](curves.svg)" in text
+        assert "![Learning curves](curves.svg)\n\nA line for each." in text
         assert "## Notes\n\nThe data are those of the wheel.\n" in text
         assert "- optimizer.momentum: `0.9`" in text
         assert "- versions.jax: `" in text
         with pytest.raises(RunError, match=r"there is no picture .*theta\.svg"):
             write_report(
-                tmp_path, title="", command="", rows=[], pictures=[("θ", "theta.svg")], notes=[]
+                tmp_path, title="", command="", rows=[], pictures=[("θ", "theta.svg", "")], notes=[]
             )
         assert (tmp_path / "report.md").read_text() == text

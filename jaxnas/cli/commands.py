@@ -1,0 +1,291 @@
+"""The commands: their flags, and what they do."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import rich.box
+import rich.console
+import rich.progress
+import rich.table
+import tyro
+
+from jaxnas.cli.sources import load
+from jaxnas.runs.config import ConfigError, Experiment
+from jaxnas.spaces import Genotype, zoo
+
+Flag = tyro.conf.FlagCreatePairsOff[bool]
+Source = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME|FILE")]
+
+
+@dataclasses.dataclass(frozen=True)
+class Zoo:
+    """Lists the networks that are known by name."""
+
+    counts: Flag = False
+    """Count their parameters and multiply-adds too: minutes for all of them."""
+    json: Flag = False
+    """Print a JSON list."""
+
+    def run(self) -> None:
+        networks = [zoo.named(name) for name in zoo.ZOO]
+        rows: list[dict[str, Any]] = [
+            {
+                "name": network.name,
+                "family": network.family,
+                "cells": len(network.cells),
+                "blocks": len(network.blocks),
+            }
+            for network in networks
+        ]
+        if self.counts:
+            progress = rich.console.Console(stderr=True)
+            for row, network in zip(
+                rows,
+                rich.progress.track(networks, "counting", console=progress, transient=True),
+                strict=True,
+            ):
+                row |= count(network, *_usual(network))
+        _print_json(rows) if self.json else _print_table(rows)
+
+
+@dataclasses.dataclass(frozen=True)
+class Show:
+    """Shows a network as a tree, or draws it."""
+
+    source: Source
+    """A name of the zoo, a genotype.json, or a .txt file in the form of DARTS."""
+    out: Path | None = None
+    """Draw it: to this .svg, .png or .dot file, or all three into this folder."""
+
+    def run(self) -> None:
+        genotype = load(self.source)
+        if self.out is None:
+            from jaxnas.cli.tree import tree
+
+            _console().print(tree(genotype))
+            return
+        suffix = self.out.suffix.removeprefix(".")
+        if suffix in _DRAWN:
+            _write(self.out, _drawn(genotype, suffix))
+            return
+        if suffix and not self.out.is_dir():
+            raise ConfigError(
+                f"--out {self.out}: a drawing is a .svg, .png or .dot file, not .{suffix}"
+            )
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"{self.out} cannot be made ({error.strerror})") from error
+        for form in _DRAWN:
+            _write(self.out / f"{genotype.name}.{form}", _drawn(genotype, form))
+
+
+@dataclasses.dataclass(frozen=True)
+class Count:
+    """Counts a network's parameters and multiply-adds."""
+
+    source: Source
+    """A name of the zoo, a genotype.json, or a .txt file in the form of DARTS."""
+    channels: int | None = None
+    """Of a node in the first cells of a cell network; the published number, or 36 for a .txt."""
+    cells: int | None = None
+    """How many a cell network has; the published number, or 20 for a .txt."""
+    classes: int | None = None
+    """Size of the output; 10, or 1000 for a network whose stem is for ImageNet."""
+    image_size: int | None = None
+    """Side of the image; 32, or 224 for a network whose stem is for ImageNet."""
+    json: Flag = False
+    """Print a JSON object."""
+
+    def run(self) -> None:
+        genotype = load(self.source, self.channels, self.cells)
+        usual = _usual(genotype)
+        classes = usual[0] if self.classes is None else self.classes
+        image_size = usual[1] if self.image_size is None else self.image_size
+        for flag, value in (("--classes", classes), ("--image-size", image_size)):
+            if not 1 <= value <= _MOST:
+                raise ConfigError(f"{flag} must be from 1 to {_MOST}, not {value}")
+        row = {"name": genotype.name} | count(genotype, classes, image_size)
+        _print_json(row) if self.json else _print_table([row])
+
+
+@dataclasses.dataclass(frozen=True)
+class Convert:
+    """Converts a genotype: to .json, or its two cells to a .txt in the form of DARTS."""
+
+    source: Source
+    """A name of the zoo, a genotype.json, or a .txt file in the form of DARTS."""
+    dest: Annotated[Path, tyro.conf.Positional]
+    """The .json or .txt file to write."""
+    channels: int | None = None
+    """Of a node in the first cells of a cell network; the published number, or 36 for a .txt."""
+    cells: int | None = None
+    """How many a cell network has; the published number, or 20 for a .txt."""
+
+    def run(self) -> None:
+        genotype = load(self.source, self.channels, self.cells)
+        if self.dest.suffix == ".json":
+            _write(self.dest, (genotype.to_json() + "\n").encode())
+        elif self.dest.suffix == ".txt":
+            _write(self.dest, (_cells_text(genotype) + "\n").encode())
+            _console().print(
+                f"It says the cells; that the network has {len(genotype.blocks)} of "
+                f"{genotype.blocks[0].channels} channels at first, it does not."
+            )
+        else:
+            raise ConfigError(f"{self.dest} must be a .json or a .txt file")
+
+
+@dataclasses.dataclass(frozen=True)
+class Export:
+    """Exports the trained network of a finished run, to be run elsewhere."""
+
+    run_dir: Annotated[Path, tyro.conf.Positional]
+    """The folder of a method in a run, such as runs/x/cell_seed0, or of a run of one method."""
+    out: Path
+    """The file to write: .stablehlo, a program of jax.export, or .safetensors, the weights."""
+    seed: int | None = None
+    """Which, in a folder of seeds that were trained side by side."""
+
+    def run(self) -> None:
+        if self.out.suffix not in (".stablehlo", ".safetensors"):
+            raise ConfigError(f"--out {self.out} must be a .stablehlo or a .safetensors file")
+        from jaxnas.nn.export import export
+        from jaxnas.nn.weights import WeightsError, save_safetensors
+        from jaxnas.runs.load import load_run
+
+        trained = load_run(self.run_dir, self.seed)
+        if self.out.suffix == ".stablehlo":
+            _write(self.out, export(trained.network, trained.variables, trained.input_shape))
+        else:
+            try:
+                save_safetensors(trained.variables, self.out, trained.network.genotype)
+            except WeightsError as error:
+                raise ConfigError(str(error)) from error
+            _console().print(f"Wrote {self.out}", soft_wrap=True)
+        _console().print(
+            f"It takes images [b, {', '.join(map(str, trained.input_shape))}] in 0..1, less "
+            f"{trained.mean} and divided by {trained.std}.",
+            soft_wrap=True,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """Writes tables, pictures and report.md of a finished run anew."""
+
+    run_dir: Annotated[Path, tyro.conf.Positional]
+    """The run's --run-dir."""
+
+    def run(self) -> None:
+        from jaxnas.runs.finished import write_everything
+
+        write_everything(self.run_dir)
+        _console().print(f"Report: {self.run_dir / 'report.md'}", soft_wrap=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Adapt(Experiment):
+    """Adapts a known network while it trains, next to the same network left alone."""
+
+    def run(self) -> None:
+        from jaxnas.runs.experiment import run_experiment
+
+        run_experiment(self, "adapt")
+
+
+def count(genotype: Genotype, classes: int, image_size: int) -> dict[str, Any]:
+    """What a network costs, as fields of a JSON object.
+
+    Raises:
+      ConfigError: if no network can be built for such images.
+    """
+    from flax.errors import FlaxError
+
+    from jaxnas import nn
+
+    try:
+        network = nn.build(genotype, classes, auxiliary=genotype.auxiliary >= 0)
+        cost = nn.cost(network, (image_size, image_size, 3))
+    except (ValueError, TypeError, ArithmeticError, FlaxError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ConfigError(
+            f"{genotype.name}: no network can be built of it for images of side {image_size}: "
+            f"{reason}"
+        ) from error
+    return cost._asdict() | {"classes": classes, "image_size": image_size}
+
+
+_DRAWN = ("svg", "png", "dot")
+_MOST = 100_000  # classes, or pixels of a side
+
+
+def _usual(genotype: Genotype) -> tuple[int, int]:
+    """Classes and image size that the stem is meant for: CIFAR-10's or ImageNet's."""
+    return (10, 32) if genotype.stem_form == "small" else (1000, 224)
+
+
+def _drawn(genotype: Genotype, form: str) -> bytes:
+    if form == "dot":
+        from jaxnas.runs.dot import dot
+
+        return dot(genotype).encode()
+    from jaxnas.runs.drawing import picture
+
+    return picture(genotype, form)
+
+
+def _cells_text(genotype: Genotype) -> str:
+    """The normal and the reduction cell as text, if that can say them."""
+    from jaxnas.spaces.text import read_cells, write_cells
+
+    names = sorted(cell.name for cell in genotype.cells)
+    if genotype.family != "darts" or names != ["normal", "reduction"]:
+        raise ConfigError(
+            f"{genotype.name}: the form of DARTS says a normal and a reduction cell of the darts "
+            f"family; these are {', '.join(names)} of the {genotype.family} family; use .json"
+        )
+    cells = genotype.cell("normal"), genotype.cell("reduction")
+    text = write_cells(*cells)
+    if read_cells(text) != cells:
+        raise ConfigError(
+            f"{genotype.name}: the form of DARTS says operations and their nodes only, and these "
+            "cells say more; use .json"
+        )
+    return text
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written ({error.strerror})") from error
+    _console().print(f"Wrote {path}", soft_wrap=True)
+
+
+def _console() -> rich.console.Console:
+    return rich.console.Console(markup=False, highlight=False)  # names may hold brackets
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=1))
+
+
+def _print_table(rows: list[dict[str, Any]]) -> None:
+    table = rich.table.Table(box=rich.box.SIMPLE)
+    for name, value in rows[0].items():
+        justify = "right" if isinstance(value, int) else "left"
+        table.add_column(name.replace("_", " "), justify=justify, no_wrap=True)
+    for row in rows:
+        table.add_row(
+            *(f"{value:,}" if isinstance(value, int) else value for value in row.values())
+        )
+    console = _console()
+    # A table that goes into a file or a pipe has no screen to fit.
+    if not console.is_terminal:
+        console.width = 200
+    console.print(table)

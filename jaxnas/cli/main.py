@@ -1,0 +1,62 @@
+"""The way from the command line to a command, and from an error to a sentence."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated, Never
+
+import tyro
+
+from jaxnas.cli.commands import Adapt, Convert, Count, Export, Report, Show, Zoo
+from jaxnas.runs.config import ConfigError
+from jaxnas.runs.files import RunError
+from jaxnas.spaces import GenotypeError
+
+_ERRORS = (ConfigError, GenotypeError, RunError)
+
+Command = (
+    Annotated[Zoo, tyro.conf.subcommand("zoo")]
+    | Annotated[Show, tyro.conf.subcommand("show")]
+    | Annotated[Count, tyro.conf.subcommand("count")]
+    | Annotated[Convert, tyro.conf.subcommand("convert")]
+    | Annotated[Export, tyro.conf.subcommand("export")]
+    | Annotated[Adapt, tyro.conf.subcommand("adapt")]
+    | Annotated[Report, tyro.conf.subcommand("report")]
+)
+
+
+def main() -> None:
+    """Runs the command that the arguments say; errors are told in a sentence, with status 2."""
+    try:
+        command = tyro.cli(
+            Command,
+            prog="jaxnas",
+            description="Finds and adapts neural architectures, reproducibly.",
+            config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),
+        )
+        if isinstance(command, Adapt):
+            # The one command that needs JAX to know its errors.
+            from jaxnas.runs.experiment import USER_ERRORS
+
+            try:
+                command.run()
+            except USER_ERRORS as error:
+                _fail(error)
+        else:
+            command.run()
+        sys.stdout.flush()
+    except _ERRORS as error:
+        _fail(error)
+    except KeyboardInterrupt:
+        goes_on = "; the same command with --resume goes on" if "adapt" in sys.argv[1:2] else ""
+        print(f"interrupted{goes_on}", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:  # `jaxnas zoo | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _fail(error: BaseException) -> Never:
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(2)

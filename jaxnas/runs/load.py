@@ -1,0 +1,80 @@
+"""The trained network that a finished run left."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jaxnas.nn.network import Network
+from jaxnas.nn.weights import WeightsError, load_network
+from jaxnas.runs import files
+from jaxnas.runs.files import RunError
+from jaxnas.runs.finished import OUTCOME
+
+
+class Trained(NamedTuple):
+    """A trained network.
+
+    Attributes:
+      network: the Flax module, of float32; its `genotype` is the architecture.
+      variables: trained ``params`` and ``batch_stats``.
+      input_shape: [h, w, c] of an image.
+      mean: of each channel, in 0..1; `data.normalise` takes it and `std`.
+      std: standard deviation of each channel.
+      result: the row of the run's table: ``method``, ``seed``, ``test_accuracy``, ...
+    """
+
+    network: Network
+    variables: Any
+    input_shape: tuple[int, int, int]
+    mean: list[float]
+    std: list[float]
+    result: dict[str, Any]
+
+
+def load_run(run_dir: str | os.PathLike[str], seed: int | None = None) -> Trained:
+    """The network of a method's folder, such as ``runs/x/cell_seed0``, or of the only one in a run.
+
+    Args:
+      run_dir: the folder.
+      seed: which, in the folder of seeds that were trained side by side.
+
+    Raises:
+      RunError: if the folder holds no finished method or several, if the seed has to be said or is
+        not there, or if a file is missing or damaged.
+    """
+    folder = _method_folder(Path(run_dir))
+    path = folder / OUTCOME
+    outcomes = files.from_json(files.read_text(path), path)
+    try:
+        by_seed = {each["result"]["seed"]: each for each in outcomes}
+        if seed is None and len(by_seed) == 1:
+            (seed,) = by_seed
+        if seed not in by_seed:
+            raise RunError(
+                f"{folder} has the seeds {', '.join(map(str, by_seed))}; say which by --seed"
+            )
+        result, images = by_seed[seed]["result"], by_seed[seed]["images"]
+        height, width, channels = images["shape"]
+        suffix = f"_seed{seed}" if len(by_seed) > 1 else ""
+        shape = (height, width, channels)
+        network, variables = load_network(folder / f"weights{suffix}.safetensors", shape)
+        return Trained(network, variables, shape, images["mean"], images["std"], result)
+    except WeightsError as error:
+        raise RunError(str(error)) from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{path} is damaged or of another version ({error!r})") from error
+
+
+def _method_folder(folder: Path) -> Path:
+    if (folder / OUTCOME).is_file():
+        return folder
+    found = sorted(path.parent for path in folder.glob(f"*/{OUTCOME}"))
+    if not found:
+        raise RunError(f"{folder} is not the folder of a run with a finished method")
+    if len(found) > 1:
+        raise RunError(
+            f"{folder} has several networks; give the folder of one: {', '.join(map(str, found))}"
+        )
+    return found[0]

@@ -1,0 +1,35 @@
+import sys
+
+import pytest
+
+from jaxnas.cli import main
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Runs a command in this process and returns what it printed."""
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["jaxnas", *map(str, words)])
+        main()
+        return capsys.readouterr().out
+
+    return run
+
+
+@pytest.fixture
+def refused(monkeypatch, capsys):
+    """Runs a command that must fail with one sentence, which is returned."""
+
+    def refused(*words):
+        monkeypatch.setattr(sys, "argv", ["jaxnas", *map(str, words)])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        assert caught.value.code == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.startswith("error: ")
+        assert err.count("\n") == 1
+        return err.removeprefix("error: ").strip()
+
+    return refused

@@ -1,0 +1,258 @@
+"""The command line: what each command prints and writes, and one sentence for what is wrong."""
+
+import json
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+from jaxnas import nn
+from jaxnas.cli import main
+from jaxnas.runs.config import Experiment
+from jaxnas.spaces import Genotype, zoo
+from jaxnas.spaces.genotype import NULL
+from runs import tiny
+
+DARTS = (
+    "Genotype(normal=[('sep_conv_3x3', 0), ('skip_connect', 1)], normal_concat=[2], "
+    "reduce=[('max_pool_3x3', 0), ('none', 1)], reduce_concat=[2])"
+)
+
+
+def test_zoo_lists_every_network(run):
+    lines = run("zoo").splitlines()
+    rows = [line.split() for line in lines if line.split()[:1] and line.split()[0] in zoo.ZOO]
+    assert [row[0] for row in rows] == list(zoo.ZOO)
+    assert ["darts_v2", "darts", "2", "20"] in rows
+
+
+def test_zoo_as_json(run):
+    rows = json.loads(run("zoo", "--json"))
+    assert [row["name"] for row in rows] == list(zoo.ZOO)
+    for row in rows:
+        genotype = zoo.named(row["name"])
+        assert row == {
+            "name": genotype.name,
+            "family": genotype.family,
+            "cells": len(genotype.cells),
+            "blocks": len(genotype.blocks),
+        }
+
+
+def test_zoo_counts_what_count_counts(run, monkeypatch):
+    monkeypatch.setattr(zoo, "ZOO", {"resnet20": zoo.ZOO["resnet20"]})
+    (row,) = json.loads(run("zoo", "--counts", "--json"))
+    assert row.items() >= json.loads(run("count", "resnet20", "--json")).items()
+    assert f"{row['params']:,}" in run("zoo", "--counts")
+
+
+@pytest.mark.parametrize("name", zoo.ZOO)
+def test_every_network_is_shown_as_a_tree(run, name):
+    text = run("show", name)
+    genotype = zoo.named(name)
+    assert text.startswith(f"{name} ({genotype.family} family)")
+    assert f"{len(genotype.blocks)} blocks" in text
+    for cell in genotype.cells:
+        assert f"cell {cell.name}\n" in text
+        part = text.split(f"cell {cell.name}\n")[1].split("cell ")[0]
+        for edge in cell.edges:
+            assert f"{edge.op}({edge.source})" in part
+    assert ("auxiliary head" in text) == (genotype.auxiliary >= 0)
+
+
+def test_a_network_is_drawn_into_a_folder_or_one_file(run, tmp_path):
+    text = run("show", "resnet20", "--out", tmp_path / "new")
+    names = ["resnet20.dot", "resnet20.png", "resnet20.svg"]
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == names
+    assert all(f"Wrote {tmp_path / 'new' / name}\n" in text for name in names)
+    assert (tmp_path / "new" / names[0]).read_text().startswith('digraph "resnet20" {')
+    assert (tmp_path / "new" / names[1]).read_bytes().startswith(b"\x89PNG")
+    run("show", "resnet20", "--out", tmp_path / "one.svg")
+    assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "new" / names[2]).read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "one.svg"]
+
+
+def test_files_are_shown_by_what_they_hold(run, tmp_path):
+    path = tmp_path / "cells.txt"
+    path.write_text(DARTS)
+    text = run("show", path)
+    assert text.startswith("cells (darts family)\n")
+    assert "2 = sep_conv_3x3(0) + skip_connect(1)" in text
+    assert f"2 = max_pool_3x3(0) + {NULL}(1)" in text
+    tiny.write(tmp_path)
+    assert run("show", tmp_path / "base.json").startswith("tiny (residual family)\n")
+
+
+def counted(genotype, classes, shape):
+    """What `count` must print."""
+    cost = nn.cost(nn.build(genotype, classes, auxiliary=genotype.auxiliary >= 0), shape)
+    return {"name": genotype.name, "params": cost.params, "aux_params": cost.aux_params} | {
+        "macs": cost.macs,
+        "batch_stats": cost.batch_stats,
+        "classes": classes,
+        "image_size": shape[0],
+    }
+
+
+def test_count_is_the_cost_of_the_network(run, tmp_path):
+    tiny.write(tmp_path)
+    found = json.loads(run("count", tmp_path / "base.json", "--json"))
+    assert found == counted(tiny.BASE, 10, (32, 32, 3))
+    assert found["aux_params"] == 0
+    words = ["--channels", "4", "--cells", "3", "--classes", "7", "--image-size", "16"]
+    found = json.loads(run("count", "p_darts", *words, "--json"))
+    genotype = zoo.named("p_darts", channels=4, cells=3)
+    assert found == counted(genotype, 7, (16, 16, 3))
+    assert found["aux_params"] > 0
+    table = run("count", "p_darts", *words)
+    assert all(f"{found[name]:,}" in table for name in ("params", "aux_params", "macs"))
+
+
+def test_cells_of_a_text_make_a_network_of_the_size_that_is_said(run, tmp_path):
+    path = tmp_path / "cells.txt"
+    path.write_text(DARTS)
+    run("convert", path, tmp_path / "cells.json", "--channels", 4, "--cells", 3)
+    genotype = Genotype.from_json((tmp_path / "cells.json").read_text())
+    assert (genotype.blocks[0].channels, len(genotype.blocks)) == (4, 3)
+    run("convert", path, tmp_path / "usual.json")
+    genotype = Genotype.from_json((tmp_path / "usual.json").read_text())
+    assert (genotype.name, genotype.blocks[0].channels, len(genotype.blocks)) == ("cells", 36, 20)
+
+
+@pytest.mark.parametrize("name", ["darts_v2", "enas_cells", "nat_vgg_cells"])
+def test_cells_survive_the_way_to_text_and_back(run, tmp_path, name):
+    text = run("convert", name, tmp_path / f"{name}.txt")
+    assert "20 of 36 channels" in text
+    run("convert", tmp_path / f"{name}.txt", tmp_path / "back.json")
+    assert Genotype.from_json((tmp_path / "back.json").read_text()) == zoo.named(name)
+
+
+def test_adapt_runs_the_experiment_of_its_flags(run, monkeypatch):
+    found = []
+    stub = types.ModuleType("jaxnas.runs.experiment")
+    stub.USER_ERRORS = (RuntimeError,)
+    stub.run_experiment = lambda *arguments: found.append(arguments)
+    monkeypatch.setitem(sys.modules, "jaxnas.runs.experiment", stub)
+    run("adapt", *tiny.command(Path("in"), seeds=(0, 3)))
+    ((experiment, name),) = found
+    wanted = Experiment(
+        dataset="in/tiny.npz",
+        base="in/base.json",
+        seeds=(0, 3),
+        training=tiny.settings(),
+    )
+    assert experiment.recorded() == wanted.recorded()
+    assert name == "adapt"
+
+
+def test_a_name_nearly_known_is_suggested(refused):
+    text = refused("show", "resnet21")
+    assert "neither a network of the zoo nor a .json or .txt file; did you mean resnet20," in text
+    assert "see `jaxnas zoo`" in refused("count", "qqqq")
+
+
+@pytest.mark.parametrize("command", ["show", "count"])
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("missing.json", None, "cannot be read"),
+        ("missing.txt", None, "cannot be read"),
+        ("latin.json", b"\xff\xfe", "cannot be read"),
+        ("latin.txt", b"\xff\xfe", "cannot be read"),
+        ("broken.json", b"{", "is not JSON"),
+        ("empty.json", b"{}", "field 'name' is missing"),
+        ("empty.txt", b"", "must be one Genotype("),
+        ("code.txt", b"__import__('os').system('true')", "must be one Genotype("),
+        ("half.txt", b"Genotype(normal=[", "cannot be parsed"),
+        ("op.txt", DARTS.replace("max_pool", "magic").encode(), "unknown operation 'magic_3x3'"),
+        ("a$.txt", DARTS.encode(), "'a$' is no name"),
+        ("other.bin", b"", "neither a network of the zoo nor a .json or .txt file"),
+    ],
+)
+def test_a_file_that_holds_no_network_is_told(refused, tmp_path, command, name, content, message):
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    text = refused(command, path)
+    assert message in text
+    assert str(path) in text
+
+
+def test_sizes_that_cannot_be_are_told(refused, tmp_path):
+    tiny.write(tmp_path)
+    leave = "leave out --channels and --cells"
+    assert leave in refused("count", "resnet20", "--cells", 4)
+    assert leave in refused("count", tmp_path / "base.json", "--channels", 4)
+    for flag, value in (("--channels", 0), ("--cells", -1), ("--cells", 10**9)):
+        text = refused("count", "darts_v2", flag, value)
+        assert text == f"{flag} must be from 1 to 10000, not {value}"
+    for flag, value in (("--classes", 0), ("--image-size", -3), ("--image-size", 10**9)):
+        text = refused("count", "resnet20", flag, value)
+        assert text == f"{flag} must be from 1 to 100000, not {value}"
+
+
+def test_a_network_that_cannot_be_built_is_told(refused, tmp_path):
+    dead = json.loads(tiny.BASE.to_json())
+    for cell in dead["cells"]:
+        for edge in cell["edges"]:
+            edge["op"] = NULL
+    (tmp_path / "dead.json").write_text(json.dumps(dead))
+    assert "no path of edges leads from" in refused("count", tmp_path / "dead.json")
+
+
+def test_what_cannot_be_written_is_told(refused, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert "cannot be written" in refused("show", "plain20", "--out", tmp_path / "no" / "a.dot")
+    assert "cannot be made" in refused("show", "plain20", "--out", tmp_path / "file" / "below")
+    assert "not .pdf" in refused("show", "plain20", "--out", tmp_path / "a.pdf")
+    assert "cannot be written" in refused("convert", "plain20", tmp_path / "file" / "a.json")
+    assert "must be a .json or a .txt" in refused("convert", "plain20", tmp_path / "a.yaml")
+    assert "use .json" in refused("convert", "plain20", tmp_path / "a.txt")
+    assert "use .json" in refused("convert", "nasnet_a", tmp_path / "a.txt")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
+
+
+def test_a_setting_of_adapt_that_cannot_be_is_told(refused):
+    assert refused("adapt", "--epochs", 0) == "--epochs must be above 0, not 0"
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["fly"], ["show"], ["count", "resnet20", "--cells", "x"], ["zoo", "--magic"]]
+)
+def test_what_is_no_command_is_told_without_a_traceback(monkeypatch, capsys, words):
+    monkeypatch.setattr(sys, "argv", ["jaxnas", *words])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 2
+    out, err = capsys.readouterr()
+    assert "Traceback" not in out + err
+    assert err
+
+
+NO_JAX = """
+import sys
+from jaxnas.cli import main
+for words in (["zoo"], ["show", "nasnet_a"], ["zoo", "--help"], ["adapt", "--help"]):
+    sys.argv = ["jaxnas", *words]
+    try:
+        main()
+    except SystemExit as end:
+        assert end.code == 0
+loaded = {"jax", "flax", "orbax", "matplotlib"} & set(sys.modules)
+assert not loaded, loaded
+"""
+
+
+def test_what_needs_no_jax_does_not_wait_for_it():
+    done = subprocess.run([sys.executable, "-c", NO_JAX], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_package_runs_as_a_program():
+    done = subprocess.run(
+        [sys.executable, "-m", "jaxnas", "zoo", "--json"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads(done.stdout)) == len(zoo.ZOO)

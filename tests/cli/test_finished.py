@@ -1,0 +1,151 @@
+"""Commands on a finished run, here one whose training is made up."""
+
+import dataclasses
+import json
+
+import jax
+import jax.export
+import numpy as np
+import pytest
+
+from jaxnas import nn
+from jaxnas.nn.weights import load_network, save_safetensors
+from jaxnas.runs import RunError
+from jaxnas.runs.finished import folder_name
+from jaxnas.runs.load import load_run
+from jaxnas.spaces import AdaptationSpace
+from runs import tiny
+from runs.test_results import result
+
+SHAPE = (8, 8, 1)
+
+
+def write_method(run_dir, method, seeds):
+    """The folder of a method as `run_experiment` leaves it; the variables of each seed."""
+    folder = run_dir / folder_name(method, seeds)
+    folder.mkdir(parents=True)
+    network = nn.build(tiny.BASE, 4)
+    outcomes, rows, left = [], [], {}
+    for seed in seeds:
+        suffix = f"_seed{seed}" if len(seeds) > 1 else ""
+        left[seed] = nn.init(network, jax.random.key(seed), SHAPE)
+        save_safetensors(left[seed], folder / f"weights{suffix}.safetensors", tiny.BASE)
+        row = dataclasses.replace(
+            result(seed, 90.0, method=method), genotype=json.loads(tiny.BASE.to_json())
+        )
+        adapts = method != "original"
+        theta = np.zeros((3, *AdaptationSpace(tiny.BASE, "cell").shape)).tolist()
+        outcomes.append(
+            {
+                "result": dataclasses.asdict(row),
+                "images": {"shape": SHAPE, "mean": [0.25], "std": [0.5]},
+                "theta": theta if adapts else None,
+                "notes": [f"A note on {method}, seed {seed}."],
+            }
+        )
+        rows += [
+            {"epoch": epoch, "seed": seed, "phase": "adaptation", "train_loss": 1.0 / epoch}
+            for epoch in (1, 2)
+        ]
+    (folder / "metrics.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    (folder / "outcome.json").write_text(json.dumps(outcomes))
+    return left
+
+
+@pytest.fixture
+def run_dir(tmp_path):
+    """The folder of a run of two methods."""
+    path = tmp_path / "run"
+    for method in ("original", "cell"):
+        write_method(path, method, (0,))
+    config = {"methods": ["original", "cell"], "seeds": [0], "width": 1, "base": "tiny"}
+    environment = {"command": "jaxnas adapt --base tiny.json"}
+    (path / "config.json").write_text(json.dumps(config | {"environment": environment}))
+    (path / "base.json").write_text(tiny.BASE.to_json())
+    return path
+
+
+def test_report_is_written_anew(run, run_dir):
+    assert f"Report: {run_dir / 'report.md'}" in run("report", run_dir)
+    text = (run_dir / "report.md").read_text()
+    assert "jaxnas adapt --base tiny.json" in text
+    for name in ("curves", "theta_cell_seed0", "network_cell_seed0"):
+        assert f"({name}.svg)" in text
+        assert (run_dir / f"{name}.png").stat().st_size > 0
+    assert "A note on cell, seed 0." in text
+    assert [row["method"] for row in json.loads((run_dir / "results.json").read_text())] == [
+        "original",
+        "cell",
+    ]
+    (run_dir / "report.md").unlink()
+    run("report", run_dir)
+    assert (run_dir / "report.md").read_text() == text
+
+
+def test_what_is_no_finished_run_is_told(refused, run_dir, tmp_path):
+    assert "is" in refused("report", tmp_path / "nowhere")
+    (tmp_path / "config.json").write_text('{"seeds": 3}')
+    assert "is not the folder of an experiment" in refused("report", tmp_path)
+    (tmp_path / "config.json").write_text("[]")
+    assert "is not the folder of an experiment" in refused("report", tmp_path)
+    outcome = run_dir / "cell_seed0" / "outcome.json"
+    outcome.write_text('[{"result": {}}]')
+    assert f"{outcome} is damaged or of another version" in refused("report", run_dir)
+    outcome.unlink()
+    assert f"{run_dir / 'cell_seed0'} has not finished" in refused("report", run_dir)
+    (run_dir / "base.json").write_text("{}")
+    write_method(run_dir, "full", (0,))
+    config = json.loads((run_dir / "config.json").read_text())
+    (run_dir / "config.json").write_text(json.dumps(config | {"methods": ["full"]}))
+    assert "base.json is damaged" in refused("report", run_dir)
+
+
+def test_a_network_is_loaded_from_its_folder_or_the_only_one(tmp_path):
+    left = write_method(tmp_path, "cell", (0,))
+    for path in (tmp_path, tmp_path / "cell_seed0"):
+        trained = load_run(path)
+        assert trained.network == nn.build(tiny.BASE, 4)
+        assert tiny.same_trees(trained.variables, left[0])
+        assert (trained.input_shape, trained.mean, trained.std) == (SHAPE, [0.25], [0.5])
+        assert trained.result["method"] == "cell"
+
+
+def test_of_seeds_trained_side_by_side_one_is_said(tmp_path):
+    left = write_method(tmp_path, "full", (1, 2))
+    assert tiny.same_trees(load_run(tmp_path, 2).variables, left[2])
+    for seed in (None, 3):
+        with pytest.raises(RunError, match="has the seeds 1, 2; say which by --seed"):
+            load_run(tmp_path, seed)
+
+
+def test_a_network_is_exported_as_program_and_as_weights(run, tmp_path):
+    write_method(tmp_path, "cell", (0,))
+    text = run("export", tmp_path, "--out", tmp_path / "a.safetensors")
+    assert "takes images [b, 8, 8, 1] in 0..1, less [0.25] and divided by [0.5]" in text
+    network, variables = load_network(tmp_path / "a.safetensors", SHAPE)
+    run("export", tmp_path / "cell_seed0", "--out", tmp_path / "a.stablehlo")
+    images = np.random.default_rng(0).normal(size=(3, *SHAPE)).astype(np.float32)
+    program = jax.export.deserialize(bytearray((tmp_path / "a.stablehlo").read_bytes()))
+    np.testing.assert_allclose(
+        program.call(images),
+        network.apply(variables, images, train=False),
+        rtol=1e-4,
+        atol=1e-5,
+    )
+
+
+def test_what_cannot_be_exported_is_told(refused, run_dir, tmp_path):
+    out = tmp_path / "a.stablehlo"
+    assert "has several networks; give the folder of one" in refused(
+        "export", run_dir, "--out", out
+    )
+    assert "is not the folder of a run" in refused("export", tmp_path / "no", "--out", out)
+    assert "must be a .stablehlo or a .saf" in refused("export", run_dir, "--out", tmp_path / "a")
+    folder = run_dir / "cell_seed0"
+    bad = tmp_path / "no" / "a.safetensors"
+    assert "cannot be written" in refused("export", folder, "--out", bad)
+    (folder / "weights.safetensors").write_bytes(b"no")
+    assert "is no safetensors file or is damaged" in refused("export", folder, "--out", out)
+    (folder / "weights.safetensors").unlink()
+    assert "there is no file" in refused("export", folder, "--out", out)
+    assert not out.exists()
