@@ -12,12 +12,8 @@ import torch  # pyright: ignore[reportMissingImports]
 from torch import nn  # pyright: ignore[reportMissingImports]
 from torch.nn import functional as F  # pyright: ignore[reportMissingImports]
 
+from jaxnas.nn.kernels import same_padding
 from jaxnas.spaces.genotype import NULL, SKIP, Block, Cell, Genotype
-
-
-def _same(size: int, window: int, stride: int) -> tuple[int, int]:
-    total = max((-(-size // stride) - 1) * stride + window - size, 0)
-    return total // 2, total - total // 2
 
 
 class Padded(nn.Module):
@@ -32,8 +28,8 @@ class Padded(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.same:
-            top, bottom = _same(x.shape[2], self.window[0], self.stride[0])
-            left, right = _same(x.shape[3], self.window[1], self.stride[1])
+            top, bottom = same_padding(x.shape[2], self.window[0], self.stride[0])
+            left, right = same_padding(x.shape[3], self.window[1], self.stride[1])
             if top or bottom or left or right:
                 x = F.pad(x, (left, right, top, bottom), value=self.fill)
         return self.layer(x)
@@ -51,7 +47,7 @@ class Average(nn.Module):
             return F.avg_pool2d(
                 x, self.kernel, self.stride, self.kernel // 2, count_include_pad=False
             )
-        pads = [_same(size, self.kernel, self.stride) for size in x.shape[2:]]
+        pads = [same_padding(size, self.kernel, self.stride) for size in x.shape[2:]]
         flat = (*pads[1], *pads[0])
         inside = F.avg_pool2d(F.pad(torch.ones_like(x[:1, :1]), flat), self.kernel, self.stride)
         return F.avg_pool2d(F.pad(x, flat), self.kernel, self.stride) / inside

@@ -14,6 +14,7 @@ import rich.table
 import tyro
 
 from jaxnas.cli.sources import load
+from jaxnas.runs.bases import refuse_unbuildable
 from jaxnas.runs.config import ConfigError, Experiment
 from jaxnas.spaces import Genotype, zoo
 
@@ -204,19 +205,11 @@ def count(genotype: Genotype, classes: int, image_size: int) -> dict[str, Any]:
     Raises:
       ConfigError: if no network can be built for such images.
     """
-    from flax.errors import FlaxError
-
     from jaxnas import nn
 
-    try:
+    with refuse_unbuildable(genotype.name, f"side {image_size}"):
         network = nn.build(genotype, classes, auxiliary=genotype.auxiliary >= 0)
         cost = nn.cost(network, (image_size, image_size, 3))
-    except (ValueError, TypeError, ArithmeticError, FlaxError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise ConfigError(
-            f"{genotype.name}: no network can be built of it for images of side {image_size}: "
-            f"{reason}"
-        ) from error
     return cost._asdict() | {"classes": classes, "image_size": image_size}
 
 

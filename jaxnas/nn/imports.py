@@ -26,12 +26,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnas.nn.init import named_leaves
 from jaxnas.nn.network import Network, build
 from jaxnas.nn.weights import (
     Shape,
     WeightsError,
     check_shapes,
-    named_leaves,
     read_safetensors,
     shapes_of,
 )

@@ -35,6 +35,14 @@ def abstract_variables(module: nn.Module, input_shape: tuple[int, ...], *args: A
         return jax.eval_shape(init, jax.random.key(0), image)
 
 
+def named_leaves(tree: Any) -> dict[str, Any]:
+    """The leaves of nested dictionaries by their keys, joined by ``/``."""
+    return {
+        "/".join(str(part.key) for part in path): leaf
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+    }
+
+
 def init(module: nn.Module, key: jax.Array, input_shape: tuple[int, ...], *args: Any) -> Any:
     """Initial ``{"params": ..., "batch_stats": ...}`` of a jaxnas module.
 
@@ -49,7 +57,7 @@ def init(module: nn.Module, key: jax.Array, input_shape: tuple[int, ...], *args:
     """
     shapes = abstract_variables(module, input_shape, *args)
     flat, treedef = jax.tree_util.tree_flatten_with_path(shapes)
-    names = ["/".join(str(part.key) for part in path) for path, _ in flat]
+    names = list(named_leaves(shapes))
     values: list[Any] = [None] * len(flat)
     kernels = []
     for index, (name, (_, leaf)) in enumerate(zip(names, flat, strict=True)):

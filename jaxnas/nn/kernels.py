@@ -269,11 +269,12 @@ def avg_pool_xla(x: jax.Array, window: Window, count_include_pad: bool) -> jax.A
 def _window(
     x: jax.Array, size: Any, stride: int | Pair, dilation: int | Pair, padding: Padding
 ) -> Window:
-    image, edges = (x.shape[1], x.shape[2]), (_pair(padding[0]), _pair(padding[1]))
-    return Window(image, _pair(size), _pair(stride), _pair(dilation), edges)
+    image, edges = (x.shape[1], x.shape[2]), (pair(padding[0]), pair(padding[1]))
+    return Window(image, pair(size), pair(stride), pair(dilation), edges)
 
 
-def _pair(value: int | Pair) -> Pair:
+def pair(value: int | Pair) -> Pair:
+    """One number for both sides of an image, or one for each."""
     return (value, value) if isinstance(value, int) else (value[0], value[1])
 
 

@@ -14,13 +14,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxnas.nn import kernels
+from jaxnas.nn.kernels import pair
 
 BATCH_NORM_MOMENTUM = 0.9
-
-
-def pair(value: int | tuple[int, int]) -> tuple[int, int]:
-    """One number for both sides of an image, or one for each."""
-    return (value, value) if isinstance(value, int) else value
 
 
 def pads(

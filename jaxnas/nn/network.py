@@ -133,8 +133,15 @@ class BlockModule(nn.Module):
 
 def drop_path(key: jax.Array, rate: jax.Array | float, x: jax.Array) -> jax.Array:
     """Zeroes `x` [b, ...] for each image with probability `rate`, and scales what is left."""
+    return _dropped(key, rate, x, (x.shape[0],) + (1,) * (x.ndim - 1))
+
+
+def _dropped(
+    key: jax.Array, rate: jax.Array | float, x: jax.Array, shape: tuple[int, ...]
+) -> jax.Array:
+    """`x` times a mask of that shape, of zeros with probability `rate` and mean 1."""
     keep = 1.0 - jnp.asarray(rate, jnp.float32)
-    alive = jax.random.uniform(key, (x.shape[0],) + (1,) * (x.ndim - 1)) < keep
+    alive = jax.random.uniform(key, shape) < keep
     return x * (alive / keep).astype(x.dtype)
 
 
@@ -239,12 +246,8 @@ class Network(nn.Module):
             x = nn.relu(x)
         x = x.astype(jnp.float32).mean((1, 2))
         if noise is not None:
-            keep = 1.0 - jnp.asarray(noise.dropout, jnp.float32)
-            alive = (
-                jax.random.uniform(jax.random.fold_in(noise.key, len(genotype.blocks)), x.shape)
-                < keep
-            )
-            x = x * (alive / keep)
+            dropout_key = jax.random.fold_in(noise.key, len(genotype.blocks))
+            x = _dropped(dropout_key, noise.dropout, x, x.shape)
         logits = Dense(self.num_classes, genotype.family != "enas", name="classifier")(x)
         return (logits, auxiliary) if self.auxiliary and train else logits
 
@@ -283,29 +286,25 @@ class Network(nn.Module):
         name = f"block_{index}_input"
         if style.family == "residual":
             return inputs
+
+        def matched(x: jax.Array, stride: int, which: int | str) -> jax.Array:
+            module = Match(channels, stride, style, relu=True, name=f"{name}_{which}")
+            return module(x, train)
+
+        nasnet = style.family == "nasnet"
+        newer, older = inputs if nasnet else inputs[::-1]
+        stride = 1 if older.shape[1] == newer.shape[1] else 2
+        # Besides, NASNet's first block has an older input as it is.
+        differs = older.shape[-1] != channels and not (nasnet and index == 0)
+        if style.family == "darts" or stride == 2 or differs:
+            older = matched(older, stride, 1 if nasnet else 0)
+        if nasnet:
+            return matched(newer, 1, 0), older
         if style.family == "darts":
-            size = inputs[1].shape[1]
-            return tuple(
-                Op(
-                    "conv_1x1" if x.shape[1] == size else SKIP,
-                    channels,
-                    1 if x.shape[1] == size else 2,
-                    style,
-                    name=f"{name}_{position}",
-                )(x, train)
-                for position, x in enumerate(inputs)
-            )
-        newer, older = inputs if style.family == "nasnet" else inputs[::-1]
-        number = 1 if style.family == "nasnet" else 0
-        if older.shape[1] != newer.shape[1]:
-            older = Match(channels, 2, style, True, name=f"{name}_{number}")(older, train)
-        elif older.shape[-1] != channels and (index > 0 or style.family == "enas"):
-            older = Match(channels, 1, style, True, name=f"{name}_{number}")(older, train)
-        if style.family == "nasnet":
-            return Match(channels, 1, style, True, name=f"{name}_0")(newer, train), older
+            return older, matched(newer, 1, 1)
         if newer.shape[-1] != channels:
-            newer = Match(channels, 1, style, True, name=f"{name}_1")(newer, train)
-        return older, Match(channels, 1, style, True, name=f"{name}_base")(newer, train)
+            newer = matched(newer, 1, 1)
+        return older, matched(newer, 1, "base")
 
     def _noise_of(self, index: int, noise: Noise | None) -> Noise | None:
         """The noise of a block."""

@@ -190,11 +190,11 @@ class Op(nn.Module):
 
         NASNet's identity is a 1x1 convolution at any stride; ENAS's has no ReLU at stride 2.
         """
-        if self.stride == 1 or self.style.family == "nasnet":
-            return self.style.conv(self.features, 1, "conv", stride=self.stride)(self._relu(x))
-        if self.style.family != "enas":
+        if self.style.family == "nasnet":
+            return self.style.conv(self.features, 1, "conv", stride=self.stride)(nn.relu(x))
+        if self.style.family != "enas" or self.stride == 1:
             x = self._relu(x)
-        return reduce_by_halves(x, self.features, self.style)
+        return project(x, self.features, self.stride, self.style)
 
     def _excite(self, x: jax.Array, divisor: int) -> jax.Array:
         """Squeeze-and-excitation (Hu et al. 2018) with 1/`divisor` of the channels inside."""
@@ -212,12 +212,14 @@ def _sides(text: str) -> tuple[int, int]:
     return int(first), int(second or first)
 
 
-def reduce_by_halves(x: jax.Array, features: int, style: Style) -> jax.Array:
-    """The two 1x1 convolutions of stride 2 of a factorized reduction, concatenated.
+def project(x: jax.Array, features: int, stride: int, style: Style) -> jax.Array:
+    """A 1x1 convolution to `features` channels, at stride 2 the two of a factorized reduction.
 
-    The second half sees the pixels that the first one leaves out; the padding keeps an odd side at
-    ceil(side / 2). Must be called from a compact module.
+    Their second half sees the pixels that the first one leaves out; the padding keeps an odd side
+    at ceil(side / 2). Must be called from a compact module.
     """
+    if stride == 1:
+        return style.conv(features, 1, "conv")(x)
     half = features // 2
     shifted = jnp.pad(x, ((0, 0), (0, 1), (0, 1), (0, 0)))[:, 1:, 1:, :]
     return jnp.concatenate(
@@ -248,8 +250,5 @@ class Match(nn.Module):
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         if self.relu:
             x = nn.relu(x)
-        if self.stride == 1:
-            x = self.style.conv(self.features, 1, "conv")(x)
-        else:
-            x = reduce_by_halves(x, self.features, self.style)
+        x = project(x, self.features, self.stride, self.style)
         return self.style.norm("norm")(x, train)

@@ -17,8 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnas.nn import kernels
-from jaxnas.nn.init import abstract_variables
+from jaxnas.nn.init import abstract_variables, named_leaves
 from jaxnas.nn.network import Network, build
 from jaxnas.spaces.genotype import Genotype
 
@@ -134,14 +133,6 @@ def read_safetensors(
         raise WeightsError(f"{path} is no safetensors file or is damaged ({error})") from error
 
 
-def named_leaves(tree: Any) -> dict[str, Any]:
-    """The leaves of nested dictionaries by their keys, joined by ``/``."""
-    return {
-        "/".join(str(part.key) for part in path): leaf
-        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
-    }
-
-
 def check_shapes(where: Any, found: Mapping[str, Shape], expected: Mapping[str, Shape]) -> None:
     """Checks that `where` holds the expected variables and no others.
 
@@ -175,8 +166,7 @@ def shapes_of(module: nn.Module, input_shape: Shape, *args: Any) -> Any:
       WeightsError: if it takes no images of that shape.
     """
     try:
-        with kernels.portable():
-            return abstract_variables(module, input_shape, *args)
+        return abstract_variables(module, input_shape, *args)
     except (TypeError, ValueError, OverflowError, ZeroDivisionError) as error:
         raise WeightsError(
             f"the network takes no images of shape {list(input_shape)}: {error}"

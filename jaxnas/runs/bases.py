@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from jaxnas.runs.config import ConfigError
@@ -56,6 +58,20 @@ def refuse_names(genotype: Genotype, what: str) -> None:
             raise ConfigError(
                 f"{what}: {name!a} is no name; use up to 80 letters, digits, spaces, _.+-"
             )
+
+
+@contextlib.contextmanager
+def refuse_unbuildable(what: str, images: str) -> Iterator[None]:
+    """Turns what building a network for `images` raises into a ConfigError about `what`."""
+    from flax.errors import FlaxError
+
+    try:
+        yield
+    except (ValueError, TypeError, ArithmeticError, FlaxError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ConfigError(
+            f"{what}: no network can be built of it for images of {images}: {reason}"
+        ) from error
 
 
 def read_text(path: Path, what: str) -> str:

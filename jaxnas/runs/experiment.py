@@ -17,7 +17,7 @@ from jaxnas.runs.bases import load_base
 from jaxnas.runs.config import ConfigError, Experiment
 from jaxnas.runs.directory import RunDirectory
 from jaxnas.runs.files import RunError
-from jaxnas.runs.finished import OUTCOME, folder_name, write_everything
+from jaxnas.runs.finished import OUTCOME, folder_name, seed_suffix, write_everything
 from jaxnas.runs.method import MethodRun, Outcome, TrainingError
 from jaxnas.runs.results import results_table
 from jaxnas.spaces import GenotypeError
@@ -133,7 +133,7 @@ def _run_method(
                 raise
             raise TrainingError(f"{name}: out of memory; try a smaller --batch-size") from error
         for outcome in outcomes:
-            suffix = f"_seed{outcome.result.seed}" if len(outcomes) > 1 else ""
+            suffix = seed_suffix(outcome.result.seed, len(outcomes))
             folder.write_text(f"genotype{suffix}.json", outcome.genotype.to_json() + "\n")
             weights = folder.path / f"weights{suffix}.safetensors"
             save_safetensors(outcome.variables, weights, outcome.genotype)

@@ -49,6 +49,11 @@ def folder_name(method: str, seeds: list[int] | tuple[int, ...]) -> str:
     return f"{method}_seed{'-'.join(map(str, seeds))}"
 
 
+def seed_suffix(seed: int, seeds: int) -> str:
+    """What the names of a seed's files end with, where several were trained side by side."""
+    return f"_seed{seed}" if seeds > 1 else ""
+
+
 def read_method(folder: Path) -> list[Finished]:
     """The seeds of a method that is done.
 

@@ -10,7 +10,7 @@ from jaxnas.nn.network import Network
 from jaxnas.nn.weights import WeightsError, load_network
 from jaxnas.runs import files
 from jaxnas.runs.files import RunError
-from jaxnas.runs.finished import OUTCOME
+from jaxnas.runs.finished import OUTCOME, seed_suffix
 
 
 class Trained(NamedTuple):
@@ -57,7 +57,7 @@ def load_run(run_dir: str | os.PathLike[str], seed: int | None = None) -> Traine
             )
         result, images = by_seed[seed]["result"], by_seed[seed]["images"]
         height, width, channels = images["shape"]
-        suffix = f"_seed{seed}" if len(by_seed) > 1 else ""
+        suffix = seed_suffix(result["seed"], len(by_seed))
         shape = (height, width, channels)
         network, variables = load_network(folder / f"weights{suffix}.safetensors", shape)
         return Trained(network, variables, shape, images["mean"], images["std"], result)

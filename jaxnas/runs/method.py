@@ -17,11 +17,11 @@ from typing import Any, NamedTuple, get_args
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax.errors import FlaxError
 
 from jaxnas import nn, search, training
 from jaxnas.data import Dataset, epoch_permutation
 from jaxnas.randomness import stream
+from jaxnas.runs.bases import refuse_unbuildable
 from jaxnas.runs.checkpoints import Checkpoints
 from jaxnas.runs.config import ConfigError, Method, Training
 from jaxnas.runs.digest import run_digest
@@ -74,7 +74,7 @@ class _Phase(NamedTuple):
 @lru_cache
 def _refuse_unbuildable(base: Genotype, adapts: bool, shape: tuple[int, ...]) -> None:
     """Raises a ConfigError where `base` makes no network for images of `shape` [h, w, c]."""
-    try:
+    with refuse_unbuildable(f"--base {base.name}", f"shape {list(shape)}"):
         variables = nn.abstract_variables(nn.build(base, 2), shape)
         if adapts:
             space = AdaptationSpace(base, "full")
@@ -83,12 +83,6 @@ def _refuse_unbuildable(base: Genotype, adapts: bool, shape: tuple[int, ...]) ->
         count = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(variables))
         if count >= 2**31:
             raise ValueError(f"it has {count:,} parameters")
-    except (ValueError, TypeError, ArithmeticError, FlaxError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise ConfigError(
-            f"--base {base.name}: no network can be built of it for images of shape "
-            f"{list(shape)}: {reason}"
-        ) from error
 
 
 @dataclasses.dataclass(frozen=True)

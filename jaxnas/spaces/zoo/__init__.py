@@ -8,7 +8,6 @@ ResNet-20 with its shortcuts turned into null edges.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 
 from jaxnas.spaces.genotype import Genotype
@@ -54,7 +53,7 @@ def named(name: str, *, channels: int | None = None, cells: int | None = None) -
         raise ValueError(f"there is no base network {name!r}; the zoo has {', '.join(ZOO)}")
     sizes = {"channels": channels, "cell_count": cells}
     given = {key: value for key, value in sizes.items() if value is not None}
-    if given and "channels" not in inspect.signature(ZOO[name]).parameters:
+    if given and name in residual.ENTRIES:
         raise ValueError(f"{name} is no cell network: its channels and cells cannot be chosen")
     if min(given.values(), default=1) < 1:
         raise ValueError(f"channels and cells of {name} must be positive")
