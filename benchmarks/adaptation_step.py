@@ -19,6 +19,7 @@ import numpy as np
 import rich.console
 import rich.table
 import tyro
+from timing import compile_step, interleaved
 
 from jaxnas import nn, search, training
 from jaxnas.data import Augmentation
@@ -101,32 +102,21 @@ def main(benchmark: Benchmark) -> None:
     )
     for column in columns:
         table.add_column(column, justify="left" if column == "step" else "right")
-    compiled, states, compile_seconds, init_seconds = {}, {}, {}, {}
+    steps, init_seconds = {}, {}
     for name, (step, init) in candidates.items():
         started = time.perf_counter()
-        states[name] = jax.block_until_ready(jax.jit(init)(key))
+        state = jax.block_until_ready(init(key))
         init_seconds[name] = time.perf_counter() - started
-        started = time.perf_counter()
-        compiled[name] = jax.jit(step, donate_argnums=0).lower(states[name], batch, key).compile()
-        compile_seconds[name] = time.perf_counter() - started
-    seconds: dict[str, list[float]] = {name: [] for name in candidates}
-    for round_ in range(benchmark.rounds + 1):
-        for name, run in compiled.items():
-            started = time.perf_counter()
-            states[name], _ = jax.block_until_ready(run(states[name], batch, key))
-            if round_:  # the first warms up
-                seconds[name].append(time.perf_counter() - started)
+        steps[name] = compile_step(step, state, batch, key)
+    seconds = interleaved({name: step.run for name, step in steps.items()}, benchmark.rounds)
     for name, times in seconds.items():
-        ratio = np.median(np.array(times) / np.array(seconds["plain"]))
-        memory = compiled[name].memory_analysis()
-        peak = memory.temp_size_in_bytes + memory.argument_size_in_bytes
         table.add_row(
             name,
             f"{1e3 * np.median(times):.0f}",
-            f"{ratio:.2f}",
+            f"{np.median(times / seconds['plain']):.2f}",
             f"{count / np.median(times):.0f}",
-            f"{peak / 2**20:.0f}",
-            f"{compile_seconds[name]:.1f}",
+            f"{steps[name].megabytes:.0f}",
+            f"{steps[name].seconds:.1f}",
             f"{init_seconds[name]:.1f}",
         )
     console.print(table)

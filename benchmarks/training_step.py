@@ -1,17 +1,19 @@
 """One training step of each network against the same network in PyTorch.
 
-    python benchmarks/training_step.py --rounds 7
-    python benchmarks/training_step.py --precision bfloat16      (on a GPU)
+    python benchmarks/training_step.py
+    python benchmarks/training_step.py --precision bfloat16 --peak-tflops 989      (on a GPU)
 
 PyTorch (``pip install torch``) is optional: without it only jaxnas is timed. Both do forward pass,
-backward pass and an SGD step with Nesterov momentum on random images, on the same number of
-threads, interleaved in one process; PyTorch in channels-last, eager and, with ``--compiled``,
-through `torch.compile`. A ratio is the median over rounds of the ratio within a round.
+backward pass and an SGD step with Nesterov momentum and weight decay on random images, on the same
+number of threads, interleaved in one process; PyTorch in channels-last, eager and, with
+``--compiled``, through `torch.compile`. A ratio is the median over rounds of the ratio within a
+round.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import os
 import time
 from collections.abc import Callable
@@ -20,13 +22,15 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import rich.console
 import rich.table
 import tyro
+from timing import compile_step, interleaved
 
-from jaxnas import nn
+from jaxnas import nn, training
+from jaxnas.data import Augmentation
 from jaxnas.spaces import Genotype, zoo
+from jaxnas.tasks import supervised
 
 NETWORKS: dict[str, dict[str, int]] = {
     "resnet20": {},
@@ -36,6 +40,8 @@ NETWORKS: dict[str, dict[str, int]] = {
     "pnasnet_5": {"channels": 24, "cells": 6},
 }
 """What is timed, and at what size."""
+CLASSES, SIDE = 10, 32
+RATE, MOMENTUM, DECAY = 0.05, 0.9, 5e-4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,57 +58,35 @@ class Benchmark:
     """Of the computation."""
     compiled: bool = False
     """Whether to time torch.compile too."""
+    peak_tflops: float | None = None
+    """The device's highest speed in this precision, to state the share of it that is reached."""
 
 
+@dataclasses.dataclass(frozen=True)
 class Candidate:
     """Something that trains: a step to call, and what it took to get there."""
 
-    def __init__(self, step: Callable[[], Any], setup: float, compile: float, memory: float | None):
-        self.step, self.setup, self.compile, self.memory = step, setup, compile, memory
-        self.seconds: list[float] = []
+    run: Callable[[], None]
+    init_seconds: float
+    compile_seconds: float
+    megabytes: float | None
 
 
-def jaxnas_candidate(genotype: Genotype, benchmark: Benchmark) -> tuple[Candidate, int]:
-    """jaxnas's step, and its number of parameters."""
+def jaxnas_candidate(genotype: Genotype, benchmark: Benchmark) -> Candidate:
+    """jaxnas's own training step, without augmentation."""
+    network = nn.build(genotype, CLASSES, jnp.dtype(benchmark.precision))
+    key = jax.random.key(0)
     started = time.perf_counter()
-    network = nn.build(genotype, 10, jnp.dtype(benchmark.precision))
-    variables = jax.block_until_ready(
-        jax.jit(lambda key: nn.init(network, key, (32, 32, 3)))(jax.random.key(0))
-    )
-    setup = time.perf_counter() - started
-    optimizer = optax.sgd(0.05, momentum=0.9, nesterov=True)
-    rng = np.random.default_rng(0)
-    images = jnp.asarray(rng.normal(size=(benchmark.batch_size, 32, 32, 3)), jnp.float32)
-    labels = jnp.asarray(rng.integers(0, 10, benchmark.batch_size))
-
-    def step(state: Any) -> Any:
-        variables, memory = state
-
-        def loss(params: Any) -> Any:
-            logits, changed = network.apply(
-                {**variables, "params": params}, images, train=True, mutable=["batch_stats"]
-            )
-            losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-            return losses.mean(), changed["batch_stats"]
-
-        gradient, stats = jax.grad(loss, has_aux=True)(variables["params"])
-        updates, memory = optimizer.update(gradient, memory, variables["params"])
-        params = optax.apply_updates(variables["params"], updates)
-        return {"params": params, "batch_stats": stats}, memory
-
-    state = [(variables, optimizer.init(variables["params"]))]
-    started = time.perf_counter()
-    program = jax.jit(step, donate_argnums=0).lower(state[0]).compile()
-    compile_seconds = time.perf_counter() - started
-    analysis = program.memory_analysis()
-    assert analysis is not None
-    peak = (analysis.temp_size_in_bytes + analysis.argument_size_in_bytes) / 2**20
-
-    def run() -> None:
-        state[0] = jax.block_until_ready(program(state[0]))
-
-    params = sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
-    return Candidate(run, setup, compile_seconds, peak), params
+    variables = jax.block_until_ready(nn.init(network, key, (SIDE, SIDE, 3)))
+    init_seconds = time.perf_counter() - started
+    statistics = np.zeros(3, np.float32), np.ones(3, np.float32)
+    task = supervised(CLASSES, *statistics, Augmentation.for_side(SIDE))
+    task = task._replace(prepare=lambda key, images, labels: (images, labels))
+    optimizer = training.sgd(RATE, 10_000, momentum=MOMENTUM, weight_decay=DECAY)
+    step = training.train_step(training.flax_apply(network), task, optimizer)
+    batch = {"train": tuple(map(jnp.asarray, random_batch(benchmark.batch_size)))}
+    made = compile_step(step, training.init(variables, optimizer), batch, key)
+    return Candidate(made.run, init_seconds, made.seconds, made.megabytes)
 
 
 def torch_candidate(
@@ -115,16 +99,17 @@ def torch_candidate(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     started = time.perf_counter()
-    network: Any = Network(genotype, 10).to(device, memory_format=torch.channels_last)
+    network: Any = Network(genotype, CLASSES).to(device, memory_format=torch.channels_last)
+    init_seconds = time.perf_counter() - started
     found = sum(each.numel() for each in network.parameters())
     if found != params:
         raise AssertionError(f"{genotype.name}: {found} parameters in PyTorch, {params} here")
-    setup = time.perf_counter() - started
-    optimizer = torch.optim.SGD(network.parameters(), 0.05, momentum=0.9, nesterov=True)
-    rng = np.random.default_rng(0)
-    images = torch.tensor(rng.normal(size=(benchmark.batch_size, 3, 32, 32)), dtype=torch.float32)
-    images = images.to(device, memory_format=torch.channels_last)
-    labels = torch.tensor(rng.integers(0, 10, benchmark.batch_size)).to(device)
+    optimizer = torch.optim.SGD(
+        network.parameters(), RATE, momentum=MOMENTUM, weight_decay=DECAY, nesterov=True
+    )
+    images, labels = map(torch.tensor, random_batch(benchmark.batch_size))
+    images = images.permute(0, 3, 1, 2).to(device, memory_format=torch.channels_last)
+    labels = labels.long().to(device)
     model = torch.compile(network) if compiled else network
 
     def run() -> None:
@@ -138,50 +123,59 @@ def torch_candidate(
 
     started = time.perf_counter()
     run()
-    return Candidate(run, setup, time.perf_counter() - started, None)
+    return Candidate(run, init_seconds, time.perf_counter() - started, None)
+
+
+def random_batch(size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Images float32 [size, h, w, c] and labels int32 [size]."""
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(size, SIDE, SIDE, 3)).astype(np.float32)
+    return images, rng.integers(0, CLASSES, size, np.int32)
 
 
 def main(benchmark: Benchmark) -> None:
     """Times and prints the table."""
-    try:
+    versions = f"jax {jax.__version__}, no torch"
+    if with_torch := importlib.util.find_spec("torch") is not None:
         import torch  # pyright: ignore[reportMissingImports]
 
-        versions = f"torch {torch.__version__}"
-    except ImportError:
-        versions = "without torch"
+        versions = f"jax {jax.__version__}, torch {torch.__version__}"
     table = rich.table.Table(
-        title=f"batch {benchmark.batch_size}, 32x32, {benchmark.precision}, "
-        f"{jax.devices()[0].device_kind}, jax {jax.__version__}, {versions}, n={benchmark.rounds}"
+        title=f"batch {benchmark.batch_size}, {SIDE}x{SIDE}, {benchmark.precision}, "
+        f"{jax.devices()[0].device_kind}, {versions}, n={benchmark.rounds}"
     )
-    columns = ("ms (median)", "jaxnas / it", "images/s", "compile s", "setup s", "memory MB")
     table.add_column("network")
-    for column in columns:
+    columns = ["ms (median)", "jaxnas / it", "images/s", "GFLOP/s", "compile s", "init s"]
+    for column in [*columns, "memory MB"] + ["% of peak"] * (benchmark.peak_tflops is not None):
         table.add_column(column, justify="right")
     for name in benchmark.networks:
         genotype = zoo.named(name, **NETWORKS.get(name, {}))
-        ours, params = jaxnas_candidate(genotype, benchmark)
-        candidates = {"jaxnas": ours}
-        if versions != "without torch":
-            candidates["torch"] = torch_candidate(genotype, benchmark, params, False)
-            if benchmark.compiled:
-                candidates["torch.compile"] = torch_candidate(genotype, benchmark, params, True)
-        for round_ in range(benchmark.rounds + 1):
-            for candidate in candidates.values():
-                started = time.perf_counter()
-                candidate.step()
-                if round_:  # the first warms up
-                    candidate.seconds.append(time.perf_counter() - started)
+        cost = nn.cost(nn.build(genotype, CLASSES), (SIDE, SIDE, 3))
+        candidates = {"jaxnas": jaxnas_candidate(genotype, benchmark)}
+        if with_torch:
+            candidates["torch"] = torch_candidate(genotype, benchmark, cost.params, False)
+        if with_torch and benchmark.compiled:
+            candidates["torch.compile"] = torch_candidate(genotype, benchmark, cost.params, True)
+        runs = {kind: candidate.run for kind, candidate in candidates.items()}
+        seconds = interleaved(runs, benchmark.rounds)
         for kind, candidate in candidates.items():
-            times = np.array(candidate.seconds)
-            table.add_row(
+            median = np.median(seconds[kind])
+            # Forward pass and both gradients: three multiplications and additions for each.
+            flops = 6 * cost.macs * benchmark.batch_size / median
+            memory = candidate.megabytes
+            row = [
                 f"{name}, {kind}",
-                f"{1e3 * np.median(times):.0f}",
-                f"{np.median(np.array(ours.seconds) / times):.2f}",
-                f"{benchmark.batch_size / np.median(times):.0f}",
-                f"{candidate.compile:.1f}",
-                f"{candidate.setup:.1f}",
-                "" if candidate.memory is None else f"{candidate.memory:.0f}",
-            )
+                f"{1e3 * median:.0f}",
+                f"{np.median(seconds['jaxnas'] / seconds[kind]):.2f}",
+                f"{benchmark.batch_size / median:.0f}",
+                f"{flops / 1e9:.1f}",
+                f"{candidate.compile_seconds:.1f}",
+                f"{candidate.init_seconds:.1f}",
+                "" if memory is None else f"{memory:.0f}",
+            ]
+            if benchmark.peak_tflops is not None:
+                row.append(f"{flops / benchmark.peak_tflops / 1e10:.1f}")
+            table.add_row(*row)
     rich.console.Console(width=120).print(table)
 
 

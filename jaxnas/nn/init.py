@@ -7,6 +7,7 @@ its supernet start from the same values wherever they share a leaf, for the same
 
 from __future__ import annotations
 
+import functools
 import math
 import zlib
 from typing import Any
@@ -47,7 +48,8 @@ def init(module: nn.Module, key: jax.Array, input_shape: tuple[int, ...], *args:
     """Initial ``{"params": ..., "batch_stats": ...}`` of a jaxnas module.
 
     Kernels are He's truncated normal (fan in), the classifier's LeCun's; batch norms start at scale
-    1, bias 0, mean 0 and variance 1. Can be jitted and vmapped over `key`.
+    1, bias 0, mean 0 and variance 1. Can be vmapped over `key`. Under `jit` each of the many leaves
+    costs compile time; called as it is, only each shape does.
 
     Args:
       module: a network.
@@ -71,14 +73,12 @@ def init(module: nn.Module, key: jax.Array, input_shape: tuple[int, ...], *args:
             case other:
                 raise ValueError(f"variable {name!r}: no initial value is known for {other!r}")
     for index, draw in _draws(key, {i: (names[i], flat[i][1].shape) for i in kernels}).items():
-        shape = draw.shape
-        gain = 2.0 if len(shape) == 4 else 1.0  # He before a ReLU, LeCun for the classifier
-        values[index] = draw * np.float32(np.sqrt(gain / np.prod(shape[:-1])) / _TRUNCATED_STDDEV)
+        values[index] = draw
     return jax.tree_util.tree_unflatten(treedef, values)
 
 
 def _draws(key: jax.Array, leaves: dict[int, tuple[str, tuple[int, ...]]]) -> dict[int, jax.Array]:
-    """Unit truncated normals for leaves of given name and shape, by their index."""
+    """Kernels of given name and shape, by their index."""
     chunks = {index: -(-math.prod(shape) // _CHUNK) for index, (_, shape) in leaves.items()}
     names = np.array(
         [zlib.crc32(leaves[i][0].encode()) for i, count in chunks.items() for _ in range(count)],
@@ -86,14 +86,24 @@ def _draws(key: jax.Array, leaves: dict[int, tuple[str, tuple[int, ...]]]) -> di
     )
     numbers = np.concatenate([np.arange(count, dtype=np.uint32) for count in chunks.values()])
 
-    def draw(name: jax.Array, number: jax.Array) -> jax.Array:
+    def draw(place: tuple[jax.Array, jax.Array]) -> jax.Array:
+        name, number = place
         chunk_key = jax.random.fold_in(jax.random.fold_in(key, name), number)
         return jax.random.truncated_normal(chunk_key, -2, 2, (_CHUNK,))
 
-    flat = jax.vmap(draw)(jnp.asarray(names), jnp.asarray(numbers)).reshape(-1)
+    # A loop, which XLA cannot fuse into (and repeat in) each of the slices below.
+    flat = jax.lax.map(draw, (jnp.asarray(names), jnp.asarray(numbers))).reshape(-1)
     out = {}
     start = 0
     for index, (_, shape) in leaves.items():
-        out[index] = flat[start : start + math.prod(shape)].reshape(shape)
+        gain = 2.0 if len(shape) == 4 else 1.0  # He before a ReLU, LeCun for the classifier
+        scale = math.sqrt(gain / math.prod(shape[:-1])) / _TRUNCATED_STDDEV
+        out[index] = _part(flat, start, np.float32(scale), shape)
         start += chunks[index] * _CHUNK
     return out
+
+
+@functools.partial(jax.jit, static_argnames="shape")
+def _part(flat: jax.Array, start: int, scale: Any, shape: tuple[int, ...]) -> jax.Array:
+    """`scale` times values of `flat` from `start` on; one program for all leaves of a shape."""
+    return scale * jax.lax.dynamic_slice_in_dim(flat, start, math.prod(shape)).reshape(shape)

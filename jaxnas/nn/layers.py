@@ -72,8 +72,10 @@ class Conv(nn.Module):
         x, kernel, strides = x.astype(self.dtype), kernel.astype(self.dtype), pair(self.stride)
         if kernel.shape[:2] == (1, 1) and not self.depthwise:
             # As a matrix product: XLA's gradient of a 1x1 convolution is several times slower on a
-            # CPU, that of a strided one tens of times.
-            return x[:, :: strides[0], :: strides[1], :] @ kernel[0, 0]
+            # CPU, that of a strided one tens of times. All pixels on one axis: on three, the
+            # weights' gradient would first transpose its operand, slower than all the rest.
+            x = x[:, :: strides[0], :: strides[1], :]
+            return (x.reshape(-1, x.shape[-1]) @ kernel[0, 0]).reshape(*x.shape[:-1], -1)
         padding = pads(self.padding, x.shape, kernel.shape, strides, self.dilation)
         if self.depthwise:
             return kernels.depthwise(x, kernel, strides, self.dilation, padding)
