@@ -84,7 +84,8 @@ def jaxnas_candidate(genotype: Genotype, benchmark: Benchmark) -> Candidate:
     task = task._replace(prepare=lambda key, images, labels: (images, labels))
     optimizer = training.sgd(RATE, 10_000, momentum=MOMENTUM, weight_decay=DECAY)
     step = training.train_step(training.flax_apply(network), task, optimizer)
-    batch = {"train": tuple(map(jnp.asarray, random_batch(benchmark.batch_size)))}
+    images, labels = map(jnp.asarray, random_batch(benchmark.batch_size))
+    batch = {"train": (images, labels)}
     made = compile_step(step, training.init(variables, optimizer), batch, key)
     return Candidate(made.run, init_seconds, made.seconds, made.megabytes)
 

@@ -40,7 +40,7 @@ def _range(start: int, count: int) -> str:
 
 
 def _add_cell(branch: Tree, genotype: Genotype, cell: Cell) -> None:
-    for number, name in enumerate(operations.inputs(genotype.family)):
+    for number, name in enumerate(operations.inputs(genotype.family, cell.inputs)):
         branch.add(Text(f"{number} = {name}", style="dim"))
     for number, node in enumerate(cell.nodes, start=cell.inputs):
         text = Text(f"{number} = ")

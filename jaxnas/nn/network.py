@@ -12,7 +12,7 @@ from jaxnas.nn import kernels
 from jaxnas.nn.layers import Conv, Dense, materialise, runtime_one
 from jaxnas.nn.operations import Match, Op, Style
 from jaxnas.spaces.adaptation import ID, SAME, AdaptationSpace
-from jaxnas.spaces.genotype import NULL, SKIP, Block, Cell, Genotype
+from jaxnas.spaces.genotype import CELL_FAMILIES, NULL, SKIP, Block, Cell, Genotype
 
 
 class Noise(NamedTuple):
@@ -248,7 +248,8 @@ class Network(nn.Module):
         if noise is not None:
             dropout_key = jax.random.fold_in(noise.key, len(genotype.blocks))
             x = _dropped(dropout_key, noise.dropout, x, x.shape)
-        logits = Dense(self.num_classes, genotype.family != "enas", name="classifier")(x)
+        has_bias = genotype.family not in ("enas", "macro")
+        logits = Dense(self.num_classes, has_bias, name="classifier")(x)
         return (logits, auxiliary) if self.auxiliary and train else logits
 
     def _stem(self, x: jax.Array, style: Style, train: bool) -> dict[int, jax.Array]:
@@ -284,7 +285,7 @@ class Network(nn.Module):
     ) -> tuple[jax.Array, ...]:
         """A block's inputs at its channels; the older at the size of the newer."""
         name = f"block_{index}_input"
-        if style.family == "residual":
+        if style.family in ("residual", "macro"):
             return inputs
 
         def matched(x: jax.Array, stride: int, which: int | str) -> jax.Array:
@@ -308,7 +309,7 @@ class Network(nn.Module):
 
     def _noise_of(self, index: int, noise: Noise | None) -> Noise | None:
         """The noise of a block."""
-        if noise is None or self.genotype.family == "residual":
+        if noise is None or self.genotype.family not in CELL_FAMILIES:
             return None
         depth = 1.0
         if self.genotype.family in ("nasnet", "enas"):

@@ -39,7 +39,7 @@ class Style:
     @property
     def padding(self) -> str:
         """TensorFlow's for what was born there, PyTorch's for the rest."""
-        return "same" if self.family in ("nasnet", "enas") else "symmetric"
+        return "same" if self.family in ("nasnet", "enas", "macro") else "symmetric"
 
     def conv(self, features: int, kernel: int | tuple[int, int], name: str, **options: Any) -> Conv:
         """A convolution of this style."""
@@ -181,7 +181,7 @@ class Op(nn.Module):
         x = pool(x, size, strides, padding)
         if x.shape[-1] == self.features:
             return weighted(x, gate)
-        if self.style.family == "enas":
+        if self.style.family in ("enas", "macro"):
             x = nn.relu(x)
         return self._norm(self.style.conv(self.features, 1, "conv")(x), train, gate)
 
@@ -192,7 +192,7 @@ class Op(nn.Module):
         """
         if self.style.family == "nasnet":
             return self.style.conv(self.features, 1, "conv", stride=self.stride)(nn.relu(x))
-        if self.style.family != "enas" or self.stride == 1:
+        if self.style.family not in ("enas", "macro") or self.stride == 1:
             x = self._relu(x)
         return project(x, self.features, self.stride, self.style)
 

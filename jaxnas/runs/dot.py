@@ -26,7 +26,7 @@ def _cell(genotype: Genotype, cell: Cell, prefix: str) -> list[str]:
         f"subgraph cluster_{prefix} {{",
         f"  label={_quoted(f'{cell.name} ×{count}')};",
     ]
-    for number, name in enumerate(operations.inputs(genotype.family)):
+    for number, name in enumerate(operations.inputs(genotype.family, cell.inputs)):
         lines.append(f'  {prefix}_n{number} [label="{number} · {name}", shape=oval];')
     for number in range(cell.inputs, cell.inputs + len(cell.nodes)):
         lines.append(f'  {prefix}_n{number} [label="{number}", shape=circle];')

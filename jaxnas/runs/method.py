@@ -29,6 +29,7 @@ from jaxnas.runs.directory import RunDirectory
 from jaxnas.runs.results import Result
 from jaxnas.spaces import AdaptationSpace, Genotype
 from jaxnas.spaces.adaptation import Derivation
+from jaxnas.spaces.genotype import CELL_FAMILIES
 from jaxnas.tasks import supervised
 from jaxnas.training.loop import Order
 
@@ -127,9 +128,10 @@ class MethodRun:
             raise ConfigError(
                 f"--auxiliary-weight: {self.base.name} has no place for an auxiliary head"
             )
-        if self.settings.drop_path and self.base.family == "residual":
+        if self.settings.drop_path and self.base.family not in CELL_FAMILIES:
             raise ConfigError(
-                f"--drop-path is for cell networks; {self.base.name} is of the residual family"
+                f"--drop-path is for cell networks; {self.base.name} is of the {self.base.family} "
+                "family"
             )
         edges = max((len(cell.edges) for cell in self.base.cells), default=0)
         if self.adapts and edges > 16 and self.settings.estimator not in ("mixed", "raw"):

@@ -50,11 +50,13 @@ def line(op: str) -> str:
     return words(op).replace("\n", " ")
 
 
-def inputs(family: str) -> tuple[str, ...]:
-    """What the inputs of a cell are called in the papers, in the order of their numbers.
+def inputs(family: str, count: int) -> tuple[str, ...]:
+    """What the `count` inputs of a cell are called in the papers, in the order of their numbers.
 
     ``hᵢ`` is the output of the block before, ``hᵢ₋₁`` that of the one before it.
     """
+    if family == "macro":
+        return ("hᵢ", *["earlier"] * (count - 1))
     return {"residual": ("hᵢ",), "nasnet": ("hᵢ", "hᵢ₋₁")}.get(family, ("hᵢ₋₁", "hᵢ"))
 
 

@@ -14,6 +14,8 @@ gives the operations their meaning (`docs/architectures.md`):
   1 = of the block before. The output concatenates nodes and may concatenate inputs. NASNet,
   PNASNet and AmoebaNet are of this family.
 * ``enas``: two inputs numbered as in ``darts``, with the calibration of ENAS's micro cells.
+* ``macro``: every block names the earlier blocks whose outputs are its inputs (`Block.sources`),
+  and takes them as they are; operations are those of ``enas``. ENAS's macro networks.
 
 A ``null`` edge belongs to the graph but carries nothing: adaptation may turn it into an identity.
 """
@@ -55,11 +57,15 @@ OPERATIONS: dict[str, frozenset[str]] = {
         "bottleneck_dil_conv_3x3",
     ),
     "enas": _names(_SEPARABLE, "max_pool_3x3 avg_pool_3x3"),
+    "macro": _names(_SEPARABLE, "max_pool_3x3 avg_pool_3x3 conv_1x1 conv_3x3 conv_5x5"),
 }
 """Names of the operations that each family knows."""
 
 INPUTS = {"residual": 1, "darts": 2, "nasnet": 2, "enas": 2}
-"""How many inputs a block of each family has."""
+"""How many inputs a block of each family has; in ``macro`` as many as it has sources."""
+
+CELL_FAMILIES = ("darts", "nasnet", "enas")
+"""The families whose networks repeat cells of parallel paths; drop path is for them."""
 
 STEMS = ("small", "strided", "valid", "double")
 """Forms of the stem: a 3x3 convolution of stride 1 (``small``), of stride 2 with padding
@@ -112,7 +118,7 @@ class Cell:
 
     Attributes:
       name: unique in the genotype, such as ``normal`` or ``reduction``.
-      inputs: number of inputs, 1 or 2.
+      inputs: number of inputs, at least 1.
       nodes: the nodes after the inputs.
       edges: the operations.
       output: the nodes (in the ``nasnet`` and ``enas`` families also inputs) whose concatenation is
@@ -127,8 +133,8 @@ class Cell:
 
     def __post_init__(self) -> None:
         size = self.inputs + len(self.nodes)
-        if self.inputs not in (1, 2):
-            raise GenotypeError(f"cell {self.name!r}: inputs must be 1 or 2, not {self.inputs}")
+        if self.inputs < 1:
+            raise GenotypeError(f"cell {self.name!r}: inputs must be positive, not {self.inputs}")
         if not self.output:
             raise GenotypeError(f"cell {self.name!r}: no output node")
         for node in self.output:
@@ -192,12 +198,15 @@ class Block:
       stride: 1 or 2.
       previous: how many blocks back the older input of a cell of two inputs lies; 3 behind a
         reduction in NASNet's large networks (``skip_reduction_layer_input``).
+      sources: in the ``macro`` family, the earlier blocks whose outputs are the inputs, in the
+        cell's order; -1 is the stem.
     """
 
     cell: str
     channels: int
     stride: int = 1
     previous: int = 2
+    sources: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.channels < 1 or self.stride not in (1, 2):
@@ -217,7 +226,8 @@ class Genotype:
 
     Attributes:
       name: how tables and reports call it.
-      family: ``residual``, ``darts``, ``nasnet`` or ``enas``; it says what the operations mean.
+      family: ``residual``, ``darts``, ``nasnet``, ``enas`` or ``macro``; it says what the
+        operations mean.
       stem: channels of the convolution that reads the image.
       cells: the different cells.
       blocks: the network, from the image on.
@@ -275,7 +285,7 @@ class Genotype:
             if names.count(name) > 1:
                 raise GenotypeError(f"genotype {self.name!r}: two cells are called {name!r}")
         for cell in self.cells:
-            if cell.inputs != INPUTS[self.family]:
+            if cell.inputs != INPUTS.get(self.family, cell.inputs):
                 raise GenotypeError(
                     f"cell {cell.name!r}: a block of family {self.family!r} has "
                     f"{INPUTS[self.family]} inputs, not {cell.inputs}"
@@ -297,6 +307,30 @@ class Genotype:
                 raise GenotypeError(
                     f"block {index}: there is no cell {block.cell!r}; there are {', '.join(names)}"
                 )
+        self._check_sources()
+
+    def _check_sources(self) -> None:
+        scales = [1]  # of the stem and of each block's output, relative to the stem's
+        for index, (block, cell) in enumerate(zip(self.blocks, self.placed_cells(), strict=True)):
+            wanted = cell.inputs if self.family == "macro" else 0
+            if len(block.sources) != wanted:
+                raise GenotypeError(
+                    f"block {index}: a block of cell {cell.name!r} and family {self.family!r} "
+                    f"names {wanted} sources, not {len(block.sources)}"
+                )
+            for source in block.sources:
+                if not -1 <= source < index:
+                    raise GenotypeError(
+                        f"block {index}: source {source} is no earlier block: -1 (the stem) "
+                        f"to {index - 1}"
+                    )
+            found = {scales[source + 1] for source in block.sources} or {scales[-1]}
+            if len(found) > 1:
+                raise GenotypeError(
+                    f"block {index}: its sources {', '.join(map(str, block.sources))} differ in "
+                    "size: different numbers of strided blocks lie before them"
+                )
+            scales.append(found.pop() * block.stride)
 
     def cell(self, name: str) -> Cell:
         """The cell of that name."""
@@ -314,6 +348,8 @@ class Genotype:
         stem, or the stem itself.
         """
         newer = index - 1
+        if self.family == "macro":
+            return self.blocks[index].sources
         if INPUTS[self.family] == 1:
             return (newer,)
         older = max(index - self.blocks[index].previous, -2 if index == 0 else -1)
@@ -322,7 +358,7 @@ class Genotype:
     def connected(self) -> bool:
         """Whether the head can be reached from the stem over edges that are not null.
 
-        A block of two inputs may bypass a dead one before it.
+        A block of several inputs may bypass a dead one before it.
         """
         alive: list[bool] = []
         for index, cell in enumerate(self.placed_cells()):
@@ -359,6 +395,7 @@ class Genotype:
             lines.append(f"  {cell.name}: {edges}; output {', '.join(map(str, cell.output))}")
         blocks = (
             f"{block.cell} {block.channels}{'/2' if block.stride == 2 else ''}"
+            + (f" of {' '.join(map(str, block.sources))}" if block.sources else "")
             for block in self.blocks
         )
         lines.append("  blocks: " + ", ".join(blocks))

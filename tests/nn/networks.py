@@ -173,6 +173,11 @@ def _micro():
     return Genotype("micro", "enas", 4, (cell,), blocks)
 
 
+def _macro():
+    """ENAS's macro family: a block of three inputs, and outputs halved more than once."""
+    return zoo.enas_macro(channels=4, cell_count=6)
+
+
 def _primitives():
     """DARTS's family: dilation and pooling."""
     cell = Cell(
@@ -212,6 +217,7 @@ SMALL = {
     "concat": _concat(),
     "states": _states(),
     "micro": _micro(),
+    "macro": _macro(),
     "primitives": _primitives(),
     "chain": _chain(),
 }

@@ -97,7 +97,7 @@ class Reference:
 
     @property
     def padding(self):
-        return "same" if self.family in ("nasnet", "enas") else "symmetric"
+        return "same" if self.family in ("nasnet", "enas", "macro") else "symmetric"
 
     def leaf(self, tree, *path):
         for name in path:
@@ -144,7 +144,7 @@ class Reference:
                 return x
             if family == "nasnet":
                 return self.norm((*path, "norm"), self.conv((*path, "conv"), relu(x), stride))
-            none = family == "enas" and stride == 2
+            none = family in ("enas", "macro") and stride == 2
             return self.match(path, x, stride, (lambda each: each) if none else before)
         if op == "pad_shortcut":
             return pad_shortcut(x, features, stride)
@@ -156,7 +156,7 @@ class Reference:
             x = pool(x, kind, size, stride, self.padding)
             if x.shape[-1] == features:
                 return x
-            x = relu(x) if family == "enas" else x
+            x = relu(x) if family in ("enas", "macro") else x
             return self.norm((*path, "norm"), self.conv((*path, "conv"), x))
         if kind in ("sep_conv", "dil_sep_conv") or (op.startswith("dil") and family == "darts"):
             dilation = 2 if op.startswith("dil") else 1
@@ -226,6 +226,8 @@ class Reference:
             newer = states[-1]
             if genotype.family == "residual":
                 inputs = [newer]
+            elif genotype.family == "macro":
+                inputs = [states[source + 2] for source in block.sources]
             else:
                 # Beyond the stem there is nothing; the first block sees the stem's earlier part.
                 older = states[max(index - block.previous, -1) + 2] if index else early
@@ -238,7 +240,9 @@ class Reference:
             x = self.act(self.norm(("head_norm",), self.conv(("head_conv",), x)))
         if genotype.family in ("nasnet", "enas"):
             x = relu(x)
-        return self.dense(("classifier",), x.mean((1, 2)), bias=genotype.family != "enas")
+        return self.dense(
+            ("classifier",), x.mean((1, 2)), bias=genotype.family not in ("enas", "macro")
+        )
 
     def block(self, index, block, cell, inputs, gates):
         values = list(inputs)

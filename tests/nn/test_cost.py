@@ -110,6 +110,11 @@ PUBLISHED = [
     ("amoebanet_d_large", {}, 1000, 224, 121_911_016, None, 14_193_510_000, 204_448),
     # The paper prints 4.6M; the network of the authors' script has 3.9M.
     ("enas_micro", {}, 10, 32, 3_894_372, 494_848, 620_910_000, 44_928),
+    # The paper prints 38.0M; the network of the authors' script has 42.6M.
+    ("enas_macro", {}, 10, 32, 42_559_392, None, 5_646_090_000, 48_768),
+    ("enas_macro", {"channels": 72}, 10, 32, 23_950_008, None, None, None),
+    ("enas_macro", {"channels": 36}, 10, 32, 5_997_852, None, None, None),
+    ("enas_macro", {"channels": 128}, 10, 32, 75_636_608, None, None, None),
 ]
 # No published count: another size or use of what is counted above.
 OTHERS = {

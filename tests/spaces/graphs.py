@@ -23,14 +23,14 @@ from jaxnas.spaces.genotype import (
 
 FAST = settings(deadline=None, max_examples=40, derandomize=True)
 
-FAMILIES = ("residual", "darts", "nasnet", "enas")
+FAMILIES = ("residual", "darts", "nasnet", "enas", "macro")
 CARRIED = {family: sorted(ops - {NULL}) for family, ops in OPERATIONS.items()}
 
 
 @st.composite
 def cells(draw, family, name="cell", most_nodes=3, most_edges=6, connected=False):
     """A cell of `family`; where `connected`, its output can be reached."""
-    inputs = INPUTS[family]
+    inputs = INPUTS.get(family) or draw(st.integers(1, 3))
     nodes = draw(
         st.lists(
             st.builds(Node, st.integers(0, 6), st.booleans(), st.booleans(), st.booleans()),
@@ -49,7 +49,7 @@ def cells(draw, family, name="cell", most_nodes=3, most_edges=6, connected=False
     chosen = draw(st.lists(st.sampled_from(routes), max_size=most_edges))
     op = st.sampled_from([NULL, NULL, *CARRIED[family]])  # null often, so that graphs break
     edges = [Edge(draw(op), *route) for route in chosen]
-    first = 0 if family in ("nasnet", "enas") else inputs
+    first = 0 if family in ("nasnet", "enas", "macro") else inputs
     output = draw(
         st.lists(st.integers(first, size - 1), min_size=1, max_size=len(nodes), unique=True)
     )
@@ -75,18 +75,35 @@ def genotypes(draw, family=None, most_blocks=5, connected=False, **limits):
         st.sampled_from((1, 2)),
         st.sampled_from((2, 3)),
     )
+    placed = draw(st.lists(blocks, min_size=1, max_size=most_blocks))
+    if family == "macro":
+        placed = draw(_wired(placed, {cell.name: cell.inputs for cell in made}))
     return Genotype(
         name=draw(st.text(max_size=8)),
         family=family,
         stem=draw(st.integers(1, 64)),
         cells=made,
-        blocks=tuple(draw(st.lists(blocks, min_size=1, max_size=most_blocks))),
+        blocks=tuple(placed),
         head=draw(st.integers(0, 64)),
         stem_form=draw(st.sampled_from(STEMS)),
         activation=draw(st.sampled_from(ACTIVATIONS)),
         epsilon=draw(st.floats(1e-8, 1)),
         auxiliary=draw(st.sampled_from((-1, 0))),
     )
+
+
+@st.composite
+def _wired(draw, blocks, inputs):
+    """The blocks of a macro network with earlier ones of one size for sources."""
+    scales, out = [1], []
+    for block in blocks:
+        scale = draw(st.sampled_from(sorted(set(scales))))
+        alike = [number - 1 for number, each in enumerate(scales) if each == scale]
+        count = inputs[block.cell]
+        sources = draw(st.lists(st.sampled_from(alike), min_size=count, max_size=count))
+        out.append(dataclasses.replace(block, sources=tuple(sources)))
+        scales.append(scale * block.stride)
+    return out
 
 
 def carrying(edges):
@@ -131,9 +148,12 @@ def flat_connected(genotype):
     for index, cell in enumerate(genotype.placed_cells()):
         size = cell.inputs + len(cell.nodes)
         names += [(index, node) for node in range(size)] + [(index, "out")]
-        back = [1] if cell.inputs == 1 else [genotype.blocks[index].previous, 1]
+        block = genotype.blocks[index]
+        back = [1] if genotype.family == "residual" else [block.previous, 1]
         if genotype.family == "nasnet":
             back.reverse()
+        if genotype.family == "macro":
+            back = [index - source for source in block.sources]
         for position, distance in enumerate(back):
             before = index - distance
             wires.append((("stem",) if before < 0 else (before, "out"), (index, position)))

@@ -186,7 +186,7 @@ def objects(data, path=("genotype",)):
 
 OPTIONAL = {
     *("head", "stem_form", "activation", "epsilon", "auxiliary"),
-    *("stride", "previous", "expansion", "strided", "relu", "concat"),
+    *("stride", "previous", "sources", "expansion", "strided", "relu", "concat"),
 }
 
 WRONG = {
@@ -258,14 +258,22 @@ def cell(edges=((SKIP, 0, 1),), nodes=2, inputs=1, output=(1,), name="c", stride
     return Cell(name, inputs, kinds, tuple(Edge(*edge) for edge in edges), output)
 
 
+def macro(*blocks):
+    two = cell(inputs=2, edges=[(SKIP, 0, 2), (SKIP, 1, 2)], output=(2,), name="two")
+    return chain(*blocks, family="macro", cells=(cell(), two))
+
+
 GOOD, BAD = (SKIP, 0, 1), "cell 'c', edge 1 "
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: cell(inputs=0), "cell 'c': inputs must be 1 or 2, not 0"),
-        (lambda: cell(inputs=3, nodes=3), "cell 'c': inputs must be 1 or 2, not 3"),
+        (lambda: cell(inputs=0), "cell 'c': inputs must be positive, not 0"),
+        (
+            lambda: chain(Block("c", 4), cells=(cell(inputs=3, nodes=3, output=(3,), edges=()),)),
+            "cell 'c': .* 'residual' has 1 inputs, not 3",
+        ),
         (lambda: cell(output=()), "cell 'c': no output node"),
         (lambda: cell(output=(-1,)), "cell 'c': output node -1 .* 0 to 2"),
         (lambda: cell(output=(1, 3)), "cell 'c': output node 3 .* 0 to 2"),
@@ -309,6 +317,20 @@ GOOD, BAD = (SKIP, 0, 1), "cell 'c', edge 1 "
             lambda: chain(Block("only", 4), Block("other", 4)),
             "block 1: there is no cell 'other'; there are only",
         ),
+        (
+            lambda: chain(Block("only", 4, sources=(-1,))),
+            "block 0: .* 'only' and family 'residual' names 0 sources, not 1",
+        ),
+        (
+            lambda: macro(Block("c", 4, sources=(-1,)), Block("c", 4)),
+            "block 1: .* 'c' and family 'macro' names 1 sources, not 0",
+        ),
+        (lambda: macro(Block("c", 4, sources=(0,))), "block 0: source 0 .* to -1"),
+        (lambda: macro(Block("c", 4, sources=(-2,))), "block 0: source -2 is no earlier block"),
+        (
+            lambda: macro(Block("c", 4, 2, sources=(-1,)), Block("two", 4, sources=(-1, 0))),
+            "block 1: its sources -1, 0 differ in size",
+        ),
     ],
 )
 def test_what_describes_no_network_is_refused_by_name(make, message):
@@ -318,14 +340,15 @@ def test_what_describes_no_network_is_refused_by_name(make, message):
 
 @pytest.mark.parametrize("family", graphs.FAMILIES)
 def test_no_family_takes_the_others_own_operations(family):
-    inputs = INPUTS[family]
+    inputs = INPUTS.get(family, 1)
+    block = Block("c", 4, sources=(-1,) if family == "macro" else ())
     for op in sorted(set().union(*OPERATIONS.values())):
         one = Cell("c", inputs, (Node(),), (Edge(op, 0, inputs),), (inputs,))
         if op in OPERATIONS[family]:
-            assert chain(Block("c", 4), family=family, cells=(one,)).cell("c") is one
+            assert chain(block, family=family, cells=(one,)).cell("c") is one
         else:
             with pytest.raises(GenotypeError, match=f"unknown operation {op!r}"):
-                chain(Block("c", 4), family=family, cells=(one,))
+                chain(block, family=family, cells=(one,))
 
 
 @pytest.mark.parametrize("name", ["jaxnas.spaces", "jaxnas.spaces.zoo", "jaxnas.spaces.adaptation"])

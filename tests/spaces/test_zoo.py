@@ -44,6 +44,14 @@ STAGES = {
     "pnasnet_5": [(48, 1, 3), (96, 2, 3), (192, 2, 3)],
     "pnasnet_5_mobile": [(13, 2, 1), (27, 2, 1), (54, 1, 3), (108, 2, 3), (216, 2, 3)],
     "enas_micro": [(36, 1, 5), (72, 2, 6), (144, 2, 6)],
+    # Eight layers; then the outputs of the stem and of these are halved; and so on.
+    "enas_macro": [
+        (96, 1, 8),
+        *[(192, 2, 1)] * 9,
+        (192, 1, 8),
+        *[(384, 2, 1)] * 17,
+        (384, 1, 8),
+    ],
     "proxyless_mobile": [
         (16, 1, 1),
         (32, 2, 2),

@@ -11,14 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from jaxnas.spaces.genotype import Genotype
-from jaxnas.spaces.zoo import darts, nasnet, residual
+from jaxnas.spaces.zoo import darts, enas, nasnet, residual
 from jaxnas.spaces.zoo.darts import darts_network
-from jaxnas.spaces.zoo.nasnet import enas_micro, nasnet_network
+from jaxnas.spaces.zoo.enas import enas_macro, enas_micro
+from jaxnas.spaces.zoo.nasnet import nasnet_network
 from jaxnas.spaces.zoo.residual import inverted_chain, mobilenet_v2, plain, resnet
 
 __all__ = [
     "ZOO",
     "darts_network",
+    "enas_macro",
     "enas_micro",
     "inverted_chain",
     "mobilenet_v2",
@@ -32,6 +34,7 @@ ZOO: dict[str, Callable[..., Genotype]] = {
     **residual.ENTRIES,
     **darts.ENTRIES,
     **nasnet.ENTRIES,
+    **enas.ENTRIES,
 }
 """The genotypes by name; a value makes the genotype."""
 
@@ -42,8 +45,8 @@ def named(name: str, *, channels: int | None = None, cells: int | None = None) -
     Args:
       name: one of `ZOO`.
       channels: of a node in the first cells of a cell network; None for the published number.
-      cells: of a cell network: DARTS's number of layers, NASNet's 3N, PNASNet's number of cells;
-        None for the published number.
+      cells: of a cell network: DARTS's number of layers, NASNet's 3N, PNASNet's number of cells,
+        ENAS macro's number of layers (up to 24); None for the published number.
 
     Raises:
       ValueError: if there is none (the message lists the names), if it is no cell network and

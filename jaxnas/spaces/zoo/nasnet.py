@@ -1,4 +1,4 @@
-"""Cell networks of NASNet's family, and ENAS's micro network.
+"""Cell networks of NASNet's family.
 
 The wiring is that of the released code (tensorflow/models slim and tpu): a cell's input 0 is the
 output of the cell before, input 1 that of the one before that.
@@ -143,49 +143,6 @@ def nasnet_network(
     )
 
 
-# ENAS's micro cells (the authors' script for the final network): for nodes 2 to 6 the index and
-# operation of both operands. Its inputs are numbered as in DARTS.
-_ENAS_OPS = ("sep_conv_3x3", "sep_conv_5x5", "avg_pool_3x3", "max_pool_3x3", SKIP)
-_ENAS_NORMAL = (0, 2, 0, 0, 0, 4, 0, 1, 0, 4, 1, 1, 1, 0, 0, 1, 0, 2, 1, 1)
-_ENAS_REDUCTION = (1, 0, 1, 0, 0, 3, 0, 2, 1, 1, 3, 1, 1, 0, 0, 4, 0, 3, 1, 1)
-
-
-def _enas_cell(name: str, arc: tuple[int, ...]) -> Cell:
-    edges = tuple(
-        Edge(_ENAS_OPS[op], source, 2 + index // 2)
-        for index, (source, op) in enumerate(zip(arc[::2], arc[1::2], strict=True))
-    )
-    nodes = len(edges) // 2
-    used = {edge.source for edge in edges}
-    output = tuple(state for state in range(nodes + 2) if state not in used)
-    return Cell(name, 2, (Node(),) * nodes, edges, output)
-
-
-def enas_micro(channels: int = 36, cell_count: int = 15) -> Genotype:
-    """ENAS's final micro network (Pham et al. 2018, the authors' script).
-
-    Args:
-      channels: of a node in the first cells.
-      cell_count: number of normal cells; two reductions are added.
-    """
-    reductions = (cell_count // 3, 2 * (cell_count // 3) + 1)
-    width, blocks = channels, []
-    for layer in range(cell_count + 2):
-        if layer in reductions:
-            width *= 2
-            blocks.append(Block("reduction", width, 2))
-        else:
-            blocks.append(Block("normal", width))
-    return Genotype(
-        name="enas_micro",
-        family="enas",
-        stem=3 * channels,
-        cells=(_enas_cell("normal", _ENAS_NORMAL), _enas_cell("reduction", _ENAS_REDUCTION)),
-        blocks=tuple(blocks),
-        auxiliary=reductions[1] + 1,
-    )
-
-
 def _entry(
     name: str, kind: str, filters: int, depth: int, stack: Stack, stem: int = 0
 ) -> Callable[..., Genotype]:
@@ -230,6 +187,5 @@ ENTRIES: dict[str, Callable[..., Genotype]] = {
             ("d", "large", 256, 18),
         )
     },
-    "enas_micro": enas_micro,
 }
 """Genotypes by name; a value takes ``channels`` and ``cell_count``."""
