@@ -13,8 +13,7 @@ import rich.progress
 import rich.table
 import tyro
 
-from jaxnas.cli.sources import load
-from jaxnas.runs.bases import refuse_unbuildable
+from jaxnas.runs.bases import load_genotype, refuse_unbuildable
 from jaxnas.runs.config import ConfigError, Experiment
 from jaxnas.spaces import Genotype, zoo
 
@@ -63,7 +62,7 @@ class Show:
     """Draw it: to this .svg, .png or .dot file, or all three into this folder."""
 
     def run(self) -> None:
-        genotype = load(self.source)
+        genotype = load_genotype(self.source)
         if self.out is None:
             from jaxnas.cli.tree import tree
 
@@ -103,7 +102,7 @@ class Count:
     """Print a JSON object."""
 
     def run(self) -> None:
-        genotype = load(self.source, self.channels, self.cells)
+        genotype = load_genotype(self.source, self.channels, self.cells)
         usual = _usual(genotype)
         classes = usual[0] if self.classes is None else self.classes
         image_size = usual[1] if self.image_size is None else self.image_size
@@ -128,7 +127,7 @@ class Convert:
     """How many a cell network has; the published number, or 20 for a .txt."""
 
     def run(self) -> None:
-        genotype = load(self.source, self.channels, self.cells)
+        genotype = load_genotype(self.source, self.channels, self.cells)
         if self.dest.suffix == ".json":
             _write(self.dest, (genotype.to_json() + "\n").encode())
         elif self.dest.suffix == ".txt":

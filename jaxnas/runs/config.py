@@ -121,7 +121,11 @@ class Experiment:
     download: bool = False
     """Fetch the data set's official archive if it is not there (CIFAR-10 and CIFAR-100)."""
     base: str = "resnet20"
-    """The network to adapt: a name of the zoo, or the path of a genotype.json."""
+    """The network to adapt: a name of the zoo, a genotype.json, or a .txt in the form of DARTS."""
+    channels: int | None = None
+    """Of a node in the first cells of a cell network; the published number, or 36 for a .txt."""
+    cells: int | None = None
+    """How many a cell network has; the published number, or 20 for a .txt."""
     methods: tuple[Method, ...] = ("original", "cell", "full")
     """What to run: the base left alone, one choice per kind of cell, one choice per block."""
     seed: int = 0

@@ -40,7 +40,7 @@ def run_experiment(experiment: Experiment, name: str) -> Path:
       one of `USER_ERRORS`.
     """
     console = rich.console.Console(markup=False)  # names and paths may hold brackets
-    base = load_base(experiment.base)
+    base = load_base(experiment.base, experiment.channels, experiment.cells)
     dataset = data.load(experiment.dataset, experiment.data_dir, download=experiment.download)
     if experiment.train_limit is not None:
         dataset = dataset.limit(experiment.train_limit)
