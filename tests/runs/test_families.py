@@ -1,0 +1,82 @@
+"""The contract of adaptation over every family: from base and supernet to files and back."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from jaxnas import data
+from jaxnas.runs import finished
+from jaxnas.runs.config import Experiment
+from jaxnas.runs.experiment import run_experiment
+from jaxnas.runs.load import load_run
+from jaxnas.spaces import AdaptationSpace, Genotype
+from jaxnas.spaces.genotype import CELL_FAMILIES, NULL, OPERATIONS, SKIP
+from nn.networks import SMALL
+
+from . import tiny
+
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
+BASES = {
+    "residual": SMALL["chain"],
+    "darts": dataclasses.replace(SMALL["concat"], auxiliary=1),
+    "nasnet": dataclasses.replace(SMALL["states"], auxiliary=1),
+    "enas": SMALL["micro"],
+    "macro": SMALL["macro"],
+}
+
+
+def test_every_family_is_here():
+    assert BASES.keys() == OPERATIONS.keys()
+    assert all(base.family == family for family, base in BASES.items())
+
+
+@pytest.mark.parametrize("family", BASES)
+def test_a_network_of_every_family_adapts_and_is_read_back(family, tmp_path):
+    base = BASES[family]
+    x_train, y_train = tiny.images(80, 0)
+    x_test, y_test = tiny.images(40, 1)
+    coloured = [np.repeat(each, 3, -1) for each in (x_train, x_test)]
+    np.savez(
+        tmp_path / "images.npz",
+        x_train=coloured[0],
+        y_train=y_train,
+        x_test=coloured[1],
+        y_test=y_test,
+    )
+    (tmp_path / "base.json").write_text(base.to_json())
+    settings = tiny.settings(
+        epochs=3,
+        auxiliary_weight=0.4 if base.auxiliary >= 0 else 0.0,
+        drop_path=0.2 if family in CELL_FAMILIES else 0.0,
+    )
+    experiment = Experiment(
+        dataset=str(tmp_path / "images.npz"),
+        base=str(tmp_path / "base.json"),
+        methods=("full",),
+        run_dir=tmp_path / "run",
+        training=settings,
+    )
+    report = run_experiment(experiment, "test").read_text()
+
+    trained = load_run(tmp_path / "run")
+    found = trained.network.genotype
+    assert base.name in report
+    assert found == Genotype.from_json((tmp_path / "run/full_seed0/genotype.json").read_text())
+    assert len(found.blocks) == len(base.blocks)
+    for block, cell, old in zip(
+        found.blocks, found.placed_cells(), base.placed_cells(), strict=True
+    ):
+        assert cell.connected(), block
+        for edge, before in zip(cell.edges, old.edges, strict=True):
+            assert edge.op in (NULL, SKIP, before.op)
+    theta = finished.read_method(tmp_path / "run/full_seed0")[0].theta
+    assert theta.shape[1:] == AdaptationSpace(base, "full").shape
+    assert (theta[-1] != theta[0]).any(), "the architecture moved"
+
+    images = data.normalise(coloured[1], np.float32(trained.mean), np.float32(trained.std))
+    logits = jax.jit(lambda x: trained.network.apply(trained.variables, x, train=False))(images)
+    accuracy = 100 * np.mean(np.argmax(logits, -1) == y_test)
+    assert accuracy == pytest.approx(trained.result["test_accuracy"], abs=1e-3)
