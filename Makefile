@@ -30,6 +30,7 @@ format: .venv/.dev
 
 benchmark: .venv/.run
 	$(BIN)/python benchmarks/adaptation_step.py
+	$(BIN)/python benchmarks/training_step.py
 
 clean:
 	rm -rf .venv .cache build *.egg-info
