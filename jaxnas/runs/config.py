@@ -55,7 +55,7 @@ class Training:
     arch_optimizer: Literal["adam", "sgd"] = "adam"
     """Of the architecture parameters: Adam, or SGD without momentum."""
     arch_learning_rate: float | None = None
-    """Of the architecture parameters; for Adam 6 / (their steps) by default, at most 0.1."""
+    """Of the architecture parameters; for Adam 6 / (their steps) by default, less below 90."""
     arch_data: Literal["train", "holdout"] = "train"
     """What moves the architecture: the weights' own batch, or held-out training images."""
     arch_every: int = 1
@@ -107,7 +107,9 @@ class Training:
     @property
     def waiting_epochs(self) -> int:
         """Epochs of the joint phase before θ first moves."""
-        return self.adaptation_epochs // 3 if self.warmup_epochs is None else self.warmup_epochs
+        if self.warmup_epochs is not None:
+            return self.warmup_epochs
+        return self.adaptation_epochs // 3 if self.adaptation_epochs != 2 else 1
 
 
 @dataclasses.dataclass(frozen=True)

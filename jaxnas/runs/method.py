@@ -36,8 +36,9 @@ from jaxnas.training.loop import Order
 # How far Adam can carry an architecture parameter by default, whatever the number of steps: DARTS's
 # 3e-4 over 50 epochs of 391 steps is 5.9, and so much measured best here at a small budget.
 _ARCH_TRAVEL = 6.0
-# But in few steps so much is noise: faster ones lose the network (docs/results/estimators.md).
-_FASTEST_ARCH = 0.1
+# But in fewer steps than this most of it is noise, and loses the network: there the way shrinks
+# with the square of their number (docs/results/estimators.md).
+_FEW_ARCH_STEPS = 90
 
 
 class TrainingError(RuntimeError):
@@ -177,8 +178,9 @@ class MethodRun:
     @property
     def arch_learning_rate(self) -> float:
         """Of θ: what the settings say, or the default for the number of its steps."""
-        default = min(_ARCH_TRAVEL / self._arch_steps, _FASTEST_ARCH)
-        return self.settings.arch_learning_rate or default
+        steps = self._arch_steps
+        travel = _ARCH_TRAVEL * min(1.0, steps / _FEW_ARCH_STEPS) ** 2
+        return self.settings.arch_learning_rate or travel / steps
 
     @cached_property
     def _space(self) -> AdaptationSpace:

@@ -87,11 +87,14 @@ def test_the_small_networks_have_all_that_a_genotype_can_say():
 
 @pytest.mark.parametrize("train", [False, True])
 @pytest.mark.parametrize("name", SMALL)
-def test_a_network_computes_what_numpy_says(name, train):
+def test_a_network_computes_what_numpy_says_and_its_supernet_with_all_gates_on_same(name, train):
     network = build(SMALL[name], CLASSES)
     variables = cut(whole(name)[1], network, SHAPE)
     found = run(network, variables, train, images())
     assert_is_what_numpy_says(found, SMALL[name], variables, train)
+    gates = zero_gates(AdaptationSpace(SMALL[name], "full")).at[..., SAME].set(1)
+    logits, stats = gated(name, train)(gates)
+    assert_close((logits, cut_like(stats, variables["batch_stats"])), found)
 
 
 @pytest.mark.parametrize("train", [False, True])
@@ -106,15 +109,16 @@ def test_a_supernet_weights_every_candidate_by_its_gate(name, train):
 # Derived networks against the supernet.
 
 
-@pytest.mark.parametrize("train", [False, True])
-@pytest.mark.parametrize("granularity", GRANULARITIES)
+@pytest.mark.parametrize(
+    ("granularity", "derived", "train"), [("cell", True, False), ("full", False, True)]
+)
 @pytest.mark.parametrize("name", SMALL)
 def test_a_network_built_alone_computes_what_the_supernet_does_with_its_gates(
-    name, granularity, train
+    name, granularity, derived, train
 ):
     space = AdaptationSpace(SMALL[name], granularity)
-    rng = np.random.default_rng([len(name), len(granularity), train])
-    if train == (granularity == "full"):
+    rng = np.random.default_rng([len(name), len(granularity)])
+    if derived:
         choices = space.derive(rng.normal(size=space.shape)).choices
     else:
         choices = connected_choices(space, rng)
@@ -123,17 +127,6 @@ def test_a_network_built_alone_computes_what_the_supernet_does_with_its_gates(
     logits, stats = gated(name, train)(one_hot_gates(space, choices))
     expected = logits, cut_like(stats, own["batch_stats"])
     assert_close(run(alone, own, train, images()), expected)
-
-
-@pytest.mark.parametrize("train", [False, True])
-@pytest.mark.parametrize("name", SMALL)
-def test_a_supernet_whose_gates_all_say_same_is_the_base(name, train):
-    space = AdaptationSpace(SMALL[name], "full")
-    base = build(space.base, CLASSES)
-    own = cut(whole(name)[1], base, SHAPE)
-    logits, stats = gated(name, train)(zero_gates(space).at[..., SAME].set(1))
-    found = logits, cut_like(stats, own["batch_stats"])
-    assert_close(found, run(base, own, train, images()))
 
 
 @pytest.mark.parametrize("name", ["mobilenet", "residual_cells", "tangle"])

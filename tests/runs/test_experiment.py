@@ -412,6 +412,7 @@ def test_the_default_schedule_of_any_length_adapts_and_fits(epochs):
     settings = Training(epochs=epochs)
     assert 1 <= settings.adaptation_epochs <= epochs
     assert 0 <= settings.waiting_epochs < settings.adaptation_epochs
+    assert settings.waiting_epochs or settings.adaptation_epochs == 1
 
 
 def test_every_error_for_users_is_named_once():

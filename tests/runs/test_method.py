@@ -117,6 +117,13 @@ def test_gates_that_stay_at_the_base_train_the_base(tmp_path):
         assert supernet["train_loss"] == pytest.approx(network["train_loss"], rel=3e-3)
 
 
+@pytest.mark.parametrize(("epochs", "travel"), [(18, 6), (40, 6), (9, 1.5), (1, 6 / 18**2)])
+def test_theta_may_travel_as_far_in_any_number_of_steps_but_not_in_few(epochs, travel):
+    changes = {"epochs": 40, "adapt_epochs": epochs, "warmup_epochs": 0, "arch_learning_rate": None}
+    rate = tiny.run(**changes).arch_learning_rate  # five steps an epoch
+    assert rate * 5 * epochs == pytest.approx(travel)
+
+
 def test_a_price_on_multiply_adds_makes_the_network_cheaper():
     (cheap,), (alone,) = outcomes(**CHEAP), outcomes(**ALONE)
     assert cheap.result.macs < alone.result.macs
