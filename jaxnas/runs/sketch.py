@@ -9,7 +9,7 @@ from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, PathPatc
 from matplotlib.path import Path as Curve
 
 from jaxnas.runs import layout, operations, style
-from jaxnas.spaces.genotype import NULL, Cell, Genotype
+from jaxnas.spaces.genotype import NULL, Cell, Genotype, Node
 
 MARGIN = 0.3
 _WIRE = "#59636e"
@@ -86,17 +86,21 @@ def _curve(axes: Axes, points: list[tuple[float, float]], null: bool) -> None:
 
 def _node(axes: Axes, cell: Cell, number: int, x: float, y: float) -> None:
     node = cell.nodes[number - cell.inputs]
-    radius = layout.RADIUS
-    look = {"facecolor": _ACTIVE if node.relu else style.PAPER, "edgecolor": style.INK}
+    _shape(axes, node, x, y, layout.RADIUS)
+    _text(axes, x, y, str(number), 7.0, style.INK)
+
+
+def _shape(axes: Axes, node: Node, x: float, y: float, radius: float) -> None:
+    """A circle for a sum, a square for a concatenation; filled where an activation follows."""
     if node.concat:
         shape = FancyBboxPatch(
             (x - radius, y - radius), 2 * radius, 2 * radius, "round,pad=0,rounding_size=0.03"
         )
     else:
         shape = Circle((x, y), radius)
-    shape.set(linewidth=0.8, zorder=4, **look)
+    colour = _ACTIVE if node.relu else style.PAPER
+    shape.set(facecolor=colour, edgecolor=style.INK, linewidth=0.8, zorder=4)
     axes.add_patch(shape)
-    _text(axes, x, y, str(number), 7.0, style.INK)
 
 
 def _box(axes: Axes, panel: Panel, part: layout.Part, x: float, y: float) -> None:
@@ -214,13 +218,10 @@ def legend(axes: Axes, panels: list[Panel], y: float) -> float:
     if "null" in kinds:
         axes.plot([x, x + 0.25], [y, y], color=style.FAINT, linestyle=(0, (3, 2)), linewidth=0.9)
         x = _entry(axes, "null", x + 0.31, y)
-    for name, wanted, face in (
-        ("sum", any(not node.relu for node in nodes), style.PAPER),
-        ("sum, then activation", any(node.relu for node in nodes), _ACTIVE),
-    ):
-        if wanted:
-            axes.add_patch(Circle((x + 0.06, y), 0.06, fc=face, ec=style.INK, linewidth=0.8))
-            x = _entry(axes, name, x + 0.18, y)
+    for concat, relu in sorted({(node.concat, node.relu) for node in nodes}):
+        _shape(axes, Node(concat=concat, relu=relu), x + 0.06, y, 0.06)
+        name = "concatenation" if concat else "sum"
+        x = _entry(axes, f"{name}, then activation" if relu else name, x + 0.18, y)
     if any(any(panel.changed) for panel in panels):
         axes.add_patch(
             FancyBboxPatch(
