@@ -21,6 +21,7 @@ from jaxnas.runs.config import ConfigError, Experiment, Training
 from jaxnas.runs.experiment import USER_ERRORS, load_base, run_experiment
 from jaxnas.runs.method import MethodRun, TrainingError
 from jaxnas.spaces import Block, Genotype, GenotypeError, zoo
+from jaxnas.spaces.text import write_cells
 
 from . import tiny
 
@@ -267,6 +268,20 @@ def test_bases_are_found_in_the_zoo_and_in_files(name, tmp_path):
     path = tmp_path / "genotype.json"
     path.write_text(base.to_json())
     assert load_base(str(path)) == base
+
+
+def test_a_cell_network_of_another_size_says_so_in_its_name(tmp_path):
+    sized = load_base("darts_v2", 4, 3)
+    expected = zoo.named("darts_v2", channels=4, cells=3)
+    assert sized == dataclasses.replace(expected, name="darts_v2-c4-l3")
+    assert load_base("nasnet_a", channels=8).name == "nasnet_a-c8"
+    found = tmp_path / "found.txt"
+    found.write_text(write_cells(*zoo.named("darts_v2").cells))
+    assert load_base(str(found), 4, 3).cells == expected.cells
+    (tmp_path / "tiny.json").write_text(tiny.BASE.to_json())
+    for name in ("resnet20", str(tmp_path / "tiny.json")):
+        with pytest.raises(ConfigError, match="leave out --channels and --cells"):
+            load_base(name, channels=4)
 
 
 def replaced(**changes):
