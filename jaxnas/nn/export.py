@@ -15,11 +15,13 @@ from jax.extend.mlir import deserialize_portable_artifact, ir
 from jax.interpreters.mlir import make_ir_context
 
 from jaxnas.nn import kernels
+from jaxnas.nn.init import named_leaves
 from jaxnas.nn.network import Network
-from jaxnas.nn.weights import WeightsError
+from jaxnas.nn.weights import WeightsError, check_shapes, shapes_of
 
 # What JAX puts into a program of symbolic batch size. Any other call leaves the program.
 _CUSTOM_CALLS = {"shape_assertion"}
+_PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 
 
 def export(
@@ -41,7 +43,19 @@ def export(
       variables: ``{"params": ..., "batch_stats": ...}``.
       input_shape: [h, w, c] of an image.
       platforms: out of ``cpu``, ``cuda``, ``rocm`` and ``tpu``.
+
+    Raises:
+      ValueError: for another platform.
+      WeightsError: if the network takes no images of that shape, or `variables` are not its own.
     """
+    if unknown := set(platforms) - set(_PLATFORMS):
+        raise ValueError(f"platforms must be out of {', '.join(_PLATFORMS)}, not {min(unknown)!r}")
+    expected = named_leaves(shapes_of(network, input_shape))
+    check_shapes(
+        "the tree of variables",
+        {name: leaf.shape for name, leaf in named_leaves(variables).items()},
+        {name: leaf.shape for name, leaf in expected.items()},
+    )
 
     def logits(images: jax.Array) -> jax.Array:
         return network.apply(variables, images, train=False)  # type: ignore

@@ -26,7 +26,16 @@ _TRUNCATED_STDDEV = 0.87962566103423978
 
 
 def abstract_variables(module: nn.Module, input_shape: tuple[int, ...], *args: Any) -> Any:
-    """Shapes and dtypes of the variables of `module` for images [h, w, c]; computes nothing."""
+    """Shapes and dtypes of the variables of `module` for images [h, w, c]; computes nothing.
+
+    Raises:
+      ValueError: if `input_shape` is not three positive numbers.
+    """
+    if len(input_shape) != 3 or not all(isinstance(n, int) and n > 0 for n in input_shape):
+        raise ValueError(
+            "input_shape must be height, width and channels of an image, such as (32, 32, 3), "
+            f"not {input_shape}"
+        )
     image = jax.ShapeDtypeStruct((1, *input_shape), jnp.float32)
 
     def init(key: jax.Array, x: jax.Array) -> Any:
@@ -56,7 +65,13 @@ def init(module: nn.Module, key: jax.Array, input_shape: tuple[int, ...], *args:
       key: typed key; equal keys give equal values to leaves of equal path and shape.
       input_shape: [h, w, c] of an image.
       *args: further arguments of the module after the image, such as a supernet's gates.
+
+    Raises:
+      TypeError: if `key` is no typed key.
+      ValueError: if `input_shape` is not three positive numbers.
     """
+    if not (isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)):
+        raise TypeError(f"key must be a typed key such as jax.random.key(0), not {key!r}")
     shapes = abstract_variables(module, input_shape, *args)
     flat, treedef = jax.tree_util.tree_flatten_with_path(shapes)
     names = list(named_leaves(shapes))

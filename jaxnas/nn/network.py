@@ -329,9 +329,17 @@ def build(
       auxiliary: whether it has the genotype's auxiliary head.
 
     Raises:
-      ValueError: if no path of edges that are not null leads to the head, or if an auxiliary head
-        is asked for and the genotype says no place for it.
+      TypeError: if `genotype` is none.
+      ValueError: if `num_classes` is no positive whole number, if no path of edges that are not
+        null leads to the head, or if an auxiliary head is asked for and the genotype says no place
+        for it.
     """
+    if not isinstance(genotype, Genotype):
+        raise TypeError(
+            f"genotype must be a Genotype, such as spaces.zoo.named('darts_v2'), not {genotype!r}"
+        )
+    if not isinstance(num_classes, int) or num_classes < 1:
+        raise ValueError(f"num_classes must be a positive whole number, not {num_classes!r}")
     if not genotype.connected():
         raise ValueError(
             f"genotype {genotype.name!r}: no path of edges leads from the image to the classifier"

@@ -24,6 +24,9 @@ from jaxnas.spaces.genotype import Genotype
 Shape = tuple[int, ...]
 
 
+_NAMED = 6  # variables that an error names
+
+
 class WeightsError(ValueError):
     """Weights that cannot be read, written or used; the message is one sentence that says why."""
 
@@ -39,7 +42,7 @@ def save_safetensors(
       genotype: of the network; `load_network` needs it.
 
     Raises:
-      WeightsError: if the file cannot be written.
+      WeightsError: if the file cannot be written, or naming what is no array of numbers.
     """
     from safetensors.numpy import save
 
@@ -48,6 +51,8 @@ def save_safetensors(
         name: np.ascontiguousarray(leaf)
         for name, leaf in named_leaves(variables).items()
     }
+    if wrong := [name for name, array in arrays.items() if array.dtype.kind not in "biufV"]:
+        raise WeightsError(f"{wrong[0]} is no array of numbers and cannot be saved")
     metadata = {} if genotype is None else {"genotype": genotype.to_json()}
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
@@ -137,7 +142,7 @@ def check_shapes(where: Any, found: Mapping[str, Shape], expected: Mapping[str, 
     """Checks that `where` holds the expected variables and no others.
 
     Raises:
-      WeightsError: naming every variable that is missing, that is too much or of another shape.
+      WeightsError: naming variables that are missing, that are too much or of another shape.
     """
     if not found.keys() & expected.keys():
         raise WeightsError(
@@ -146,17 +151,23 @@ def check_shapes(where: Any, found: Mapping[str, Shape], expected: Mapping[str, 
         )
     problems = []
     if missing := [name for name in expected if name not in found]:
-        problems.append(f"lacks {', '.join(missing)}")
+        problems.append(f"lacks {_some(missing)}")
     if unexpected := [name for name in found if name not in expected]:
-        problems.append(f"has {', '.join(unexpected)}, which the network has not")
+        problems.append(f"has {_some(unexpected)}, which the network has not")
     if misshapen := [
         f"{name} as {list(found[name])} instead of {list(shape)}"
         for name, shape in expected.items()
         if name in found and tuple(found[name]) != tuple(shape)
     ]:
-        problems.append(f"has {', '.join(misshapen)}")
+        problems.append(f"has {_some(misshapen)}")
     if problems:
         raise WeightsError(f"{where} does not fit the network: it {'; it '.join(problems)}")
+
+
+def _some(names: list[str]) -> str:
+    """The first of `names`, and how many more there are."""
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def shapes_of(module: nn.Module, input_shape: Shape, *args: Any) -> Any:

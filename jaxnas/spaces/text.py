@@ -3,12 +3,14 @@
     Genotype(normal=[('sep_conv_3x3', 0), ...], normal_concat=range(2, 6), reduce=..., ...)
 
 Pairs (operation, source) stand two to a node, in order; NAT writes triples (operation, source,
-target). Read by a literal parser, never evaluated.
+target). What stands around it, such as a name or the time of a log's line, is passed over. Read by
+a literal parser, never evaluated.
 """
 
 from __future__ import annotations
 
 import ast
+import re
 from typing import Any
 
 from jaxnas.spaces.genotype import NULL, Cell, Edge, GenotypeError, Node
@@ -17,6 +19,10 @@ from jaxnas.spaces.genotype import NULL, Cell, Edge, GenotypeError, Node
 _FROM_TEXT = {"none": NULL, "conv_7x1_1x7": "conv_1x7_7x1"}
 _TO_TEXT = {"conv_1x7_7x1": "conv_7x1_1x7"}
 _FIELDS = ("normal", "normal_concat", "reduce", "reduce_concat")
+_WANTED = (
+    "the genotype's text must be one Genotype(normal=..., normal_concat=..., reduce=..., "
+    "reduce_concat=...)"
+)
 
 
 def read_cells(text: str) -> tuple[Cell, Cell]:
@@ -25,21 +31,14 @@ def read_cells(text: str) -> tuple[Cell, Cell]:
     Raises:
       GenotypeError: naming what cannot be read.
     """
+    call = _call(text)
     try:
-        body = ast.parse(text.strip()).body
+        value = ast.parse(call, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise GenotypeError(f"the genotype's text cannot be parsed: {error}") from error
-    value = body[0].value if len(body) == 1 and isinstance(body[0], ast.Assign | ast.Expr) else None
-    if not (
-        isinstance(value, ast.Call)
-        and isinstance(value.func, ast.Name)
-        and value.func.id == "Genotype"
-        and not value.args
-    ):
-        raise GenotypeError(
-            "the genotype's text must be one Genotype(normal=..., normal_concat=..., reduce=..., "
-            "reduce_concat=...)"
-        )
+        reason = getattr(error, "msg", None) or error
+        raise GenotypeError(f"the genotype's text cannot be parsed: {reason}") from error
+    if not isinstance(value, ast.Call) or value.args:
+        raise GenotypeError(_WANTED)
     fields = {keyword.arg: _literal(keyword.value, keyword.arg) for keyword in value.keywords}
     if sorted(fields, key=str) != sorted(_FIELDS):
         raise GenotypeError(
@@ -50,6 +49,19 @@ def read_cells(text: str) -> tuple[Cell, Cell]:
         _cell("normal", fields["normal"], fields["normal_concat"]),
         _cell("reduction", fields["reduce"], fields["reduce_concat"]),
     )
+
+
+def _call(text: str) -> str:
+    """The one ``Genotype(...)`` in `text`, to the parenthesis that closes it, or to the end."""
+    found = [match.start() for match in re.finditer(r"\bGenotype\s*\(", text)]
+    if len(found) != 1:
+        raise GenotypeError(f"{_WANTED}; there are {len(found)}" if found else _WANTED)
+    depth = 0
+    for end in range(text.index("(", found[0]), len(text)):
+        depth += {"(": 1, ")": -1}.get(text[end], 0)
+        if depth == 0:
+            return text[found[0] : end + 1]
+    return text[found[0] :]
 
 
 def write_cells(normal: Cell, reduction: Cell) -> str:

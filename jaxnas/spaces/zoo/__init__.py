@@ -8,6 +8,7 @@ ResNet-20 with its shortcuts turned into null edges.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 
 from jaxnas.spaces.genotype import Genotype
@@ -49,15 +50,17 @@ def named(name: str, *, channels: int | None = None, cells: int | None = None) -
         ENAS macro's number of layers (up to 24); None for the published number.
 
     Raises:
-      ValueError: if there is none (the message lists the names), if it is no cell network and
+      ValueError: if there is none (the message says which are alike), if it is no cell network and
         `channels` or `cells` are given, or if they are no positive numbers.
     """
     if name not in ZOO:
-        raise ValueError(f"there is no base network {name!r}; the zoo has {', '.join(ZOO)}")
+        near = difflib.get_close_matches(name, ZOO, n=4, cutoff=0.5)
+        hint = f"did you mean {', '.join(near)}?" if near else f"the zoo has {', '.join(ZOO)}"
+        raise ValueError(f"there is no base network {name!r}; {hint}")
     sizes = {"channels": channels, "cell_count": cells}
     given = {key: value for key, value in sizes.items() if value is not None}
     if given and name in residual.ENTRIES:
         raise ValueError(f"{name} is no cell network: its channels and cells cannot be chosen")
-    if min(given.values(), default=1) < 1:
-        raise ValueError(f"channels and cells of {name} must be positive")
+    if not all(isinstance(size, int) and size > 0 for size in given.values()):
+        raise ValueError(f"channels and cells of {name} must be positive whole numbers")
     return ZOO[name](**given)
