@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import difflib
 from typing import Any, NamedTuple, get_args
 
 import numpy as np
@@ -45,16 +47,22 @@ def adapt(
     *,
     granularity: Granularity = "cell",
     seed: int = 0,
+    channels: int | None = None,
+    cells: int | None = None,
     **settings: Any,
 ) -> Adapted:
     """Adapts `base` while it trains on `dataset`.
 
     Args:
-      base: a genotype, a name of the zoo, or the path of a genotype.json.
+      base: a genotype, a name of the zoo, the path of a genotype.json or of a .txt in the form of
+        DARTS.
       dataset: a `data.Dataset`, what `data.load` takes, or x_train, y_train, x_test, y_test with
         images uint8 [n, h, w, c] and labels int [n].
       granularity: ``cell``, one choice for each kind of cell, or ``full``, one for each block.
       seed: equal seeds give equal bits.
+      channels: of a node in the first cells of a cell network that `base` names; None for the
+        published number.
+      cells: its depth, as `spaces.zoo.named` takes it; None for the published one.
       **settings: fields of `runs.config.Training`, such as epochs=30.
 
     Raises:
@@ -70,8 +78,17 @@ def adapt(
         dataset = data.from_arrays(*dataset)
     if granularity not in get_args(Granularity):
         raise ConfigError(f"granularity must be 'cell' or 'full', not {granularity!r}")
-    genotype = load_base(base) if isinstance(base, str) else base
-    run = MethodRun(granularity, genotype, dataset, Training(**settings), (seed,))
+    known = [field.name for field in dataclasses.fields(Training)]
+    for name in settings:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+            hint = f"did you mean {', '.join(near)}?" if near else f"there are {', '.join(known)}"
+            raise TypeError(f"there is no setting {name!r}; {hint}")
+    if isinstance(base, str):
+        base = load_base(base, channels, cells)
+    elif channels is not None or cells is not None:
+        raise ConfigError("a genotype says its own channels and cells; leave them out")
+    run = MethodRun(granularity, base, dataset, Training(**settings), (seed,))
     (outcome,) = run.run()
     result = outcome.result
     names = ("test_accuracy", "test_loss", "params", "macs", "seconds", "digest")

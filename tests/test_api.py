@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from jaxnas.spaces import Genotype
 from runs.tiny import BASE, FLAGS, dataset, images, run
 
 README = Path(__file__).parent.parent / "README.md"
+ARCHITECTURES = README.parent / "docs" / "architectures.md"
 
 
 def test_adapt_gives_the_network_that_it_measured():
@@ -56,8 +58,13 @@ def test_what_cannot_be_is_told_in_a_sentence(arguments, message):
 
 
 def test_a_setting_that_does_not_exist_is_named():
-    with pytest.raises(TypeError, match="epoch_count"):
-        jaxnas.adapt(BASE, dataset(), epoch_count=3)
+    with pytest.raises(TypeError, match="no setting 'epoch'; did you mean epochs"):
+        jaxnas.adapt(BASE, dataset(), epoch=3)
+
+
+def test_a_genotype_says_its_own_size():
+    with pytest.raises(ConfigError, match="says its own channels and cells"):
+        jaxnas.adapt(BASE, dataset(), channels=4)
 
 
 def test_importing_jaxnas_does_not_import_jax():
@@ -66,9 +73,22 @@ def test_importing_jaxnas_does_not_import_jax():
 
 
 def test_the_readmes_call_runs_as_printed():
-    (code,) = re.findall(r"```python\n(import jaxnas.*?)```", README.read_text(), re.DOTALL)
+    (code,) = re.findall(
+        r"```python\n(import jax\nimport jaxnas.*?)```", README.read_text(), re.DOTALL
+    )
     assert len([line for line in code.splitlines() if line.strip()]) <= 12
     names: dict = {}
     exec(compile(code.replace("epochs=30", "epochs=1"), "README.md", "exec"), names)
     assert names["logits"].shape == (8, 10)
     assert np.isfinite(names["logits"]).all()
+
+
+def test_the_guides_code_builds_and_trains_a_network():
+    code = re.findall(r"```python\n(import jax\n.*?)```", ARCHITECTURES.read_text(), re.DOTALL)[0]
+    names: dict = {}
+    small = code.replace("channels=16, cells=8", "channels=4, cells=3")
+    exec(compile(small, "architectures.md", "exec"), names)
+    assert names["logits"].shape == (4, 10)
+    key, images = jax.random.key(1), jnp.zeros((4, 32, 32, 3))
+    logits, auxiliary, _ = names["train_logits"](names["variables"], images, key)
+    assert logits.shape == auxiliary.shape == (4, 10)

@@ -36,7 +36,7 @@ class Zoo:
             {
                 "name": network.name,
                 "family": network.family,
-                "cells": len(network.cells),
+                "kinds": len(network.cells),
                 "blocks": len(network.blocks),
             }
             for network in networks
@@ -49,7 +49,11 @@ class Zoo:
                 strict=True,
             ):
                 row |= count(network, *_usual(network))
-        _print_json(rows) if self.json else _print_table(rows)
+        if self.json:
+            _print_json(rows)
+        else:  # as many columns as a narrow terminal holds
+            kept = ("name", "family", "blocks", "params", "macs") if self.counts else tuple(rows[0])
+            _print_table([{name: row[name] for name in kept} for row in rows])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,9 +64,14 @@ class Show:
     """A name of the zoo, a genotype.json, or a .txt file in the form of DARTS."""
     out: Path | None = None
     """Draw it: to this .svg, .png or .dot file, or all three into this folder."""
+    channels: int | None = None
+    """Of a node in the first cells of a cell network; the published number, or 36 for a .txt."""
+    cells: int | None = None
+    """Depth: DARTS's and PNASNet's cells, NASNet's 3N (reductions come on top), ENAS's layers; as
+    published, or 20 for a .txt."""
 
     def run(self) -> None:
-        genotype = load_genotype(self.source)
+        genotype = load_genotype(self.source, self.channels, self.cells)
         if self.out is None:
             from jaxnas.cli.tree import tree
 
@@ -93,11 +102,12 @@ class Count:
     channels: int | None = None
     """Of a node in the first cells of a cell network; the published number, or 36 for a .txt."""
     cells: int | None = None
-    """How many a cell network has; the published number, or 20 for a .txt."""
+    """Depth: DARTS's and PNASNet's cells, NASNet's 3N (reductions come on top), ENAS's layers; as
+    published, or 20 for a .txt."""
     classes: int | None = None
     """Size of the output; 10, or 1000 for a network whose stem is for ImageNet."""
     image_size: int | None = None
-    """Side of the image; 32, or 224 for a network whose stem is for ImageNet."""
+    """Side of the image, of three channels; 32, or where the stem is for ImageNet, as published."""
     json: Flag = False
     """Print a JSON object."""
 
@@ -110,7 +120,7 @@ class Count:
             if not 1 <= value <= _MOST:
                 raise ConfigError(f"{flag} must be from 1 to {_MOST}, not {value}")
         row = {"name": genotype.name} | count(genotype, classes, image_size)
-        _print_json(row) if self.json else _print_table([row])
+        _print_json(row) if self.json else _print_list(row)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,17 +134,21 @@ class Convert:
     channels: int | None = None
     """Of a node in the first cells of a cell network; the published number, or 36 for a .txt."""
     cells: int | None = None
-    """How many a cell network has; the published number, or 20 for a .txt."""
+    """Depth: DARTS's and PNASNet's cells, NASNet's 3N (reductions come on top), ENAS's layers; as
+    published, or 20 for a .txt."""
 
     def run(self) -> None:
+        if self.dest.exists() and self.dest.resolve() == Path(self.source).resolve():
+            raise ConfigError(f"{self.dest} would be written over itself; give another name")
         genotype = load_genotype(self.source, self.channels, self.cells)
         if self.dest.suffix == ".json":
             _write(self.dest, (genotype.to_json() + "\n").encode())
         elif self.dest.suffix == ".txt":
             _write(self.dest, (_cells_text(genotype) + "\n").encode())
             _console().print(
-                f"It says the cells; that the network has {len(genotype.blocks)} of "
-                f"{genotype.blocks[0].channels} channels at first, it does not."
+                f"That form holds the two cells alone: say --cells {len(genotype.blocks)} "
+                f"--channels {genotype.blocks[0].channels} where it is read, for this network.",
+                soft_wrap=True,
             )
         else:
             raise ConfigError(f"{self.dest} must be a .json or a .txt file")
@@ -161,15 +175,18 @@ class Export:
         trained = load_run(self.run_dir, self.seed)
         if self.out.suffix == ".stablehlo":
             _write(self.out, export(trained.network, trained.variables, trained.input_shape))
+            reader = f"load_exported({str(self.out)!r})"
         else:
             try:
                 save_safetensors(trained.variables, self.out, trained.network.genotype)
             except WeightsError as error:
                 raise ConfigError(str(error)) from error
             _console().print(f"Wrote {self.out}", soft_wrap=True)
+            reader = f"load_network({str(self.out)!r}, {trained.input_shape})"
         _console().print(
-            f"It takes images [b, {', '.join(map(str, trained.input_shape))}] in 0..1, less "
-            f"{trained.mean} and divided by {trained.std}.",
+            f"Read it with jaxnas.nn.{reader}. It takes images "
+            f"[b, {', '.join(map(str, trained.input_shape))}] in 0..1, less "
+            f"{_rounded(trained.mean)} and divided by {_rounded(trained.std)}.",
             soft_wrap=True,
         )
 
@@ -218,7 +235,9 @@ _MOST = 100_000  # classes, or pixels of a side
 
 def _usual(genotype: Genotype) -> tuple[int, int]:
     """Classes and image size that the stem is meant for: CIFAR-10's or ImageNet's."""
-    return (10, 32) if genotype.stem_form == "small" else (1000, 224)
+    if genotype.stem_form == "small":
+        return 10, 32
+    return 1000, zoo.LARGE_IMAGES.get(genotype.name, 224)
 
 
 def _drawn(genotype: Genotype, form: str) -> bytes:
@@ -267,6 +286,18 @@ def _print_json(value: Any) -> None:
     print(json.dumps(value, indent=1))
 
 
+def _rounded(values: list[float]) -> list[float]:
+    return [float(f"{value:.8g}") for value in values]  # float32 and no more
+
+
+def _print_list(row: dict[str, Any]) -> None:
+    """A line a field: numbers are never cut, however narrow the terminal."""
+    width = max(map(len, row))
+    for name, value in row.items():
+        text = f"{value:,}" if isinstance(value, int) else value
+        _console().print(f"{name.replace('_', ' '):{width}}  {text}", soft_wrap=True)
+
+
 def _print_table(rows: list[dict[str, Any]]) -> None:
     table = rich.table.Table(box=rich.box.SIMPLE)
     for name, value in rows[0].items():
@@ -277,7 +308,6 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
             *(f"{value:,}" if isinstance(value, int) else value for value in row.values())
         )
     console = _console()
-    # A table that goes into a file or a pipe has no screen to fit.
-    if not console.is_terminal:
-        console.width = 200
+    # A cell that is cut says nothing: a table may be wider than the terminal.
+    console.width = max(console.width, 200)
     console.print(table)

@@ -17,13 +17,15 @@ def tree(genotype: Genotype) -> Tree:
     blocks = root.add(Text(f"{len(genotype.blocks)} blocks"))
     blocks.add(Text(f"stem: {genotype.stem} channels, {genotype.stem_form}"))
     start = 0
-    for (name, channels, stride), group in itertools.groupby(
-        genotype.blocks, lambda block: (block.cell, block.channels, block.stride)
+    for (name, channels, stride, sources), group in itertools.groupby(
+        genotype.blocks, lambda block: (block.cell, block.channels, block.stride, block.sources)
     ):
         count = len(list(group))
+        inputs = ", ".join("stem" if source < 0 else str(source) for source in sources)
         blocks.add(
             Text(f"{_range(start, count)}: {name}, {channels} channels")
             + Text(", stride 2" if stride == 2 else "")
+            + Text(f", of {inputs}" if inputs else "", style="dim")
         )
         start += count
         if start - count <= genotype.auxiliary < start:

@@ -127,7 +127,8 @@ class Experiment:
     channels: int | None = None
     """Of a node in the first cells of a cell network; the published number, or 36 for a .txt."""
     cells: int | None = None
-    """How many a cell network has; the published number, or 20 for a .txt."""
+    """Depth: DARTS's and PNASNet's cells, NASNet's 3N (reductions come on top), ENAS's layers; as
+    published, or 20 for a .txt."""
     methods: tuple[Method, ...] = ("original", "cell", "full")
     """What to run: the base left alone, one choice per kind of cell, one choice per block."""
     seed: int = 0

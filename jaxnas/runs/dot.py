@@ -17,7 +17,23 @@ def dot(genotype: Genotype) -> str:
     ]
     for number, cell in enumerate(genotype.cells):
         lines += [f"  {line}" for line in _cell(genotype, cell, f"c{number}")]
+    if genotype.family == "macro":
+        lines += [f"  {line}" for line in _wiring(genotype)]
     return "\n".join([*lines, "}"]) + "\n"
+
+
+def _wiring(genotype: Genotype) -> list[str]:
+    """The blocks, and from where each has its inputs."""
+    lines = ["subgraph cluster_blocks {", '  label="blocks";', '  b_1 [label="stem", shape=oval];']
+    for index, block in enumerate(genotype.blocks):
+        stride = " /2" if block.stride == 2 else ""
+        label = _quoted(f"{index} {block.cell} {block.channels}{stride}")
+        lines.append(f'  b{index} [label={label}, shape=box, style="rounded"];')
+        lines += [
+            f"  b{'_1' if source < 0 else source} -> b{index};"
+            for source in genotype.inputs_of(index)
+        ]
+    return [*lines, "}"]
 
 
 def _cell(genotype: Genotype, cell: Cell, prefix: str) -> list[str]:

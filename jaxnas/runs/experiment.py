@@ -86,6 +86,12 @@ def run_experiment(experiment: Experiment, name: str) -> Path:
             ]
             for run, task in zip(runs, tasks, strict=True):
                 bars.start_task(task)
+                if not console.is_terminal:
+                    console.print(
+                        f"{run.method}, seed {', '.join(map(str, run.seeds))}: {run.total_steps} "
+                        "steps; compiling the first takes minutes for a cell network",
+                        highlight=False,
+                    )
                 _run_method(
                     dataclasses.replace(run),  # a copy, whose data on the device goes with it
                     directory,

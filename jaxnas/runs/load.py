@@ -52,9 +52,9 @@ def load_run(run_dir: str | os.PathLike[str], seed: int | None = None) -> Traine
         if seed is None and len(by_seed) == 1:
             (seed,) = by_seed
         if seed not in by_seed:
-            raise RunError(
-                f"{folder} has the seeds {', '.join(map(str, by_seed))}; say which by --seed"
-            )
+            there = f"{folder} has the seeds {', '.join(map(str, by_seed))}"
+            wrong = "say which by --seed" if seed is None else f"there is no seed {seed}"
+            raise RunError(f"{there}; {wrong}")
         result, images = by_seed[seed]["result"], by_seed[seed]["images"]
         height, width, channels = images["shape"]
         suffix = seed_suffix(result["seed"], len(by_seed))

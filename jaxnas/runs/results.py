@@ -162,7 +162,8 @@ def results_table(rows: Sequence[Result]) -> rich.table.Table:
     """For the terminal: one row a seed, then mean ± standard deviation of each group."""
     table = rich.table.Table(title=_title(rows))
     for name in HEADER:
-        table.add_column(name, justify="left" if name in ("method", "digest") else "right")
+        justify = "left" if name in ("method", "digest") else "right"
+        table.add_column(name, justify=justify, overflow="fold")  # never cut
     seeds, means = _lines(rows)
     for line in seeds:
         table.add_row(*line)

@@ -36,7 +36,7 @@ def test_zoo_as_json(run):
         assert row == {
             "name": genotype.name,
             "family": genotype.family,
-            "cells": len(genotype.cells),
+            "kinds": len(genotype.cells),
             "blocks": len(genotype.blocks),
         }
 
@@ -124,9 +124,22 @@ def test_cells_of_a_text_make_a_network_of_the_size_that_is_said(run, tmp_path):
 @pytest.mark.parametrize("name", ["darts_v2", "enas_cells", "nat_vgg_cells"])
 def test_cells_survive_the_way_to_text_and_back(run, tmp_path, name):
     text = run("convert", name, tmp_path / f"{name}.txt")
-    assert "20 of 36 channels" in text
+    assert "say --cells 20 --channels 36 where it is read" in text
     run("convert", tmp_path / f"{name}.txt", tmp_path / "back.json")
     assert Genotype.from_json((tmp_path / "back.json").read_text()) == zoo.named(name)
+
+
+def test_a_file_is_not_converted_onto_itself(refused, tmp_path):
+    path = tmp_path / "cells.txt"
+    path.write_text(DARTS)
+    assert "would be written over itself" in refused("convert", path, path)
+    assert path.read_text() == DARTS
+
+
+def test_a_tree_says_what_the_blocks_of_a_macro_network_take(run):
+    text = run("show", "enas_macro", "--channels", 4, "--cells", 6)
+    assert "block 5: conv_3x3_1_skips, 8 channels, of 4, 2" in text
+    assert "block 2: reduce, 8 channels, stride 2, of stem" in text
 
 
 def test_adapt_runs_the_experiment_of_its_flags(run, monkeypatch):

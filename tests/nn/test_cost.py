@@ -133,6 +133,11 @@ def test_every_network_of_the_zoo_is_counted_here():
     assert {row[0] for row in PUBLISHED} | OTHERS == set(zoo.ZOO)
 
 
+def test_networks_for_large_images_know_their_side():
+    sides = {row[0]: row[3] for row in PUBLISHED if row[3] > 32}
+    assert {name: zoo.LARGE_IMAGES.get(name, 224) for name in sides} == sides
+
+
 @pytest.mark.parametrize(
     ("name", "size", "classes", "side", "params", "aux", "macs", "stats"), PUBLISHED
 )

@@ -120,6 +120,18 @@ def test_seeds_can_be_mapped_over():
             np.testing.assert_allclose(one[index], other, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("shape", [(8, 8), (1, 8, 8, 3), (0, 8, 3), (8, 8, 2.5)])
+def test_a_shape_of_no_image_is_refused(shape):
+    with pytest.raises(ValueError, match="input_shape must be height, width and channels"):
+        init(build(SMALL["concat"], CLASSES), jax.random.key(0), shape)
+
+
+@pytest.mark.parametrize("key", [0, jnp.zeros(2, jnp.uint32)])
+def test_what_is_no_typed_key_is_refused(key):
+    with pytest.raises(TypeError, match=r"key must be a typed key such as jax\.random\.key\(0\)"):
+        init(build(SMALL["concat"], CLASSES), key, SHAPE)
+
+
 def test_a_variable_without_a_known_start_is_refused_by_name():
     class Odd(flax.linen.Module):
         @flax.linen.compact

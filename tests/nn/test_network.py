@@ -406,3 +406,14 @@ def test_no_auxiliary_head_without_a_place_for_it():
         build(SMALL["concat"], CLASSES, auxiliary=True)
     with pytest.raises(ValueError, match="'concat' has no place for an auxiliary head"):
         supernet(space, CLASSES, auxiliary=True)
+
+
+@pytest.mark.parametrize("classes", [0, -3, "10", 2.5])
+def test_a_number_of_classes_that_cannot_be_is_refused(classes):
+    with pytest.raises(ValueError, match="num_classes must be a positive whole number"):
+        build(SMALL["concat"], classes)
+
+
+def test_a_name_is_no_genotype():
+    with pytest.raises(TypeError, match=r"spaces\.zoo\.named"):
+        build("darts_v2", CLASSES)

@@ -206,8 +206,9 @@ def test_every_network_is_text_for_graphviz(name):
     for cell in genotype.cells:
         nulls = sum(edge.op == NULL for edge in cell.edges)
         count += 2 * (len(cell.edges) - nulls) + nulls + len(cell.output)
-    assert len(edges) == count
-    assert text.count("{") == text.count("}") == 1 + len(genotype.cells)
+    wired = sum(len(block.sources) for block in genotype.blocks)
+    assert len(edges) == count + wired
+    assert text.count("{") == text.count("}") == 1 + len(genotype.cells) + bool(wired)
     assert text.count('"') % 2 == 0
 
 

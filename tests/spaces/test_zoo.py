@@ -200,9 +200,11 @@ def test_cell_networks_come_in_any_size():
         zoo.named("darts_v2", cells=0)
 
 
-def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(ValueError, match="'resnet18'") as caught:
-        zoo.named("resnet18")
+def test_an_unknown_name_lists_those_alike_or_all():
+    with pytest.raises(ValueError, match=r"'darts_v3'; did you mean darts_v2, darts_v1"):
+        zoo.named("darts_v3")
+    with pytest.raises(ValueError, match="'qqqq'") as caught:
+        zoo.named("qqqq")
     for name in zoo.ZOO:
         assert name in str(caught.value)
 

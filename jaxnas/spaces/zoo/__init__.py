@@ -39,6 +39,11 @@ ZOO: dict[str, Callable[..., Genotype]] = {
 }
 """The genotypes by name; a value makes the genotype."""
 
+LARGE_IMAGES = {
+    name: 331 for name in ZOO if name.endswith("_large") and name != "amoebanet_d_large"
+}
+"""Side of the images of the published networks for ImageNet where it is not 224."""
+
 
 def named(name: str, *, channels: int | None = None, cells: int | None = None) -> Genotype:
     """The zoo's genotype of that name.
