@@ -29,6 +29,8 @@ NO_PADDING: Padding = ((0, 0), (0, 0))
 # A gradient of weights adds up 2 to this power batch rows inside one loop of XLA's. Above 3 XLA
 # splits that loop in two and keeps the products in memory.
 HALVINGS = 3
+# It takes as many images at once as stay in the cache of a core for all taps, in bytes.
+_CACHE = 2**20
 
 
 def same_padding(size: int, window: int, stride: int, dilation: int = 1) -> Pair:
@@ -163,25 +165,30 @@ def _depthwise_backward(
     x, kernel = saved
     dx = _weighted_sum(window.taps_transposed(gradient, 0.0), kernel)
     wide = _wide(gradient)
-    *_, height, width, channels = gradient.shape
+    batch, height, width, channels = gradient.shape
     (taps_down, taps_across), (stride, _) = window.size, window.stride
     padded = _pad(x, 0.0, [(*edges, 0) for edges in window.padding])
+    images = _cached_images(batch, x[0].size * x.dtype.itemsize)
 
-    def row_of_taps(row: jax.Array, sums: jax.Array) -> jax.Array:
-        top = row * window.dilation[0]
-        band = lax.dynamic_slice_in_dim(padded, top, (height - 1) * stride + 1, 1)
+    def row_of_taps(step: jax.Array, sums: jax.Array) -> jax.Array:
+        first, row = step // taps_down * images, step % taps_down
+        corner = (first, row * window.dilation[0], 0, 0)
+        size = (images, (height - 1) * stride + 1, *padded.shape[2:])
+        band = lax.dynamic_slice(padded, corner, size)
         seen = _shifts(band, (1, taps_across), window.stride, window.dilation)
-        products = [_halve(_wide(tap) * wide) for tap in seen]
+        part = lax.dynamic_slice_in_dim(wide, first, images)
+        products = [_halve(_wide(tap) * part) for tap in seen]
         # XLA's reductions pull in the arithmetic before them, but first write every slice to
         # memory; they do not pull in a concatenation. And they are slow for few channels: sum over
         # rows first.
         total = lax.concatenate(products, 0).reshape(taps_across, -1, width * channels).sum(1)
         total = total.reshape(taps_across, width, channels).sum(1)
+        total += lax.dynamic_index_in_dim(sums, row, 0, keepdims=False)
         return lax.dynamic_update_index_in_dim(sums, total, row, 0)
 
     # A loop runs as fast as its iterations written out, and compiles several times faster.
     zeros = jnp.zeros((taps_down, taps_across, channels), wide.dtype)
-    dkernel = lax.fori_loop(0, taps_down, row_of_taps, zeros)
+    dkernel = lax.fori_loop(0, batch // images * taps_down, row_of_taps, zeros)
     return dx, dkernel.reshape(kernel.shape).astype(kernel.dtype)
 
 
@@ -316,6 +323,14 @@ def _weighted_sum(taps: list[jax.Array], kernel: jax.Array) -> jax.Array:
         _wide(tap) * lax.slice_in_dim(weights, index, index + 1) for index, tap in enumerate(taps)
     )
     return functools.reduce(operator.add, terms).astype(taps[0].dtype)
+
+
+def _cached_images(batch: int, size: int) -> int:
+    """How many images of `size` bytes to go through at once: those that a core's cache keeps."""
+    images = batch
+    while images % 2 == 0 and images > 2**HALVINGS and images * size > _CACHE:
+        images //= 2
+    return images
 
 
 def _halve(x: jax.Array) -> jax.Array:

@@ -161,6 +161,22 @@ def test_a_sum_of_many_bfloat16_is_not_rounded_on_the_way():
     assert float(_gradient_of_a_count(np.ones((2, 32, 32, 1), jnp.bfloat16)).item()) == 2048
 
 
+@pytest.mark.parametrize("batch", [7, 16, 24, 40])
+def test_images_beyond_a_cache_are_gone_through_in_parts(batch, monkeypatch):
+    x, kernel = _draw(1, (batch, 6, 5, 3)), _draw(2, (3, 3, 1, 3))
+    direction = _draw(3, (batch, 3, 3, 3))
+
+    def gradient(cache):
+        monkeypatch.setattr(kernels, "_CACHE", cache)
+        padding = ((1, 1), (1, 1))
+        loss = lambda kernel: (kernels.depthwise(x, kernel, 2, 1, padding) * direction).sum()  # noqa: E731
+        return jax.jit(jax.grad(loss))(kernel)
+
+    parts = {"whole": gradient(2**20), "parts": gradient(1)}
+    np.testing.assert_allclose(parts["parts"], parts["whole"], rtol=1e-5, atol=1e-5)
+    assert kernels._cached_images(batch, 10) == {7: 7, 16: 8, 24: 6, 40: 5}[batch]
+
+
 def test_the_first_of_equals_takes_the_gradient():
     x = np.array([[1, 3, 3], [3, 1, 3]], np.float32)[None, :, :, None]
     gradient = jax.jit(jax.grad(lambda x: kernels.max_pool(x, 2, 1).sum()))(x)
