@@ -11,7 +11,7 @@ from jaxnas.runs import finished
 from jaxnas.runs.config import Experiment
 from jaxnas.runs.experiment import run_experiment
 from jaxnas.runs.load import load_run
-from jaxnas.spaces import AdaptationSpace, Genotype
+from jaxnas.spaces import AdaptationSpace, Genotype, zoo
 from jaxnas.spaces.genotype import CELL_FAMILIES, NULL, OPERATIONS, SKIP
 from nn.networks import SMALL
 
@@ -21,10 +21,10 @@ pytestmark = pytest.mark.usefixtures("compiled_once")
 
 BASES = {
     "residual": SMALL["chain"],
-    "darts": dataclasses.replace(SMALL["concat"], auxiliary=1),
-    "nasnet": dataclasses.replace(SMALL["states"], auxiliary=1),
-    "enas": SMALL["micro"],
-    "macro": SMALL["macro"],
+    "darts": dataclasses.replace(SMALL["concat"], blocks=SMALL["concat"].blocks[:2], auxiliary=0),
+    "nasnet": dataclasses.replace(SMALL["states"], blocks=SMALL["states"].blocks[:2], auxiliary=0),
+    "enas": dataclasses.replace(SMALL["micro"], blocks=SMALL["micro"].blocks[:2]),
+    "macro": zoo.enas_macro(channels=4, cell_count=3),
 }
 
 
