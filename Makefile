@@ -12,7 +12,7 @@ run: .venv/.run
 	$(BIN)/python experiments/proxyless_cifar.py --dataset digits --epochs 30 --batch-size 64 --run-dir runs/digits --overwrite
 
 test: .venv/.dev
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 test-slow: .venv/.slow
 	$(BIN)/python -m pytest -m slow

@@ -20,7 +20,7 @@ from . import tiny
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
 BASES = {
-    "residual": SMALL["chain"],
+    "residual": tiny.BASE,
     "darts": dataclasses.replace(SMALL["concat"], blocks=SMALL["concat"].blocks[:2], auxiliary=0),
     "nasnet": dataclasses.replace(SMALL["states"], blocks=SMALL["states"].blocks[:2], auxiliary=0),
     "enas": dataclasses.replace(SMALL["micro"], blocks=SMALL["micro"].blocks[:2]),
