@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from typing import Any, NamedTuple, get_args
 
 import numpy as np
 
 from jaxnas import data, nn
+from jaxnas.hints import alike
 from jaxnas.runs.config import ConfigError, Training
 from jaxnas.runs.experiment import load_base
 from jaxnas.runs.method import MethodRun
@@ -81,8 +81,7 @@ def adapt(
     known = [field.name for field in dataclasses.fields(Training)]
     for name in settings:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-            hint = f"did you mean {', '.join(near)}?" if near else f"there are {', '.join(known)}"
+            hint = alike(name, known, f"there are {', '.join(known)}", most=3)
             raise TypeError(f"there is no setting {name!r}; {hint}")
     if isinstance(base, str):
         base = load_base(base, channels, cells)

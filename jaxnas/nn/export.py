@@ -17,7 +17,7 @@ from jax.interpreters.mlir import make_ir_context
 from jaxnas.nn import kernels
 from jaxnas.nn.init import named_leaves
 from jaxnas.nn.network import Network
-from jaxnas.nn.weights import WeightsError, check_shapes, shapes_of
+from jaxnas.nn.weights import WeightsError, check_fits
 
 # What JAX puts into a program of symbolic batch size. Any other call leaves the program.
 _CUSTOM_CALLS = {"shape_assertion"}
@@ -50,12 +50,7 @@ def export(
     """
     if unknown := set(platforms) - set(_PLATFORMS):
         raise ValueError(f"platforms must be out of {', '.join(_PLATFORMS)}, not {min(unknown)!r}")
-    expected = named_leaves(shapes_of(network, input_shape))
-    check_shapes(
-        "the tree of variables",
-        {name: leaf.shape for name, leaf in named_leaves(variables).items()},
-        {name: leaf.shape for name, leaf in expected.items()},
-    )
+    check_fits("the tree of variables", named_leaves(variables), network, input_shape)
 
     def logits(images: jax.Array) -> jax.Array:
         return network.apply(variables, images, train=False)  # type: ignore

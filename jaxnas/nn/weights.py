@@ -184,17 +184,29 @@ def shapes_of(module: nn.Module, input_shape: Shape, *args: Any) -> Any:
         ) from error
 
 
+def check_fits(
+    where: Any, arrays: Mapping[str, Any], module: nn.Module, input_shape: Shape, *args: Any
+) -> Any:
+    """Shapes and dtypes of the variables of `module`, whose names and shapes `arrays` must have.
+
+    Raises:
+      WeightsError: if they have not, or if the module takes no images of that shape.
+    """
+    expected = shapes_of(module, input_shape, *args)
+    check_shapes(
+        where,
+        {name: array.shape for name, array in arrays.items()},
+        {name: leaf.shape for name, leaf in named_leaves(expected).items()},
+    )
+    return expected
+
+
 def _match(
     path: Any, arrays: dict[str, np.ndarray], module: nn.Module, input_shape: Shape, *args: Any
 ) -> Any:
     """`arrays` as the variables of `module`."""
-    expected = shapes_of(module, input_shape, *args)
+    expected = check_fits(path, arrays, module, input_shape, *args)
     leaves = named_leaves(expected)
-    check_shapes(
-        path,
-        {name: array.shape for name, array in arrays.items()},
-        {name: leaf.shape for name, leaf in leaves.items()},
-    )
     if wrong := [
         f"{name} as {arrays[name].dtype}"
         for name, leaf in leaves.items()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import difflib
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from jaxnas.hints import alike
 from jaxnas.runs.config import ConfigError
 from jaxnas.spaces import Genotype, GenotypeError, zoo
 from jaxnas.spaces.text import read_cells
@@ -80,11 +80,8 @@ def load_genotype(
             raise GenotypeError(f"{what}: {error}") from error
         refuse_names(genotype, what)
         return genotype
-    near = difflib.get_close_matches(source, zoo.ZOO, n=4, cutoff=0.5)
-    raise ConfigError(
-        f"{what} is neither a network of the zoo nor a .json or .txt file; "
-        + (f"did you mean {', '.join(near)}?" if near else "see `jaxnas zoo`")
-    )
+    hint = alike(source, zoo.ZOO, "see `jaxnas zoo`")
+    raise ConfigError(f"{what} is neither a network of the zoo nor a .json or .txt file; {hint}")
 
 
 def read_genotype(path: Path, what: str) -> Genotype:

@@ -8,9 +8,9 @@ ResNet-20 with its shortcuts turned into null edges.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 
+from jaxnas.hints import alike
 from jaxnas.spaces.genotype import Genotype
 from jaxnas.spaces.zoo import darts, enas, nasnet, residual
 from jaxnas.spaces.zoo.darts import darts_network
@@ -59,8 +59,7 @@ def named(name: str, *, channels: int | None = None, cells: int | None = None) -
         `channels` or `cells` are given, or if they are no positive numbers.
     """
     if name not in ZOO:
-        near = difflib.get_close_matches(name, ZOO, n=4, cutoff=0.5)
-        hint = f"did you mean {', '.join(near)}?" if near else f"the zoo has {', '.join(ZOO)}"
+        hint = alike(name, ZOO, f"the zoo has {', '.join(ZOO)}")
         raise ValueError(f"there is no base network {name!r}; {hint}")
     sizes = {"channels": channels, "cell_count": cells}
     given = {key: value for key, value in sizes.items() if value is not None}
