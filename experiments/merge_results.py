@@ -12,14 +12,15 @@ import dataclasses
 import itertools
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import rich.console
 import tyro
 
 from jaxnas.runs import RunError, markdown_table, read_results, results_table, write_results
+from jaxnas.runs.config import Method
 
-METHODS = ("original", "cell", "full", "found", "random")
+METHODS = (*get_args(Method), "found", "random")
 
 
 @dataclasses.dataclass(frozen=True)

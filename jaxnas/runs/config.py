@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import math
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-Method = Literal["original", "cell", "full"]
+Method = Literal["original", "cell", "full", "random_cell", "random_full"]
 
 
 class ConfigError(RuntimeError):
@@ -146,7 +146,8 @@ class Experiment:
     """Depth: DARTS's and PNASNet's cells, NASNet's 3N (reductions come on top), ENAS's layers; as
     published, or 20 for a .txt."""
     methods: tuple[Method, ...] = ("original", "cell", "full")
-    """What to run: the base left alone, one choice per kind of cell, one choice per block."""
+    """What to run: the base left alone; adapted with one choice per kind of cell, or per block; or,
+    as the control, with such choices drawn at random before training."""
     seed: int = 0
     """The seed."""
     seeds: tuple[int, ...] = ()
@@ -165,7 +166,9 @@ class Experiment:
 
     def __post_init__(self) -> None:
         if not self.methods or len(set(self.methods)) < len(self.methods):
-            raise ConfigError("--methods must name each method once: original, cell, full")
+            raise ConfigError(
+                f"--methods must name each method once: {', '.join(get_args(Method))}"
+            )
         if self.seeds and self.seed:
             raise ConfigError("give either --seed or --seeds, not both")
         if len(set(self.seeds)) < len(self.seeds):

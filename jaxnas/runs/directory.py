@@ -19,6 +19,10 @@ _CONFIG = "config.json"
 _ABSENT = "absent"
 
 
+class InUseError(RunError):
+    """A folder that another process holds."""
+
+
 class RunDirectory:
     """A run's folder, held by this process alone while the context is open.
 
@@ -168,7 +172,7 @@ class RunDirectory:
         except BlockingIOError as error:
             holder = os.read(lock, 32).decode("ascii", "replace").strip() or "unknown"
             os.close(lock)
-            raise RunError(
+            raise InUseError(
                 f"{self.path} is in use by another run (process {holder}); "
                 "wait for it or use another --run-dir"
             ) from error
@@ -216,6 +220,20 @@ class RunDirectory:
                 f"{self.path} holds a run of another configuration: {', '.join(different)}; resume "
                 "with the earlier values, use --overwrite, or use another --run-dir"
             )
+
+
+def refuse_while_used(path: Path) -> None:
+    """Raises an InUseError if another process holds a folder anywhere below `path`."""
+    for file in sorted(path.rglob(_LOCK)):
+        lock = os.open(file, os.O_RDWR)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InUseError(
+                f"{file.parent} is in use by another run; wait for it or use another --run-dir"
+            ) from error
+        finally:
+            os.close(lock)
 
 
 def _unfinished(path: Path) -> bool:

@@ -92,7 +92,8 @@ class MethodRun:
     """One method on one data set, for one seed or for several side by side.
 
     Attributes:
-      method: ``original``, ``cell`` or ``full``.
+      method: ``original``; ``cell`` or ``full``, adapted; ``random_cell`` or ``random_full``, with
+        random choices of the same space from the first step on.
       base: the network that is given.
       dataset: what it learns.
       settings: how.
@@ -140,12 +141,16 @@ class MethodRun:
                 f"--estimator {self.settings.estimator} goes through the 2^{edges} patterns of a "
                 "cell's edges, which are too many; use mixed or raw"
             )
-        _refuse_unbuildable(self.base, self.adapts, self.dataset.input_shape)
+        _refuse_unbuildable(self.base, self.adapts or self._random, self.dataset.input_shape)
 
     @property
     def adapts(self) -> bool:
         """Whether the method changes the network."""
-        return self.method != "original" and self.settings.adaptation_epochs > 0
+        return self.method in ("cell", "full") and self.settings.adaptation_epochs > 0
+
+    @property
+    def _random(self) -> bool:
+        return self.method.startswith("random")
 
     @property
     def _wide(self) -> bool:
@@ -184,7 +189,18 @@ class MethodRun:
 
     @cached_property
     def _space(self) -> AdaptationSpace:
-        return AdaptationSpace(self.base, "full" if self.method == "full" else "cell")
+        return AdaptationSpace(self.base, "full" if self.method.endswith("full") else "cell")
+
+    @cached_property
+    def _drawn(self) -> list[Derivation] | None:
+        """The architecture of each seed where it is random."""
+        if not self._random:
+            return None
+        keys = [stream(jax.random.key(seed), "random") for seed in self.seeds]
+        return [
+            self._space.random(np.random.default_rng(np.asarray(jax.random.key_data(key))))
+            for key in keys
+        ]
 
     @cached_property
     def _dtype(self) -> Any:
@@ -307,20 +323,30 @@ class MethodRun:
     def _first_state(self, keys: jax.Array) -> Any:
         """The state before the first epoch."""
 
-        def first(key: jax.Array) -> Any:
+        def first(key: jax.Array, gates: jax.Array | None = None) -> Any:
             if self.adapts:
                 gates = jnp.zeros((len(self.base.blocks), *self._space.shape[1:]))
                 return self._adaptation.init(self._variables(key, self._supernet, gates))
-            network = self._build(self.base)
-            return training.init(self._variables(key, network), self._optimizer)
+            network = self._fixed_network(self._drawn)
+            zeros = () if gates is None else (jnp.zeros_like(gates),)
+            return training.init(self._variables(key, network, *zeros), self._optimizer, gates)
 
+        if self._drawn and self._wide:
+            return jax.vmap(first)(keys, self._gates(self._drawn))
         return self._each(first)(keys)
+
+    def _gates(self, derived: list[Derivation]) -> jax.Array:
+        """float32 [seeds, blocks, edges, 3] of the architecture of each seed."""
+        return jnp.stack([search.one_hot_gates(self._space, each.choices) for each in derived])
 
     def _variables(self, key: jax.Array, network: nn.Network, *gates: jax.Array) -> Any:
         return nn.init(network, stream(key, "init"), self.dataset.input_shape, *gates)
 
     def _phase(self, name: str, derived: list[Derivation] | None) -> _Phase:
-        """The phase ``original``, ``adaptation``, or, of the `derived` architectures, ``fixed``."""
+        """The phase ``adaptation``, or of the `derived` architectures ``fixed``.
+
+        The only phase of what does not adapt is ``original``, of the base or of random choices.
+        """
         abstract = jax.eval_shape(self._first_state, self._keys)
         if name == "adaptation":
             network, step = self._supernet, self._adaptation.step
@@ -362,10 +388,8 @@ class MethodRun:
         """The state that goes on once θ is fixed: the same weights, nothing started anew."""
         assert derived is not None
         if self._wide:
-            gates = [search.one_hot_gates(self._space, each.choices) for each in derived]
-            return training.TrainState(
-                state.step, state.variables, state.opt_state, jnp.stack(gates)
-            )
+            gates = self._gates(derived)
+            return training.TrainState(state.step, state.variables, state.opt_state, gates)
         network = self._fixed_network(derived)
         variables = nn.cut(state.variables, network, self.dataset.input_shape)
         wanted = jax.eval_shape(self._optimizer.init, variables["params"])
@@ -399,7 +423,7 @@ class MethodRun:
         seconds_before = 0.0
         done = 0
         state: Any = None
-        phase = self._phase("adaptation" if self.adapts else "original", None)
+        phase = self._phase("adaptation" if self.adapts else "original", self._drawn)
         checkpoints = None
         if directory is not None:
             checkpoints = Checkpoints(directory.path / "checkpoints", say)
@@ -514,7 +538,9 @@ class MethodRun:
         self, state: training.TrainState, scores: Any, theta: list[Any], seconds: float
     ) -> list[Outcome]:
         outcomes = []
-        derived = self._derive(theta[-1]) if self.adapts else [None] * len(self.seeds)
+        derived = (
+            self._derive(theta[-1]) if self.adapts else self._drawn or [None] * len(self.seeds)
+        )
         for index, (seed, derivation) in enumerate(zip(self.seeds, derived, strict=True)):
             genotype = self.base if derivation is None else derivation.genotype
             # The auxiliary head has done its work, and is left behind.

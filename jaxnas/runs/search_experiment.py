@@ -119,7 +119,7 @@ def run_search(
         bars |= dict.fromkeys(folders.values(), random.total_steps)
         with Stages(console, bars) as stages:
             with stages.watch("search", f"{name}, seed {seed}") as watcher:
-                searched = _search(dataclasses.replace(search), directory, watcher)
+                searched = run_only(dataclasses.replace(search), directory, watcher)
             for row, run in (("found", trained(searched.found.genotype)), ("random", random)):
                 with stages.watch(folders[row], f"{row}, seed {seed}") as watcher:
                     run_method(run, row, directory, watcher)
@@ -138,8 +138,13 @@ def run_search(
     return report
 
 
-def _search(run: SearchRun, directory: RunDirectory, watcher: Watcher) -> Searched:
-    """Searches in a folder of its own, unless it was done before an interruption."""
+def run_only(run: SearchRun, directory: RunDirectory, watcher: Watcher) -> Searched:
+    """Searches in the folder ``search``, unless it was done before an interruption.
+
+    Raises:
+      RunError: if an answer that is there is damaged.
+      TrainingError: if something is no longer finite, or the memory does not suffice.
+    """
     with RunDirectory(directory.path / "search", {"search": run.name}, resume=True) as folder:
         answer = folder.path / ANSWER
         if not answer.exists():

@@ -70,5 +70,9 @@ class Stages:
         )
         self._bars.update(task, completed=total)
 
+    def skip(self, name: str) -> None:
+        """Shows the stage `name` as done before."""
+        self._bars.update(self._tasks[name], completed=self._steps[name])
+
     def _line(self, text: str) -> None:
         self._console.print(text, highlight=False)

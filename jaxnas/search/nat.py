@@ -361,6 +361,21 @@ def nat(
     )
 
 
+def random_form(
+    space: CellSpace, base: Genotype, version: Version, generator: np.random.Generator
+) -> Genotype:
+    """`base` under uniform actions, drawn until it is connected: the control of the search."""
+    actions = transitions(space.operations, version)
+    paths = jax.tree.map(np.asarray, encode(space, base))
+    valid = actions.valid[paths.operations]
+    while True:
+        chosen = np.where(valid, generator.random(valid.shape), -1.0).argmax(-1)
+        operations = actions.targets[paths.operations, chosen]
+        genotype = decode(space, base, paths._replace(operations=operations))
+        if genotype.connected():
+            return dataclasses.replace(genotype, name="random")
+
+
 def decode(space: CellSpace, base: Genotype, paths: Paths) -> Genotype:
     """`base` with the operations of `paths` on its edges."""
     tables = np.asarray(paths.operations).reshape(2, -1)

@@ -154,6 +154,16 @@ class AdaptationSpace:
             ]
         )
 
+    def random(self, generator: np.random.Generator) -> Derivation:
+        """Choices uniform over those whose every table reaches its output, then pruned."""
+        choices = self.base_choices()
+        open_tables = np.ones(len(choices), bool)
+        while open_tables.any():
+            drawn = np.where(self.valid, generator.integers(0, 3, choices.shape), NONE)
+            choices[open_tables] = drawn[open_tables]
+            open_tables &= ~self.connected(choices)
+        return self.derive(np.eye(3)[choices])
+
     def derive(self, theta: np.ndarray) -> Derivation:
         """The arg max of architecture parameters, never with a dead block.
 

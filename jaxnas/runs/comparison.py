@@ -1,0 +1,438 @@
+"""Methods side by side on known networks: the tables of PNAA's paper from this code alone.
+
+Every cell of the table (a base, a method, a seed) is a folder of its own that is finished, can be
+resumed, or is being worked on. So several processes may share one comparison: each takes what no
+other holds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, get_args
+
+import jax
+import rich.console
+
+from jaxnas import data
+from jaxnas.data import Dataset
+from jaxnas.runs import files
+from jaxnas.runs.bases import load_base
+from jaxnas.runs.comparison_report import Entry, write
+from jaxnas.runs.config import ConfigError, Training
+from jaxnas.runs.directory import InUseError, RunDirectory, refuse_while_used
+from jaxnas.runs.experiment import run_method
+from jaxnas.runs.finished import folder_name, read_method
+from jaxnas.runs.method import MethodRun
+from jaxnas.runs.nat_method import NATSettings, cell_form, make_nat
+from jaxnas.runs.search_experiment import run_only
+from jaxnas.runs.search_run import SearchRun
+from jaxnas.runs.stages import Stages, Watcher
+from jaxnas.spaces import AdaptationSpace, Genotype
+from jaxnas.tasks import supervised
+
+Choice = Literal["original", "nat", "nat_faithful", "adapt_cell", "adapt_full", "random"]
+
+# What `runs.method` calls them.
+_METHODS = {
+    "original": "original",
+    "adapt_cell": "cell",
+    "adapt_full": "full",
+    "random_cell": "random_cell",
+    "random_full": "random_full",
+}
+_SMALL_IMAGES = 5000
+_NAT_BATCH, _NAT_SHARE = 64, 0.4
+_ENTRY = "entry.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Compares methods on known networks, over seeds."""
+
+    base: tuple[str, ...] = ("resnet20",)
+    """The networks: names of the zoo, genotype.json files, or .txt files of DARTS."""
+    method: tuple[Choice, ...] = ("original", "nat", "adapt_cell", "adapt_full", "random")
+    """The network left alone; NAT and training anew (nat_faithful: with its code's quirks); PNAA by
+    cell and over the whole network; random choices of the same spaces, which stand beside every
+    search whether named or not."""
+    seeds: int = 5
+    """How many: 0, 1, ..."""
+    budget: Literal["small", "paper"] = "small"
+    """small: 5,000 images, 12 epochs, cell networks of 16 channels and 8 cells. paper: all images
+    and the published epochs."""
+    dataset: str = "cifar10"
+    """cifar10, cifar100, tiny_imagenet, digits, tfds:NAME, a folder of class folders, or .npz."""
+    data_dir: Path | None = None
+    """Where data sets are; JAXNAS_DATA_DIR or ./data by default."""
+    download: bool = False
+    """Fetch the data set's official archive if it is not there (CIFAR-10 and CIFAR-100)."""
+    train_limit: int | None = None
+    """Use the first so many training images only; by default the budget's."""
+    epochs: int | None = None
+    """Of training; by default the budget's."""
+    batch_size: int | None = None
+    """Images in a step of training; by default the budget's."""
+    nat_epochs: int | None = None
+    """Of NAT's search; by default the budget's."""
+    nat_channels: int | None = None
+    """Of NAT's supernet; by default the budget's."""
+    nat_cells: int | None = None
+    """Of NAT's supernet; by default the budget's."""
+    run_dir: Path | None = None
+    """Where everything is written; runs/compare-DATASET-BUDGET by default."""
+    resume: bool = False
+    """Go on in the run directory, also beside other processes that do; more bases, methods and
+    seeds may be named."""
+    overwrite: bool = False
+    """Delete an earlier comparison in the run directory."""
+
+    def __post_init__(self) -> None:
+        for name in ("base", "method"):
+            values = getattr(self, name)
+            if not values or len(set(values)) < len(values):
+                raise ConfigError(f"--{name} must name at least one, each once, not {values}")
+        for name in ("seeds", "epochs", "batch_size", "nat_epochs", "nat_channels", "nat_cells"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                flag = name.replace("_", "-")
+                raise ConfigError(f"--{flag} must be at least 1, not {value}")
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The rows of the table: random choices stand beside every search."""
+        named = [each for each in get_args(Choice)[:-1] if each in self.method]
+        searches = set(named) - {"original"}
+        control = ()
+        if searches - {"adapt_full"}:
+            control += ("random_cell",)
+        if "adapt_full" in searches:
+            control += ("random_full",)
+        if not searches and "random" in self.method:
+            control = ("random_cell", "random_full")
+        return (*named, *control)
+
+    @property
+    def small(self) -> bool:
+        """Whether the budget is."""
+        return self.budget == "small"
+
+    def training(self, base: Genotype) -> Training:
+        """How the networks of `base` are trained, all methods alike."""
+        # Networks that were found as cells have a recipe of their own (DARTS's).
+        cells = any(len(cell.output) > 1 for cell in base.cells)
+        if self.small:
+            chosen: dict[str, Any] = {"epochs": 12, "batch_size": 64 if cells else 128}
+        elif cells:
+            chosen = {
+                "epochs": 600,
+                "batch_size": 96,
+                "learning_rate": 0.025,
+                "weight_decay": 3e-4,
+                "grad_clip": 5.0,
+                "cutout": 16,
+            }
+        else:
+            chosen = {"epochs": 200, "batch_size": 128}
+        if cells:
+            chosen["drop_path"] = 0.2
+            chosen["auxiliary_weight"] = 0.4 if base.auxiliary >= 0 else 0.0
+        own = {"epochs": self.epochs, "batch_size": self.batch_size}
+        return Training(**(chosen | {name: value for name, value in own.items() if value}))
+
+    def nat(self, faithful: bool) -> NATSettings:
+        """NAT's settings."""
+        default = (8, 5) if self.small else (20, 8)
+        return NATSettings(
+            faithful=faithful,
+            search_channels=self.nat_channels or default[0],
+            search_cells=self.nat_cells or default[1],
+        )
+
+    @property
+    def nat_search_epochs(self) -> int:
+        """Epochs of NAT's search."""
+        return self.nat_epochs or (12 if self.small else 100)
+
+    def load_base(self, name: str) -> Genotype:
+        """A base network at the budget's size."""
+        base = load_base(name)
+        big = base.family == "darts" and base.blocks[0].channels > 16
+        return load_base(name, 16, 8) if self.small and big and not name.endswith(".json") else base
+
+    def recorded(self) -> dict[str, Any]:
+        """What processes that share a comparison must agree on."""
+        names = ("budget", "dataset", "train_limit", "epochs", "batch_size")
+        names += ("nat_epochs", "nat_channels", "nat_cells")
+        return {name: getattr(self, name) for name in names}
+
+
+class Cell(NamedTuple):
+    """A cell of the table; of several seeds where they train side by side."""
+
+    base: Genotype
+    method: str
+    seeds: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """Of its bar and, but for the base, of its folder."""
+        return f"{self.base.name}/{folder_name(self.method, self.seeds)}"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Comparing:
+    """A comparison under way."""
+
+    flags: Comparison
+    dataset: Dataset
+
+    @cached_property
+    def bases(self) -> list[Genotype]:
+        return [self.flags.load_base(name) for name in self.flags.base]
+
+    def cells(self) -> tuple[list[Cell], list[str]]:
+        """What is to be run, seed by seed, and why some of it is not."""
+        cells, reasons = [], []
+        width = 1 if jax.default_backend() == "cpu" else self.flags.seeds
+        for start in range(0, self.flags.seeds, width):
+            seeds = tuple(range(start, start + width))
+            for base in self.bases:
+                for method in self.flags.methods:
+                    if reason := self._refusal(base, method):
+                        reasons.append(reason)
+                    elif method.startswith("nat"):
+                        cells += [Cell(base, method, (seed,)) for seed in seeds]
+                    else:
+                        cells.append(Cell(base, method, seeds))
+        return cells, list(dict.fromkeys(reasons))
+
+    def _refusal(self, base: Genotype, method: str) -> str | None:
+        if method.startswith("nat") and cell_form(base) is None:
+            return (
+                f"{base.name}, {method}: NAT transforms cells of DARTS's family, and "
+                f"{base.name} is not made of them."
+            )
+        by_cell = AdaptationSpace(base, "cell").shape[0] == len(base.blocks)
+        if method in ("adapt_cell", "random_cell") and by_cell:
+            full = method.replace("cell", "full")
+            return (
+                f"{base.name}, {method}: every block has a cell of its own, so that {full} is the "
+                "same."
+            )
+        return None
+
+    def method_run(self, cell: Cell) -> MethodRun:
+        settings = self.flags.training(cell.base)
+        method: Any = _METHODS[cell.method]
+        every = max(1, settings.epochs // 10)
+        return MethodRun(method, cell.base, self.dataset, settings, cell.seeds, every)
+
+    def search_run(self, cell: Cell) -> SearchRun:
+        base = cell_form(cell.base)
+        assert base is not None
+        task = supervised(
+            self.dataset.num_classes,
+            self.dataset.channel_mean(),
+            self.dataset.channel_std(),
+            self.dataset.augmentation,
+        )
+        settings = self.flags.nat(cell.method == "nat_faithful")
+        search = make_nat(base, settings, task, self.dataset, _NAT_BATCH).search
+        (seed,) = cell.seeds
+        epochs = self.flags.nat_search_epochs
+        return SearchRun(search, cell.method, self.dataset, seed, epochs, _NAT_BATCH, _NAT_SHARE)
+
+    def steps(self, cell: Cell) -> int:
+        if not cell.method.startswith("nat"):
+            return self.method_run(cell).total_steps
+        trained = self.method_run(cell._replace(method="original"))
+        return self.search_run(cell).total_steps + trained.total_steps
+
+    def run(self, cell: Cell, folder: RunDirectory, watcher: Watcher) -> None:
+        """Runs a cell into its folder, and says there what came of it."""
+        if cell.method.startswith("nat"):
+            entries = self._run_nat(cell, folder, watcher)
+        else:
+            run_method(self.method_run(cell), cell.method, folder, watcher)
+            entries = [
+                _entry(each, cell) for each in _read(folder, folder_name(cell.method, cell.seeds))
+            ]
+        # Last: a folder that has it is done.
+        folder.write_json(_ENTRY, [dataclasses.asdict(each) for each in entries])
+
+    def _run_nat(self, cell: Cell, folder: RunDirectory, watcher: Watcher) -> list[Entry]:
+        searched = run_only(self.search_run(cell), folder, watcher)
+        genotype = searched.found.genotype
+        (seed,) = cell.seeds
+        form = cell_form(cell.base)
+        assert form is not None
+        notes = searched.found.notes
+        if form.name != cell.base.name:
+            notes += (f"NAT transformed {form.name}, its own form of {cell.base.name}.",)
+        if not genotype.connected():
+            return [
+                Entry(
+                    base=cell.base.name,
+                    method=cell.method,
+                    seed=seed,
+                    test_accuracy=100 / self.dataset.num_classes,
+                    params=None,
+                    macs=None,
+                    search_seconds=searched.seconds,
+                    seconds=0.0,
+                    vmap_width=1,
+                    connected=False,
+                    digest=searched.digest,
+                    notes=notes,
+                )
+            ]
+        # The recipe is the base's, as for every other method.
+        settings = self.flags.training(cell.base)
+        every = max(1, settings.epochs // 10)
+        run = MethodRun("original", genotype, self.dataset, settings, cell.seeds, every)
+        run_method(run, "found", folder, watcher)
+        (trained,) = _read(folder, folder_name("found", cell.seeds))
+        return [
+            dataclasses.replace(_entry(trained, cell), search_seconds=searched.seconds, notes=notes)
+        ]
+
+
+def _read(folder: RunDirectory, name: str) -> list[Any]:
+    return read_method(folder.path / name)
+
+
+def _entry(finished: Any, cell: Cell) -> Entry:
+    result = finished.result
+    return Entry(
+        base=cell.base.name,
+        method=cell.method,
+        seed=result.seed,
+        test_accuracy=result.test_accuracy,
+        params=result.params,
+        macs=result.macs,
+        search_seconds=0.0,
+        seconds=result.seconds,
+        vmap_width=result.vmap_width,
+        connected=True,
+        digest=result.digest,
+        notes=tuple(finished.notes),
+    )
+
+
+def run_comparison(flags: Comparison, published: Mapping[tuple[str, str], str]) -> Path:
+    """Runs what is not done yet and writes the table of all that is.
+
+    Args:
+      flags: what to compare.
+      published: by base and method, the published accuracy as text.
+
+    Returns:
+      the path of the report.
+
+    Raises:
+      one of `experiment.USER_ERRORS`.
+    """
+    console = rich.console.Console(markup=False)  # names and paths may hold brackets
+    dataset = data.load(flags.dataset, flags.data_dir, download=flags.download)
+    limit = flags.train_limit or (_SMALL_IMAGES if flags.small else None)
+    if limit is not None and limit < len(dataset.train_images):
+        dataset = dataset.limit(limit)
+    comparing = _Comparing(flags, dataset)
+    cells, reasons = comparing.cells()
+    steps = {cell.name: comparing.steps(cell) for cell in cells}  # and refuses what cannot be
+    label = flags.dataset.replace(":", "-").replace("/", "-")
+    path = flags.run_dir or Path("runs") / f"compare-{label}-{flags.budget}"
+    if flags.overwrite:
+        refuse_while_used(path)
+    with RunDirectory(
+        path, flags.recorded(), resume=flags.resume, overwrite=flags.overwrite
+    ) as top:
+        command = top.read_json("config.json")["environment"]["command"]
+    busy: list[Cell] = []
+    with Stages(console, steps) as stages:
+        for cell in cells:
+            if _entries(path, cell) is not None:
+                stages.skip(cell.name)
+                continue
+            try:
+                config = {"base": json.loads(cell.base.to_json()), "cell": cell.name}
+                with RunDirectory(path / cell.name, config, resume=True) as folder:
+                    with stages.watch(cell.name, cell.name) as watcher:
+                        comparing.run(cell, folder, watcher)
+            except InUseError:
+                busy.append(cell)
+                continue
+            _report(path, flags, command, dataset, cells, reasons, published)
+    rows, report = _report(path, flags, command, dataset, cells, reasons, published)
+    for row in rows:
+        differences = "; ".join(f"against {name} {each}" for name, each in row.against.items())
+        console.print(f"{row.base}, {row.method}: {row.accuracy} {differences}", highlight=False)
+    if busy:
+        console.print(
+            f"{len(busy)} runs are in the hands of other processes; the same command with --resume "
+            "makes the table of all once they are done",
+            highlight=False,
+        )
+    console.print(f"Report: {report}", highlight=False, soft_wrap=True)
+    return report
+
+
+def _entries(path: Path, cell: Cell) -> list[Entry] | None:
+    """What a cell came to, None while it is not done.
+
+    Raises:
+      RunError: if its file is damaged.
+    """
+    file = path / cell.name / _ENTRY
+    if not file.exists():
+        return None
+    try:
+        records = files.from_json(files.read_text(file), file)
+        return [Entry(**{**each, "notes": tuple(each["notes"])}) for each in records]
+    except (KeyError, TypeError) as error:
+        raise files.RunError(f"{file} is damaged or of another version ({error!r})") from error
+
+
+def _report(
+    path: Path,
+    flags: Comparison,
+    command: str,
+    dataset: Dataset,
+    cells: list[Cell],
+    reasons: list[str],
+    published: Mapping[tuple[str, str], str],
+) -> tuple[list[Any], Path]:
+    """Writes the table of all cells that are done."""
+    done = {cell: _entries(path, cell) for cell in cells}
+    finished = [entry for entries in done.values() for entry in entries or ()]
+    missing = [f"{cell.name}: not done." for cell, entries in done.items() if entries is None]
+    if not finished:
+        return [], path / "report.md"
+    bases = dict.fromkeys(cell.base.name for cell in cells)
+    order = [(base, method) for base in bases for method in flags.methods]
+    finished.sort(key=lambda entry: (order.index((entry.base, entry.method)), entry.seed))
+    device = jax.devices()[0]
+    settings = [
+        f"{dataset.name}, {len(dataset.train_images):,} training images, "
+        f"{len(dataset.test_images):,} test images; device {device.platform}: "
+        f"{device.device_kind}; jax {jax.__version__}.",
+        *(
+            f"{base.name}: {flags.training(base).epochs} epochs, batch "
+            f"{flags.training(base).batch_size}."
+            for base in dict.fromkeys(cell.base for cell in cells)
+        ),
+    ]
+    rows = write(
+        path,
+        finished,
+        title=f"Methods compared on {dataset.name} ({flags.budget} budget)",
+        command=command,
+        settings=settings,
+        unfinished=[*reasons, *missing],
+        published=published,
+    )
+    return rows, path / "report.md"
