@@ -1,9 +1,9 @@
 """PNAA against what it replaces: Tables 1 to 3 of Kim & Lee 2022 from this code alone.
 
-Every base network left alone, transformed by NAT and trained anew, adapted cell by cell and over the
-whole network, and with random choices of the same spaces.
+Every base network left alone, transformed by NAT and trained anew, adapted cell by cell and over
+the whole network, and with random choices of the same spaces.
 
-    python experiments/compare_cifar.py                              # small: minutes a cell on a CPU
+    python experiments/compare_cifar.py                      # small budget: minutes a run on a CPU
     python experiments/compare_cifar.py --budget paper --base resnet20 mobilenet_v2 darts_v2
     python experiments/compare_cifar.py --dataset tiny_imagenet --budget paper        # Table 3
     python experiments/compare_cifar.py --resume           # goes on; in several processes at a time

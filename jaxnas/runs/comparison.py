@@ -140,8 +140,9 @@ class Comparison:
         if cells:
             chosen["drop_path"] = 0.2
             chosen["auxiliary_weight"] = 0.4 if base.auxiliary >= 0 else 0.0
-        own = {"epochs": self.epochs, "batch_size": self.batch_size}
-        return Training(**(chosen | {name: value for name, value in own.items() if value}))
+        for name, value in (("epochs", self.epochs), ("batch_size", self.batch_size)):
+            chosen[name] = value or chosen[name]
+        return Training(**chosen)
 
     def nat(self, faithful: bool) -> NATSettings:
         """NAT's settings."""
@@ -307,6 +308,7 @@ def _read(folder: RunDirectory, name: str) -> list[Any]:
 
 def _entry(finished: Any, cell: Cell) -> Entry:
     result = finished.result
+    who = f"{cell.method}, seed {result.seed}: "
     return Entry(
         base=cell.base.name,
         method=cell.method,
@@ -319,7 +321,7 @@ def _entry(finished: Any, cell: Cell) -> Entry:
         vmap_width=result.vmap_width,
         connected=True,
         digest=result.digest,
-        notes=tuple(finished.notes),
+        notes=tuple(note.removeprefix(who) for note in finished.notes),
     )
 
 

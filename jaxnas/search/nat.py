@@ -49,7 +49,8 @@ class NATState(NamedTuple):
       opt_state: of the weights' optimiser.
       policy: parameters θ.
       policy_opt_state: of θ's optimiser.
-      baseline: float32 scalar, b.
+      baseline: float32 scalar, b, which starts at 0.
+      seen: float32 scalar, the share of b that is of rewards: it starts at 0 and goes to 1.
     """
 
     step: jax.Array
@@ -58,6 +59,7 @@ class NATState(NamedTuple):
     policy: dict[str, jax.Array]
     policy_opt_state: Any
     baseline: jax.Array
+    seen: jax.Array
 
 
 def init_policy(key: jax.Array, operations: int, actions: int) -> dict[str, jax.Array]:
@@ -236,6 +238,7 @@ def nat(
             policy,
             policy_optimizer.init(policy),
             jnp.zeros(()),
+            jnp.zeros(()),
         )
 
     # What is compiled whatever the paths are, also where a step runs part by part.
@@ -281,7 +284,9 @@ def nat(
     def learn(
         state: NATState, key: jax.Array, beta: Paths, reward: jax.Array
     ) -> tuple[NATState, jax.Array]:
-        advantage = reward - state.baseline
+        # Without the correction every action of the first hundred steps looks good.
+        mean = jnp.where(state.seen > 0, state.baseline / jnp.maximum(state.seen, 1e-6), reward)
+        advantage = reward - (state.baseline if faithful else mean)
 
         def loss_of(policy: Any) -> tuple[jax.Array, jax.Array]:
             _, log_probability, entropy = transform(policy, actions, key, beta, floor)
@@ -295,6 +300,7 @@ def nat(
             policy=optax.apply_updates(state.policy, updates),
             policy_opt_state=opt_state,
             baseline=_BASELINE_DECAY * state.baseline + (1 - _BASELINE_DECAY) * followed,
+            seen=_BASELINE_DECAY * state.seen + (1 - _BASELINE_DECAY),
         )
         return state, entropy
 
