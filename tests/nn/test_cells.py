@@ -103,7 +103,7 @@ def test_what_did_not_run_keeps_its_batch_statistics(variables, images):
             _, source, target, operation = name.split("_", 3)
             edge = SPACE.edges.index((int(source), int(target)))
             chosen = gates[table, edge, SPACE.operations.index(operation)] > 0
-            assert all(each == chosen for each in jax.tree.leaves(leaves)), name
+            assert any(jax.tree.leaves(leaves)) == chosen, name
 
 
 def test_nodes_left_out_of_the_output_are_zeros_there(variables, images):
