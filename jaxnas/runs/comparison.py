@@ -229,7 +229,7 @@ class _Comparing:
     def method_run(self, cell: Cell) -> MethodRun:
         settings = self.flags.training(cell.base)
         method: Any = _METHODS[cell.method]
-        every = max(1, settings.epochs // 10)
+        every = max(1, settings.epochs // 4)
         return MethodRun(method, cell.base, self.dataset, settings, cell.seeds, every)
 
     def search_run(self, cell: Cell) -> SearchRun:
@@ -293,7 +293,7 @@ class _Comparing:
             ]
         # The recipe is the base's, as for every other method.
         settings = self.flags.training(cell.base)
-        every = max(1, settings.epochs // 10)
+        every = max(1, settings.epochs // 4)
         run = MethodRun("original", genotype, self.dataset, settings, cell.seeds, every)
         run_method(run, "found", folder, watcher)
         (trained,) = _read(folder, folder_name("found", cell.seeds))
