@@ -1,0 +1,234 @@
+"""Methods side by side: what runs, what is kept, and what the table says."""
+
+import csv
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from jaxnas.runs import comparison, comparison_report
+from jaxnas.runs.comparison import Comparison, run_comparison
+from jaxnas.runs.comparison_report import Entry, markdown, summarise, write
+from jaxnas.runs.config import ConfigError
+from jaxnas.runs.directory import InUseError, RunDirectory
+from jaxnas.runs.files import RunError
+from jaxnas.spaces import zoo
+from jaxnas.spaces.cells import CellSpace
+
+from . import tiny
+
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    """A network of cells, one of residual blocks, and the tiny data, as files."""
+    folder = tiny.write(tmp_path_factory.mktemp("inputs"))
+    space = CellSpace(("null", "skip_connect", "conv_3x3"), 4, 3, nodes=2)
+    edges = [
+        ("null", 0, 2),
+        ("conv_3x3", 1, 2),
+        ("skip_connect", 2, 3),
+        ("skip_connect", 1, 3),
+    ]
+    cells = space.genotype("cells", edges, edges, outputs=((3,), (3,)))
+    (folder / "cells.json").write_text(cells.to_json())
+    return folder
+
+
+def flags(inputs, folder, **changes):
+    fields = {
+        "base": (str(inputs / "base.json"),),
+        "method": ("original",),
+        "seeds": 1,
+        "dataset": str(inputs / "tiny.npz"),
+        "epochs": 1,
+        "batch_size": 16,
+        "run_dir": folder,
+    }
+    return Comparison(**(fields | changes))
+
+
+def test_every_method_runs_once_and_random_stands_beside(inputs, tmp_path):
+    base = (str(inputs / "cells.json"),)
+    small = {"nat_epochs": 1, "nat_channels": 2, "nat_cells": 3, "base": base, "train_limit": 80}
+    method = ("original", "nat", "adapt_full")
+    with pytest.raises(ConfigError, match="more than the 32 images"):
+        run_comparison(flags(inputs, tmp_path / "run", method=method, **small), {})
+    assert not (tmp_path / "run").exists()
+    data = tiny.write(inputs / "more")  # NAT's batches are of 64, of 40% of the images
+    x, y = tiny.images(192, 0)
+    x_test, y_test = tiny.images(40, 1)
+    np.savez(data / "more.npz", x_train=x, y_train=y, x_test=x_test, y_test=y_test)
+    small |= {"dataset": str(data / "more.npz"), "train_limit": None}
+    first = flags(inputs, tmp_path / "run", method=method, **small)
+    report = run_comparison(first, {("cells", "nat"): "91.97 ± 5.10"})
+    entries = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert [each["method"] for each in entries] == [*method, "random_cell", "random_full"]
+    nat = entries[1]
+    assert nat["search_seconds"] > 0
+    assert nat["seconds"] > 0
+    assert nat["connected"]
+    assert "of 10 transformed networks were disconnected" in nat["notes"][0]
+    text = report.read_text()
+    assert "| 91.97 ± 5.10 |" in text
+    assert "no interval" in text
+    assert (tmp_path / "run" / "comparison.svg").exists()
+
+    # Again with one seed more: what is done is not done again.
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("entry.json")}
+    assert len(kept) == 5
+    more = dataclasses.replace(first, seeds=2, method=("original",), resume=True)
+    run_comparison(more, {})
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    again = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert [(each["method"], each["seed"]) for each in again] == [("original", 0), ("original", 1)]
+    assert again[0] == entries[0]
+
+
+def test_what_another_process_holds_is_left_to_it(inputs, tmp_path, capsys):
+    run = tmp_path / "run"
+    both = flags(inputs, run, seeds=2)
+    held = run / "tiny" / "original_seed0"
+    run_comparison(dataclasses.replace(both, seeds=1), {})
+    (held / "entry.json").unlink()
+    config = json.loads((held / "config.json").read_text())
+    del config["environment"]
+    with RunDirectory(held, config, resume=True):
+        report = run_comparison(dataclasses.replace(both, resume=True), {})
+        with pytest.raises(InUseError, match="in use by another run"):
+            run_comparison(dataclasses.replace(both, overwrite=True), {})
+    assert "1 runs are in the hands of other processes" in " ".join(capsys.readouterr().out.split())
+    assert "tiny/original_seed0: not done." in report.read_text()
+    run_comparison(dataclasses.replace(both, resume=True), {})
+    assert "not done" not in report.read_text()
+    assert len(json.loads((run / "results.json").read_text())) == 2
+
+
+def test_a_damaged_cell_is_named(inputs, tmp_path):
+    run_comparison(flags(inputs, tmp_path), {})
+    (tmp_path / "tiny" / "original_seed0" / "entry.json").write_text("[{}]")
+    with pytest.raises(RunError, match=r"entry.json is damaged"):
+        run_comparison(flags(inputs, tmp_path, resume=True), {})
+
+
+@pytest.mark.parametrize(
+    ("method", "rows"),
+    [
+        (("original",), ["original"]),
+        (("adapt_cell",), ["adapt_cell", "random_cell"]),
+        (("adapt_full", "original"), ["original", "adapt_full", "random_full"]),
+        (("nat_faithful", "random"), ["nat_faithful", "random_cell"]),
+        (("random",), ["random_cell", "random_full"]),
+        (("original", "random"), ["original", "random_cell", "random_full"]),
+        (
+            ("adapt_full", "nat", "adapt_cell"),
+            ["nat", "adapt_cell", "adapt_full", "random_cell", "random_full"],
+        ),
+    ],
+)
+def test_random_stands_beside_every_search(method, rows):
+    assert list(Comparison(method=method).methods) == rows
+
+
+def test_what_a_base_cannot_have_is_said():
+    comparing = comparison._Comparing(Comparison(base=("proxyless_mobile",)), tiny.dataset())
+    cells, reasons = comparing.cells()
+    assert {cell.method for cell in cells} == {"original", "adapt_full", "random_full"}
+    assert any("nat: NAT transforms cells" in reason for reason in reasons)
+    assert any("adapt_cell: every block has a cell of its own" in reason for reason in reasons)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seeds": 0}, "--seeds must be at least 1"),
+        ({"nat_channels": 0}, "--nat-channels must be at least 1"),
+        ({"base": ()}, "--base must name at least one"),
+        ({"method": ("nat", "nat")}, "--method must name at least one, each once"),
+    ],
+)
+def test_impossible_flags_are_refused(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        Comparison(**changes)
+
+
+def test_recipes_are_those_of_the_networks():
+    paper = Comparison(budget="paper")
+    darts = paper.training(zoo.named("darts_v2"))
+    assert (darts.epochs, darts.batch_size, darts.auxiliary_weight) == (600, 96, 0.4)
+    residual = paper.training(zoo.named("resnet20_cells"))
+    assert (residual.epochs, residual.batch_size, residual.auxiliary_weight) == (200, 128, 0.0)
+    assert paper.load_base("darts_v2") == zoo.named("darts_v2")
+    assert Comparison().load_base("darts_v2").blocks[0].channels == 16
+
+
+def entry(method, seed, accuracy, **changes):
+    fields = {
+        "base": "resnet20",
+        "method": method,
+        "seed": seed,
+        "test_accuracy": accuracy,
+        "params": 1000 + seed,
+        "macs": 2000,
+        "search_seconds": 10.0,
+        "seconds": 30.0,
+        "vmap_width": 3,
+        "connected": True,
+        "digest": "d",
+        "notes": (),
+    }
+    return Entry(**(fields | changes))
+
+
+ORIGINAL, NAT = [91.74, 91.74, 91.65, 91.76, 91.39], [10.0, 75.14, 91.05, 10.0, 92.68]
+PUBLISHED = [
+    *(entry("original", seed, value) for seed, value in enumerate(ORIGINAL)),
+    *(
+        entry("nat", seed, value, **({"connected": False, "params": None} if value == 10 else {}))
+        for seed, value in enumerate(NAT)
+    ),
+    *(entry("random_cell", seed, 50.0 + seed) for seed in range(5)),
+]
+
+
+def test_the_table_is_the_published_one():
+    original, nat, random = summarise(PUBLISHED)
+    assert original.accuracy == "91.66 ± 0.16"
+    assert nat.accuracy == "55.77 ± 42.34"
+    assert set(nat.against) == {"original", "random_cell"}
+    assert set(random.against) == {"original"}
+    assert not nat.against["original"].shown
+    table = markdown([original, nat, random], {("resnet20", "nat"): "55.78 ± 42.34"})
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[:5]]
+    assert len({len(line) for line in lines}) == 1
+    header, nat_line = lines[0], lines[3]
+    named = dict(zip(header, nat_line, strict=True))
+    assert named["seed 0"] == "10.00†"
+    assert named["parameters"] == "1,002"  # of the connected ones, seeds 1, 2 and 4
+    assert named["accelerator-seconds"] == "20"  # 10 of search, 30 of three seeds side by side
+    assert named["against original"].endswith("not shown")
+    assert named["published"] == "55.78 ± 42.34"
+    assert "† disconnected: not trained, counted as chance." in table
+
+
+def test_everything_is_written(tmp_path):
+    write(
+        tmp_path,
+        PUBLISHED,
+        title="Title",
+        command="command",
+        settings=["A setting."],
+        unfinished=["proxyless, nat: no cells."],
+        published={},
+    )
+    rows = list(csv.DictReader((tmp_path / "results.csv").open()))
+    assert len(rows) == 15
+    assert rows[0]["accelerator_seconds"] == "20.0"
+    text = (tmp_path / "report.md").read_text()
+    assert "proxyless, nat: no cells." in text
+    assert "published" not in text
+    assert comparison_report.ORIGINAL in text
+    for name in ("comparison.svg", "comparison.png"):
+        assert (tmp_path / name).stat().st_size > 1000
