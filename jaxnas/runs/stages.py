@@ -75,4 +75,4 @@ class Stages:
         self._bars.update(self._tasks[name], completed=self._steps[name])
 
     def _line(self, text: str) -> None:
-        self._console.print(text, highlight=False)
+        self._console.print(text, highlight=False, soft_wrap=True)
