@@ -63,7 +63,11 @@ class Training:
     holdout: float = 0.1
     """Share of the training images held out while the architecture adapts, for holdout."""
     cost_weight: float = 0.0
-    """Weight in the loss of the expected multiply-adds, as a share of the base's."""
+    """Weight in the loss of the expected cost, as a share of the base's."""
+    target_cost: float | None = None
+    """The most that the adapted network may cost, as a share of the base's."""
+    cost: Literal["macs", "params", "latency"] = "macs"
+    """What a network costs: multiply-adds, parameters, or time for a batch on this device."""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -82,6 +86,10 @@ class Training:
                 raise ConfigError(f"{flag(name)} must be from 0 to below 1")
         if not 0 < self.holdout < 1:
             raise ConfigError(f"--holdout must be between 0 and 1, not {self.holdout}")
+        if self.target_cost is not None and not 0 < self.target_cost <= 1:
+            raise ConfigError(
+                f"--target-cost must be above 0 and at most 1, not {self.target_cost}"
+            )
         for name in ("grad_clip", "arch_learning_rate"):
             value = getattr(self, name)
             if value is not None and value <= 0:

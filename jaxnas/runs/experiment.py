@@ -13,6 +13,7 @@ import rich.progress
 
 from jaxnas import data
 from jaxnas.nn.weights import WeightsError, save_safetensors
+from jaxnas.runs import latency_table
 from jaxnas.runs.bases import load_base
 from jaxnas.runs.config import ConfigError, Experiment
 from jaxnas.runs.directory import RunDirectory
@@ -52,7 +53,15 @@ def run_experiment(experiment: Experiment, name: str) -> Path:
         for start in range(0, len(experiment.all_seeds), width)
     ]
     runs = [
-        MethodRun(method, base, dataset, experiment.training, seeds, experiment.eval_every)
+        MethodRun(
+            method,
+            base,
+            dataset,
+            experiment.training,
+            seeds,
+            experiment.eval_every,
+            path / latency_table.FILE,
+        )
         for seeds in groups
         for method in experiment.methods
     ]
@@ -71,6 +80,8 @@ def run_experiment(experiment: Experiment, name: str) -> Path:
     ) as directory:
         if not (directory.path / "base.json").exists():
             directory.write_text("base.json", base.to_json() + "\n")
+        for run in runs:
+            run.refuse_unreachable()  # before anything trains
         with rich.progress.Progress(
             rich.progress.TextColumn("{task.description}"),
             rich.progress.BarColumn(),

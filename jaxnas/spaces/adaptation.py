@@ -30,12 +30,14 @@ class Derivation(NamedTuple):
       genotype: the architecture.
       repaired: names of the tables whose arg max had left the output unreachable.
       pruned: number of edges set to none since they lay on no path from input to output.
+      limited: whether a limit on the cost, and not the arg max, decided.
     """
 
     choices: np.ndarray
     genotype: Genotype
     repaired: tuple[str, ...]
     pruned: int
+    limited: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -98,7 +98,7 @@ def derive_within(
         before, option = (int(each[index]) for each in steps[number])
         choices[number] = options[number].choices[option]
         index = before
-    return Derivation(choices, space.decode(choices), (), 0)
+    return Derivation(choices, space.decode(choices), (), 0, limited=True)
 
 
 def _best_end(cost: np.ndarray, score: np.ndarray, least: int) -> int:
