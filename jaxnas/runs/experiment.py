@@ -27,12 +27,13 @@ USER_ERRORS = (ConfigError, data.DataError, RunError, TrainingError, GenotypeErr
 """Errors whose message is all that a user needs."""
 
 
-def run_experiment(experiment: Experiment, name: str) -> Path:
+def run_experiment(experiment: Experiment, name: str, latencies: Path | None = None) -> Path:
     """Runs an experiment into its directory and prints its table.
 
     Args:
       experiment: the flags.
       name: of the experiment, part of the default directory's name.
+      latencies: the table of measured latencies; one in its directory by default.
 
     Returns:
       the path of the report.
@@ -60,11 +61,14 @@ def run_experiment(experiment: Experiment, name: str) -> Path:
             experiment.training,
             seeds,
             experiment.eval_every,
-            path / latency_table.FILE,
+            latencies or path / latency_table.FILE,
         )
         for seeds in groups
         for method in experiment.methods
     ]
+    if experiment.training.cost != "latency":
+        for run in runs:
+            run.refuse_unreachable()
     recorded = experiment.recorded() | {
         "base": base.name,
         "base_sha256": hashlib.sha256(base.to_json().encode()).hexdigest(),
@@ -80,8 +84,8 @@ def run_experiment(experiment: Experiment, name: str) -> Path:
     ) as directory:
         if not (directory.path / "base.json").exists():
             directory.write_text("base.json", base.to_json() + "\n")
-        for run in runs:
-            run.refuse_unreachable()  # before anything trains
+        for run in runs:  # before anything trains; to measure takes a folder
+            run.refuse_unreachable()
         with rich.progress.Progress(
             rich.progress.TextColumn("{task.description}"),
             rich.progress.BarColumn(),
