@@ -1,6 +1,6 @@
 """How an architecture computes: Flax modules built from genotypes."""
 
-from jaxnas.nn.cost import Cost, cost, edge_macs
+from jaxnas.nn.cost import Cost, cost, edge_macs, edge_params, fixed_cost
 from jaxnas.nn.derive import cut, cut_like
 from jaxnas.nn.export import export, load_exported
 from jaxnas.nn.imports import Imported, import_keras, import_timm
@@ -20,7 +20,9 @@ __all__ = [
     "cut",
     "cut_like",
     "edge_macs",
+    "edge_params",
     "export",
+    "fixed_cost",
     "import_keras",
     "import_timm",
     "init",

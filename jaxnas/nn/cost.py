@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any, NamedTuple
 
@@ -12,9 +13,9 @@ import numpy as np
 
 from jaxnas.nn.init import abstract_variables
 from jaxnas.nn.layers import Conv, Dense
-from jaxnas.nn.network import supernet
+from jaxnas.nn.network import Network, supernet
 from jaxnas.spaces.adaptation import ID, SAME, AdaptationSpace
-from jaxnas.spaces.genotype import NULL, SKIP
+from jaxnas.spaces.genotype import NULL, SKIP, Genotype
 
 
 class Cost(NamedTuple):
@@ -57,18 +58,54 @@ def edge_macs(space: AdaptationSpace, input_shape: tuple[int, ...]) -> np.ndarra
 
     Candidates that are free (none, an identity between equal shapes) cost 0.
     """
-    blocks = len(space.base.blocks)
-    edges = space.shape[1]
-    gates = jnp.zeros((blocks, edges, 3))
-    _, by_layer = _trace(supernet(space, 1), input_shape, gates)
-    out = np.zeros((blocks, edges, 3))
+    _, by_layer = _trace(*_supernet(space, input_shape))
+    return _by_edge(space, by_layer)
+
+
+def edge_params(space: AdaptationSpace, input_shape: tuple[int, ...]) -> np.ndarray:
+    """Trained parameters of each candidate of each block: float64 [blocks, edges, 3].
+
+    Candidates without any (none, an identity between equal shapes, pooling) cost 0.
+    """
+    variables, _ = _trace(*_supernet(space, input_shape))
+    leaves = jax.tree_util.tree_leaves_with_path(variables["params"])
+    sizes = {tuple(part.key for part in path): math.prod(leaf.shape) for path, leaf in leaves}
+    return _by_edge(space, sizes)
+
+
+def fixed_cost(genotype: Genotype, num_classes: int, input_shape: tuple[int, ...]) -> Cost:
+    """What a network costs besides its edges: stem, head, and what brings inputs to their shape.
+
+    The cost of a network of an adaptation space is this of its base, and what `edge_macs` and
+    `edge_params` say of the candidates it has.
+    """
+    cells = tuple(
+        dataclasses.replace(
+            cell, edges=tuple(dataclasses.replace(edge, op=NULL) for edge in cell.edges)
+        )
+        for cell in genotype.cells
+    )
+    bare = dataclasses.replace(genotype, cells=cells)
+    return cost(Network(bare, num_classes), input_shape)
+
+
+def _supernet(
+    space: AdaptationSpace, input_shape: tuple[int, ...]
+) -> tuple[nn.Module, tuple[int, ...], jax.Array]:
+    """What `_trace` takes to trace the supernet."""
+    return supernet(space, 1), input_shape, jnp.zeros((len(space.base.blocks), *space.shape[1:]))
+
+
+def _by_edge(space: AdaptationSpace, amounts: dict[tuple[str, ...], int]) -> np.ndarray:
+    """Amounts by path in the supernet, summed over each candidate: float64 [blocks, edges, 3]."""
+    out = np.zeros((len(space.base.blocks), *space.shape[1:]))
     for index, cell in enumerate(space.base.placed_cells()):
         for position, edge in enumerate(cell.edges):
             for candidate, op in ((ID, SKIP), (SAME, edge.op)):
                 prefix = (f"block_{index}", f"edge_{position}_{op}")
                 if op != NULL:
                     out[index, position, candidate] = sum(
-                        macs for path, macs in by_layer.items() if path[:2] == prefix
+                        amount for path, amount in amounts.items() if path[:2] == prefix
                     )
     return out
 

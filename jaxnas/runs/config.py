@@ -88,7 +88,11 @@ class Training(WeightTraining):
     holdout: float = 0.1
     """Share of the training images held out while the architecture adapts, for holdout."""
     cost_weight: float = 0.0
-    """Weight in the loss of the expected multiply-adds, as a share of the base's."""
+    """Weight in the loss of the expected cost, as a share of the base's."""
+    target_cost: float | None = None
+    """The most that the adapted network may cost, as a share of the base's."""
+    cost: Literal["macs", "params", "latency"] = "macs"
+    """What a network costs: multiply-adds, parameters, or time for a batch on this device."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -98,6 +102,10 @@ class Training(WeightTraining):
             raise ConfigError(f"--cost-weight must not be negative, not {self.cost_weight}")
         if not 0 < self.holdout < 1:
             raise ConfigError(f"--holdout must be between 0 and 1, not {self.holdout}")
+        if self.target_cost is not None and not 0 < self.target_cost <= 1:
+            raise ConfigError(
+                f"--target-cost must be above 0 and at most 1, not {self.target_cost}"
+            )
         if self.arch_learning_rate is not None and self.arch_learning_rate <= 0:
             raise ConfigError(
                 f"--arch-learning-rate must be above 0, not {self.arch_learning_rate}"

@@ -14,6 +14,7 @@ import rich.console
 
 from jaxnas import data
 from jaxnas.nn.weights import WeightsError, save_safetensors
+from jaxnas.runs import latency_table
 from jaxnas.runs.bases import load_base
 from jaxnas.runs.config import ConfigError, Experiment
 from jaxnas.runs.directory import RunDirectory
@@ -28,12 +29,13 @@ USER_ERRORS = (ConfigError, data.DataError, RunError, TrainingError, GenotypeErr
 """Errors whose message is all that a user needs."""
 
 
-def run_experiment(experiment: Experiment, name: str) -> Path:
+def run_experiment(experiment: Experiment, name: str, latencies: Path | None = None) -> Path:
     """Runs an experiment into its directory and prints its table.
 
     Args:
       experiment: the flags.
       name: of the experiment, part of the default directory's name.
+      latencies: the table of measured latencies; one in its directory by default.
 
     Returns:
       the path of the report.
@@ -54,10 +56,21 @@ def run_experiment(experiment: Experiment, name: str) -> Path:
         for start in range(0, len(experiment.all_seeds), width)
     ]
     runs = [
-        MethodRun(method, base, dataset, experiment.training, seeds, experiment.eval_every)
+        MethodRun(
+            method,
+            base,
+            dataset,
+            experiment.training,
+            seeds,
+            experiment.eval_every,
+            latencies or path / latency_table.FILE,
+        )
         for seeds in groups
         for method in experiment.methods
     ]
+    if experiment.training.cost != "latency":
+        for run in runs:
+            run.refuse_unreachable()
     recorded = experiment.recorded() | {
         "base": base.name,
         "base_sha256": hashlib.sha256(base.to_json().encode()).hexdigest(),
@@ -73,6 +86,8 @@ def run_experiment(experiment: Experiment, name: str) -> Path:
     ) as directory:
         if not (directory.path / "base.json").exists():
             directory.write_text("base.json", base.to_json() + "\n")
+        for run in runs:  # before anything trains; to measure takes a folder
+            run.refuse_unreachable()
         steps = {folder_name(run.method, run.seeds): run.total_steps for run in runs}
         with Stages(console, steps) as stages:
             for run, name in zip(runs, steps, strict=True):

@@ -11,7 +11,8 @@ import json
 import math
 import time
 from collections.abc import Callable
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
+from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 import jax
@@ -26,6 +27,7 @@ from jaxnas.runs.checkpoints import Checkpoints
 from jaxnas.runs.config import ConfigError, Method, Training
 from jaxnas.runs.digest import run_digest
 from jaxnas.runs.directory import RunDirectory
+from jaxnas.runs.prices import NAMES, TOLERANCE, Prices, prices
 from jaxnas.runs.results import Result
 from jaxnas.spaces import AdaptationSpace, Genotype
 from jaxnas.spaces.adaptation import Derivation
@@ -99,6 +101,7 @@ class MethodRun:
       settings: how.
       seeds: one, or several to train side by side in one program by `jax.vmap`.
       eval_every: epochs from one test to the next.
+      latency_table: where measured latencies are kept, as a resumed run needs; None to keep none.
     """
 
     method: Method
@@ -107,6 +110,7 @@ class MethodRun:
     settings: Training
     seeds: tuple[int, ...]
     eval_every: int = 1
+    latency_table: Path | None = None
 
     def __post_init__(self) -> None:
         if self.method not in get_args(Method):
@@ -203,6 +207,23 @@ class MethodRun:
         ]
 
     @cached_property
+    def _prices(self) -> Prices:
+        return prices(
+            self.settings.cost,
+            self._space,
+            self.dataset.input_shape,
+            self.dataset.num_classes,
+            batch_size=self.settings.batch_size,
+            dtype=self._dtype,
+            table=self.latency_table,
+        )
+
+    def refuse_unreachable(self) -> None:
+        """Raises a ConfigError where no network of the space is as cheap as the target."""
+        if self.adapts and self.settings.target_cost is not None:
+            self._prices.refuse_unreachable(self._space, self.settings.target_cost)
+
+    @cached_property
     def _dtype(self) -> Any:
         return jnp.dtype(self.settings.precision)
 
@@ -275,11 +296,11 @@ class MethodRun:
     @cached_property
     def _adaptation(self) -> search.Adaptation:
         settings = self.settings
-        shape = self.dataset.input_shape
-        costs = None
+        costs = derive = None
         if settings.cost_weight:
-            total = nn.cost(nn.build(self.base, self.dataset.num_classes), shape).macs
-            costs = search.table_costs(self._space, nn.edge_macs(self._space, shape)) / total
+            costs = self._prices.candidates / self._prices.base
+        if settings.target_cost is not None:
+            derive = partial(self._prices.derive, self._space, settings.target_cost)
         return search.adaptation(
             self._space,
             training.flax_apply(self._supernet),
@@ -293,6 +314,7 @@ class MethodRun:
             arch_every=settings.arch_every,
             cost_weight=settings.cost_weight,
             costs=costs,
+            derive=derive,
             regularisation=self._regularisation,
         )
 
@@ -415,9 +437,11 @@ class MethodRun:
           one `Outcome` for each seed.
 
         Raises:
+          ConfigError: if no network of the space is as cheap as the target.
           TrainingError: naming the step, if loss or weights are no longer finite. The last good
             checkpoint stays.
         """
+        self.refuse_unreachable()
         started = time.perf_counter()
         theta: list[Any] = []
         seconds_before = 0.0
@@ -587,6 +611,8 @@ class MethodRun:
             for before, after in zip(old.edges, new.edges, strict=True)
         ]
         notes = [f"{who}: {sum(edges) or 'none'} of the network's {len(edges)} edges changed."]
+        if self.settings.target_cost is not None:
+            notes.append(f"{who}: {self._cost_note(derivation, self.settings.target_cost)}")
         if derivation.repaired:
             notes.append(
                 f"{who}: the arg max of {', '.join(derivation.repaired)} left the output "
@@ -597,6 +623,23 @@ class MethodRun:
                 f"{who}: edges on no path from input to output were removed ({derivation.pruned})."
             )
         return notes
+
+    def _cost_note(self, derivation: Derivation, target: float) -> str:
+        """What the network costs beside what it may cost."""
+        share = self._prices.share(derivation.choices)
+        note = (
+            f"the network has {100 * share:.1f}% of the base's {NAMES[self._prices.kind]}; "
+            f"the target is {100 * target:g}%."
+        )
+        if share < target - TOLERANCE:
+            missed = f"{100 * (target - share):.1f} points below the target"
+            why = (
+                "no network of this space lies between"
+                if derivation.limited
+                else "the architecture parameters themselves ask for no more"
+            )
+            note += f" It is {missed}, as {why}."
+        return note
 
 
 def _percent(share: Any) -> float:

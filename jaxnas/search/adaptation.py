@@ -93,6 +93,7 @@ def adaptation(
     arch_every: int = 1,
     cost_weight: float = 0.0,
     costs: np.ndarray | None = None,
+    derive: Callable[[np.ndarray], Derivation] | None = None,
     regularisation: Regularisation = NO_REGULARISATION,
 ) -> Adaptation:
     """The joint training of ω and θ.
@@ -109,9 +110,11 @@ def adaptation(
       arch_data: ``train``: θ's gradient comes from the weights' own batch, in the same backward
         pass. ``holdout``: from the batch's part ``arch``, in a pass of its own.
       arch_every: θ moves in every so-manieth step.
-      cost_weight: λ of the loss's added λ E[cost], the expected multiply-adds over the base's.
-      costs: float [tables, edges, 3], each candidate's share of the base's multiply-adds; needed
-        where `cost_weight` is not 0.
+      cost_weight: λ of the loss's added λ E[cost], the expected cost over the base's.
+      costs: float [tables, edges, 3], each candidate's share of the base's cost; needed where
+        `cost_weight` is not 0.
+      derive: what the estimator's scores [tables, edges, 3] of the candidates become in the end;
+        `space.derive` by default.
       regularisation: drop path, dropout and the auxiliary head's weight, as in plain training.
 
     Raises:
@@ -239,10 +242,10 @@ def adaptation(
         path_key = jax.random.fold_in(stream(key, "paths"), state.step)
         return reading.gates(state.theta, path_key).gates[table_of_block]
 
-    def derive(theta: jax.Array) -> Derivation:
-        return space.derive(np.asarray(reading.scores(theta)))
+    def derived(theta: jax.Array) -> Derivation:
+        return (derive or space.derive)(np.asarray(reading.scores(theta)))
 
-    return Adaptation(init, step, gates, derive)
+    return Adaptation(init, step, gates, derived)
 
 
 def table_costs(space: AdaptationSpace, block_costs: np.ndarray) -> np.ndarray:

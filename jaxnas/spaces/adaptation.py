@@ -30,12 +30,14 @@ class Derivation(NamedTuple):
       genotype: the architecture.
       repaired: names of the tables whose arg max had left the output unreachable.
       pruned: number of edges set to none since they lay on no path from input to output.
+      limited: whether a limit on the cost, and not the arg max, decided.
     """
 
     choices: np.ndarray
     genotype: Genotype
     repaired: tuple[str, ...]
     pruned: int
+    limited: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,6 +146,32 @@ class AdaptationSpace:
             cells=tuple(dataclasses.replace(cell, name=name) for cell, name in variants.items()),
             blocks=tuple(blocks),
         )
+
+    def encode(self, genotype: Genotype) -> np.ndarray:
+        """int32 [tables, edges]: the choices that `decode` makes `genotype` of, but for its name.
+
+        Raises:
+          ValueError: if it is no network of this space.
+        """
+        choices = self.base_choices()
+        placed = genotype.placed_cells()
+        for cell, found, table in zip(
+            self.base.placed_cells(), placed, self.table_of_block, strict=False
+        ):
+            for index, (edge, other) in enumerate(zip(cell.edges, found.edges, strict=False)):
+                if other.op != edge.op:
+                    choices[table, index] = NONE if other.op == NULL else ID
+        again = self.decode(choices)
+        graphs = [
+            [(block.channels, block.stride, cell.edges) for block, cell in zip(*each, strict=True)]
+            for each in ((again.blocks, again.placed_cells()), (genotype.blocks, placed))
+        ]
+        if graphs[0] != graphs[1]:
+            raise ValueError(
+                f"{genotype.name!r} is no network that choices of {self.granularity!r} make of "
+                f"{self.base.name!r}"
+            )
+        return choices
 
     def connected(self, choices: np.ndarray) -> np.ndarray:
         """bool [tables]: whether each table's cell reaches its output under `choices`."""

@@ -9,8 +9,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnas.nn import abstract_variables, build, cost, edge_macs, kernels, supernet
-from jaxnas.nn.network import BlockModule, Network
+from jaxnas.nn import (
+    abstract_variables,
+    build,
+    cost,
+    edge_macs,
+    edge_params,
+    fixed_cost,
+    kernels,
+    supernet,
+)
+from jaxnas.nn.network import BlockModule
 from jaxnas.spaces import AdaptationSpace, Block, zoo
 from jaxnas.spaces.adaptation import ID, NONE, SAME
 from jaxnas.spaces.genotype import NULL
@@ -394,17 +403,6 @@ def test_the_parameters_do_not_depend_on_the_images_size(name):
 # The price of every candidate.
 
 
-def fixed_macs(genotype, classes, shape):
-    """Multiply-adds that no choice changes: those of the network without a single edge."""
-    cells = tuple(
-        dataclasses.replace(
-            cell, edges=tuple(dataclasses.replace(edge, op=NULL) for edge in cell.edges)
-        )
-        for cell in genotype.cells
-    )
-    return cost(Network(dataclasses.replace(genotype, cells=cells), classes), shape).macs
-
-
 @pytest.mark.parametrize(
     "name", [*SMALL, "real resnet20", "real mobilenet_v2", "real resnet20_cells"]
 )
@@ -413,21 +411,25 @@ def test_the_price_of_a_network_is_that_of_its_choices(name):
     genotype = zoo.named(name.removeprefix("real ")) if real else SMALL[name]
     shape, classes = (IMAGE, 10) if real else (SHAPE, CLASSES)
     space = AdaptationSpace(genotype, "full")
-    prices = edge_macs(space, shape)
-    assert prices.shape == space.shape
-    assert not prices[..., NONE].any()
-    assert not prices[~space.carries].any()
-    fixed = fixed_macs(genotype, classes, shape)
-    assert fixed + prices[..., SAME].sum() == cost_of(genotype, classes, shape).macs
+    fixed = fixed_cost(genotype, classes, shape)
+    base = cost_of(genotype, classes, shape)
+    prices = {"macs": edge_macs(space, shape), "params": edge_params(space, shape)}
+    for kind, price in prices.items():
+        assert price.shape == space.shape
+        assert not price[..., NONE].any()
+        assert not price[~space.carries].any()
+        assert getattr(fixed, kind) + price[..., SAME].sum() == getattr(base, kind)
     if real:
         return
     rng = np.random.default_rng(0)
-    for _ in range(3):
-        choices = rng.integers(0, 3, space.shape[:2])
-        decoded = space.decode(choices)
-        if decoded.connected():
-            chosen = np.take_along_axis(prices, choices[..., None], -1).sum()
-            assert cost_of(decoded, classes, shape).macs == fixed + chosen
+    for granularity in ("cell", "full"):
+        space = AdaptationSpace(genotype, granularity)
+        choices = space.derive(rng.normal(size=space.shape)).choices
+        found = cost_of(space.decode(choices), classes, shape)
+        placed = choices[space.table_of_block]
+        for kind, price in prices.items():
+            chosen = np.take_along_axis(price, placed[..., None], -1).sum()
+            assert getattr(found, kind) == getattr(fixed, kind) + chosen
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -463,7 +465,9 @@ def test_a_block_and_all_its_candidates_are_in_the_supernet():
                 for cell in genotype.placed_cells()
             ]
         )
-        expected = fixed_macs(genotype, CLASSES, SHAPE) + prices.sum() - prices[shared, ID].sum()
+        expected = (
+            fixed_cost(genotype, CLASSES, SHAPE).macs + prices.sum() - prices[shared, ID].sum()
+        )
         with kernels.portable():
             traced = jax.make_jaxpr(function)(*arguments)
         assert multiply_adds(traced.jaxpr) == expected

@@ -144,6 +144,28 @@ def test_one_table_for_all_blocks_is_the_same_table_for_each(data):
     assert by_cell.connected() == by_block.connected()
 
 
+@FAST
+@given(st.data())
+def test_a_network_is_encoded_by_choices_that_make_it(data):
+    space = data.draw(spaces())
+    decoded = space.decode(some_choices(data.draw, space))
+    again = space.decode(space.encode(decoded))
+    assert [cell.edges for cell in again.placed_cells()] == [
+        cell.edges for cell in decoded.placed_cells()
+    ]
+
+
+def test_a_network_of_another_base_has_no_choices():
+    space = AdaptationSpace(zoo.named("resnet20"), "cell")
+    with pytest.raises(ValueError, match=r"'mobilenet_v2' is no network .* of 'resnet20'"):
+        space.encode(zoo.named("mobilenet_v2"))
+    uneven = AdaptationSpace(space.base, "full")
+    choices = uneven.base_choices()
+    choices[0, 0] = NONE
+    with pytest.raises(ValueError, match="is no network that choices of 'cell' make"):
+        space.encode(uneven.decode(choices))
+
+
 def test_a_variant_never_takes_the_name_of_another_cell():
     def cell(name):
         return Cell(name, 1, (Node(),), (Edge("conv_3x3", 0, 1), Edge(SKIP, 0, 1)), (1,))
