@@ -1,5 +1,6 @@
 """How an architecture computes: Flax modules built from genotypes."""
 
+from jaxnas.nn.chain import ChainSupernet, Pair, cut_chain
 from jaxnas.nn.cost import Cost, cost, edge_macs
 from jaxnas.nn.derive import cut, cut_like
 from jaxnas.nn.export import export, load_exported
@@ -9,15 +10,18 @@ from jaxnas.nn.network import Network, Noise, build, supernet
 from jaxnas.nn.weights import WeightsError, load_network, load_safetensors, save_safetensors
 
 __all__ = [
+    "ChainSupernet",
     "Cost",
     "Imported",
     "Network",
     "Noise",
+    "Pair",
     "WeightsError",
     "abstract_variables",
     "build",
     "cost",
     "cut",
+    "cut_chain",
     "cut_like",
     "edge_macs",
     "export",
