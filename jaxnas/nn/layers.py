@@ -124,16 +124,20 @@ class BatchNorm(nn.Module):
     """Batch norm over all but the last axis; statistics in float32 in ``batch_stats``.
 
     A gate is folded into scale and bias: it weights the output at no cost, forward or backward.
+    Without `affine` there are no learned scale and bias.
     """
 
     dtype: Any = jnp.float32
     epsilon: float = 1e-5
+    affine: bool = True
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool, gate: jax.Array | None = None) -> jax.Array:
         features = x.shape[-1:]
-        scale = self.param("scale", nn.initializers.ones, features)
-        bias = self.param("bias", nn.initializers.zeros, features)
+        scale, bias = jnp.ones(features), jnp.zeros(features)
+        if self.affine:
+            scale = self.param("scale", nn.initializers.ones, features)
+            bias = self.param("bias", nn.initializers.zeros, features)
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, features)
         running_var = self.variable("batch_stats", "var", jnp.ones, features)
         if train:

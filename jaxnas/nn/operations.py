@@ -24,12 +24,15 @@ class Style:
       activation: of nodes, stem and head in the residual family.
       epsilon: of batch norm.
       dtype: of the computation.
+      search: whether it is a supernet's in DARTS's manner: batch norms without scale and bias, and
+        one behind each pooling.
     """
 
     family: str
     activation: str
     epsilon: float
     dtype: Any
+    search: bool = False
 
     @classmethod
     def of(cls, genotype: Genotype, dtype: Any) -> Style:
@@ -47,7 +50,7 @@ class Style:
 
     def norm(self, name: str) -> BatchNorm:
         """A batch norm of this style."""
-        return BatchNorm(self.dtype, self.epsilon, name=name)
+        return BatchNorm(self.dtype, self.epsilon, not self.search, name=name)
 
     def activate(self, x: jax.Array) -> jax.Array:
         """The activation of the residual family's nodes."""
@@ -180,7 +183,7 @@ class Op(nn.Module):
         pool = kernels.max_pool if kind.endswith("max_pool") else kernels.avg_pool
         x = pool(x, size, strides, padding)
         if x.shape[-1] == self.features:
-            return weighted(x, gate)
+            return self._norm(x, train, gate) if self.style.search else weighted(x, gate)
         if self.style.family in ("enas", "macro"):
             x = nn.relu(x)
         return self._norm(self.style.conv(self.features, 1, "conv")(x), train, gate)

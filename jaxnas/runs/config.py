@@ -15,11 +15,11 @@ class ConfigError(RuntimeError):
 
 
 @dataclasses.dataclass(frozen=True)
-class Training:
-    """How weights and architecture are trained; all that a run's result depends on but the seed."""
+class WeightTraining:
+    """How a network's weights are trained."""
 
     epochs: int = 200
-    """Passes over the training images, adaptation included."""
+    """Passes over the training images."""
     batch_size: int = 128
     """Images in a step."""
     learning_rate: float = 0.1
@@ -46,6 +46,31 @@ class Training:
     """Side of the square cut out of each training image, 0 for none."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of the computation; weights and statistics are float32."""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ConfigError(f"{flag(field.name)} must be finite, not {value}")
+        for name in ("epochs", "batch_size", "learning_rate"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{flag(name)} must be above 0, not {getattr(self, name)}")
+        for name in ("weight_decay", "cutout", "auxiliary_weight"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{flag(name)} must not be negative, not {getattr(self, name)}")
+        for name in ("momentum", "label_smoothing", "drop_path", "dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"{flag(name)} must be from 0 to below 1")
+        if self.grad_clip is not None and self.grad_clip <= 0:
+            raise ConfigError(f"--grad-clip must be above 0, not {self.grad_clip}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Training(WeightTraining):
+    """How weights and architecture are trained; all that a run's result depends on but the seed."""
+
+    epochs: int = 200
+    """Passes over the training images, adaptation included."""
     adapt_epochs: int | None = None
     """Epochs in which the architecture adapts, the first ones; a third of all by default."""
     warmup_epochs: int | None = None
@@ -66,26 +91,17 @@ class Training:
     """Weight in the loss of the expected multiply-adds, as a share of the base's."""
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, float) and not math.isfinite(value):
-                raise ConfigError(f"{flag(field.name)} must be finite, not {value}")
-        positive = ("epochs", "batch_size", "learning_rate", "arch_every")
-        for name in positive:
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{flag(name)} must be above 0, not {getattr(self, name)}")
-        for name in ("weight_decay", "cost_weight", "cutout", "auxiliary_weight"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{flag(name)} must not be negative, not {getattr(self, name)}")
-        for name in ("momentum", "label_smoothing", "drop_path", "dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"{flag(name)} must be from 0 to below 1")
+        super().__post_init__()
+        if self.arch_every < 1:
+            raise ConfigError(f"--arch-every must be above 0, not {self.arch_every}")
+        if self.cost_weight < 0:
+            raise ConfigError(f"--cost-weight must not be negative, not {self.cost_weight}")
         if not 0 < self.holdout < 1:
             raise ConfigError(f"--holdout must be between 0 and 1, not {self.holdout}")
-        for name in ("grad_clip", "arch_learning_rate"):
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise ConfigError(f"{flag(name)} must be above 0, not {value}")
+        if self.arch_learning_rate is not None and self.arch_learning_rate <= 0:
+            raise ConfigError(
+                f"--arch-learning-rate must be above 0, not {self.arch_learning_rate}"
+            )
         if self.arch_optimizer == "sgd" and self.arch_learning_rate is None:
             raise ConfigError("--arch-optimizer sgd needs --arch-learning-rate")
         if not 0 <= self.adaptation_epochs <= self.epochs:

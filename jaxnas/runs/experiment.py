@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
 import rich.console
-import rich.progress
 
 from jaxnas import data
 from jaxnas.nn.weights import WeightsError, save_safetensors
@@ -20,6 +21,7 @@ from jaxnas.runs.files import RunError
 from jaxnas.runs.finished import OUTCOME, folder_name, seed_suffix, write_everything
 from jaxnas.runs.method import MethodRun, Outcome, TrainingError
 from jaxnas.runs.results import results_table
+from jaxnas.runs.stages import Stages, Watcher
 from jaxnas.spaces import GenotypeError
 
 USER_ERRORS = (ConfigError, data.DataError, RunError, TrainingError, GenotypeError, WeightsError)
@@ -71,38 +73,13 @@ def run_experiment(experiment: Experiment, name: str) -> Path:
     ) as directory:
         if not (directory.path / "base.json").exists():
             directory.write_text("base.json", base.to_json() + "\n")
-        with rich.progress.Progress(
-            rich.progress.TextColumn("{task.description}"),
-            rich.progress.BarColumn(),
-            rich.progress.MofNCompleteColumn(),
-            rich.progress.TimeRemainingColumn(),
-            console=console,
-        ) as bars:
-            tasks = [
-                bars.add_task(
-                    folder_name(run.method, run.seeds), total=run.total_steps, start=False
-                )
-                for run in runs
-            ]
-            for run, task in zip(runs, tasks, strict=True):
-                bars.start_task(task)
-                if not console.is_terminal:
-                    console.print(
-                        f"{run.method}, seed {', '.join(map(str, run.seeds))}: {run.total_steps} "
-                        "steps; compiling the first takes minutes for a cell network",
-                        highlight=False,
-                    )
-                _run_method(
-                    dataclasses.replace(run),  # a copy, whose data on the device goes with it
-                    directory,
-                    lambda task=task: bars.advance(task),
-                    lambda message: console.print(message, style="yellow", highlight=False),
-                    # Where the bars cannot move, a line an epoch says how far things are.
-                    (lambda row: None)
-                    if console.is_terminal
-                    else lambda row, run=run: console.print(_line(run, row), highlight=False),
-                )
-                bars.update(task, completed=run.total_steps)
+        steps = {folder_name(run.method, run.seeds): run.total_steps for run in runs}
+        with Stages(console, steps) as stages:
+            for run, name in zip(runs, steps, strict=True):
+                title = f"{run.method}, seed {', '.join(map(str, run.seeds))}"
+                with stages.watch(name, title) as watcher:
+                    # A copy, whose data on the device goes with it.
+                    run_method(dataclasses.replace(run), run.method, directory, watcher)
         finished = write_everything(directory.path)
     report = directory.path / "report.md"
     console.print(results_table([each.result for each in finished]))
@@ -112,32 +89,30 @@ def run_experiment(experiment: Experiment, name: str) -> Path:
     return report
 
 
-def _line(run: MethodRun, row: dict[str, Any]) -> str:
-    """An epoch in a line."""
-    parts = [
-        f"{run.method}, seed {row['seed']}: epoch {row['epoch']}/{run.settings.epochs}",
-        f"train loss {row['train_loss']:.3f}",
-        *([f"test accuracy {row['test_accuracy']:.2f}%"] if "test_accuracy" in row else []),
-        f"{row['seconds']:.0f} s",
-    ]
-    return ", ".join(parts)
+def run_method(run: MethodRun, title: str, directory: RunDirectory, watcher: Watcher) -> None:
+    """Runs a method in a folder of its own, unless it was done before an interruption.
 
+    Args:
+      run: the method.
+      title: what its folder and its lines call it.
+      directory: of the experiment.
+      watcher: is told how it goes.
 
-def _run_method(
-    run: MethodRun, directory: RunDirectory, progress: Any, say: Any, tell: Any
-) -> None:
-    """Runs a method in a folder of its own, unless it was done before an interruption."""
-    name = folder_name(run.method, run.seeds)
+    Raises:
+      TrainingError: if the loss is no longer finite, or the memory does not suffice.
+    """
+    name = folder_name(title, run.seeds)
     settings = {"method": run.method, "base": run.base.name, "seeds": run.seeds}
     with RunDirectory(directory.path / name, settings, resume=True) as folder:
         if (folder.path / OUTCOME).exists():
             return
-        try:
-            outcomes = run.run(folder, progress=progress, say=say, tell=tell)
-        except jax.errors.JaxRuntimeError as error:
-            if "RESOURCE_EXHAUSTED" not in str(error):
-                raise
-            raise TrainingError(f"{name}: out of memory; try a smaller --batch-size") from error
+        with refuse_exhaustion(name, "--batch-size"):
+            outcomes = run.run(
+                folder,
+                progress=watcher.progress,
+                say=watcher.say,
+                tell=lambda row: watcher.tell(_line(title, run.settings.epochs, row)),
+            )
         for outcome in outcomes:
             suffix = seed_suffix(outcome.result.seed, len(outcomes))
             folder.write_text(f"genotype{suffix}.json", outcome.genotype.to_json() + "\n")
@@ -145,6 +120,28 @@ def _run_method(
             save_safetensors(outcome.variables, weights, outcome.genotype)
         # Written last: a folder that has it is done.
         folder.write_json(OUTCOME, [_as_json(outcome, run.dataset) for outcome in outcomes])
+
+
+@contextlib.contextmanager
+def refuse_exhaustion(what: str, flag: str) -> Iterator[None]:
+    """Turns running out of the device's memory into a TrainingError that advises a lower `flag`."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        raise TrainingError(f"{what}: out of memory; try a smaller {flag}") from error
+
+
+def _line(title: str, epochs: int, row: dict[str, Any]) -> str:
+    """An epoch in a line."""
+    parts = [
+        f"{title}, seed {row['seed']}: epoch {row['epoch']}/{epochs}",
+        f"train loss {row['train_loss']:.3f}",
+        *([f"test accuracy {row['test_accuracy']:.2f}%"] if "test_accuracy" in row else []),
+        f"{row['seconds']:.0f} s",
+    ]
+    return ", ".join(parts)
 
 
 def _as_json(outcome: Outcome, dataset: data.Dataset) -> dict[str, Any]:

@@ -1,0 +1,242 @@
+"""The supernet of a space of complete cells: weights of every operation on every edge.
+
+The architecture is an input. As gates every operation runs and is weighted (DARTS); as `Paths` only
+the chosen ones run (NAT, ENAS), forward and backward, and one program serves them all.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxnas.nn.layers import Conv, Dense, materialise, runtime_one
+from jaxnas.nn.operations import Match, Op, Style
+from jaxnas.spaces.cells import CellSpace
+from jaxnas.spaces.genotype import NULL, Block
+
+
+class Paths(NamedTuple):
+    """Cells in which every node has two edges.
+
+    Attributes:
+      sources: int32 [2, nodes, 2], the node that each edge comes from, by table, target and edge.
+      operations: int32 [2, nodes, 2], indices into the space's operations.
+      outputs: float32 [2, nodes], 1 for the nodes that the output concatenates, 0 for those whose
+        channels are zeros there.
+    """
+
+    sources: jax.Array
+    operations: jax.Array
+    outputs: jax.Array
+
+
+class CellBlock(nn.Module):
+    """One cell of the supernet.
+
+    Attributes:
+      space: nodes and operations.
+      block: channels and stride.
+      style: of the network.
+    """
+
+    space: CellSpace
+    block: Block
+    style: Style
+
+    @nn.compact
+    def __call__(
+        self, inputs: tuple[jax.Array, jax.Array], cell: Any, one: jax.Array | None, train: bool
+    ) -> jax.Array:
+        """Two inputs [b, h, w, c] to the cell's output [b, h', w', nodes * c].
+
+        `cell` is the block's own table of the architecture: gates [edges, operations], or `Paths`
+        without the leading axis.
+        """
+        values = list(inputs)
+        for target in range(2, self.space.nodes + 2):
+            if isinstance(cell, Paths):
+                value = self._chosen(target, values, cell, train)
+            else:
+                value = self._all(target, values, cell, train)
+            values.append(materialise(value, one))
+        nodes = values[2:]
+        if isinstance(cell, Paths):
+            nodes = [
+                node * cell.outputs[i].astype(self.style.dtype) for i, node in enumerate(nodes)
+            ]
+        return jnp.concatenate(nodes, -1)
+
+    def _op(self, operation: str, source: int, **options: Any) -> Op:
+        stride = self.block.stride if source < 2 else 1
+        return Op(operation, self.block.channels, stride, self.style, **options)
+
+    def _shape(self, values: list[jax.Array]) -> tuple[int, ...]:
+        """Of a node."""
+        batch, height, width, _ = values[0].shape
+        stride = self.block.stride
+        return batch, -(-height // stride), -(-width // stride), self.block.channels
+
+    def _all(
+        self, target: int, values: list[jax.Array], gates: jax.Array, train: bool
+    ) -> jax.Array:
+        """A node as the weighted sum of every operation on every edge."""
+        total = jnp.zeros(self._shape(values), self.style.dtype)
+        for source, value in enumerate(values):
+            edge = self.space.edges.index((source, target))
+            for index, name in enumerate(self.space.operations):
+                if name != NULL:
+                    op = self._op(name, source, name=f"edge_{source}_{target}_{name}")
+                    total += op(value, train, gates[edge, index])
+        return total
+
+    def _chosen(self, target: int, values: list[jax.Array], cell: Paths, train: bool) -> jax.Array:
+        """A node as the sum of its two chosen operations; no other one runs."""
+        groups = self._groups(target)
+        stacks = [jnp.stack([values[source] for source in group]) for group in groups]
+        # An operation's weights on all edges of a group, stacked: an edge is an index.
+        weights = [
+            [self._stacked(group, target, name) for name in self.space.operations]
+            for group in groups
+        ]
+        total = jnp.zeros(self._shape(values), self.style.dtype)
+        for slot in range(2):
+            source = cell.sources[target - 2, slot]
+            operation = cell.operations[target - 2, slot]
+            out, statistics = self._switch(groups, stacks, weights, source, operation, train)
+            total += out
+            for group, of_group, changed in zip(groups, weights, statistics, strict=True):
+                for index, name in enumerate(self.space.operations):
+                    of_group[index]["batch_stats"] = changed[index]
+                    if train and changed[index]:
+                        self._keep(group, target, name, changed[index])
+        return total
+
+    def _groups(self, target: int) -> list[tuple[int, ...]]:
+        """The nodes before `target`, those whose operations have equal shapes together."""
+        inner = tuple(range(2, target))
+        if self.block.stride == 1:
+            return [(0, 1, *inner)]
+        return [(0, 1), inner] if inner else [(0, 1)]
+
+    def _stacked(self, group: tuple[int, ...], target: int, name: str) -> dict[str, Any]:
+        """Variables of an operation, a leading axis for the edges from `group` to `target`."""
+        return {
+            collection: jax.tree.map(
+                lambda *leaves: jnp.stack(leaves),
+                *(tree.get(f"edge_{source}_{target}_{name}", {}) for source in group),
+            )
+            for collection, tree in (
+                (each, self.variables.get(each, {})) for each in ("params", "batch_stats")
+            )
+        }
+
+    def _keep(self, group: tuple[int, ...], target: int, name: str, stacked: Any) -> None:
+        """Makes the batch statistics of an operation the variables' own."""
+        for index, source in enumerate(group):
+            of_edge = jax.tree.map(lambda leaf, index=index: leaf[index], stacked)
+            self.put_variable("batch_stats", f"edge_{source}_{target}_{name}", of_edge)
+
+    def _switch(
+        self,
+        groups: list[tuple[int, ...]],
+        stacks: list[jax.Array],
+        weights: list[list[dict[str, Any]]],
+        source: jax.Array,
+        operation: jax.Array,
+        train: bool,
+    ) -> tuple[jax.Array, list[list[Any]]]:
+        """What one edge adds, and all batch statistics after it."""
+        count = len(self.space.operations)
+
+        def branch(which: int, index: int) -> Any:
+            name = self.space.operations[index]
+
+            def run(stacks: Any, weights: Any, source: jax.Array) -> Any:
+                statistics = [[each["batch_stats"] for each in of_group] for of_group in weights]
+                place = source - groups[which][0]
+                x = stacks[which][place]
+                batch, height, width, channels = x.shape
+                if name == NULL:
+                    stride = self.block.stride if groups[which][0] == 0 else 1
+                    shape = batch, -(-height // stride), -(-width // stride), channels
+                    return jnp.zeros(shape, self.style.dtype), statistics
+                own = jax.tree.map(lambda leaf: leaf[place], weights[which][index])
+                op = self._op(name, groups[which][0], parent=None)
+                if not train:
+                    return op.apply(own, x, False), statistics
+                out, changed = op.apply(own, x, True, mutable=["batch_stats"])
+                statistics[which][index] = jax.tree.map(
+                    lambda all_edges, edge: all_edges.at[place].set(edge),
+                    statistics[which][index],
+                    changed.get("batch_stats", {}),
+                )
+                return out, statistics
+
+            return run
+
+        branches = [branch(which, index) for which in range(len(groups)) for index in range(count)]
+        inner = 0 if len(groups) == 1 else (source >= 2).astype(jnp.int32)
+        # Without the checkpoint the backward pass would keep room for what every branch computes.
+        chosen = jax.checkpoint(
+            lambda *arguments: jax.lax.switch(inner * count + operation, branches, *arguments)
+        )
+        return chosen(stacks, weights, source)
+
+
+class CellSupernet(nn.Module):
+    """The supernet of a space of complete cells.
+
+    Attributes:
+      space: nodes, operations, channels and layers.
+      num_classes: size of the output.
+      dtype: of the computation; parameters, batch statistics and logits stay float32.
+    """
+
+    space: CellSpace
+    num_classes: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, x: jax.Array, architecture: Any, *, train: bool, noise: None = None
+    ) -> jax.Array:
+        """Logits float32 [b, num_classes] of images.
+
+        Args:
+          x: float [b, h, w, c], normalised.
+          architecture: gates float32 [2, edges, operations], for the normal and the reduction cell,
+            or `Paths`.
+          train: whether batch norm uses the batch's statistics and updates its running ones.
+          noise: none; a supernet switches nothing off.
+        """
+        assert noise is None
+        space = self.space
+        style = Style("darts", "relu", 1e-5, self.dtype, search=True)
+        if self.is_initializing():  # every operation is to get its weights
+            architecture = jnp.zeros(space.shape)
+        one = runtime_one(x)
+        x = Conv(3 * space.channels, 3, dtype=self.dtype, name="stem_conv")(x)
+        x = dataclasses.replace(style, search=False).norm("stem_norm")(x, train)
+        older = newer = x
+        for index, block in enumerate(space.blocks):
+            stride = 1 if older.shape[1] == newer.shape[1] else 2
+            inputs = tuple(
+                Match(
+                    block.channels,
+                    stride if which == 0 else 1,
+                    style,
+                    relu=True,
+                    name=f"block_{index}_input_{which}",
+                )(state, train)
+                for which, state in enumerate((older, newer))
+            )
+            table = int(block.stride == 2)
+            cell = jax.tree.map(lambda leaf, table=table: leaf[table], architecture)
+            module = CellBlock(space, block, style, name=f"block_{index}")
+            older, newer = newer, module(inputs, cell, one, train)
+        x = newer.astype(jnp.float32).mean((1, 2))
+        return Dense(self.num_classes, name="classifier")(x)

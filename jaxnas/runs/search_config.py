@@ -1,0 +1,67 @@
+"""The flags that experiments with a search have in common."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from jaxnas.runs.config import ConfigError, Training, WeightTraining
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchExperiment:
+    """Searches a network on a part of the training images, then trains it anew on all of them."""
+
+    dataset: str = "cifar10"
+    """cifar10, cifar100, tiny_imagenet, digits, tfds:NAME, a folder of class folders, or .npz."""
+    data_dir: Path | None = None
+    """Where data sets are; JAXNAS_DATA_DIR or ./data by default."""
+    download: bool = False
+    """Fetch the data set's official archive if it is not there (CIFAR-10 and CIFAR-100)."""
+    seed: int = 0
+    """The seed."""
+    train_limit: int | None = None
+    """Use the first so many training images only."""
+    run_dir: Path | None = None
+    """Where everything is written; runs/NAME-DATASET-seedN by default."""
+    resume: bool = False
+    """Go on with an interrupted run in the run directory."""
+    overwrite: bool = False
+    """Delete an earlier run in the run directory."""
+    eval_every: int = 1
+    """Test accuracy of the found network is measured every so many epochs, and at the end."""
+    search_epochs: int = 50
+    """Epochs of the search."""
+    search_batch_size: int = 64
+    """Images in a step of the search, of each part of the data that the step has."""
+    train_share: float = 0.5
+    """Share of the training images that train the supernet; the others judge architectures."""
+    training: WeightTraining = dataclasses.field(default_factory=WeightTraining)
+    """Of the found network, and of a random one of the same space beside it."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed < 2**32:
+            raise ConfigError("a seed is a whole number from 0 to 2**32 - 1")
+        if self.eval_every < 1:
+            raise ConfigError(f"--eval-every must be at least 1, not {self.eval_every}")
+        if self.search_epochs < 1:
+            raise ConfigError(f"--search-epochs must be at least 1, not {self.search_epochs}")
+        if self.search_batch_size < 1:
+            raise ConfigError(
+                f"--search-batch-size must be at least 1, not {self.search_batch_size}"
+            )
+        if not 0 < self.train_share < 1:
+            raise ConfigError(f"--train-share must be between 0 and 1, not {self.train_share}")
+
+    @property
+    def plain_training(self) -> Training:
+        """The training of a network that is left as it is."""
+        return Training(**vars(self.training), adapt_epochs=0, warmup_epochs=0)
+
+    def recorded(self) -> dict[str, Any]:
+        """What a resumed run must agree on: all but where things are and how to go about it."""
+        fields = dataclasses.asdict(self)
+        for name in ("data_dir", "download", "run_dir", "resume", "overwrite"):
+            del fields[name]
+        return fields

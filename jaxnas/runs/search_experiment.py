@@ -1,0 +1,209 @@
+"""A whole experiment with a search: the search, its answer trained anew, tables and report."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import rich.console
+
+from jaxnas import data
+from jaxnas.data import Dataset
+from jaxnas.randomness import stream
+from jaxnas.runs import files
+from jaxnas.runs.directory import RunDirectory
+from jaxnas.runs.drawing import draw_network
+from jaxnas.runs.experiment import refuse_exhaustion, run_method
+from jaxnas.runs.files import RunError
+from jaxnas.runs.finished import Finished, folder_name, read_method
+from jaxnas.runs.method import MethodRun
+from jaxnas.runs.plots import learning_curves
+from jaxnas.runs.report import write_report
+from jaxnas.runs.results import results_table, write_results
+from jaxnas.runs.search_config import SearchExperiment
+from jaxnas.runs.search_run import Searched, SearchRun, part_sizes
+from jaxnas.runs.stages import Stages, Watcher
+from jaxnas.search.shared import Found, SharedWeightSearch
+from jaxnas.spaces import Genotype
+from jaxnas.tasks import Task, supervised
+
+ANSWER = "found.json"
+"""What a search's folder has once it is done."""
+
+_CURVES = (
+    "Loss and accuracy at the end of each epoch of training anew: the network that the search "
+    "found, and a random one of the same space."
+)
+
+
+class Method(NamedTuple):
+    """A search and its space, as an experiment runs them.
+
+    Attributes:
+      search: the search.
+      random: typed key to a network drawn from the search's space, the control.
+    """
+
+    search: SharedWeightSearch
+    random: Callable[[jax.Array], Genotype]
+
+
+MakeMethod = Callable[[Task, Dataset, dict[str, int]], Method]
+"""(task, data set, batches in one pass through each of `PARTS`) to the method."""
+
+
+def run_search(
+    experiment: SearchExperiment, name: str, make: MakeMethod, settings: dict[str, Any]
+) -> Path:
+    """Searches, trains what was found and a random network alike, and prints the table.
+
+    Args:
+      experiment: the flags.
+      name: of the method, and part of the default directory's name.
+      make: makes the method.
+      settings: of the method, JSON-able; with `experiment` they say all that the result depends on.
+
+    Returns:
+      the path of the report.
+
+    Raises:
+      one of `experiment.USER_ERRORS`.
+    """
+    console = rich.console.Console(markup=False)  # names and paths may hold brackets
+    dataset = data.load(experiment.dataset, experiment.data_dir, download=experiment.download)
+    if experiment.train_limit is not None:
+        dataset = dataset.limit(experiment.train_limit)
+    seed, batch_size = experiment.seed, experiment.search_batch_size
+    task = supervised(
+        dataset.num_classes,
+        dataset.channel_mean(),
+        dataset.channel_std(),
+        dataset.augmentation,
+        dtype=jnp.dtype(experiment.training.precision),
+    )
+    steps = {
+        part: count // batch_size
+        for part, count in part_sizes(dataset, experiment.train_share).items()
+    }
+    method = make(task, dataset, steps)
+    search = SearchRun(
+        method.search,
+        name,
+        dataset,
+        seed,
+        experiment.search_epochs,
+        batch_size,
+        experiment.train_share,
+    )
+
+    def trained(genotype: Genotype) -> MethodRun:
+        settings = experiment.plain_training
+        return MethodRun("original", genotype, dataset, settings, (seed,), experiment.eval_every)
+
+    # Made before the search, so that flags that no network of the space can have are told of now.
+    random = trained(method.random(stream(jax.random.key(seed), "random")))
+    label = experiment.dataset.replace(":", "-").replace("/", "-")
+    path = experiment.run_dir or Path("runs") / f"{name}-{label}-seed{seed}"
+    recorded = experiment.recorded() | {"search": name, "settings": settings}
+    with RunDirectory(
+        path, recorded, resume=experiment.resume, overwrite=experiment.overwrite
+    ) as directory:
+        rows = ("found", "random")
+        folders = {row: folder_name(row, (seed,)) for row in rows}
+        bars = {"search": search.total_steps}
+        bars |= dict.fromkeys(folders.values(), random.total_steps)
+        with Stages(console, bars) as stages:
+            with stages.watch("search", f"{name}, seed {seed}") as watcher:
+                searched = _search(dataclasses.replace(search), directory, watcher)
+            for row, run in (("found", trained(searched.found.genotype)), ("random", random)):
+                with stages.watch(folders[row], f"{row}, seed {seed}") as watcher:
+                    run_method(run, row, directory, watcher)
+        finished = [
+            each._replace(result=dataclasses.replace(each.result, method=row, base=name))
+            for row in rows
+            for each in read_method(directory.path / folders[row])
+        ]
+        notes = _notes(name, searched, finished)
+        _write(directory.path, name, finished, notes)
+    report = directory.path / "report.md"
+    console.print(results_table([each.result for each in finished]))
+    for note in notes:
+        console.print(note, highlight=False)
+    console.print(f"Report: {report}", highlight=False, soft_wrap=True)
+    return report
+
+
+def _search(run: SearchRun, directory: RunDirectory, watcher: Watcher) -> Searched:
+    """Searches in a folder of its own, unless it was done before an interruption."""
+    with RunDirectory(directory.path / "search", {"search": run.name}, resume=True) as folder:
+        answer = folder.path / ANSWER
+        if not answer.exists():
+            with refuse_exhaustion("search", "--search-batch-size"):
+                searched = run.run(
+                    folder,
+                    progress=watcher.progress,
+                    say=watcher.say,
+                    tell=lambda row: watcher.tell(_line(run, row)),
+                )
+            fields = searched._asdict() | {
+                "genotype": json.loads(searched.found.genotype.to_json()),
+                "notes": searched.found.notes,
+            }
+            del fields["found"]
+            folder.write_text("genotype.json", searched.found.genotype.to_json() + "\n")
+            folder.write_json(ANSWER, fields)  # last: a folder that has it is done
+        fields = folder.read_json(ANSWER)
+        try:
+            genotype = Genotype.from_json(json.dumps(fields.pop("genotype")))
+            return Searched(found=Found(genotype, tuple(fields.pop("notes"))), **fields)
+        except (AttributeError, KeyError, TypeError) as error:
+            raise RunError(f"{answer} is damaged or of another version ({error!r})") from error
+
+
+def _line(run: SearchRun, row: dict[str, Any]) -> str:
+    """An epoch in a line."""
+    numbers = (
+        f"{name} {value:.4g}"
+        for name, value in row.items()
+        if name not in ("epoch", "seed", "seconds")
+    )
+    head = f"{run.name}, seed {run.seed}: epoch {row['epoch']}/{run.epochs}"
+    return ", ".join((head, *numbers, f"{row['seconds']:.0f} s"))
+
+
+def _notes(name: str, searched: Searched, finished: list[Finished]) -> list[str]:
+    """What a reader of the table should know."""
+    seconds = ", ".join(f"{each.result.method} {each.result.seconds:.0f} s" for each in finished)
+    return [
+        f"{name}: the search took {searched.seconds:.0f} s ({searched.epochs} epochs), training "
+        f"anew {seconds}; the table's seconds are those of training.",
+        *searched.found.notes,
+        f"digest of the search: {searched.digest[:12]}",
+        *(note for each in finished for note in each.notes),
+    ]
+
+
+def _write(path: Path, name: str, finished: list[Finished], notes: list[str]) -> None:
+    """Writes tables, pictures and `report.md`."""
+    results = [each.result for each in finished]
+    write_results(path, results)
+    learning_curves({each.result.method: each.rows for each in finished}, path / "curves")
+    pictures = [("Learning curves", "curves.svg", _CURVES)]
+    for each in results:
+        genotype = Genotype.from_json(json.dumps(each.genotype))
+        draw_network(genotype, path / f"network_{each.method}")
+        pictures.append((f"The {each.method} network", f"network_{each.method}.svg", str(genotype)))
+    config = files.from_json(files.read_text(path / "config.json"), path / "config.json")
+    write_report(
+        path,
+        title=f"{name} on {results[0].dataset}",
+        command=config["environment"]["command"],
+        rows=results,
+        pictures=pictures,
+        notes=notes,
+    )

@@ -1,0 +1,211 @@
+"""A search of shared weights from its first epoch to its answer.
+
+As in `method`, every epoch ends with a checkpoint and depends on the seed, its number and the state
+alone, so that a run killed anywhere goes on to the same bits.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnas import training
+from jaxnas.data import Dataset, epoch_permutation
+from jaxnas.randomness import stream
+from jaxnas.runs.checkpoints import Checkpoints
+from jaxnas.runs.config import ConfigError
+from jaxnas.runs.digest import run_digest
+from jaxnas.runs.directory import RunDirectory
+from jaxnas.runs.method import TrainingError
+from jaxnas.search.shared import Found, SharedWeightSearch
+from jaxnas.training.loop import Data, Order
+
+PARTS = ("train", "arch")
+"""Into which a search's images are split."""
+
+
+class Searched(NamedTuple):
+    """What a search came to.
+
+    Attributes:
+      found: its answer.
+      epochs: that it ran.
+      seconds: that it took, wall clock.
+      digest: SHA-256 in hex of its last state and the found genotype.
+    """
+
+    found: Found
+    epochs: int
+    seconds: float
+    digest: str
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchRun:
+    """A search on the training images of a data set; the test images are never read.
+
+    Attributes:
+      search: what to run.
+      name: of the method.
+      dataset: what is learned.
+      seed: of everything random.
+      epochs: of the search, unless it stops by itself.
+      batch_size: images of each part of the data in a step.
+      train_share: share of the training images in the part ``train``; the others are ``arch``.
+
+    Raises:
+      ConfigError: if a pass through a part has no batch.
+    """
+
+    search: SharedWeightSearch
+    name: str
+    dataset: Dataset
+    seed: int
+    epochs: int
+    batch_size: int
+    train_share: float
+
+    def __post_init__(self) -> None:
+        sizes = part_sizes(self.dataset, self.train_share)
+        for parts in self.search.parts.values():
+            if sizes[parts[0]] < self.batch_size:
+                raise ConfigError(
+                    f"--search-batch-size {self.batch_size} is more than the {sizes[parts[0]]} "
+                    f"images of the part {parts[0]!r}; see --train-share"
+                )
+            if not all(sizes[part] for part in parts):
+                raise ConfigError(f"--train-share {self.train_share} leaves no image to a part")
+
+    @property
+    def total_steps(self) -> int:
+        """Steps from the first epoch to the last."""
+        return self._steps_before(self.epochs)
+
+    def _steps(self, phase: str) -> int:
+        first = self.search.parts[phase][0]
+        return part_sizes(self.dataset, self.train_share)[first] // self.batch_size
+
+    def _steps_before(self, epoch: int) -> int:
+        return sum(self._steps(p) for each in range(epoch) for p in self.search.plan(each))
+
+    @cached_property
+    def _key(self) -> jax.Array:
+        return jax.random.key(self.seed)
+
+    @cached_property
+    def _data(self) -> Data:
+        images = jnp.asarray(self.dataset.train_images), jnp.asarray(self.dataset.train_labels)
+        shuffled = jax.random.permutation(stream(self._key, "split"), len(images[0]))
+        cut = part_sizes(self.dataset, self.train_share)["train"]
+        rows = {"train": shuffled[:cut], "arch": shuffled[cut:]}
+        return {part: (images[0][rows[part]], images[1][rows[part]]) for part in PARTS}
+
+    @cached_property
+    def _epochs(self) -> dict[str, training.Epoch]:
+        """By the name of a phase, its compiled pass."""
+        loop = training.default_loop()
+        return {phase: loop(step) for phase, step in self.search.steps.items()}
+
+    def _order(self, phase: str, epoch: int) -> Order:
+        """int32 [steps, batch] for each part of the phase; others than the first go round."""
+        key = jax.random.fold_in(stream(stream(self._key, "order"), phase), epoch)
+        first, *others = self.search.parts[phase]
+        sizes = {part: len(self._data[part][0]) for part in (first, *others)}
+        order = {first: epoch_permutation(stream(key, first), sizes[first], self.batch_size)}
+        shape = order[first].shape
+        for part in others:
+            rounds = -(-order[first].size // sizes[part])
+            keys = jax.random.split(stream(key, part), rounds)
+            rows = [jax.random.permutation(each, sizes[part]) for each in keys]
+            order[part] = jnp.concatenate(rows)[: order[first].size].reshape(shape)
+        return order
+
+    def run(
+        self,
+        directory: RunDirectory | None = None,
+        *,
+        progress: Callable[[], None] = lambda: None,
+        say: Callable[[str], None] = lambda message: None,
+        tell: Callable[[dict[str, Any]], None] = lambda row: None,
+    ) -> Searched:
+        """Searches from the first epoch, or from the directory's last checkpoint, to the end.
+
+        Args:
+          directory: where metrics and checkpoints go; None to keep nothing.
+          progress: called after every step.
+          say: told of checkpoints that cannot be used.
+          tell: told each row of metrics, one an epoch.
+
+        Raises:
+          TrainingError: naming the epoch, if a metric or the state is no longer finite. The last
+            good checkpoint stays.
+        """
+        started = time.perf_counter()
+        before, done, state, checkpoints = 0.0, 0, None, None
+        if directory is not None:
+            checkpoints = Checkpoints(directory.path / "checkpoints", say)
+            restored = checkpoints.restore(lambda meta: jax.eval_shape(self.search.init, self._key))
+            if restored is not None:
+                done, state, meta = restored
+                before = meta["seconds"]
+            directory.truncate(done)
+            for _ in range(self._steps_before(done)):
+                progress()
+        if state is None:
+            # Copies, since an epoch uses up the state that it is given, each of its arrays once.
+            state = jax.tree.map(jnp.copy, self.search.init(self._key))
+        observed = self.search.observe(state) if done else {}
+        while done < self.epochs and not observed.get("stop"):
+            metrics: dict[str, np.ndarray] = {}
+            for phase in self.search.plan(done):
+                order = self._order(phase, done)
+                images = {part: self._data[part] for part in order}
+                state, values = self._epochs[phase](state, images, order, self._key, progress)
+                prefix = f"{phase}_" if len(self.search.steps) > 1 else ""
+                metrics |= {prefix + name: np.asarray(each) for name, each in values.items()}
+            done += 1
+            self._refuse_non_finite(metrics, state, done)
+            observed = self.search.observe(state)
+            seconds = before + time.perf_counter() - started
+            row = {
+                "epoch": done,
+                "seed": self.seed,
+                **{name: float(each.mean()) for name, each in metrics.items()},
+                **observed,
+                "seconds": round(seconds, 3),
+            }
+            tell(row)
+            if directory is not None and checkpoints is not None:
+                directory.log(row)
+                checkpoints.save(done, state, {"seconds": seconds}, score=done)
+        found = self.search.found(state, self._data, self._key)
+        seconds = before + time.perf_counter() - started
+        return Searched(found, done, seconds, run_digest(state, found.genotype.to_json()))
+
+    def _refuse_non_finite(self, metrics: dict[str, np.ndarray], state: Any, epoch: int) -> None:
+        """Stops before an epoch is kept that broke something."""
+        broken = next((name for name, each in metrics.items() if not np.isfinite(each).all()), None)
+        if broken is None:
+            leaves = jax.tree.leaves(state)
+            leaves = [leaf for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.floating)]
+            if all(np.isfinite(leaf).all() for leaf in jax.device_get(leaves)):
+                return
+            broken = "a weight"
+        raise TrainingError(
+            f"{self.name}, seed {self.seed}: {broken} is not finite in epoch {epoch} of the "
+            "search; try a lower learning rate"
+        )
+
+
+def part_sizes(dataset: Dataset, train_share: float) -> dict[str, int]:
+    """Training images in each of `PARTS`."""
+    count = len(dataset.train_images)
+    train = round(train_share * count)
+    return {"train": train, "arch": count - train}

@@ -1,0 +1,325 @@
+"""DARTS: differentiable architecture search (Liu et al. 2019).
+
+Every edge of a supernet computes all operations, weighted by softmax(α). α descends the validation
+loss at the weights that training would reach, w*(α); one virtual training step stands in for them:
+
+    ∇α L_val(w', α) - ξ ∇²α,w L_train(w, α) ∇w' L_val(w', α),   w' = w - ξ ∇w L_train(w, α)
+
+(equation 7). The first order leaves out the second term and takes w for w'. In turn α and w move,
+every step. What needs the paper's own code to be known follows it (github.com/quark0/darts).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jaxnas.randomness import stream
+from jaxnas.search.shared import Found, SharedWeightSearch
+from jaxnas.spaces.genotype import NULL, SKIP, Genotype
+from jaxnas.tasks import Task
+from jaxnas.training.loop import Data
+from jaxnas.training.train import Apply, Batch, batch_loss
+
+PHASE = "search"
+"""The only phase of an epoch."""
+
+_INITIAL_SCALE = 1e-3  # of α
+_ADAM_BETAS = 0.5, 0.999
+_NUDGE = 0.01  # ε = this / |∇w' L_val|: how far the finite difference steps aside
+_NORMAL = 0  # the table of the normal cell
+
+
+@dataclasses.dataclass(frozen=True)
+class DartsSettings:
+    """How DARTS searches."""
+
+    order: Literal["first", "second", "second_exact"] = "first"
+    """Of α's gradient; second by the paper's finite difference, or exactly."""
+    learning_rate: float = 0.025
+    """Of the weights, at the start."""
+    final_learning_rate: float = 0.001
+    """Of the weights, at the end of the cosine."""
+    momentum: float = 0.9
+    """Of the weights."""
+    weight_decay: float = 3e-4
+    """L2 decay of the weights."""
+    grad_clip: float = 5.0
+    """Largest global norm of the weights' gradient."""
+    arch_learning_rate: float = 3e-4
+    """Adam's, of the architecture parameters."""
+    arch_weight_decay: float = 1e-3
+    """L2 decay of the architecture parameters."""
+    stop_at_skips: int | None = None
+    """Stop when the derived normal cell has so many skip connections; the answer is that of the
+    epoch before. DARTS+ (Liang et al. 2019) has 2."""
+
+    def __post_init__(self) -> None:
+        if self.order not in ("first", "second", "second_exact"):
+            raise ValueError(
+                f"order must be 'first', 'second' or 'second_exact', not {self.order!r}"
+            )
+        if self.stop_at_skips is not None and self.stop_at_skips < 1:
+            raise ValueError(f"stop_at_skips must be at least 1, not {self.stop_at_skips}")
+
+
+class DartsState(NamedTuple):
+    """Weights and architecture parameters.
+
+    Attributes:
+      step: int32 scalar, the number of steps done.
+      variables: ``params`` and ``batch_stats`` of the supernet.
+      opt_state: of the weights' optimiser.
+      alpha: float32 [tables, edges, operations], the architecture parameters α.
+      alpha_opt_state: of α's optimiser.
+      alpha_before: α at the start of the last epoch.
+    """
+
+    step: jax.Array
+    variables: Any
+    opt_state: Any
+    alpha: jax.Array
+    alpha_opt_state: Any
+    alpha_before: jax.Array
+
+
+def darts(
+    apply: Apply,
+    variables: Callable[[jax.Array], Any],
+    operations: Sequence[str],
+    shape: tuple[int, int, int],
+    derive: Callable[[np.ndarray], Genotype],
+    task: Task,
+    settings: DartsSettings,
+    *,
+    epochs: int,
+    steps_per_epoch: int,
+) -> SharedWeightSearch:
+    """The search over a supernet.
+
+    Args:
+      apply: the supernet; called with gates softmax(α), float32 [tables, edges, operations].
+      variables: typed key to the supernet's initial ``params`` and ``batch_stats``.
+      operations: their names, ``null`` for nothing.
+      shape: of α, [tables, edges, operations]; the first table is the normal cell's.
+      derive: softmax(α) float32 [tables, edges, operations] to the architecture, see
+        `strongest_edges`.
+      task: what is learned.
+      settings: how.
+      epochs: of the whole search, over which the weights' learning rate falls.
+      steps_per_epoch: batches of the part ``train``.
+    """
+    rate = optax.cosine_decay_schedule(
+        settings.learning_rate,
+        epochs * steps_per_epoch,
+        settings.final_learning_rate / settings.learning_rate,
+    )
+    # The virtual step is the weights' own but for the clipping; their states are of one form.
+    optimizer, virtual = (
+        optax.chain(
+            clip,
+            optax.add_decayed_weights(settings.weight_decay),
+            optax.sgd(rate, settings.momentum),
+        )
+        for clip in (optax.clip_by_global_norm(settings.grad_clip), optax.identity())
+    )
+    arch_optimizer = optax.chain(
+        optax.add_decayed_weights(settings.arch_weight_decay),
+        optax.adam(settings.arch_learning_rate, *_ADAM_BETAS),
+    )
+
+    def init(key: jax.Array) -> DartsState:
+        first = variables(stream(key, "init"))
+        alpha = _INITIAL_SCALE * jax.random.normal(stream(key, "alpha"), shape)
+        return DartsState(
+            jnp.zeros((), jnp.int32),
+            first,
+            optimizer.init(first["params"]),
+            alpha,
+            arch_optimizer.init(alpha),
+            alpha,
+        )
+
+    def step(
+        state: DartsState, batch: Batch, key: jax.Array
+    ) -> tuple[DartsState, dict[str, jax.Array]]:
+        augment_key = jax.random.fold_in(stream(key, "augment"), state.step)
+        params, batch_stats = state.variables["params"], state.variables["batch_stats"]
+
+        def loss_of(part: str) -> Callable[[Any, jax.Array], tuple[jax.Array, Any]]:
+            def loss(params: Any, alpha: jax.Array) -> tuple[jax.Array, Any]:
+                return batch_loss(
+                    apply,
+                    task,
+                    {"params": params, "batch_stats": batch_stats},
+                    jax.nn.softmax(alpha),
+                    batch[part],
+                    stream(augment_key, part),
+                )
+
+            return loss
+
+        train_loss, arch_loss = loss_of("train"), loss_of("arch")
+
+        def virtual_weights() -> Any:
+            gradient, _ = jax.grad(train_loss, has_aux=True)(params, state.alpha)
+            updates, _ = virtual.update(gradient, state.opt_state, params)
+            return optax.apply_updates(params, updates)
+
+        alpha_gradient, loss_val = hypergradient(
+            settings.order,
+            train_loss,
+            arch_loss,
+            params,
+            state.alpha,
+            virtual_weights,
+            jnp.asarray(rate(state.step)),
+        )
+        updates, alpha_opt_state = arch_optimizer.update(
+            alpha_gradient, state.alpha_opt_state, state.alpha
+        )
+        alpha = jnp.asarray(optax.apply_updates(state.alpha, updates))
+        (loss, batch_stats), gradient = jax.value_and_grad(train_loss, has_aux=True)(params, alpha)
+        updates, opt_state = optimizer.update(gradient, state.opt_state, params)
+        starts = state.step % steps_per_epoch == 0
+        return (
+            DartsState(
+                state.step + 1,
+                {"params": optax.apply_updates(params, updates), "batch_stats": batch_stats},
+                opt_state,
+                alpha,
+                alpha_opt_state,
+                jnp.where(starts, state.alpha, state.alpha_before),
+            ),
+            {"loss": loss, "arch_loss": loss_val},
+        )
+
+    def stops(alpha: jax.Array) -> bool:
+        skips = _skips(derive(_weights(alpha)))
+        return settings.stop_at_skips is not None and skips[_NORMAL] >= settings.stop_at_skips
+
+    def observe(state: DartsState) -> dict[str, float]:
+        weights = _weights(state.alpha)
+        genotype = derive(weights)
+        row = {
+            f"skips_{cell.name}": float(count)
+            for cell, count in zip(genotype.cells, _skips(genotype), strict=True)
+        }
+        row["entropy"] = float(-(weights * np.log(weights)).sum(-1).mean())
+        if NULL in operations:
+            row["null"] = float(weights[..., operations.index(NULL)].mean())
+        if settings.stop_at_skips is not None:
+            row["stop"] = float(stops(state.alpha))
+        return row
+
+    def found(state: DartsState, data: Data, key: jax.Array) -> Found:
+        del data, key
+        stopped = stops(state.alpha)
+        genotype = derive(_weights(state.alpha_before if stopped else state.alpha))
+        counts = ", ".join(
+            f"{count} of the {len(cell.edges)} edges of cell {cell.name}"
+            for cell, count in zip(genotype.cells, _skips(genotype), strict=True)
+        )
+        notes = [f"Skip connections: {counts}."]
+        if stopped:
+            epoch = int(state.step) // steps_per_epoch
+            notes.append(
+                f"Stopped after epoch {epoch}, whose normal cell would have had "
+                f"{_skips(derive(_weights(state.alpha)))[_NORMAL]} skip connections; the answer is "
+                + (f"that of epoch {epoch - 1}." if epoch > 1 else "that of the initial draw of α.")
+            )
+        return Found(genotype, tuple(notes))
+
+    return SharedWeightSearch(
+        init=init,
+        steps={PHASE: step},
+        parts={PHASE: ("train", "arch")},
+        plan=lambda epoch: (PHASE,),
+        found=found,
+        observe=observe,
+    )
+
+
+def hypergradient(
+    order: str,
+    train_loss: Callable[[Any, jax.Array], tuple[jax.Array, Any]],
+    arch_loss: Callable[[Any, jax.Array], tuple[jax.Array, Any]],
+    params: Any,
+    alpha: jax.Array,
+    virtual_weights: Callable[[], Any],
+    rate: jax.Array,
+) -> tuple[jax.Array, jax.Array]:
+    """α's gradient of the validation loss, through the virtual step for the second order.
+
+    Args:
+      order: of `DartsSettings`.
+      train_loss: (w, α) to L_train and something else.
+      arch_loss: (w, α) to L_val and something else.
+      params: w.
+      alpha: α.
+      virtual_weights: to w', whose derivative in α is -`rate` ∇²w,α L_train.
+      rate: ξ.
+
+    Returns:
+      the gradient, of the shape of α, and L_val(w', α).
+    """
+    if order == "first":
+        (loss, _), gradient = jax.value_and_grad(arch_loss, 1, has_aux=True)(params, alpha)
+        return gradient, loss
+    (loss, _), (direction, gradient) = jax.value_and_grad(arch_loss, (0, 1), has_aux=True)(
+        virtual_weights(), alpha
+    )
+
+    def alpha_gradient(params: Any) -> jax.Array:
+        return jax.grad(train_loss, 1, has_aux=True)(params, alpha)[0]
+
+    if order == "second":
+        nudge = _NUDGE / optax.tree_utils.tree_l2_norm(direction)
+        ahead = alpha_gradient(jax.tree.map(lambda w, d: w + nudge * d, params, direction))
+        behind = alpha_gradient(jax.tree.map(lambda w, d: w - nudge * d, params, direction))
+        along = (ahead - behind) / (2 * nudge)
+    else:
+        # Forward over reverse: the derivative of α's gradient along the direction, in one pass.
+        _, along = jax.jvp(alpha_gradient, (params,), (direction,))
+    return gradient - rate * along, loss
+
+
+def strongest_edges(
+    weights: np.ndarray, operations: Sequence[str], edges: Sequence[tuple[int, int]]
+) -> list[tuple[str, int, int]]:
+    """A cell of two edges into every node, as DARTS derives it.
+
+    An edge is as strong as its largest weight but for ``null``'s, and gets that operation. A node
+    keeps its two strongest edges; equally strong ones in the order of `edges`.
+
+    Args:
+      weights: [edges, operations].
+      operations: their names, at least one of them other than ``null``.
+      edges: (source, target) of each.
+
+    Returns:
+      (operation, source, target), by target, the stronger edge of a node first.
+    """
+    candidates = [index for index, name in enumerate(operations) if name != NULL]
+    strength = weights[:, candidates]
+    kept = []
+    for node in sorted({target for _, target in edges}):
+        into = [index for index, (_, target) in enumerate(edges) if target == node]
+        for index in sorted(into, key=lambda index: -strength[index].max())[:2]:
+            kept.append((operations[candidates[int(strength[index].argmax())]], *edges[index]))
+    return kept
+
+
+def _weights(alpha: jax.Array) -> np.ndarray:
+    return np.asarray(jax.nn.softmax(alpha))
+
+
+def _skips(genotype: Genotype) -> list[int]:
+    """Skip connections of each cell."""
+    return [sum(edge.op == SKIP for edge in cell.edges) for cell in genotype.cells]
