@@ -9,7 +9,7 @@ selection: the results are the same, the memory and the time are those of all ca
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -36,7 +36,7 @@ class Pair(NamedTuple):
     gates: jax.Array
 
 
-Paths = jax.Array | Pair
+ChainPaths = jax.Array | Pair
 """What runs: choices int32 [blocks], a `Pair`, or gates float32 [blocks, candidates] of all."""
 
 Branch = Callable[[Any, Any, jax.Array, jax.Array | None], tuple[jax.Array, Any]]
@@ -59,7 +59,7 @@ class ChainSupernet(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: jax.Array, paths: Paths, *, train: bool, noise: Noise | None = None
+        self, x: jax.Array, paths: ChainPaths, *, train: bool, noise: Noise | None = None
     ) -> jax.Array:
         """Logits of images.
 
@@ -103,7 +103,7 @@ class ChainSupernet(nn.Module):
         self,
         index: int,
         modules: dict[str, Callable[..., BlockModule]],
-        paths: Paths,
+        paths: ChainPaths,
         x: jax.Array,
         one: jax.Array | None,
         train: bool,
@@ -205,6 +205,32 @@ def run_one(
 
     run.defvjp(forward, backward)
     return run(index, params, stats, x, one)
+
+
+def path_table(
+    space: ChainSpace, by_path: Mapping[tuple[str, ...], float]
+) -> tuple[np.ndarray, float]:
+    """What the parts of a supernet cost, summed over each candidate, and over the rest.
+
+    Args:
+      space: the choices.
+      by_path: the cost of a part by its path in the supernet.
+
+    Returns:
+      float64 [blocks, candidates], 0 for Zero and padding, and the sum over all other parts.
+    """
+    places = {
+        candidate_name(index, name): (index, place)
+        for index, names in enumerate(space.candidates)
+        for place, name in enumerate(names)
+    }
+    table, rest = np.zeros(space.shape), 0.0
+    for path in sorted(by_path):
+        if path[0] in places:
+            table[places[path[0]]] += by_path[path]
+        else:
+            rest += by_path[path]
+    return table, rest
 
 
 def cut_chain(

@@ -181,7 +181,7 @@ def proxylessnas_space(width: float = 1.0, small: bool = False) -> ChainSpace:
     return ChainSpace(
         stem=_rounded(32 * width),
         first=_rounded(16 * width),
-        stages=tuple((_rounded(channels * width), *rest) for channels, *rest in stages),
+        stages=tuple((_rounded(c * width), count, stride) for c, count, stride in stages),
         head=_rounded(1280 * max(width, 1.0)),
         small=small,
     )
