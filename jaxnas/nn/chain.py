@@ -280,3 +280,24 @@ def cut_chain(
                 for number, (position, op) in enumerate(edges)
             }
     return build(genotype, num_classes, dtype), chosen
+
+
+def where_ran(space: ChainSpace, choices: jax.Array, after: Any, before: Any) -> Any:
+    """`after`, but `before` for all that belongs to a candidate that did not run.
+
+    Both are built around the parameters, as an optimiser's state is. Such a candidate is moved by
+    neither weight decay nor momentum.
+    """
+    ran = {
+        candidate_name(index, name): choices[index] == place
+        for index, names in enumerate(space.candidates)
+        for place, name in enumerate(names)
+    }
+
+    def pick(path: Any, new: jax.Array, old: jax.Array) -> jax.Array:
+        for part in path:
+            if isinstance(part, jax.tree_util.DictKey) and part.key in ran:
+                return jnp.where(ran[part.key], new, old)
+        return new
+
+    return jax.tree_util.tree_map_with_path(pick, after, before)
