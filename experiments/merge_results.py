@@ -19,7 +19,7 @@ import tyro
 
 from jaxnas.runs import RunError, markdown_table, read_results, results_table, write_results
 
-METHODS = ("original", "cell", "full")
+METHODS = ("original", "cell", "full", "found", "random")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,19 +1,24 @@
 """The supernet of a space of complete cells: weights of every operation on every edge.
 
-The architecture is an input. As gates every operation runs and is weighted (DARTS); as `Paths` only
-the chosen ones run (NAT, ENAS), forward and backward, and one program serves them all.
+The architecture is an input. As gates every operation runs and is weighted (DARTS); as `Paths`
+only the chosen ones run (NAT, ENAS), forward and backward. Under `jit` one program serves all
+paths, with a switch for every choice; outside of it the chosen operations run one after another,
+each compiled once for every shape. On a CPU that is the way: the one program compiles for minutes.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 
-from jaxnas.nn.layers import Conv, Dense, materialise, runtime_one
+from jaxnas.nn.layers import Dense, materialise, runtime_one
 from jaxnas.nn.operations import Match, Op, Style
 from jaxnas.spaces.cells import CellSpace
 from jaxnas.spaces.genotype import NULL, Block
@@ -29,12 +34,42 @@ class Paths(NamedTuple):
         channels are zeros there.
     """
 
-    sources: jax.Array
-    operations: jax.Array
-    outputs: jax.Array
+    sources: jax.Array | np.ndarray
+    operations: jax.Array | np.ndarray
+    outputs: jax.Array | np.ndarray
 
 
-class CellBlock(nn.Module):
+@functools.partial(jax.jit, static_argnums=(0, 3))
+def _run(module: nn.Module, variables: Any, x: jax.Array, train: bool) -> tuple[jax.Array, Any]:
+    """The output of a module that stands alone, and its batch statistics after it."""
+    if not train:
+        out: Any = module.apply(variables, x, False)
+        return out, variables["batch_stats"]
+    out, changed = module.apply(variables, x, True, mutable=["batch_stats"])
+    return out, changed.get("batch_stats", {})
+
+
+class _Parts(nn.Module):
+    """A module whose parts can be run alone."""
+
+    def _variables(self, name: str) -> dict[str, Any]:
+        """A part's own."""
+        return {
+            collection: self.variables.get(collection, {}).get(name, {})
+            for collection in ("params", "batch_stats")
+        }
+
+    def _part(self, kind: Any, name: str, x: jax.Array, train: bool, **fields: Any) -> jax.Array:
+        """The output of the part called `name`."""
+        if self.is_initializing():
+            return kind(**fields, name=name)(x, train)
+        out, statistics = _run(kind(**fields, parent=None), self._variables(name), x, train)
+        if train and statistics:
+            self.put_variable("batch_stats", name, statistics)
+        return out
+
+
+class CellBlock(_Parts):
     """One cell of the supernet.
 
     Attributes:
@@ -70,9 +105,14 @@ class CellBlock(nn.Module):
             ]
         return jnp.concatenate(nodes, -1)
 
-    def _op(self, operation: str, source: int, **options: Any) -> Op:
-        stride = self.block.stride if source < 2 else 1
-        return Op(operation, self.block.channels, stride, self.style, **options)
+    def _fields(self, operation: str, source: int) -> dict[str, Any]:
+        """Of the `Op` on an edge from `source`."""
+        return {
+            "op": operation,
+            "features": self.block.channels,
+            "stride": self.block.stride if source < 2 else 1,
+            "style": self.style,
+        }
 
     def _shape(self, values: list[jax.Array]) -> tuple[int, ...]:
         """Of a node."""
@@ -89,12 +129,14 @@ class CellBlock(nn.Module):
             edge = self.space.edges.index((source, target))
             for index, name in enumerate(self.space.operations):
                 if name != NULL:
-                    op = self._op(name, source, name=f"edge_{source}_{target}_{name}")
+                    op = Op(**self._fields(name, source), name=f"edge_{source}_{target}_{name}")
                     total += op(value, train, gates[edge, index])
         return total
 
     def _chosen(self, target: int, values: list[jax.Array], cell: Paths, train: bool) -> jax.Array:
         """A node as the sum of its two chosen operations; no other one runs."""
+        if isinstance(cell.operations, np.ndarray):
+            return self._named(target, values, cell, train)
         groups = self._groups(target)
         stacks = [jnp.stack([values[source] for source in group]) for group in groups]
         # An operation's weights on all edges of a group, stacked: an edge is an index.
@@ -115,6 +157,18 @@ class CellBlock(nn.Module):
                         self._keep(group, target, name, changed[index])
         return total
 
+    def _named(self, target: int, values: list[jax.Array], cell: Paths, train: bool) -> jax.Array:
+        """The same of a choice known by now."""
+        total = jnp.zeros(self._shape(values), self.style.dtype)
+        for slot in range(2):
+            source = int(cell.sources[target - 2, slot])
+            name = self.space.operations[cell.operations[target - 2, slot]]
+            if name != NULL:
+                part = f"edge_{source}_{target}_{name}"
+                fields = self._fields(name, source)
+                total += self._part(Op, part, values[source], train, **fields)
+        return total
+
     def _groups(self, target: int) -> list[tuple[int, ...]]:
         """The nodes before `target`, those whose operations have equal shapes together."""
         inner = tuple(range(2, target))
@@ -124,15 +178,8 @@ class CellBlock(nn.Module):
 
     def _stacked(self, group: tuple[int, ...], target: int, name: str) -> dict[str, Any]:
         """Variables of an operation, a leading axis for the edges from `group` to `target`."""
-        return {
-            collection: jax.tree.map(
-                lambda *leaves: jnp.stack(leaves),
-                *(tree.get(f"edge_{source}_{target}_{name}", {}) for source in group),
-            )
-            for collection, tree in (
-                (each, self.variables.get(each, {})) for each in ("params", "batch_stats")
-            )
-        }
+        edges = [self._variables(f"edge_{source}_{target}_{name}") for source in group]
+        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *edges)
 
     def _keep(self, group: tuple[int, ...], target: int, name: str, stacked: Any) -> None:
         """Makes the batch statistics of an operation the variables' own."""
@@ -165,14 +212,12 @@ class CellBlock(nn.Module):
                     shape = batch, -(-height // stride), -(-width // stride), channels
                     return jnp.zeros(shape, self.style.dtype), statistics
                 own = jax.tree.map(lambda leaf: leaf[place], weights[which][index])
-                op = self._op(name, groups[which][0], parent=None)
-                if not train:
-                    return op.apply(own, x, False), statistics
-                out, changed = op.apply(own, x, True, mutable=["batch_stats"])
+                op = Op(**self._fields(name, groups[which][0]), parent=None)
+                out, changed = _run(op, own, x, train)
                 statistics[which][index] = jax.tree.map(
                     lambda all_edges, edge: all_edges.at[place].set(edge),
                     statistics[which][index],
-                    changed.get("batch_stats", {}),
+                    changed,
                 )
                 return out, statistics
 
@@ -187,7 +232,19 @@ class CellBlock(nn.Module):
         return chosen(stacks, weights, source)
 
 
-class CellSupernet(nn.Module):
+class _Stem(nn.Module):
+    """A 3x3 convolution and a batch norm."""
+
+    features: int
+    style: Style
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        x = self.style.conv(self.features, 3, "conv")(x)
+        return self.style.norm("norm")(x, train)
+
+
+class CellSupernet(_Parts):
     """The supernet of a space of complete cells.
 
     Attributes:
@@ -218,21 +275,21 @@ class CellSupernet(nn.Module):
         style = Style("darts", "relu", 1e-5, self.dtype, search=True)
         if self.is_initializing():  # every operation is to get its weights
             architecture = jnp.zeros(space.shape)
-        one = runtime_one(x)
-        x = Conv(3 * space.channels, 3, dtype=self.dtype, name="stem_conv")(x)
-        x = dataclasses.replace(style, search=False).norm("stem_norm")(x, train)
-        older = newer = x
+        traced = any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(architecture))
+        if isinstance(architecture, Paths) and not traced:
+            architecture = Paths(*map(np.asarray, architecture))
+        one = runtime_one(x) if isinstance(x, Tracer) else None
+        stem = {
+            "features": 3 * space.channels,
+            "style": dataclasses.replace(style, search=False),
+        }
+        older = newer = self._part(_Stem, "stem", x, train, **stem)
         for index, block in enumerate(space.blocks):
             stride = 1 if older.shape[1] == newer.shape[1] else 2
-            inputs = tuple(
-                Match(
-                    block.channels,
-                    stride if which == 0 else 1,
-                    style,
-                    relu=True,
-                    name=f"block_{index}_input_{which}",
-                )(state, train)
-                for which, state in enumerate((older, newer))
+            match = {"features": block.channels, "style": style, "relu": True}
+            inputs = (
+                self._part(Match, f"block_{index}_input_0", older, train, stride=stride, **match),
+                self._part(Match, f"block_{index}_input_1", newer, train, stride=1, **match),
             )
             table = int(block.stride == 2)
             cell = jax.tree.map(lambda leaf, table=table: leaf[table], architecture)

@@ -156,7 +156,8 @@ def depthwise_slices(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Arr
 def _depthwise_forward(
     x: jax.Array, kernel: jax.Array, window: Window
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    return depthwise_slices(x, kernel, window), (x, kernel)
+    # Not depthwise_slices: a gradient could not be differentiated forward through a custom_vjp.
+    return _weighted_sum(window.taps(x, 0.0), kernel), (x, kernel)
 
 
 def _depthwise_backward(
@@ -239,14 +240,14 @@ max_pool_slices.defvjp(_max_pool_forward, _max_pool_backward)
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
 def avg_pool_slices(x: jax.Array, window: Window, count_include_pad: bool) -> jax.Array:
     """`avg_pool` as a sum of shifted slices."""
-    total = functools.reduce(operator.add, map(_wide, window.taps(x, 0.0)))
-    return (total / _divisor(window, count_include_pad)).astype(x.dtype)
+    return _avg_pool_forward(x, window, count_include_pad)[0]
 
 
 def _avg_pool_forward(
     x: jax.Array, window: Window, count_include_pad: bool
 ) -> tuple[jax.Array, None]:
-    return avg_pool_slices(x, window, count_include_pad), None
+    total = functools.reduce(operator.add, map(_wide, window.taps(x, 0.0)))
+    return (total / _divisor(window, count_include_pad)).astype(x.dtype), None
 
 
 def _avg_pool_backward(

@@ -110,7 +110,7 @@ class SearchRun:
     @cached_property
     def _epochs(self) -> dict[str, training.Epoch]:
         """By the name of a phase, its compiled pass."""
-        loop = training.default_loop()
+        loop = self.search.loop or training.default_loop()
         return {phase: loop(step) for phase, step in self.search.steps.items()}
 
     def _order(self, phase: str, epoch: int) -> Order:

@@ -8,16 +8,24 @@ from jaxnas.search.adaptation import (
     one_hot_gates,
     table_costs,
 )
+from jaxnas.search.darts import DartsSettings, DartsState, darts, strongest_edges
 from jaxnas.search.estimators import ESTIMATORS, Estimator, Gates
+from jaxnas.search.shared import Found, SharedWeightSearch
 
 __all__ = [
     "ESTIMATORS",
     "Adaptation",
     "AdaptationState",
+    "DartsSettings",
+    "DartsState",
     "Estimator",
+    "Found",
     "Gates",
+    "SharedWeightSearch",
     "adaptation",
+    "darts",
     "initial_theta",
     "one_hot_gates",
+    "strongest_edges",
     "table_costs",
 ]

@@ -277,10 +277,12 @@ def hypergradient(
     )
 
     def alpha_gradient(params: Any) -> jax.Array:
-        return jax.grad(train_loss, 1, has_aux=True)(params, alpha)[0]
+        # The weights' gradient, which is not used and not computed, has every operation with a
+        # gradient of its own form go through that form before it is differentiated forward.
+        return jax.grad(train_loss, (0, 1), has_aux=True)(params, alpha)[0][1]
 
     if order == "second":
-        nudge = _NUDGE / optax.tree_utils.tree_l2_norm(direction)
+        nudge = _NUDGE / optax.tree.norm(direction)
         ahead = alpha_gradient(jax.tree.map(lambda w, d: w + nudge * d, params, direction))
         behind = alpha_gradient(jax.tree.map(lambda w, d: w - nudge * d, params, direction))
         along = (ahead - behind) / (2 * nudge)

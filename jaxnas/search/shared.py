@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 
 from jaxnas.spaces.genotype import Genotype
-from jaxnas.training.loop import Data
+from jaxnas.training.loop import Data, LoopFn
 from jaxnas.training.train import Step
 
 
@@ -29,6 +29,7 @@ class SharedWeightSearch(NamedTuple):
       found: (state, data parts on the device, root key) to what the search would answer now.
       observe: state to named numbers for the log, at the end of an epoch; a true ``stop`` ends the
         search.
+      loop: how an epoch goes through a phase's steps; None for `training.default_loop`.
     """
 
     init: Callable[[jax.Array], Any]
@@ -37,6 +38,7 @@ class SharedWeightSearch(NamedTuple):
     plan: Callable[[int], tuple[str, ...]]
     found: Callable[[Any, Data, jax.Array], Found]
     observe: Callable[[Any], dict[str, float]]
+    loop: LoopFn | None = None
 
 
 class Found(NamedTuple):

@@ -77,6 +77,27 @@ def python_loop(step: Step) -> Epoch:
     return epoch
 
 
+def eager_loop(step: Step) -> Epoch:
+    """A Python loop over the step as it is, whose parts compile on their own."""
+    gather = jax.jit(lambda data, order, index: _gather(data, {p: order[p][index] for p in order}))
+
+    def epoch(
+        state: Any,
+        data: Data,
+        order: Order,
+        key: jax.Array,
+        progress: Callable[[], None] = _nothing,
+    ) -> tuple[Any, dict[str, jax.Array]]:
+        rows = []
+        for index in range(_steps(order)):
+            state, metrics = step(state, gather(data, order, index), key)
+            rows.append(metrics)
+            progress()
+        return state, {name: jnp.stack([row[name] for row in rows]) for name in rows[0]}
+
+    return epoch
+
+
 def scan_loop(step: Step) -> Epoch:
     """One compiled `lax.scan` over all steps."""
 

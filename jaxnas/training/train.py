@@ -92,7 +92,7 @@ def batch_loss(
     apply: Apply,
     task: Task,
     variables: Any,
-    gates: jax.Array | None,
+    gates: Any,
     batch: tuple[jax.Array, jax.Array],
     key: jax.Array,
     noise: Noise | None = None,

@@ -1,0 +1,379 @@
+"""Neural Architecture Transformer (Guo et al. 2019, NeurIPS), the baseline that PNAA replaces.
+
+A policy over the edges of a cell, by graph convolutions, replaces operations by cheaper ones. Its
+reward is what the accuracy of a random architecture β gains when it becomes α, on one batch and
+with weights that all architectures share; weights and policy learn from two parts of the training
+set.
+
+Published quirks (from the released code) are kept under `faithful`: the baseline averages the
+centred reward, α and β are scored with the batch's statistics, the policy never sees the null edges
+that it is later asked to transform, and nothing keeps the answer connected.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jaxnas.nn.cells import Paths
+from jaxnas.randomness import stream
+from jaxnas.search.shared import Found, SharedWeightSearch
+from jaxnas.spaces.cells import TABLES, CellSpace
+from jaxnas.spaces.genotype import NULL, Edge, Genotype
+from jaxnas.spaces.transitions import Transitions, Version, transitions
+from jaxnas.tasks import Task
+from jaxnas.training.loop import Data, eager_loop
+from jaxnas.training.train import Apply, Batch, batch_loss
+
+EMBEDDING, WIDE, HIDDEN = 100, 1024, 100
+"""Of an operation, of a node before, and of a node behind the graph convolutions."""
+
+_BASELINE_DECAY = 0.99
+_ENTROPY = 0.003  # weight, for either cell
+_SAMPLES = 10  # transformed architectures among which the answer is chosen
+
+
+class NATState(NamedTuple):
+    """Weights and policy.
+
+    Attributes:
+      step: int32 scalar, steps of either phase done.
+      variables: of the supernet.
+      opt_state: of the weights' optimiser.
+      policy: parameters θ.
+      policy_opt_state: of θ's optimiser.
+      baseline: float32 scalar, b.
+    """
+
+    step: jax.Array
+    variables: Any
+    opt_state: Any
+    policy: dict[str, jax.Array]
+    policy_opt_state: Any
+    baseline: jax.Array
+
+
+def init_policy(key: jax.Array, operations: int, actions: int) -> dict[str, jax.Array]:
+    """Parameters θ: 320,330 with v1's 9 operations and 3 actions, 322,750 with v2's 13 and 13."""
+
+    def uniform(name: str, shape: tuple[int, ...], fan: int) -> jax.Array:
+        bound = fan**-0.5
+        return jax.random.uniform(stream(key, name), shape, minval=-bound, maxval=bound)
+
+    features = 2 * EMBEDDING
+    return {
+        "operation": jax.random.normal(stream(key, "operation"), (operations, EMBEDDING)),
+        "input": jax.random.normal(stream(key, "input"), (2, features)),
+        "linear": uniform("linear", (features, WIDE), features),
+        "linear_bias": uniform("linear_bias", (WIDE,), features),
+        "graph_0": uniform("graph_0", (WIDE, HIDDEN), HIDDEN),
+        "graph_0_bias": uniform("graph_0_bias", (HIDDEN,), HIDDEN),
+        "graph_1": uniform("graph_1", (HIDDEN, HIDDEN), HIDDEN),
+        "graph_1_bias": uniform("graph_1_bias", (HIDDEN,), HIDDEN),
+        "actions": uniform("actions", (HIDDEN, 2 * actions), HIDDEN),
+        "actions_bias": uniform("actions_bias", (2 * actions,), HIDDEN),
+    }
+
+
+def logits(
+    policy: dict[str, jax.Array],
+    sources: jax.Array | np.ndarray,
+    operations: jax.Array | np.ndarray,
+) -> jax.Array:
+    """Of the actions on each edge of one cell: float32 [nodes, 2, actions].
+
+    A node's features are the embeddings of its two operations; a graph convolution sums over the
+    nodes that its edges come from, neither normalised nor with the node itself.
+
+    Args:
+      policy: θ.
+      sources: int32 [nodes, 2].
+      operations: int32 [nodes, 2].
+    """
+    nodes = len(sources)
+    embedded = policy["operation"][operations].reshape(nodes, -1)
+    x = jnp.concatenate([policy["input"], embedded]) @ policy["linear"] + policy["linear_bias"]
+    adjacency = jax.nn.one_hot(sources, nodes + 2).sum(1)
+    adjacency = jnp.concatenate([jnp.zeros((2, nodes + 2)), adjacency])
+    x = jax.nn.relu(adjacency @ (x @ policy["graph_0"]) + policy["graph_0_bias"])
+    x = adjacency @ (x @ policy["graph_1"]) + policy["graph_1_bias"]
+    return (x[2:] @ policy["actions"] + policy["actions_bias"]).reshape(nodes, 2, -1)
+
+
+def encode(space: CellSpace, base: Genotype) -> Paths:
+    """The cells of `base`, each node with two edges."""
+    sources, operations, outputs = [], [], []
+    for cell in space.cells_of(base):
+        sources.append([edge.source for edge in cell.edges])
+        operations.append([space.operations.index(edge.op) for edge in cell.edges])
+        outputs.append([float(node in cell.output) for node in range(2, space.nodes + 2)])
+    shape = (2, space.nodes, 2)
+    return Paths(
+        jnp.asarray(sources, jnp.int32).reshape(shape),
+        jnp.asarray(operations, jnp.int32).reshape(shape),
+        jnp.asarray(outputs, jnp.float32),
+    )
+
+
+def random_cells(key: jax.Array, space: CellSpace, *, loose_ends: bool, null: bool) -> Paths:
+    """Cells with uniform operations and sources; the two edges of a node may have the same source.
+
+    Args:
+      key: typed key.
+      space: nodes and operations.
+      loose_ends: whether the output leaves out the nodes that others use; else it has all.
+      null: whether an operation may be null.
+    """
+    source_key, operation_key = jax.random.split(key)
+    shape = (2, space.nodes, 2)
+    limits = jnp.arange(2, space.nodes + 2)[:, None]
+    sources = jax.random.randint(source_key, shape, 0, limits)
+    allowed = jnp.array([i for i, name in enumerate(space.operations) if null or name != NULL])
+    operations = jax.random.choice(operation_key, allowed, shape)
+    outputs = jnp.ones((2, space.nodes))
+    if loose_ends:
+        outputs -= jax.nn.one_hot(sources - 2, space.nodes).max((1, 2))
+    return Paths(sources, operations.astype(jnp.int32), outputs)
+
+
+def connected(space: CellSpace, paths: Paths) -> jax.Array:
+    """bool [2]: whether each cell's output is reached from an input."""
+    carries = jnp.array([name != NULL for name in space.operations])[paths.operations]
+    alive = jnp.zeros((2, space.nodes + 2), bool).at[:, :2].set(True)
+    for node in range(space.nodes):
+        reached = jnp.take_along_axis(alive, paths.sources[:, node], 1) & carries[:, node]
+        alive = alive.at[:, node + 2].set(reached.any(1))
+    return (alive[:, 2:] & (paths.outputs > 0)).any(1)
+
+
+def transform(
+    policy: dict[str, jax.Array], actions: Transitions, key: jax.Array, paths: Paths, floor: float
+) -> tuple[Paths, jax.Array, jax.Array]:
+    """α drawn from π(·|β).
+
+    Args:
+      policy: θ.
+      actions: what each operation may become.
+      key: typed key.
+      paths: β.
+      floor: added to every probability, as the published code does (1e-5); else 0.
+
+    Returns:
+      α, the log-probability of the actions summed over all edges, and the entropy likewise.
+    """
+    valid = jnp.asarray(actions.valid)[paths.operations]
+    probabilities = _probabilities(policy, actions, paths, floor)
+    log_p = jnp.log(jnp.where(valid, probabilities, 1.0))
+    chosen = jax.random.categorical(key, jnp.where(valid, log_p, -jnp.inf))
+    operations = jnp.asarray(actions.targets)[paths.operations, chosen]
+    log_probability = jnp.take_along_axis(log_p, chosen[..., None], -1).sum()
+    entropy = -(probabilities * log_p).sum()
+    return paths._replace(operations=operations), log_probability, entropy
+
+
+def _probabilities(
+    policy: dict[str, jax.Array], actions: Transitions, paths: Paths, floor: float
+) -> jax.Array:
+    """Of the actions on each edge: float32 [2, nodes, 2, actions], 0 where not valid."""
+    scores = jax.vmap(logits, (None, 0, 0))(policy, paths.sources, paths.operations)
+    valid = jnp.asarray(actions.valid)[paths.operations]
+    return jnp.where(valid, jax.nn.softmax(jnp.where(valid, scores, -jnp.inf)) + floor, 0.0)
+
+
+def nat(
+    space: CellSpace,
+    base: Genotype,
+    apply: Apply,
+    init_variables: Callable[[jax.Array], Any],
+    task: Task,
+    *,
+    version: Version = "v1",
+    faithful: bool = False,
+    learning_rate: float = 0.01,
+    batch_size: int = 64,
+) -> SharedWeightSearch:
+    """NAT's search for a better form of `base`.
+
+    An epoch trains the weights on the part ``train`` (SGD, momentum 0.9, weight decay 3e-4,
+    constant rate), every batch through a random architecture, and then the policy on ``arch``
+    (Adam 3e-4, β (0.5, 0.999), weight decay 5e-4, entropy 0.003, REINFORCE). The answer is the best
+    of ten transformed forms of `base` by accuracy on all of ``arch``.
+
+    Args:
+      space: of the supernet; `spaces.transitions.nat_space` makes the published one.
+      base: the network to transform.
+      apply: the supernet, called with `Paths`.
+      init_variables: key to its first variables.
+      task: what is learned; its score has an ``accuracy``.
+      version: ``v1`` (null, same, skip) or ``v2`` (transitions by type and kernel).
+      faithful: with the published quirks (see the module).
+      learning_rate: of the weights.
+      batch_size: in which the answer's candidates are scored.
+    """
+    actions = transitions(space.operations, version)
+    original = encode(space, base)
+    loose_ends = bool((np.asarray(original.outputs) == 0).any())
+    floor = 1e-5 if faithful else 0.0
+    optimizer = optax.chain(optax.add_decayed_weights(3e-4), optax.sgd(learning_rate, 0.9))
+    policy_optimizer = optax.chain(
+        optax.add_decayed_weights(5e-4), optax.adam(3e-4, b1=0.5, b2=0.999)
+    )
+
+    def init(key: jax.Array) -> NATState:
+        variables = init_variables(key)
+        policy = init_policy(stream(key, "policy"), len(space.operations), actions.targets.shape[1])
+        return NATState(
+            jnp.zeros((), jnp.int32),
+            variables,
+            optimizer.init(variables["params"]),
+            policy,
+            policy_optimizer.init(policy),
+            jnp.zeros(()),
+        )
+
+    # What is compiled whatever the paths are, also where a step runs part by part.
+    task = task._replace(prepare=jax.jit(task.prepare), inputs=jax.jit(task.inputs))
+    cells = jax.jit(
+        functools.partial(random_cells, space=space, loose_ends=loose_ends),
+        static_argnames="null",
+    )
+
+    @jax.jit
+    def move(params: Any, opt_state: Any, gradient: Any) -> tuple[Any, Any]:
+        updates, opt_state = optimizer.update(gradient, opt_state, params)
+        return optax.apply_updates(params, updates), opt_state
+
+    def step_weights(
+        state: NATState, batch: Batch, key: jax.Array
+    ) -> tuple[NATState, dict[str, jax.Array]]:
+        path_key = jax.random.fold_in(stream(key, "paths"), state.step)
+        augment_key = jax.random.fold_in(stream(key, "augment"), state.step)
+        paths = cells(path_key, null=False)
+        params = state.variables["params"]
+
+        def loss_of(params: Any) -> tuple[jax.Array, Any]:
+            variables = {**state.variables, "params": params}
+            return batch_loss(apply, task, variables, paths, batch["train"], augment_key)
+
+        (loss, statistics), gradient = jax.value_and_grad(loss_of, has_aux=True)(params)
+        params, opt_state = move(params, state.opt_state, gradient)
+        variables = {"params": params, "batch_stats": statistics}
+        state = state._replace(step=state.step + 1, variables=variables, opt_state=opt_state)
+        return state, {"loss": loss}
+
+    def accuracy(variables: Any, paths: Paths, images: jax.Array, labels: jax.Array) -> jax.Array:
+        outputs, _ = apply(variables, task.inputs(images), paths, faithful)
+        return task.score(outputs, labels)["accuracy"].mean()
+
+    @jax.jit
+    def draw(policy: Any, key: jax.Array, paths: Paths) -> tuple[Paths, jax.Array]:
+        alpha, _, _ = transform(policy, actions, key, paths, floor)
+        return alpha, connected(space, alpha).all()
+
+    @jax.jit
+    def learn(
+        state: NATState, key: jax.Array, beta: Paths, reward: jax.Array
+    ) -> tuple[NATState, jax.Array]:
+        advantage = reward - state.baseline
+
+        def loss_of(policy: Any) -> tuple[jax.Array, jax.Array]:
+            _, log_probability, entropy = transform(policy, actions, key, beta, floor)
+            return -log_probability * advantage - _ENTROPY * entropy, entropy
+
+        gradient, entropy = jax.grad(loss_of, has_aux=True)(state.policy)
+        updates, opt_state = policy_optimizer.update(gradient, state.policy_opt_state, state.policy)
+        followed = advantage if faithful else reward
+        state = state._replace(
+            step=state.step + 1,
+            policy=optax.apply_updates(state.policy, updates),
+            policy_opt_state=opt_state,
+            baseline=_BASELINE_DECAY * state.baseline + (1 - _BASELINE_DECAY) * followed,
+        )
+        return state, entropy
+
+    def step_policy(
+        state: NATState, batch: Batch, key: jax.Array
+    ) -> tuple[NATState, dict[str, jax.Array]]:
+        step_key = jax.random.fold_in(stream(key, "policy"), state.step)
+        beta_key, action_key = jax.random.split(step_key)
+        beta = cells(beta_key, null=not faithful)
+        alpha, alive = draw(state.policy, action_key, beta)
+        reward = accuracy(state.variables, alpha, *batch["arch"]) - accuracy(
+            state.variables, beta, *batch["arch"]
+        )
+        state, entropy = learn(state, action_key, beta, reward)
+        return state, {"reward": reward, "entropy": entropy, "disconnected": 1.0 - alive}
+
+    def found(state: NATState, data: Data, key: jax.Array) -> Found:
+        images, labels = data["arch"]
+        best, best_score, dead = None, -1.0, 0
+        for index in range(_SAMPLES):
+            answer_key = jax.random.fold_in(stream(key, "answer"), index)
+            alpha, alive = draw(state.policy, answer_key, original)
+            dead += not alive
+            if not alive and not faithful:
+                continue
+            size = min(batch_size, len(images))
+            sums = [
+                float(accuracy(state.variables, alpha, images[i : i + size], labels[i : i + size]))
+                for i in range(0, len(images) - size + 1, size)
+            ]
+            score = sum(sums) / len(sums)
+            if score > best_score:
+                best, best_score = alpha, score
+        notes = [f"{dead} of {_SAMPLES} transformed networks were disconnected."]
+        if best is None:
+            notes.append(f"The answer is {base.name} as it was.")
+            return Found(base, tuple(notes))
+        genotype = decode(space, base, best)
+        if not genotype.connected():
+            notes.append("The answer is disconnected: no path leads from the image to its output.")
+        return Found(genotype, tuple(notes))
+
+    def observe(state: NATState) -> dict[str, float]:
+        p = np.asarray(_probabilities(state.policy, actions, original, floor))
+        operations = np.asarray(original.operations)
+        carrying = operations != space.operations.index(NULL)
+        removing = actions.targets[operations] == space.operations.index(NULL)
+        keeps = np.take_along_axis(p, actions.keep[operations][..., None], -1)[..., 0]
+        return {
+            "baseline": float(state.baseline),
+            "kept": float(keeps[carrying].mean()),
+            "removed": float(np.where(removing, p, 0.0).sum(-1)[carrying].mean()),
+        }
+
+    return SharedWeightSearch(
+        init=init,
+        steps={"weights": step_weights, "policy": step_policy},
+        parts={"weights": ("train",), "policy": ("arch",)},
+        plan=lambda epoch: ("weights", "policy"),
+        found=found,
+        observe=observe,
+        # On a CPU the one program of all paths compiles for minutes (see `nn.cells`).
+        loop=eager_loop if jax.default_backend() == "cpu" else None,
+    )
+
+
+def decode(space: CellSpace, base: Genotype, paths: Paths) -> Genotype:
+    """`base` with the operations of `paths` on its edges."""
+    tables = np.asarray(paths.operations).reshape(2, -1)
+    cells = []
+    for name, cell, chosen in zip(TABLES, space.cells_of(base), tables, strict=True):
+        edges = tuple(
+            Edge(space.operations[operation], edge.source, edge.target)
+            for edge, operation in zip(cell.edges, chosen, strict=True)
+        )
+        cells.append(dataclasses.replace(cell, name=name, edges=edges))
+    blocks = tuple(
+        dataclasses.replace(block, cell=TABLES[block.stride == 2]) for block in base.blocks
+    )
+    used = {block.cell for block in blocks}
+    cells = tuple(cell for cell in cells if cell.name in used)
+    return dataclasses.replace(base, name=f"{base.name}_nat", cells=cells, blocks=blocks)
