@@ -229,13 +229,13 @@ def proxylessnas(
             pair, active = valid, jax.random.categorical(active_key, logits(state.alpha))
 
         def loss_of(alpha: jax.Array) -> jax.Array:
-            drawn = jnp.where(pair, alpha, -jnp.inf)
-            paths: Any = straight_through(active, jax.nn.softmax(drawn))
+            paths: Any = gates_of(alpha, jnp.asarray(pair), active)
             if settings.estimator == "two_path":
                 two = jax.lax.top_k(jnp.asarray(pair, jnp.int32), 2)[1]
                 paths = Pair(two, jnp.take_along_axis(paths, two, 1))
             loss = score(state, paths, batch, "loss")
-            return objective(loss, costs.fixed + expected_cost(drawn, jnp.asarray(price)))
+            among = jnp.where(pair, alpha, -jnp.inf)
+            return objective(loss, costs.fixed + expected_cost(among, jnp.asarray(price)))
 
         moved, alpha_opt_state = move(state, jax.grad(loss_of)(state.alpha))
         if settings.estimator == "two_path":
@@ -328,6 +328,17 @@ def proxylessnas(
         found=found,
         observe=observe,
     )
+
+
+def gates_of(alpha: jax.Array, drawn: jax.Array, active: jax.Array) -> jax.Array:
+    """Gates g: 1 for the active candidate, with the gradient of the softmax over the drawn ones.
+
+    Args:
+      alpha: float32 [blocks, candidates].
+      drawn: bool [blocks, candidates], those whose α may move.
+      active: int32 [blocks].
+    """
+    return straight_through(active, jax.nn.softmax(jnp.where(drawn, alpha, -jnp.inf)))
 
 
 def reinforce_loss(logits: jax.Array, drawn: jax.Array, advantages: jax.Array) -> jax.Array:
