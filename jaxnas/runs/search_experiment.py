@@ -133,7 +133,7 @@ def run_search(
     report = directory.path / "report.md"
     console.print(results_table([each.result for each in finished]))
     for note in notes:
-        console.print(note, highlight=False)
+        console.print(note, highlight=False, soft_wrap=True)
     console.print(f"Report: {report}", highlight=False, soft_wrap=True)
     return report
 
@@ -197,7 +197,8 @@ def _write(path: Path, name: str, finished: list[Finished], notes: list[str]) ->
     for each in results:
         genotype = Genotype.from_json(json.dumps(each.genotype))
         draw_network(genotype, path / f"network_{each.method}")
-        pictures.append((f"The {each.method} network", f"network_{each.method}.svg", str(genotype)))
+        text = f"```\n{genotype}\n```"
+        pictures.append((f"The {each.method} network", f"network_{each.method}.svg", text))
     config = files.from_json(files.read_text(path / "config.json"), path / "config.json")
     write_report(
         path,

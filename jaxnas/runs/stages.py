@@ -71,4 +71,4 @@ class Stages:
         self._bars.update(task, completed=total)
 
     def _line(self, text: str) -> None:
-        self._console.print(text, highlight=False)
+        self._console.print(text, highlight=False, soft_wrap=True)
