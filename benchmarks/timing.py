@@ -20,11 +20,13 @@ class Compiled(NamedTuple):
       run: takes a step, and waits for it.
       seconds: that tracing and compiling took.
       megabytes: XLA's own analysis: temporaries and arguments.
+      temporaries: the temporaries alone, in the same unit.
     """
 
     run: Callable[[], None]
     seconds: float
     megabytes: float
+    temporaries: float
 
 
 def compile_step(step: Step, state: Any, batch: Batch, key: jax.Array) -> Compiled:
@@ -40,7 +42,7 @@ def compile_step(step: Step, state: Any, batch: Batch, key: jax.Array) -> Compil
         states[0], _ = jax.block_until_ready(program(states[0], batch, key))
 
     size = analysis.temp_size_in_bytes + analysis.argument_size_in_bytes
-    return Compiled(run, seconds, size / 2**20)
+    return Compiled(run, seconds, size / 2**20, analysis.temp_size_in_bytes / 2**20)
 
 
 def interleaved(runs: Mapping[str, Callable[[], None]], rounds: int) -> dict[str, np.ndarray]:

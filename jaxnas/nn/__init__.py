@@ -1,6 +1,15 @@
 """How an architecture computes: Flax modules built from genotypes."""
 
-from jaxnas.nn.cost import Cost, cost, edge_macs, edge_params, fixed_cost
+from jaxnas.nn.chain import ChainSupernet, Pair, cut_chain
+from jaxnas.nn.cost import (
+    ChainCost,
+    Cost,
+    chain_cost,
+    cost,
+    edge_macs,
+    edge_params,
+    fixed_cost,
+)
 from jaxnas.nn.derive import cut, cut_like
 from jaxnas.nn.export import export, load_exported
 from jaxnas.nn.imports import Imported, import_keras, import_timm
@@ -9,15 +18,20 @@ from jaxnas.nn.network import Network, Noise, build, supernet
 from jaxnas.nn.weights import WeightsError, load_network, load_safetensors, save_safetensors
 
 __all__ = [
+    "ChainCost",
+    "ChainSupernet",
     "Cost",
     "Imported",
     "Network",
     "Noise",
+    "Pair",
     "WeightsError",
     "abstract_variables",
     "build",
+    "chain_cost",
     "cost",
     "cut",
+    "cut_chain",
     "cut_like",
     "edge_macs",
     "edge_params",

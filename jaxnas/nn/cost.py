@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnas.nn.init import abstract_variables
+from jaxnas.nn.chain import ChainSupernet, path_table
+from jaxnas.nn.init import abstract_variables, named_leaves
 from jaxnas.nn.layers import Conv, Dense
 from jaxnas.nn.network import Network, supernet
 from jaxnas.spaces.adaptation import ID, SAME, AdaptationSpace
+from jaxnas.spaces.chain import ChainSpace
 from jaxnas.spaces.genotype import NULL, SKIP, Genotype
 
 
@@ -108,6 +110,43 @@ def _by_edge(space: AdaptationSpace, amounts: dict[tuple[str, ...], int]) -> np.
                         amount for path, amount in amounts.items() if path[:2] == prefix
                     )
     return out
+
+
+class ChainCost(NamedTuple):
+    """What the networks of a chain space cost.
+
+    Attributes:
+      candidates: float64 [blocks, candidates], of each candidate; 0 for Zero and padding.
+      fixed: of stem, first block, head and classifier.
+    """
+
+    candidates: np.ndarray
+    fixed: float
+
+    def of(self, choices: np.ndarray) -> float:
+        """Of the network of `choices`, int [blocks]."""
+        return float(self.fixed + np.take_along_axis(self.candidates, choices[:, None], 1).sum())
+
+
+def chain_cost(
+    space: ChainSpace,
+    input_shape: tuple[int, ...],
+    num_classes: int,
+    unit: Literal["macs", "params"],
+) -> ChainCost:
+    """Multiply-adds for one image, or parameters, of every candidate; see `Cost`.
+
+    Raises:
+      ValueError: for another unit.
+    """
+    if unit not in ("macs", "params"):
+        raise ValueError(f"unit must be 'macs' or 'params', not {unit!r}")
+    choices = jnp.zeros(space.shape[0], jnp.int32)
+    variables, by_layer = _trace(ChainSupernet(space, num_classes), input_shape, choices)
+    if unit == "params":
+        sizes = named_leaves(variables["params"])
+        by_layer = {tuple(name.split("/")): leaf.size for name, leaf in sizes.items()}
+    return ChainCost(*path_table(space, by_layer))
 
 
 def _trace(

@@ -17,11 +17,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnas.nn.chain import ChainSupernet, path_table
 from jaxnas.nn.init import abstract_variables
 from jaxnas.nn.layers import Conv, Dense
 from jaxnas.nn.network import supernet
 from jaxnas.nn.operations import Match, Op, Style
 from jaxnas.spaces.adaptation import ID, SAME, AdaptationSpace
+from jaxnas.spaces.chain import ChainSpace
 from jaxnas.spaces.genotype import NULL, SKIP
 
 Shape = tuple[int, ...]
@@ -34,7 +36,7 @@ class Latency(NamedTuple):
 
     Attributes:
       edges: float64 [blocks, edges, 3], of each candidate of each block; none, and an identity
-        between equal shapes, take 0.
+        between equal shapes, take 0. Of a chain [blocks, candidates]; Zero takes 0.
       fixed: of the layers that every choice has: stem, head, and what brings inputs to their shape.
       parts: of each part that was timed, by `part_name`.
     """
@@ -128,7 +130,48 @@ def edge_latency(
       known: seconds of parts that need not be timed again, by `part_name`; of the same device and
         batch size.
     """
-    placed = _parts(supernet(space, num_classes, dtype), space, input_shape)
+    gates = jnp.zeros((len(space.base.blocks), space.shape[1], 3))
+    network = supernet(space, num_classes, dtype)
+    seconds, parts = _timed(network, input_shape, gates, batch_size, rounds, known)
+    edges = np.zeros((len(space.base.blocks), space.shape[1], 3))
+    rest = set(seconds)
+    for index, cell in enumerate(space.base.placed_cells()):
+        for position, edge in enumerate(cell.edges):
+            for candidate, op in ((ID, SKIP), (SAME, edge.op)):
+                path = (f"block_{index}", f"edge_{position}_{op}")
+                if op != NULL:
+                    edges[index, position, candidate] = seconds[path]
+                    rest.discard(path)
+    return Latency(edges, sum(seconds[path] for path in sorted(rest)), parts)
+
+
+def chain_latency(
+    space: ChainSpace,
+    input_shape: Shape,
+    num_classes: int,
+    *,
+    batch_size: int,
+    rounds: int = 20,
+    dtype: Any = jnp.float32,
+    known: Mapping[str, float] | None = None,
+) -> Latency:
+    """`edge_latency` of a chain's candidates; the arguments are the same."""
+    network = ChainSupernet(space, num_classes, dtype)
+    choices = jnp.zeros(space.shape[0], jnp.int32)
+    seconds, parts = _timed(network, input_shape, choices, batch_size, rounds, known)
+    return Latency(*path_table(space, seconds), parts)
+
+
+def _timed(
+    network: nn.Module,
+    input_shape: Shape,
+    paths: jax.Array,
+    batch_size: int,
+    rounds: int,
+    known: Mapping[str, float] | None,
+) -> tuple[dict[tuple[str, ...], float], dict[str, float]]:
+    """Seconds of a supernet's parts by their paths, and by their names."""
+    placed = _parts(network, input_shape, paths)
     wanted = {part_name(*part): part for part in placed.values() if not _is_free(*part)}
     known = {} if known is None else known
     missing = {
@@ -136,21 +179,10 @@ def edge_latency(
     }
     measured = {**known, **measure(missing, rounds)}
     parts = {name: measured[name] for name in wanted}
-
-    def seconds(path: tuple[str, ...]) -> float:
-        part = placed[path]
-        return 0.0 if _is_free(*part) else parts[part_name(*part)]
-
-    edges = np.zeros((len(space.base.blocks), space.shape[1], 3))
-    rest = set(placed)
-    for index, cell in enumerate(space.base.placed_cells()):
-        for position, edge in enumerate(cell.edges):
-            for candidate, op in ((ID, SKIP), (SAME, edge.op)):
-                path = (f"block_{index}", f"edge_{position}_{op}")
-                if op != NULL:
-                    edges[index, position, candidate] = seconds(path)
-                    rest.discard(path)
-    return Latency(edges, sum(map(seconds, sorted(rest))), parts)
+    seconds = {
+        path: 0.0 if _is_free(*part) else parts[part_name(*part)] for path, part in placed.items()
+    }
+    return seconds, parts
 
 
 def _is_free(module: nn.Module, shape: Shape) -> bool:
@@ -163,9 +195,7 @@ def _is_free(module: nn.Module, shape: Shape) -> bool:
     )
 
 
-def _parts(
-    network: nn.Module, space: AdaptationSpace, input_shape: Shape
-) -> dict[tuple[str, ...], Part]:
+def _parts(network: nn.Module, input_shape: Shape, paths: jax.Array) -> dict[tuple[str, ...], Part]:
     """The supernet's operations, adapters and layers outside of both, by their paths."""
     parts: dict[tuple[str, ...], Part] = {}
 
@@ -176,7 +206,6 @@ def _parts(
             parts[module.path] = module.clone(name=None, parent=None), arguments[0].shape[1:]
         return call(*arguments, **kwargs)
 
-    gates = jnp.zeros((len(space.base.blocks), space.shape[1], 3))
     with nn.intercept_methods(note):
-        abstract_variables(network, input_shape, gates)
+        abstract_variables(network, input_shape, paths)
     return parts

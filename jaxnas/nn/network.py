@@ -176,6 +176,57 @@ class AuxiliaryHead(nn.Module):
         return Dense(self.num_classes, style.family != "enas", name="classifier")(x)
 
 
+def read_image(genotype: Genotype, style: Style, x: jax.Array, train: bool) -> dict[int, jax.Array]:
+    """The states before the first block: -1 the stem, -2 its older input.
+
+    Must be called from a compact module.
+    """
+    if genotype.stem_form == "double":
+        x = style.conv(genotype.stem // 2, 3, "stem_conv_0", stride=2)(x)
+        x = nn.relu(style.norm("stem_norm_0")(x, train))
+        x = style.conv(genotype.stem, 3, "stem_conv_1", stride=2)(x)
+        early = style.norm("stem_norm_1")(x, train)
+        x = style.conv(genotype.stem, 3, "stem_conv_2", stride=2)(nn.relu(early))
+        return {-2: early, -1: style.norm("stem_norm_2")(x, train)}
+    x = Conv(
+        genotype.stem,
+        3,
+        1 if genotype.stem_form == "small" else 2,
+        dtype=style.dtype,
+        padding="valid" if genotype.stem_form == "valid" else style.padding,
+        name="stem_conv",
+    )(x)
+    x = style.norm("stem_norm")(x, train)
+    if genotype.family == "residual":
+        x = style.activate(x)
+    return {-2: x, -1: x}
+
+
+def classify(
+    genotype: Genotype,
+    num_classes: int,
+    style: Style,
+    x: jax.Array,
+    train: bool,
+    noise: Noise | None,
+) -> jax.Array:
+    """The last block's output to logits: head, pooling, classifier.
+
+    Must be called from a compact module.
+    """
+    if genotype.head:
+        x = style.conv(genotype.head, 1, "head_conv")(x)
+        x = style.activate(style.norm("head_norm")(x, train))
+    if genotype.family in ("nasnet", "enas"):
+        x = nn.relu(x)
+    x = x.astype(jnp.float32).mean((1, 2))
+    if noise is not None:
+        dropout_key = jax.random.fold_in(noise.key, len(genotype.blocks))
+        x = _dropped(dropout_key, noise.dropout, x, x.shape)
+    has_bias = genotype.family not in ("enas", "macro")
+    return Dense(num_classes, has_bias, name="classifier")(x)
+
+
 class Network(nn.Module):
     """The network of a genotype.
 
@@ -217,7 +268,7 @@ class Network(nn.Module):
         genotype = self.genotype
         style = Style.of(genotype, self.dtype)
         one = runtime_one(x)
-        states = self._stem(x, style, train)
+        states = read_image(genotype, style, x, train)
         auxiliary = None
         for index, (block, cell) in enumerate(
             zip(genotype.blocks, genotype.placed_cells(), strict=True)
@@ -239,41 +290,8 @@ class Network(nn.Module):
                 if train or self.is_initializing():
                     auxiliary = head(states[index], train)
         x = states[len(genotype.blocks) - 1]
-        if genotype.head:
-            x = style.conv(genotype.head, 1, "head_conv")(x)
-            x = style.activate(style.norm("head_norm")(x, train))
-        if genotype.family in ("nasnet", "enas"):
-            x = nn.relu(x)
-        x = x.astype(jnp.float32).mean((1, 2))
-        if noise is not None:
-            dropout_key = jax.random.fold_in(noise.key, len(genotype.blocks))
-            x = _dropped(dropout_key, noise.dropout, x, x.shape)
-        has_bias = genotype.family not in ("enas", "macro")
-        logits = Dense(self.num_classes, has_bias, name="classifier")(x)
+        logits = classify(genotype, self.num_classes, style, x, train, noise)
         return (logits, auxiliary) if self.auxiliary and train else logits
-
-    def _stem(self, x: jax.Array, style: Style, train: bool) -> dict[int, jax.Array]:
-        """The states before the first block: -1 the stem, -2 its older input."""
-        genotype = self.genotype
-        if genotype.stem_form == "double":
-            x = style.conv(genotype.stem // 2, 3, "stem_conv_0", stride=2)(x)
-            x = nn.relu(style.norm("stem_norm_0")(x, train))
-            x = style.conv(genotype.stem, 3, "stem_conv_1", stride=2)(x)
-            early = style.norm("stem_norm_1")(x, train)
-            x = style.conv(genotype.stem, 3, "stem_conv_2", stride=2)(nn.relu(early))
-            return {-2: early, -1: style.norm("stem_norm_2")(x, train)}
-        x = Conv(
-            genotype.stem,
-            3,
-            1 if genotype.stem_form == "small" else 2,
-            dtype=self.dtype,
-            padding="valid" if genotype.stem_form == "valid" else style.padding,
-            name="stem_conv",
-        )(x)
-        x = style.norm("stem_norm")(x, train)
-        if genotype.family == "residual":
-            x = style.activate(x)
-        return {-2: x, -1: x}
 
     def _preprocess(
         self,

@@ -8,10 +8,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxnas.nn.latency import Latency, edge_latency
+from jaxnas.nn.latency import Latency, chain_latency, edge_latency
 from jaxnas.runs import files
 from jaxnas.runs.files import RunError
-from jaxnas.spaces import AdaptationSpace
+from jaxnas.spaces import AdaptationSpace, ChainSpace
 
 FILE = "latency.json"
 """What the table is called in the folder of an experiment."""
@@ -19,7 +19,7 @@ FILE = "latency.json"
 
 def kept_latency(
     path: Path,
-    space: AdaptationSpace,
+    space: AdaptationSpace | ChainSpace,
     input_shape: tuple[int, ...],
     num_classes: int,
     *,
@@ -28,9 +28,9 @@ def kept_latency(
     dtype: Any = jnp.float32,
     remeasure: bool = False,
 ) -> Latency:
-    """`nn.latency.edge_latency`, of which the table at `path` holds what was timed before.
+    """`nn.latency.edge_latency` or `chain_latency`, timed once and then read from a table.
 
-    What the table lacks is timed and added to it; it is written whole or not at all.
+    What the table at `path` lacks is timed and added to it; it is written whole or not at all.
 
     Args:
       path: the table, a .json file; made if it is not there.
@@ -60,15 +60,11 @@ def kept_latency(
             )
         if differing:
             known = {}
-    latency = edge_latency(
-        space,
-        input_shape,
-        num_classes,
-        batch_size=batch_size,
-        rounds=rounds,
-        dtype=dtype,
-        known=known,
-    )
+    options: Any = {"batch_size": batch_size, "rounds": rounds, "dtype": dtype, "known": known}
+    if isinstance(space, ChainSpace):
+        latency = chain_latency(space, input_shape, num_classes, **options)
+    else:
+        latency = edge_latency(space, input_shape, num_classes, **options)
     if not latency.parts.keys() <= known.keys():
         table = conditions | {"seconds": known | latency.parts}
         text = files.to_json(table, str(path), indent=1)

@@ -10,6 +10,7 @@ from jaxnas.search.adaptation import (
 )
 from jaxnas.search.darts import DartsSettings, DartsState, darts, strongest_edges
 from jaxnas.search.estimators import ESTIMATORS, Estimator, Gates
+from jaxnas.search.proxylessnas import ProxylessSettings, ProxylessState, proxylessnas
 from jaxnas.search.shared import Found, SharedWeightSearch
 
 __all__ = [
@@ -21,11 +22,14 @@ __all__ = [
     "Estimator",
     "Found",
     "Gates",
+    "ProxylessSettings",
+    "ProxylessState",
     "SharedWeightSearch",
     "adaptation",
     "darts",
     "initial_theta",
     "one_hot_gates",
+    "proxylessnas",
     "strongest_edges",
     "table_costs",
 ]

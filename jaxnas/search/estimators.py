@@ -101,7 +101,7 @@ def hard(space: AdaptationSpace) -> Estimator:
         del key
         choices, dead = best(theta)
         return Gates(
-            _straight_through(choices, jax.nn.softmax(theta)), jnp.ones(theta.shape, bool), dead
+            straight_through(choices, jax.nn.softmax(theta)), jnp.ones(theta.shape, bool), dead
         )
 
     return Estimator(gates, _keep, _same, 0.5)
@@ -118,7 +118,7 @@ def sampled(space: AdaptationSpace) -> Estimator:
     def gates(theta: jax.Array, key: jax.Array) -> Gates:
         choices, redrawn = draw(theta, key)
         return Gates(
-            _straight_through(choices, jax.nn.softmax(theta)),
+            straight_through(choices, jax.nn.softmax(theta)),
             jnp.ones(theta.shape, bool),
             redrawn,
         )
@@ -141,9 +141,7 @@ def two_path(space: AdaptationSpace) -> Estimator:
     def gates(theta: jax.Array, key: jax.Array) -> Gates:
         pair_key, active_key, again_key, partner_key = jax.random.split(key, 4)
         logits = jax.lax.stop_gradient(theta)
-        order = (logits + jax.random.gumbel(pair_key, logits.shape)).argsort(-1)
-        pair = (jax.nn.one_hot(order[..., -1], 3) + jax.nn.one_hot(order[..., -2], 3)) > 0
-        active = jax.random.categorical(active_key, jnp.where(pair, logits, -jnp.inf))
+        pair, active = draw_pair(logits, pair_key, active_key)
         dead = ~reaches(active)
         again, _ = draw(logits, again_key)
         rest = jnp.where(jax.nn.one_hot(again, 3) > 0, -jnp.inf, logits)
@@ -152,18 +150,45 @@ def two_path(space: AdaptationSpace) -> Estimator:
         active = jnp.where(dead[:, None], again, active)
         pair = jnp.where(dead[:, None, None], again_pair, pair)
         q = jax.nn.softmax(jnp.where(pair, theta, -jnp.inf))
-        return Gates(_straight_through(active, q), pair, dead.sum(dtype=jnp.int32))
+        return Gates(straight_through(active, q), pair, dead.sum(dtype=jnp.int32))
 
     return Estimator(gates, rescale_pair, _same, 0.0)
 
 
-def rescale_pair(before: jax.Array, after: jax.Array, gates: Gates) -> jax.Array:
-    """Shifts the pair's parameters so that the sum of their exponentials is as before."""
+def draw_pair(
+    logits: jax.Array, pair_key: jax.Array, active_key: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Two candidates drawn without replacement from softmax(`logits`), and which one is active.
+
+    Args:
+      logits: float32 [..., candidates]; -inf where there is none.
+      pair_key: draws the pair.
+      active_key: draws the active one, from the softmax over the pair.
+
+    Returns:
+      bool [..., candidates], true for the pair, and int32 [...], the active one.
+    """
+    count = logits.shape[-1]
+    order = (logits + jax.random.gumbel(pair_key, logits.shape)).argsort(-1)
+    pair = (jax.nn.one_hot(order[..., -1], count) + jax.nn.one_hot(order[..., -2], count)) > 0
+    return pair, jax.random.categorical(active_key, jnp.where(pair, logits, -jnp.inf))
+
+
+def rescale(before: jax.Array, after: jax.Array, pair: jax.Array) -> jax.Array:
+    """Shifts the pair's parameters so that the sum of their exponentials is as before.
+
+    All arrays are [..., candidates]; `pair` is bool.
+    """
     total = [
-        jax.nn.logsumexp(jnp.where(gates.pair, theta, -jnp.inf), axis=-1, keepdims=True)
+        jax.nn.logsumexp(jnp.where(pair, theta, -jnp.inf), axis=-1, keepdims=True)
         for theta in (before, after)
     ]
-    return jnp.where(gates.pair, after - (total[1] - total[0]), after)
+    return jnp.where(pair, after - (total[1] - total[0]), after)
+
+
+def rescale_pair(before: jax.Array, after: jax.Array, gates: Gates) -> jax.Array:
+    """`rescale`, as an `Estimator` has it."""
+    return rescale(before, after, gates.pair)
 
 
 ESTIMATORS: dict[str, Callable[[AdaptationSpace], Estimator]] = {
@@ -176,9 +201,9 @@ ESTIMATORS: dict[str, Callable[[AdaptationSpace], Estimator]] = {
 """The estimators by name."""
 
 
-def _straight_through(choices: jax.Array, probabilities: jax.Array) -> jax.Array:
+def straight_through(choices: jax.Array, probabilities: jax.Array) -> jax.Array:
     """One-hot `choices` with the gradient of `probabilities`, exactly one-hot in value."""
-    hot = jax.nn.one_hot(choices, 3, dtype=probabilities.dtype)
+    hot = jax.nn.one_hot(choices, probabilities.shape[-1], dtype=probabilities.dtype)
     return hot + (probabilities - jax.lax.stop_gradient(probabilities))
 
 
@@ -271,5 +296,5 @@ def _connected_sample(
 
 
 def expected_cost(theta: jax.Array, costs: jax.Array) -> jax.Array:
-    """Sum over edges of sum_j p_j cost_j; θ and costs are [tables, edges, 3]."""
+    """Sum over edges of sum_j p_j cost_j; θ and costs are [..., candidates]."""
     return (jax.nn.softmax(theta) * costs).sum()

@@ -109,7 +109,8 @@ def test_every_part_of_the_network_counts_once(counted, name):
     ones = dict.fromkeys(counted[0], 1.0)
     found = latency_of(space, known=ones)
     assert counted[1] == [], "all was known"
-    placed = latency._parts(latency.supernet(space, CLASSES), space, SHAPE)
+    gates = len(space.base.blocks), space.shape[1], 3
+    placed = latency._parts(latency.supernet(space, CLASSES), SHAPE, jnp.zeros(gates))
     costly = [part for part in placed.values() if not latency._is_free(*part)]
     identities = sum(
         found.edges[index, position, ID]

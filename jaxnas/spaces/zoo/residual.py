@@ -160,7 +160,7 @@ def inverted_chain(
         shortcut = stride == 1 and channels == width and not found[6]
         if stride == 2 and keep:
             stride, keep = 1, False
-        cell = _inverted_cell(kernel, expansion, bool(found[5]), shortcut)
+        cell = inverted_cell(kernel, expansion, bool(found[5]), shortcut)
         if not shared:
             cell = dataclasses.replace(cell, name=f"{len(places)}_{cell.name}")
         cells[cell.name] = cell
@@ -179,7 +179,15 @@ def inverted_chain(
     )
 
 
-def _inverted_cell(kernel: int, expansion: int, excited: bool, shortcut: bool) -> Cell:
+def inverted_cell(kernel: int, expansion: int, excited: bool, shortcut: bool) -> Cell:
+    """The cell of a block of `inverted_chain`: widen, depthwise, (excite,) narrow.
+
+    Args:
+      kernel: side of the depthwise convolution.
+      expansion: how many times the input's channels lie inside.
+      excited: whether there is squeeze-and-excitation.
+      shortcut: whether there is an identity around them.
+    """
     ops = [] if expansion == 1 else ["conv_1x1"]
     ops.append(f"depthwise_conv_{kernel}x{kernel}")
     nodes = [Node(expansion, strided=False, relu=True)] * (expansion > 1)

@@ -1,0 +1,303 @@
+"""The supernet of a chain space: every candidate's weights, and the paths to run as an input.
+
+ProxylessNAS trains a supernet in the memory of one network: of each block's candidates one runs,
+forward and backward. Here that is a branch at run time (`lax.switch`), so one compiled program
+serves every architecture. Over an axis of seeds (`vmap`) a branch becomes all branches and a
+selection: the results are the same, the memory and the time are those of all candidates.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnas.nn.layers import materialise, runtime_one, weighted
+from jaxnas.nn.network import BlockModule, Noise, build, classify, read_image
+from jaxnas.nn.operations import Style
+from jaxnas.spaces.chain import ZERO, ChainSpace
+from jaxnas.spaces.genotype import SKIP
+
+
+class Pair(NamedTuple):
+    """Two paths of each block.
+
+    Attributes:
+      candidates: int32 [blocks, 2], which.
+      gates: float32 [blocks, 2], the weights of their outputs.
+    """
+
+    candidates: jax.Array
+    gates: jax.Array
+
+
+ChainPaths = jax.Array | Pair
+"""What runs: choices int32 [blocks], a `Pair`, or gates float32 [blocks, candidates] of all."""
+
+Branch = Callable[[Any, Any, jax.Array, jax.Array | None], tuple[jax.Array, Any]]
+"""(parameters by candidate, batch statistics by candidate, input, one) to the candidate's output
+and the batch statistics that follow."""
+
+
+class ChainSupernet(nn.Module):
+    """All candidates of a chain space.
+
+    Attributes:
+      space: the choices.
+      num_classes: size of the output.
+      dtype: of the computation; parameters, batch statistics and logits stay float32.
+    """
+
+    space: ChainSpace
+    num_classes: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, x: jax.Array, paths: ChainPaths, *, train: bool, noise: Noise | None = None
+    ) -> jax.Array:
+        """Logits of images.
+
+        Batch statistics of candidates that did not run stay as they are.
+
+        Args:
+          x: float [b, h, w, c], normalised.
+          paths: choices, int32 [blocks]: one candidate of each block runs. A `Pair`: two run,
+            weighted. Gates, float32 [blocks, candidates]: all run, weighted; those with gate 0
+            change nothing, and their weights get no gradient.
+          train: whether batch norm uses the batch's statistics and updates its running ones.
+          noise: dropout, for training; without it nothing is switched off.
+
+        Returns:
+          float32 [b, num_classes].
+        """
+        space = self.space
+        # The fixed parts and the blocks' shapes are those of any chain without Zero.
+        chain = space.decode(np.zeros(space.shape[0], np.int32))
+        style = Style.of(chain, self.dtype)
+        one = runtime_one(x)
+        x = read_image(chain, style, x, train)[-1]
+        first = BlockModule(chain.placed_cells()[0], chain.blocks[0], style, False, name="block_0")
+        x = first((x,), None, one, train)
+        for index, names in enumerate(space.candidates):
+            block = chain.blocks[index + 1]
+            modules = {
+                name: functools.partial(BlockModule, space.cell(name), block, style, False)
+                for name in names
+                if name != ZERO
+            }
+            if self.is_initializing():
+                for name, module in modules.items():
+                    out = module(name=candidate_name(index, name))((x,), None, one, train)
+            else:
+                out = self._run(index, modules, paths, x, one, train)
+            x = materialise(x + out, one) if space.layout[index][2] else out
+        return classify(chain, self.num_classes, style, x, train, noise)
+
+    def _run(
+        self,
+        index: int,
+        modules: dict[str, Callable[..., BlockModule]],
+        paths: ChainPaths,
+        x: jax.Array,
+        one: jax.Array | None,
+        train: bool,
+    ) -> jax.Array:
+        """What block `index` adds to its shortcut."""
+        params, stats = (
+            {name: self.get_variable(collection, candidate_name(index, name)) for name in modules}
+            for collection in ("params", "batch_stats")
+        )
+        # Bound to no parent: a branch may only touch what it is given.
+        branches = [
+            _branch(name, modules[name](parent=None), train) if name in modules else _nothing
+            for name in self.space.candidates[index]
+        ]
+        out: Any = 0
+        if isinstance(paths, Pair):
+            for which in range(2):
+                term, stats = run_one(
+                    branches, paths.candidates[index, which], params, stats, x, one
+                )
+                out += weighted(term, paths.gates[index, which])
+        elif jnp.issubdtype(paths.dtype, jnp.integer):
+            out, stats = run_one(branches, paths[index], params, stats, x, one)
+        else:
+            for branch, gate in zip(branches, paths[index], strict=False):
+                if branch is not _nothing:
+                    term, stats = branch(params, stats, x, one)
+                    out += weighted(term, gate)
+        if train:
+            for name in modules:
+                self.put_variable("batch_stats", candidate_name(index, name), stats[name])
+        return out
+
+
+def candidate_name(index: int, name: str) -> str:
+    """The variables' name of a candidate of the block of choice `index`."""
+    return f"block_{index + 1}_{name}"
+
+
+def _branch(name: str, module: BlockModule, train: bool) -> Branch:
+    """A candidate as a function of all candidates' variables."""
+
+    def run(params: Any, stats: Any, x: jax.Array, one: jax.Array | None) -> tuple[jax.Array, Any]:
+        variables = {"params": params[name], "batch_stats": stats[name]}
+        out, changed = module.apply(
+            variables, (x,), None, one, train, mutable=["batch_stats"] if train else []
+        )
+        return out, {**stats, name: changed["batch_stats"]} if train else stats
+
+    return run
+
+
+def _nothing(params: Any, stats: Any, x: jax.Array, one: jax.Array | None) -> tuple[jax.Array, Any]:
+    """Zero."""
+    del params, one
+    return jnp.zeros_like(x), stats
+
+
+def run_one(
+    branches: Sequence[Branch],
+    index: jax.Array,
+    params: Any,
+    stats: Any,
+    x: jax.Array,
+    one: jax.Array | None,
+) -> tuple[jax.Array, Any]:
+    """Output and batch statistics of branch `index`, in the memory of one branch.
+
+    The gradient of a `lax.switch` keeps what every branch would need for its own. Here the backward
+    pass is a switch too: it keeps the input alone and runs the branch again before it
+    differentiates it, one more forward pass of the block.
+    """
+
+    @jax.custom_vjp
+    def run(
+        index: jax.Array, params: Any, stats: Any, x: jax.Array, one: jax.Array | None
+    ) -> tuple[jax.Array, Any]:
+        return jax.lax.switch(index, branches, params, stats, x, one)
+
+    def forward(*inputs: Any) -> tuple[Any, Any]:
+        return run(*inputs), inputs
+
+    def backward(inputs: Any, gradients: Any) -> Any:
+        index, params, stats, x, one = inputs
+
+        def gradient(branch: Branch) -> Callable[[Any, Any, jax.Array, Any, jax.Array], Any]:
+            def of(
+                params: Any, stats: Any, x: jax.Array, one: jax.Array | None, of_out: jax.Array
+            ) -> Any:
+                _, vjp = jax.vjp(lambda params, x: branch(params, stats, x, one)[0], params, x)
+                return vjp(of_out)
+
+            return of
+
+        of_params, of_x = jax.lax.switch(
+            index, [gradient(branch) for branch in branches], params, stats, x, one, gradients[0]
+        )
+        return None, of_params, None, of_x, None
+
+    run.defvjp(forward, backward)
+    return run(index, params, stats, x, one)
+
+
+def path_table(
+    space: ChainSpace, by_path: Mapping[tuple[str, ...], float]
+) -> tuple[np.ndarray, float]:
+    """What the parts of a supernet cost, summed over each candidate, and over the rest.
+
+    Args:
+      space: the choices.
+      by_path: the cost of a part by its path in the supernet.
+
+    Returns:
+      float64 [blocks, candidates], 0 for Zero and padding, and the sum over all other parts.
+    """
+    places = {
+        candidate_name(index, name): (index, place)
+        for index, names in enumerate(space.candidates)
+        for place, name in enumerate(names)
+    }
+    table, rest = np.zeros(space.shape), 0.0
+    for path in sorted(by_path):
+        if path[0] in places:
+            table[places[path[0]]] += by_path[path]
+        else:
+            rest += by_path[path]
+    return table, rest
+
+
+def cut_chain(
+    space: ChainSpace,
+    variables: Any,
+    choices: np.ndarray,
+    num_classes: int,
+    dtype: Any = jnp.float32,
+) -> tuple[Any, Any]:
+    """The network of `choices` and its variables, out of the supernet's.
+
+    Args:
+      space: the choices.
+      variables: of a `ChainSupernet`, or anything built around them, by collection.
+      choices: int [blocks].
+      num_classes: size of the output.
+      dtype: of the computation.
+
+    Returns:
+      The module, and variables for it with equal values; it computes what the supernet computes
+      with these choices.
+
+    Raises:
+      ValueError: see `ChainSpace.validate`.
+    """
+    choices = space.validate(choices)
+    genotype = space.decode(choices)
+    kept = [
+        candidate_name(index, names[choice])
+        for index, (names, choice) in enumerate(zip(space.candidates, choices, strict=True))
+        if names[choice] != ZERO
+    ]
+    chosen = {
+        collection: {
+            name: tree
+            for name, tree in modules.items()
+            if not name.startswith("block_") or name == "block_0"
+        }
+        for collection, modules in variables.items()
+    }
+    for place, (name, cell) in enumerate(zip(kept, genotype.placed_cells()[1:], strict=True), 1):
+        # A shortcut is an edge too: those behind it are numbered one higher.
+        edges = [(position, edge.op) for position, edge in enumerate(cell.edges) if edge.op != SKIP]
+        for collection, modules in variables.items():
+            chosen[collection][f"block_{place}"] = {
+                f"edge_{position}_{op}": modules[name][f"edge_{number}_{op}"]
+                for number, (position, op) in enumerate(edges)
+            }
+    return build(genotype, num_classes, dtype), chosen
+
+
+def where_ran(space: ChainSpace, choices: jax.Array, after: Any, before: Any) -> Any:
+    """`after`, but `before` for all that belongs to a candidate that did not run.
+
+    Both are built around the parameters, as an optimiser's state is. Such a candidate is moved by
+    neither weight decay nor momentum.
+    """
+    ran = {
+        candidate_name(index, name): choices[index] == place
+        for index, names in enumerate(space.candidates)
+        for place, name in enumerate(names)
+    }
+
+    def pick(path: Any, new: jax.Array, old: jax.Array) -> jax.Array:
+        for part in path:
+            if isinstance(part, jax.tree_util.DictKey) and part.key in ran:
+                return jnp.where(ran[part.key], new, old)
+        return new
+
+    return jax.tree_util.tree_map_with_path(pick, after, before)

@@ -1,0 +1,193 @@
+"""Chains of inverted-residual blocks that each choose their form: ProxylessNAS's space.
+
+The layout (channels, strides, number of blocks) is given; each block after the first chooses a
+kernel and an expansion, or Zero, which leaves its identity shortcut alone: the block is left out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from jaxnas.spaces.genotype import Cell, Genotype
+from jaxnas.spaces.zoo.residual import inverted_cell, inverted_chain
+
+ZERO = "zero"
+"""The candidate that leaves a block out."""
+
+_KERNELS = (3, 5, 7)  # depthwise convolutions that the residual family knows
+
+
+@dataclasses.dataclass(frozen=True)
+class ChainSpace:
+    """All chains of one layout.
+
+    Choices are int32 [blocks], one number for each block after the first, which is fixed: the
+    candidate's place in `candidates`. A table over candidates is [blocks, candidates], padded where
+    a block has no Zero.
+
+    Attributes:
+      stem: channels of the stem.
+      first: channels of the first block, of kernel 3, expansion 1 and stride 1.
+      stages: (channels, blocks, stride of the first block) of each stage.
+      head: channels of the 1x1 convolution before pooling.
+      kernels: sides of the depthwise convolutions to choose from.
+      expansions: expansions to choose from, of one digit.
+      small: for images of 32x32, see `zoo.residual.inverted_chain`.
+
+    Raises:
+      ValueError: naming the field that is wrong.
+    """
+
+    stem: int
+    first: int
+    stages: tuple[tuple[int, int, int], ...]
+    head: int
+    kernels: tuple[int, ...] = (3, 5, 7)
+    expansions: tuple[int, ...] = (3, 6)
+    small: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("stem", "first", "head"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
+        if not self.stages:
+            raise ValueError("stages must name at least one stage: (channels, blocks, stride)")
+        for stage in self.stages:
+            if len(stage) != 3 or min(stage) < 1 or stage[2] > 2:
+                raise ValueError(
+                    "each of stages must be (channels, blocks, stride), positive and the stride "
+                    f"1 or 2, not {stage}"
+                )
+        for name, known in (("kernels", _KERNELS), ("expansions", range(1, 10))):
+            values = getattr(self, name)
+            if not values or not set(values) <= set(known) or len(set(values)) < len(values):
+                raise ValueError(
+                    f"{name} must be different numbers of {min(known)} to {max(known)}"
+                    f"{', odd' if name == 'kernels' else ''}, not {values}"
+                )
+        if len(self.kernels) * len(self.expansions) < 2:
+            raise ValueError("kernels and expansions must leave a choice: two forms at least")
+
+    @property
+    def layout(self) -> tuple[tuple[int, int, bool], ...]:
+        """(channels, stride, whether it has a shortcut) of each block that chooses.
+
+        The stride is that for large images; where `small`, the first of 2 becomes 1.
+        """
+        blocks, width = [], self.first
+        for channels, count, stride in self.stages:
+            for index in range(count):
+                block_stride = 1 if index else stride
+                blocks.append((channels, block_stride, block_stride == 1 and channels == width))
+                width = channels
+        return tuple(blocks)
+
+    @property
+    def candidates(self) -> tuple[tuple[str, ...], ...]:
+        """The names of each block's candidates: ``k3e3`` and so on, Zero last."""
+        forms = tuple(f"k{k}e{e}" for k in self.kernels for e in self.expansions)
+        return tuple(forms + (ZERO,) * shortcut for _, _, shortcut in self.layout)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """[blocks, candidates of the block that has most]."""
+        return len(self.candidates), max(map(len, self.candidates))
+
+    @property
+    def valid(self) -> np.ndarray:
+        """bool [blocks, candidates]: False where there is padding."""
+        counts = np.array([len(names) for names in self.candidates])
+        return np.arange(self.shape[1]) < counts[:, None]
+
+    @property
+    def zero(self) -> np.ndarray:
+        """bool [blocks, candidates]: True at Zero."""
+        counts = np.array([names.index(ZERO) if ZERO in names else -1 for names in self.candidates])
+        return np.arange(self.shape[1]) == counts[:, None]
+
+    def cell(self, candidate: str) -> Cell:
+        """The cell of a candidate that is not Zero, without its shortcut."""
+        return inverted_cell(int(candidate[1]), int(candidate[3]), False, False)
+
+    def validate(self, choices: np.ndarray) -> np.ndarray:
+        """`choices` as int32 [blocks].
+
+        Raises:
+          ValueError: if they are not whole numbers of that shape, or a block has no such candidate.
+        """
+        array = np.asarray(choices)
+        if array.shape != self.shape[:1] or not np.issubdtype(array.dtype, np.integer):
+            raise ValueError(
+                f"choices must be {self.shape[0]} whole numbers, one for each block after the "
+                f"first; got shape {array.shape} of {array.dtype}"
+            )
+        for index, (choice, names) in enumerate(zip(array, self.candidates, strict=True)):
+            if not 0 <= choice < len(names):
+                raise ValueError(
+                    f"block {index + 1} has candidates 0 to {len(names) - 1} "
+                    f"({', '.join(names)}), not {choice}"
+                )
+        return array.astype(np.int32)
+
+    def decode(self, choices: np.ndarray, name: str = "chain") -> Genotype:
+        """The genotype of `choices`; blocks that chose Zero are left out.
+
+        Args:
+          choices: int [blocks].
+          name: of the genotype.
+
+        Raises:
+          ValueError: see `validate`.
+        """
+        words = [f"k3e1c{self.first}s1"]
+        for choice, names, (channels, stride, _) in zip(
+            self.validate(choices), self.candidates, self.layout, strict=True
+        ):
+            if names[choice] != ZERO:
+                words.append(f"{names[choice]}c{channels}s{stride}")
+        return inverted_chain(
+            name,
+            " ".join(words),
+            stem=self.stem,
+            head=self.head,
+            activation="relu6",
+            epsilon=1e-3,
+            small=self.small,
+        )
+
+    def random(self, rng: np.random.Generator) -> np.ndarray:
+        """Choices int32 [blocks], each uniform over its block's candidates."""
+        return rng.integers([len(names) for names in self.candidates], dtype=np.int32)
+
+
+def proxylessnas_space(width: float = 1.0, small: bool = False) -> ChainSpace:
+    """The space of ProxylessNAS's released search (Cai et al. 2019): 21 blocks that choose.
+
+    At width 1.35 it contains the paper's network for the GPU, at 1.12 that for the CPU. The one for
+    mobile has 32 channels in the first stage, where the released search has 24.
+
+    Args:
+      width: factor of all channels, of the head's only above 1; they are rounded to multiples of 8.
+      small: for images of 32x32.
+
+    Raises:
+      ValueError: if `width` is not positive.
+    """
+    if not width > 0:
+        raise ValueError(f"width must be positive, not {width}")
+    stages = ((24, 4, 2), (40, 4, 2), (80, 4, 2), (96, 4, 1), (192, 4, 2), (320, 1, 1))
+    return ChainSpace(
+        stem=_rounded(32 * width),
+        first=_rounded(16 * width),
+        stages=tuple((_rounded(c * width), count, stride) for c, count, stride in stages),
+        head=_rounded(1280 * max(width, 1.0)),
+        small=small,
+    )
+
+
+def _rounded(channels: float) -> int:
+    """The multiple of 8 nearest to `channels`, at least 8 and nowhere below 90% of it."""
+    nearest = max(8, int(channels + 4) // 8 * 8)
+    return nearest + 8 if nearest < 0.9 * channels else nearest

@@ -1,0 +1,89 @@
+"""The command line of ProxylessNAS: its flags, and the space that they make."""
+
+import dataclasses
+import runpy
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from jaxnas import nn
+from jaxnas.nn.latency import Latency
+from runs import tiny
+
+SCRIPT = Path(__file__).parents[2] / "experiments" / "proxylessnas_cifar.py"
+
+
+@pytest.fixture(scope="module")
+def script():
+    """What the script defines."""
+    return runpy.run_path(str(SCRIPT))
+
+
+def run(monkeypatch, *arguments):
+    """Runs the script in this process."""
+    monkeypatch.setattr(sys, "argv", [str(SCRIPT), *map(str, arguments)])
+    runpy.run_path(str(SCRIPT), run_name="__main__")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--stages", "0"], "--stages and --depth must be at least 1"),
+        (["--kernels", "4"], "there is no such space: kernels must be different numbers"),
+        (["--width", "-1"], "there is no such space: width must be positive"),
+        (
+            ["--dataset", "digits", "--proxyless.objective", "mul_log", "--stages", "1"],
+            "needs a positive cost_reference, not None; the networks of this space cost",
+        ),
+    ],
+)
+def test_what_is_wrong_is_told_in_one_line(monkeypatch, tmp_path, flags, message):
+    with pytest.raises(SystemExit) as caught:
+        run(monkeypatch, "--run-dir", tmp_path / "run", *flags)
+    assert str(caught.value.code).startswith("error: ")
+    assert message in str(caught.value.code)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_space_is_the_papers_cut_to_size(script):
+    whole = script["Flags"]()
+    assert whole.space(224).shape == (21, 7)
+    assert not whole.space(224).small
+    assert whole.space(32).small
+    space = script["Flags"](width=0.25, stages=2, depth=1, kernels=(3, 5), head=16).space(32)
+    assert space.stages == ((8, 1, 2), (16, 1, 2))
+    assert (space.head, space.kernels) == (16, (3, 5))
+
+
+def test_random_networks_differ_and_repeat(script):
+    flags = script["Flags"](stages=2)
+    method = script["make"](flags, None, tiny.dataset(), {"train": 5, "arch": 5})
+    drawn = [method.random(jax.random.key(seed)) for seed in range(5)]
+    assert len(set(drawn)) == 5
+    assert method.random(jax.random.key(0)) == drawn[0]
+
+
+def test_latencies_count_in_milliseconds_and_are_kept(script, monkeypatch, tmp_path):
+    flags = script["Flags"](
+        cost="latency", stages=1, depth=1, latency_table=tmp_path / "new" / "latency.json"
+    )
+    space = flags.space(32)
+    seconds = jnp.full(space.shape, 0.002)
+    asked = []
+
+    def kept(path, *arguments, **options):
+        asked.append(path)
+        return Latency(seconds, 0.5, {})
+
+    monkeypatch.setitem(script["Flags"].costs.__globals__, "kept_latency", kept)
+    costs = flags.costs(space, tiny.dataset())
+    assert asked == [flags.latency_table]
+    assert asked[0].parent.exists()
+    assert costs.fixed == 500
+    assert costs.candidates.max() == pytest.approx(2)
+    counted = dataclasses.replace(flags, cost="params").costs(space, tiny.dataset())
+    network = nn.build(space.decode([0]), tiny.dataset().num_classes)
+    assert counted.of(jnp.zeros(1, int)) == nn.cost(network, tiny.dataset().input_shape).params
