@@ -55,9 +55,10 @@ BOTH = {"method": "cell"}
 CHEAP = {"method": "cell", "adapt_epochs": 4, "cost_weight": 100.0, "estimator": "raw"}
 STILL = {"method": "full", "adapt_epochs": 4, "warmup_epochs": 4, "estimator": "raw"}
 HELD_OUT = {"method": "full", "arch_data": "holdout", "estimator": "hard"}
+RANDOM = {"method": "random_full"}
 
 
-@pytest.mark.parametrize("kind", [ALONE, BOTH, CHEAP, STILL, HELD_OUT])
+@pytest.mark.parametrize("kind", [ALONE, BOTH, CHEAP, STILL, HELD_OUT, RANDOM])
 def test_the_result_is_that_of_the_returned_network(kind):
     (outcome,) = outcomes(**kind)
     result, genotype = outcome.result, outcome.genotype
@@ -218,6 +219,23 @@ def test_seeds_side_by_side_become_networks_of_their_own():
     assert not np.array_equal(wide[0].theta[-1], wide[1].theta[-1])
 
 
+def test_random_choices_are_the_seeds_alone_or_side_by_side():
+    changes = {"epochs": 1, "adapt_epochs": 0, "warmup_epochs": 0}
+    wide = outcomes("random_full", seeds=(0, 1), **changes)
+    assert wide[0].genotype.cells != wide[1].genotype.cells
+    for each in wide:
+        (single,) = outcomes("random_full", seeds=(each.result.seed,), **changes)
+        assert each.genotype == single.genotype
+        assert each.genotype.connected()
+        assert each.genotype != tiny.BASE
+        assert each.theta is None
+        assert each.result.test_loss == pytest.approx(single.result.test_loss, rel=1e-3)
+        assert each.result.params == single.result.params
+        pairs = zip(jax.tree.leaves(each.variables), jax.tree.leaves(single.variables), strict=True)
+        for together, alone in pairs:
+            np.testing.assert_allclose(together, alone, rtol=2e-2, atol=2e-3)
+
+
 @pytest.mark.parametrize("method", ["original", "cell"])
 def test_a_run_that_diverges_names_the_step_and_keeps_no_broken_state(tmp_path, method):
     # One step in an epoch: the first loss is finite, and the weights that it leads to are no good.
@@ -328,7 +346,7 @@ def test_settings_that_do_not_fit_the_data_are_refused_at_once():
             tiny.run(**changes)
     # Without images held out, without cutting too much, all is well.
     tiny.run("original", batch_size=73, arch_data="holdout", cutout=8)
-    with pytest.raises(ConfigError, match="a method is one of original, cell, full, not 'darts'"):
+    with pytest.raises(ConfigError, match="a method is one of original, cell, full, random_cell, "):
         tiny.run("darts")
 
 

@@ -1,6 +1,8 @@
 """The adaptation space against brute force: every choice, every path, every assignment."""
 
+import collections
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -378,3 +380,27 @@ def test_parameters_that_are_no_numbers_are_refused():
     theta[1, 0, 2] = np.nan
     with pytest.raises(ValueError, match="theta must be"):
         space.derive(theta)
+
+
+def test_random_choices_are_uniform_over_the_connected_ones():
+    base = zoo.named("resnet20")
+    space = AdaptationSpace(base, "cell")
+    generator = np.random.default_rng(0)
+    seen = collections.Counter()
+    for _ in range(3000):
+        drawn = space.random(generator)
+        assert drawn.genotype.connected()
+        assert not drawn.repaired
+        seen[tuple(drawn.choices[0])] += 1
+    expected = collections.Counter()
+    for choices in itertools.product(range(3), repeat=3):
+        table = np.array([choices, choices])
+        if space.connected(table).all():
+            pruned = space.derive(np.eye(3)[table])
+            expected[tuple(pruned.choices[0])] += 1
+    assert seen.keys() == expected.keys()
+    total = sum(expected.values())
+    for choices, count in expected.items():
+        assert abs(seen[choices] / 3000 - count / total) < 0.03
+    again = space.random(np.random.default_rng(7)).choices
+    np.testing.assert_array_equal(space.random(np.random.default_rng(7)).choices, again)
