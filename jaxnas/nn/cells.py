@@ -20,6 +20,7 @@ from jax.core import Tracer
 
 from jaxnas.nn.layers import Dense, materialise, runtime_one
 from jaxnas.nn.operations import Match, Op, Style
+from jaxnas.nn.switch import Branch, run_one
 from jaxnas.spaces.cells import CellSpace
 from jaxnas.spaces.genotype import NULL, Block
 
@@ -144,17 +145,27 @@ class CellBlock(_Parts):
             [self._stacked(group, target, name) for name in self.space.operations]
             for group in groups
         ]
+        params, statistics = (
+            [[each[collection] for each in of_group] for of_group in weights]
+            for collection in ("params", "batch_stats")
+        )
+        branches = [
+            self._branch(group, which, index, train)
+            for which, group in enumerate(groups)
+            for index in range(len(self.space.operations))
+        ]
         total = jnp.zeros(self._shape(values), self.style.dtype)
         for slot in range(2):
             source = cell.sources[target - 2, slot]
-            operation = cell.operations[target - 2, slot]
-            out, statistics = self._switch(groups, stacks, weights, source, operation, train)
+            chosen = jnp.asarray(cell.operations[target - 2, slot])
+            if len(groups) > 1:
+                chosen += len(self.space.operations) * (source >= 2)
+            out, statistics = run_one(branches, chosen, (params, stacks), (statistics, source))
             total += out
-            for group, of_group, changed in zip(groups, weights, statistics, strict=True):
-                for index, name in enumerate(self.space.operations):
-                    of_group[index]["batch_stats"] = changed[index]
-                    if train and changed[index]:
-                        self._keep(group, target, name, changed[index])
+        if train:
+            for group, of_group in zip(groups, statistics, strict=True):
+                for name, changed in zip(self.space.operations, of_group, strict=True):
+                    self._keep(group, target, name, changed)
         return total
 
     def _named(self, target: int, values: list[jax.Array], cell: Paths, train: bool) -> jax.Array:
@@ -183,53 +194,40 @@ class CellBlock(_Parts):
 
     def _keep(self, group: tuple[int, ...], target: int, name: str, stacked: Any) -> None:
         """Makes the batch statistics of an operation the variables' own."""
+        if not stacked:
+            return
         for index, source in enumerate(group):
             of_edge = jax.tree.map(lambda leaf, index=index: leaf[index], stacked)
             self.put_variable("batch_stats", f"edge_{source}_{target}_{name}", of_edge)
 
-    def _switch(
-        self,
-        groups: list[tuple[int, ...]],
-        stacks: list[jax.Array],
-        weights: list[list[dict[str, Any]]],
-        source: jax.Array,
-        operation: jax.Array,
-        train: bool,
-    ) -> tuple[jax.Array, list[list[Any]]]:
-        """What one edge adds, and all batch statistics after it."""
-        count = len(self.space.operations)
+    def _branch(self, group: tuple[int, ...], which: int, index: int, train: bool) -> Branch:
+        """The operation `index` on an edge from a group, as a function of all of them."""
+        name = self.space.operations[index]
+        fields = self._fields(name, group[0])
 
-        def branch(which: int, index: int) -> Any:
-            name = self.space.operations[index]
-
-            def run(stacks: Any, weights: Any, source: jax.Array) -> Any:
-                statistics = [[each["batch_stats"] for each in of_group] for of_group in weights]
-                place = source - groups[which][0]
-                x = stacks[which][place]
+        def run(learned: Any, other: Any) -> tuple[jax.Array, Any]:
+            (params, stacks), (statistics, source) = learned, other
+            place = source - group[0]
+            x = stacks[which][place]
+            if name == NULL:
                 batch, height, width, channels = x.shape
-                if name == NULL:
-                    stride = self.block.stride if groups[which][0] == 0 else 1
-                    shape = batch, -(-height // stride), -(-width // stride), channels
-                    return jnp.zeros(shape, self.style.dtype), statistics
-                own = jax.tree.map(lambda leaf: leaf[place], weights[which][index])
-                op = Op(**self._fields(name, groups[which][0]), parent=None)
-                out, changed = _run(op, own, x, train)
-                statistics[which][index] = jax.tree.map(
-                    lambda all_edges, edge: all_edges.at[place].set(edge),
-                    statistics[which][index],
-                    changed,
-                )
-                return out, statistics
+                stride = fields["stride"]
+                shape = batch, -(-height // stride), -(-width // stride), channels
+                return jnp.zeros(shape, self.style.dtype), statistics
+            own = {
+                collection: jax.tree.map(lambda leaf: leaf[place], tree[which][index])
+                for collection, tree in (("params", params), ("batch_stats", statistics))
+            }
+            out, changed = _run(Op(**fields, parent=None), own, x, train)
+            statistics = [list(of_group) for of_group in statistics]
+            statistics[which][index] = jax.tree.map(
+                lambda all_edges, edge: all_edges.at[place].set(edge),
+                statistics[which][index],
+                changed,
+            )
+            return out, statistics
 
-            return run
-
-        branches = [branch(which, index) for which in range(len(groups)) for index in range(count)]
-        inner = 0 if len(groups) == 1 else (source >= 2).astype(jnp.int32)
-        # Without the checkpoint the backward pass would keep room for what every branch computes.
-        chosen = jax.checkpoint(
-            lambda *arguments: jax.lax.switch(inner * count + operation, branches, *arguments)
-        )
-        return chosen(stacks, weights, source)
+        return run
 
 
 class _Stem(nn.Module):

@@ -9,7 +9,7 @@ selection: the results are the same, the memory and the time are those of all ca
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -20,6 +20,7 @@ import numpy as np
 from jaxnas.nn.layers import materialise, runtime_one, weighted
 from jaxnas.nn.network import BlockModule, Noise, build, classify, read_image
 from jaxnas.nn.operations import Style
+from jaxnas.nn.switch import Branch, run_one
 from jaxnas.spaces.chain import ZERO, ChainSpace
 from jaxnas.spaces.genotype import SKIP
 
@@ -38,10 +39,6 @@ class Pair(NamedTuple):
 
 ChainPaths = jax.Array | Pair
 """What runs: choices int32 [blocks], a `Pair`, or gates float32 [blocks, candidates] of all."""
-
-Branch = Callable[[Any, Any, jax.Array, jax.Array | None], tuple[jax.Array, Any]]
-"""(parameters by candidate, batch statistics by candidate, input, one) to the candidate's output
-and the batch statistics that follow."""
 
 
 class ChainSupernet(nn.Module):
@@ -121,16 +118,15 @@ class ChainSupernet(nn.Module):
         out: Any = 0
         if isinstance(paths, Pair):
             for which in range(2):
-                term, stats = run_one(
-                    branches, paths.candidates[index, which], params, stats, x, one
-                )
+                chosen = paths.candidates[index, which]
+                term, stats = run_one(branches, chosen, (params, x), (stats, one))
                 out += weighted(term, paths.gates[index, which])
         elif jnp.issubdtype(paths.dtype, jnp.integer):
-            out, stats = run_one(branches, paths[index], params, stats, x, one)
+            out, stats = run_one(branches, paths[index], (params, x), (stats, one))
         else:
             for branch, gate in zip(branches, paths[index], strict=False):
                 if branch is not _nothing:
-                    term, stats = branch(params, stats, x, one)
+                    term, stats = branch((params, x), (stats, one))
                     out += weighted(term, gate)
         if train:
             for name in modules:
@@ -146,7 +142,8 @@ def candidate_name(index: int, name: str) -> str:
 def _branch(name: str, module: BlockModule, train: bool) -> Branch:
     """A candidate as a function of all candidates' variables."""
 
-    def run(params: Any, stats: Any, x: jax.Array, one: jax.Array | None) -> tuple[jax.Array, Any]:
+    def run(learned: Any, other: Any) -> tuple[jax.Array, Any]:
+        (params, x), (stats, one) = learned, other
         variables = {"params": params[name], "batch_stats": stats[name]}
         out, changed = module.apply(
             variables, (x,), None, one, train, mutable=["batch_stats"] if train else []
@@ -156,55 +153,9 @@ def _branch(name: str, module: BlockModule, train: bool) -> Branch:
     return run
 
 
-def _nothing(params: Any, stats: Any, x: jax.Array, one: jax.Array | None) -> tuple[jax.Array, Any]:
+def _nothing(learned: Any, other: Any) -> tuple[jax.Array, Any]:
     """Zero."""
-    del params, one
-    return jnp.zeros_like(x), stats
-
-
-def run_one(
-    branches: Sequence[Branch],
-    index: jax.Array,
-    params: Any,
-    stats: Any,
-    x: jax.Array,
-    one: jax.Array | None,
-) -> tuple[jax.Array, Any]:
-    """Output and batch statistics of branch `index`, in the memory of one branch.
-
-    The gradient of a `lax.switch` keeps what every branch would need for its own. Here the backward
-    pass is a switch too: it keeps the input alone and runs the branch again before it
-    differentiates it, one more forward pass of the block.
-    """
-
-    @jax.custom_vjp
-    def run(
-        index: jax.Array, params: Any, stats: Any, x: jax.Array, one: jax.Array | None
-    ) -> tuple[jax.Array, Any]:
-        return jax.lax.switch(index, branches, params, stats, x, one)
-
-    def forward(*inputs: Any) -> tuple[Any, Any]:
-        return run(*inputs), inputs
-
-    def backward(inputs: Any, gradients: Any) -> Any:
-        index, params, stats, x, one = inputs
-
-        def gradient(branch: Branch) -> Callable[[Any, Any, jax.Array, Any, jax.Array], Any]:
-            def of(
-                params: Any, stats: Any, x: jax.Array, one: jax.Array | None, of_out: jax.Array
-            ) -> Any:
-                _, vjp = jax.vjp(lambda params, x: branch(params, stats, x, one)[0], params, x)
-                return vjp(of_out)
-
-            return of
-
-        of_params, of_x = jax.lax.switch(
-            index, [gradient(branch) for branch in branches], params, stats, x, one, gradients[0]
-        )
-        return None, of_params, None, of_x, None
-
-    run.defvjp(forward, backward)
-    return run(index, params, stats, x, one)
+    return jnp.zeros_like(learned[1]), other[0]
 
 
 def path_table(
