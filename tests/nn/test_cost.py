@@ -133,6 +133,12 @@ OTHERS = {
 }
 
 
+def _is_slow(name, size, classes, *_):
+    """Tracing takes seconds for a large network: one of each kind is for every day."""
+    others = name.startswith("amoebanet_") and name != "amoebanet_a"
+    return others or name.endswith("_large") or classes in (100, 1001) or "channels" in size
+
+
 @functools.cache
 def cost_of(genotype, classes=10, shape=IMAGE, auxiliary=False):
     return cost(build(genotype, classes, auxiliary=auxiliary), shape)
@@ -148,7 +154,8 @@ def test_networks_for_large_images_know_their_side():
 
 
 @pytest.mark.parametrize(
-    ("name", "size", "classes", "side", "params", "aux", "macs", "stats"), PUBLISHED
+    ("name", "size", "classes", "side", "params", "aux", "macs", "stats"),
+    [pytest.param(*row, marks=pytest.mark.slow) if _is_slow(*row) else row for row in PUBLISHED],
 )
 def test_a_network_costs_what_the_official_code_does(
     name, size, classes, side, params, aux, macs, stats
@@ -161,6 +168,7 @@ def test_a_network_costs_what_the_official_code_does(
     assert macs is None or abs(found.macs - macs) <= rounded
 
 
+@pytest.mark.slow
 def test_amoebanets_with_a_narrow_stem_cost_what_the_papers_counter_says():
     """The counts of papers/ for CIFAR with a stem of as many channels as a node."""
     for kind, channels, params in (

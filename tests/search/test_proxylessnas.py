@@ -166,9 +166,9 @@ EXPENSIVE, CHEAP = (1, 4, 3), (2, 4, 0)
     ("estimator", "objective", "answer"),
     [
         ("two_path", "none", EXPENSIVE),
-        ("two_path", "add_linear", CHEAP),
+        pytest.param("two_path", "add_linear", CHEAP, marks=pytest.mark.slow),
         ("full", "mul_log", CHEAP),
-        ("reinforce", "none", EXPENSIVE),
+        pytest.param("reinforce", "none", EXPENSIVE, marks=pytest.mark.slow),
         ("reinforce", "reward", CHEAP),
     ],
 )
