@@ -23,7 +23,7 @@ from timing import compile_step, interleaved
 
 from jaxnas import nn, search, training
 from jaxnas.data import Augmentation
-from jaxnas.runs.experiment import load_base
+from jaxnas.runs.bases import load_base
 from jaxnas.spaces import AdaptationSpace
 from jaxnas.tasks import supervised
 
@@ -34,6 +34,10 @@ class Benchmark:
 
     base: str = "resnet20"
     """The network: a name of the zoo, or the path of a genotype.json."""
+    channels: int | None = None
+    """Of a node in the first cells of a cell network; the published number by default."""
+    cells: int | None = None
+    """How many of them; as published by default."""
     granularity: str = "cell"
     """cell or full."""
     estimators: tuple[str, ...] = ("raw", "mixed", "sampled", "two_path")
@@ -49,7 +53,7 @@ class Benchmark:
 def main(benchmark: Benchmark) -> None:
     """Times and prints the table."""
     shape = (benchmark.image_side, benchmark.image_side, 3)
-    base = load_base(benchmark.base)
+    base = load_base(benchmark.base, benchmark.channels, benchmark.cells)
     task = supervised(
         10,
         np.full(3, 0.5, np.float32),

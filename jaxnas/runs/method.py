@@ -611,7 +611,7 @@ class MethodRun:
             for before, after in zip(old.edges, new.edges, strict=True)
         ]
         notes = [f"{who}: {sum(edges) or 'none'} of the network's {len(edges)} edges changed."]
-        if self.settings.target_cost is not None:
+        if self.adapts and self.settings.target_cost is not None:
             notes.append(f"{who}: {self._cost_note(derivation, self.settings.target_cost)}")
         if derivation.repaired:
             notes.append(
