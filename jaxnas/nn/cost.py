@@ -17,7 +17,7 @@ from jaxnas.nn.layers import Conv, Dense
 from jaxnas.nn.network import Network, supernet
 from jaxnas.spaces.adaptation import ID, SAME, AdaptationSpace
 from jaxnas.spaces.chain import ChainSpace
-from jaxnas.spaces.genotype import NULL, SKIP, Genotype
+from jaxnas.spaces.genotype import NULL, Genotype
 
 
 class Cost(NamedTuple):
@@ -103,7 +103,7 @@ def _by_edge(space: AdaptationSpace, amounts: dict[tuple[str, ...], int]) -> np.
     out = np.zeros((len(space.base.blocks), *space.shape[1:]))
     for index, cell in enumerate(space.base.placed_cells()):
         for position, edge in enumerate(cell.edges):
-            for candidate, op in ((ID, SKIP), (SAME, edge.op)):
+            for candidate, op in ((ID, cell.identity(edge)), (SAME, edge.op)):
                 prefix = (f"block_{index}", f"edge_{position}_{op}")
                 if op != NULL:
                     out[index, position, candidate] = sum(

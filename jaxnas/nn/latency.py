@@ -137,7 +137,7 @@ def edge_latency(
     rest = set(seconds)
     for index, cell in enumerate(space.base.placed_cells()):
         for position, edge in enumerate(cell.edges):
-            for candidate, op in ((ID, SKIP), (SAME, edge.op)):
+            for candidate, op in ((ID, cell.identity(edge)), (SAME, edge.op)):
                 path = (f"block_{index}", f"edge_{position}_{op}")
                 if op != NULL:
                     edges[index, position, candidate] = seconds[path]

@@ -117,9 +117,10 @@ class BlockModule(nn.Module):
         gate = gates[position]
         if op == NULL:
             return run(SKIP, gate[ID])
-        if op == SKIP:  # the identity and the base's own operation are the same
-            return run(SKIP, gate[ID] + gate[SAME])
-        return run(SKIP, gate[ID]) + run(op, gate[SAME])
+        identity = self.cell.identity(self.cell.edges[position])
+        if op == identity:  # one operation for both candidates
+            return run(op, gate[ID] + gate[SAME])
+        return run(identity, gate[ID]) + run(op, gate[SAME])
 
     def _output(self, node: int, values: list[jax.Array], train: bool) -> jax.Array:
         """A state as it enters the output: an input in the size and channels of the last node."""

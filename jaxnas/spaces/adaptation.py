@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from jaxnas.spaces.genotype import NULL, SKIP, Cell, Edge, Genotype
+from jaxnas.spaces.genotype import NULL, Cell, Genotype
 
 NONE, ID, SAME = 0, 1, 2
 """The candidates, in the order of the paper's figure."""
@@ -227,7 +227,9 @@ class AdaptationSpace:
     @staticmethod
     def _cell(cell: Cell, choices: np.ndarray) -> Cell:
         edges = tuple(
-            Edge({NONE: NULL, ID: SKIP, SAME: edge.op}[int(choice)], edge.source, edge.target)
+            dataclasses.replace(
+                edge, op={NONE: NULL, ID: cell.identity(edge), SAME: edge.op}[int(choice)]
+            )
             for edge, choice in zip(cell.edges, choices, strict=False)
         )
         return dataclasses.replace(cell, edges=edges)

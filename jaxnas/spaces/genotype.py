@@ -167,6 +167,19 @@ class Cell:
         """Whether `edge` carries the stride of the block that the cell is placed in."""
         return self._strided(edge.target) and not self._strided(edge.source)
 
+    def identity(self, edge: Edge) -> str:
+        """The operation that stands for an identity in the place of `edge`.
+
+        A 1x1 convolution between different multiples of the block's input channels is the edge's
+        own: there an identity would be a 1x1 convolution too.
+        """
+        ends = [
+            1 if node < self.inputs else self.nodes[node - self.inputs].expansion
+            for node in (edge.source, edge.target)
+        ]
+        reshapes = max(ends) > 1 and ends[0] != ends[1] and not self.crosses_stride(edge)
+        return edge.op if edge.op == "conv_1x1" and reshapes else SKIP
+
     def connected(self) -> bool:
         """Whether the output can be reached from an input over edges that are not null."""
         return bool(self.reached(tuple(range(self.inputs))) & set(self.output))

@@ -24,6 +24,7 @@ from jaxnas.spaces import AdaptationSpace, Block, zoo
 from jaxnas.spaces.adaptation import ID, NONE, SAME
 from jaxnas.spaces.genotype import NULL
 from jaxnas.spaces.text import read_cells
+from spaces import graphs
 
 from .networks import CLASSES, SHAPE, SMALL
 
@@ -468,7 +469,12 @@ def test_a_block_and_all_its_candidates_are_in_the_supernet():
         prices = edge_macs(space, SHAPE)
         shared = np.array(
             [
-                [edge.op == "skip_connect" for edge in cell.edges]
+                [
+                    edge == identity
+                    for edge, identity in zip(
+                        cell.edges, graphs.chosen_edges(cell, [ID] * len(cell.edges)), strict=True
+                    )
+                ]
                 + [False] * (space.shape[1] - len(cell.edges))
                 for cell in genotype.placed_cells()
             ]

@@ -174,9 +174,23 @@ def chosen_op(op, choice):
 
 
 def chosen_edges(cell, choices):
-    """A cell's edges under choices, one for each edge."""
+    """A cell's edges under choices, one for each edge.
+
+    A 1x1 convolution that widens or narrows without a stride stands for an identity there.
+    """
+    inputs = [Node(expansion=1, strided=False)] * cell.inputs
+    nodes = [*inputs, *cell.nodes]
+
+    def op(edge, choice):
+        ends = nodes[edge.source], nodes[edge.target]
+        widths = {node.expansion for node in ends}
+        same_side = ends[0].strided == ends[1].strided
+        if choice == 1 and edge.op == "conv_1x1" and same_side and widths - {0, 1}:
+            return edge.op if len(widths) == 2 else SKIP
+        return chosen_op(edge.op, choice)
+
     return tuple(
-        dataclasses.replace(edge, op=chosen_op(edge.op, int(choice)))
+        dataclasses.replace(edge, op=op(edge, int(choice)))
         for edge, choice in zip(cell.edges, choices, strict=True)
     )
 
