@@ -13,12 +13,8 @@ Every cell of the table can be resumed, and processes that share a run directory
 
 from __future__ import annotations
 
-import sys
-
-import tyro
-
 from jaxnas.runs.comparison import Comparison, run_comparison
-from jaxnas.runs.experiment import USER_ERRORS
+from jaxnas.runs.script import run_script
 
 PUBLISHED = {
     "cifar10": {
@@ -50,18 +46,11 @@ PUBLISHED = {
 """Test accuracy by data set, base and method: the paper's Tables 1 and 3."""
 
 
-def main() -> None:
-    """Reads the flags, runs, and tells errors in a sentence."""
-    try:
-        flags = tyro.cli(Comparison, description=__doc__)
-        published = PUBLISHED.get(flags.dataset, {}) if flags.budget == "paper" else {}
-        run_comparison(flags, published)
-    except USER_ERRORS as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        print("interrupted; the same command with --resume goes on", file=sys.stderr)
-        sys.exit(130)
+def main(flags: Comparison) -> None:
+    """Compares; the published numbers are for the published budget."""
+    published = PUBLISHED.get(flags.dataset, {}) if flags.budget == "paper" else {}
+    run_comparison(flags, published)
 
 
 if __name__ == "__main__":
-    main()
+    run_script(Comparison, __doc__, main)

@@ -11,7 +11,6 @@ more targets.
 from __future__ import annotations
 
 import dataclasses
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +20,10 @@ from jaxnas import data
 from jaxnas.runs import latency_table, read_results
 from jaxnas.runs.bases import load_base
 from jaxnas.runs.config import ConfigError, Experiment, Method
-from jaxnas.runs.experiment import USER_ERRORS, run_experiment
+from jaxnas.runs.experiment import run_experiment
 from jaxnas.runs.front import point, write_front
 from jaxnas.runs.prices import prices
+from jaxnas.runs.script import run_script
 from jaxnas.spaces import AdaptationSpace
 
 
@@ -96,10 +96,4 @@ def main(front: Front) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(tyro.cli(tyro.conf.OmitArgPrefixes[Front], description=__doc__))
-    except USER_ERRORS as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        print("interrupted; the same command with --resume goes on", file=sys.stderr)
-        sys.exit(130)
+    run_script(tyro.conf.OmitArgPrefixes[Front], __doc__, main)

@@ -15,7 +15,6 @@ Published: a test error of 2.76 ± 0.09% (second order, 3.3M parameters, ten run
 from __future__ import annotations
 
 import dataclasses
-import sys
 from typing import Annotated
 
 import jax
@@ -27,7 +26,7 @@ from jaxnas import nn, search, training
 from jaxnas.data import Dataset
 from jaxnas.nn.cells import CellSupernet
 from jaxnas.runs.config import ConfigError, WeightTraining
-from jaxnas.runs.experiment import USER_ERRORS
+from jaxnas.runs.script import run_script
 from jaxnas.runs.search_config import SearchExperiment
 from jaxnas.runs.search_experiment import Method, run_search
 from jaxnas.spaces import Genotype
@@ -113,24 +112,17 @@ def make(flags: Flags, task: Task, dataset: Dataset, steps: dict[str, int]) -> M
     return Method(algorithm, random)
 
 
-def main() -> None:
-    """Reads the flags, runs, and tells errors in a sentence."""
-    try:
-        flags = tyro.cli(Flags, description=__doc__)
-        fields = dataclasses.asdict(flags)
-        del fields["experiment"]
-        run_search(
-            flags.experiment,
-            "darts",
-            lambda task, dataset, steps: make(flags, task, dataset, steps),
-            fields,
-        )
-    except USER_ERRORS as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        print("interrupted; the same command with --resume goes on", file=sys.stderr)
-        sys.exit(130)
+def main(flags: Flags) -> None:
+    """Searches, and trains what was found."""
+    fields = dataclasses.asdict(flags)
+    del fields["experiment"]
+    run_search(
+        flags.experiment,
+        "darts",
+        lambda task, dataset, steps: make(flags, task, dataset, steps),
+        fields,
+    )
 
 
 if __name__ == "__main__":
-    main()
+    run_script(Flags, __doc__, main)

@@ -12,15 +12,14 @@ PNAA's authors measured NAT on ResNet-20 as 55.78 ± 42.34 over five seeds, two 
 from __future__ import annotations
 
 import dataclasses
-import sys
 from typing import Annotated
 
 import tyro
 
 from jaxnas.runs.bases import load_base
 from jaxnas.runs.config import WeightTraining
-from jaxnas.runs.experiment import USER_ERRORS
 from jaxnas.runs.nat_method import NATSettings, make_nat
+from jaxnas.runs.script import run_script
 from jaxnas.runs.search_config import SearchExperiment
 from jaxnas.runs.search_experiment import run_search
 
@@ -42,24 +41,17 @@ class Flags:
     nat: NATSettings = dataclasses.field(default_factory=NATSettings)
 
 
-def main() -> None:
-    """Reads the flags, runs, and tells errors in a sentence."""
-    try:
-        flags = tyro.cli(Flags, description=__doc__)
-        base = load_base(flags.base, flags.channels, flags.cells)
-        size = flags.experiment.search_batch_size
-        run_search(
-            flags.experiment,
-            "nat",
-            lambda task, dataset, steps: make_nat(base, flags.nat, task, dataset, size),
-            {"base": base.name, "nat": dataclasses.asdict(flags.nat)},
-        )
-    except USER_ERRORS as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        print("interrupted; the same command with --resume goes on", file=sys.stderr)
-        sys.exit(130)
+def main(flags: Flags) -> None:
+    """Transforms the network, and trains what it became."""
+    base = load_base(flags.base, flags.channels, flags.cells)
+    size = flags.experiment.search_batch_size
+    run_search(
+        flags.experiment,
+        "nat",
+        lambda task, dataset, steps: make_nat(base, flags.nat, task, dataset, size),
+        {"base": base.name, "nat": dataclasses.asdict(flags.nat)},
+    )
 
 
 if __name__ == "__main__":
-    main()
+    run_script(Flags, __doc__, main)

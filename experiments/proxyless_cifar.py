@@ -13,25 +13,12 @@ Published for ResNet-20 on CIFAR-10: 91.66 ± 0.16 original, 93.29 ± 0.11 cell,
 
 from __future__ import annotations
 
-import sys
-
 import tyro
 
 from jaxnas.runs.config import Experiment
-from jaxnas.runs.experiment import USER_ERRORS, run_experiment
-
-
-def main() -> None:
-    """Reads the flags, runs, and tells errors in a sentence."""
-    try:
-        experiment = tyro.cli(tyro.conf.OmitArgPrefixes[Experiment], description=__doc__)
-        run_experiment(experiment, "proxyless")
-    except USER_ERRORS as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        print("interrupted; the same command with --resume goes on", file=sys.stderr)
-        sys.exit(130)
-
+from jaxnas.runs.experiment import run_experiment
+from jaxnas.runs.script import run_script
 
 if __name__ == "__main__":
-    main()
+    flags = tyro.conf.OmitArgPrefixes[Experiment]
+    run_script(flags, __doc__, lambda experiment: run_experiment(experiment, "proxyless"))

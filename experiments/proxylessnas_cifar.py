@@ -18,7 +18,6 @@ was not released. A cost's unit is a multiply-add, a parameter, or a millisecond
 from __future__ import annotations
 
 import dataclasses
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -30,8 +29,8 @@ import tyro
 from jaxnas import nn, search, training
 from jaxnas.data import Dataset
 from jaxnas.runs.config import ConfigError, WeightTraining
-from jaxnas.runs.experiment import USER_ERRORS
 from jaxnas.runs.latency_table import kept_latency
+from jaxnas.runs.script import run_script
 from jaxnas.runs.search_config import SearchExperiment
 from jaxnas.runs.search_experiment import Method, run_search
 from jaxnas.spaces import ChainSpace, Genotype, proxylessnas_space
@@ -130,24 +129,17 @@ def make(flags: Flags, task: Task, dataset: Dataset, steps: dict[str, int]) -> M
     return Method(algorithm, random)
 
 
-def main() -> None:
-    """Reads the flags, runs, and tells errors in a sentence."""
-    try:
-        flags = tyro.cli(Flags, description=__doc__)
-        fields = dataclasses.asdict(flags)
-        del fields["experiment"], fields["latency_table"]
-        run_search(
-            flags.experiment,
-            "proxylessnas",
-            lambda task, dataset, steps: make(flags, task, dataset, steps),
-            fields,
-        )
-    except USER_ERRORS as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        print("interrupted; the same command with --resume goes on", file=sys.stderr)
-        sys.exit(130)
+def main(flags: Flags) -> None:
+    """Searches, and trains what was found."""
+    fields = dataclasses.asdict(flags)
+    del fields["experiment"], fields["latency_table"]
+    run_search(
+        flags.experiment,
+        "proxylessnas",
+        lambda task, dataset, steps: make(flags, task, dataset, steps),
+        fields,
+    )
 
 
 if __name__ == "__main__":
-    main()
+    run_script(Flags, __doc__, main)

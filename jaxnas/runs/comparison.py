@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -189,11 +188,8 @@ class _Comparing:
     """A comparison under way."""
 
     flags: Comparison
+    bases: list[Genotype]
     dataset: Dataset
-
-    @cached_property
-    def bases(self) -> list[Genotype]:
-        return [self.flags.load_base(name) for name in self.flags.base]
 
     def cells(self) -> tuple[list[Cell], list[str]]:
         """What is to be run, seed by seed, and why some of it is not."""
@@ -339,11 +335,12 @@ def run_comparison(flags: Comparison, published: Mapping[tuple[str, str], str]) 
       one of `experiment.USER_ERRORS`.
     """
     console = rich.console.Console(markup=False)  # names and paths may hold brackets
+    bases = [flags.load_base(name) for name in flags.base]
     dataset = data.load(flags.dataset, flags.data_dir, download=flags.download)
     limit = flags.train_limit or (_SMALL_IMAGES if flags.small else None)
     if limit is not None and limit < len(dataset.train_images):
         dataset = dataset.limit(limit)
-    comparing = _Comparing(flags, dataset)
+    comparing = _Comparing(flags, bases, dataset)
     cells, reasons = comparing.cells()
     steps = {cell.name: comparing.steps(cell) for cell in cells}  # and refuses what cannot be
     label = flags.dataset.replace(":", "-").replace("/", "-")

@@ -1,7 +1,14 @@
 """How weights are found: pure functions over optax, and the one loop that runs them."""
 
 from jaxnas.training.evaluate import evaluator
-from jaxnas.training.loop import Epoch, default_loop, first_bad_step, python_loop, scan_loop
+from jaxnas.training.loop import (
+    Epoch,
+    default_loop,
+    eager_loop,
+    first_bad_step,
+    python_loop,
+    scan_loop,
+)
 from jaxnas.training.optimizer import sgd
 from jaxnas.training.train import (
     Regularisation,
@@ -20,6 +27,7 @@ __all__ = [
     "TrainState",
     "batch_loss",
     "default_loop",
+    "eager_loop",
     "evaluator",
     "first_bad_step",
     "flax_apply",

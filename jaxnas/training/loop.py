@@ -54,32 +54,25 @@ def python_loop(step: Step) -> Epoch:
     """A Python loop over the jitted step."""
 
     def one(state: Any, data: Data, order: Order, index: jax.Array, key: jax.Array) -> Any:
-        now = {part: rows[index] for part, rows in order.items()}
-        return step(state, _gather(data, now), key)
+        return step(state, _batch(data, order, index), key)
 
-    jitted = jax.jit(one, donate_argnums=0)
-
-    def epoch(
-        state: Any,
-        data: Data,
-        order: Order,
-        key: jax.Array,
-        progress: Callable[[], None] = _nothing,
-    ) -> tuple[Any, dict[str, jax.Array]]:
-        rows = []
-        for index in range(_steps(order)):
-            state, metrics = jitted(state, data, order, jnp.asarray(index, jnp.int32), key)
-            jax.block_until_ready(metrics)
-            rows.append(metrics)
-            progress()
-        return state, {name: jnp.stack([row[name] for row in rows]) for name in rows[0]}
-
-    return epoch
+    return _one_by_one(jax.jit(one, donate_argnums=0))
 
 
 def eager_loop(step: Step) -> Epoch:
     """A Python loop over the step as it is, whose parts compile on their own."""
-    gather = jax.jit(lambda data, order, index: _gather(data, {p: order[p][index] for p in order}))
+    batch = jax.jit(_batch)
+    return _one_by_one(
+        lambda state, data, order, index, key: step(state, batch(data, order, index), key)
+    )
+
+
+def _batch(data: Data, order: Order, index: jax.Array) -> Data:
+    return _gather(data, {part: rows[index] for part, rows in order.items()})
+
+
+def _one_by_one(one: Callable[..., tuple[Any, dict[str, jax.Array]]]) -> Epoch:
+    """An epoch of `one`, which takes state, data, order, index and key."""
 
     def epoch(
         state: Any,
@@ -90,7 +83,8 @@ def eager_loop(step: Step) -> Epoch:
     ) -> tuple[Any, dict[str, jax.Array]]:
         rows = []
         for index in range(_steps(order)):
-            state, metrics = step(state, gather(data, order, index), key)
+            state, metrics = one(state, data, order, jnp.asarray(index, jnp.int32), key)
+            jax.block_until_ready(metrics)
             rows.append(metrics)
             progress()
         return state, {name: jnp.stack([row[name] for row in rows]) for name in rows[0]}

@@ -104,7 +104,7 @@ def test_a_dead_answer_is_chance_and_is_not_trained(inputs, tmp_path, monkeypatc
     dead = [dataclasses.replace(cell, edges=()) for cell in base.cells]
     stand_in(monkeypatch, dataclasses.replace(base, cells=tuple(dead)))
     run = {"method": ("nat",), "base": (str(inputs / "cells.json"),), "seeds": 1}
-    comparing = comparison._Comparing(flags(inputs, tmp_path, **run), tiny.dataset(192))
+    comparing = comparison._Comparing(flags(inputs, tmp_path, **run), [base], tiny.dataset(192))
     nat = comparing.cells()[0][0]
     with RunDirectory(tmp_path / "run", {}) as folder:
         comparing.run(nat, folder, Watcher(lambda: None, print, print))
@@ -167,7 +167,8 @@ def test_random_stands_beside_every_search(method, rows):
 
 
 def test_what_a_base_cannot_have_is_said():
-    comparing = comparison._Comparing(Comparison(base=("proxyless_mobile",)), tiny.dataset())
+    base = zoo.named("proxyless_mobile")
+    comparing = comparison._Comparing(Comparison(base=(base.name,)), [base], tiny.dataset())
     cells, reasons = comparing.cells()
     assert {cell.method for cell in cells} == {"original", "adapt_full", "random_full"}
     assert any("nat: NAT transforms cells" in reason for reason in reasons)
