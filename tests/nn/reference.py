@@ -73,6 +73,16 @@ def pad_shortcut(x, features, stride):
     return out
 
 
+def widens(cell, edge):
+    """Whether a 1x1 convolution leads to or from nodes of several times the input's channels."""
+    nodes = [None] * cell.inputs + list(cell.nodes)
+    ends = nodes[edge.source], nodes[edge.target]
+    widths = [1 if node is None else node.expansion for node in ends]
+    sides = [node is not None and node.strided for node in ends]
+    different = widths[0] != widths[1] and max(widths) > 1
+    return edge.op == "conv_1x1" and different and sides[0] == sides[1]
+
+
 class Reference:
     """A network or an operation with given variables.
 
@@ -266,8 +276,8 @@ class Reference:
 
                 if gates is None:
                     term = run(edge.op) if edge.op != NULL else zero
-                elif edge.op == SKIP:
-                    term = (gates[position, 1] + gates[position, 2]) * run(SKIP)
+                elif edge.op == SKIP or widens(cell, edge):
+                    term = (gates[position, 1] + gates[position, 2]) * run(edge.op)
                 else:
                     term = gates[position, 1] * run(SKIP)
                     if edge.op != NULL:
