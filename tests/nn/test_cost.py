@@ -136,8 +136,10 @@ OTHERS = {
 
 def _is_slow(name, size, classes, *_):
     """Tracing takes seconds for a large network: one of each kind is for every day."""
-    others = name.startswith("amoebanet_") and name != "amoebanet_a"
-    return others or name.endswith("_large") or classes in (100, 1001) or "channels" in size
+    alike = ("amoebanet_", "nat_", "natv2_", "resnet56_cells", "proxyless_mobile_14")
+    others = name.startswith(alike) and name not in ("amoebanet_a", "nat_darts_v2")
+    large = name.endswith(("_large", "_imagenet"))
+    return others or large or classes in (100, 200, 1001) or "channels" in size
 
 
 @functools.cache

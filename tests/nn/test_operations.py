@@ -1,5 +1,7 @@
 """Operations of every family against NumPy, weighted and not."""
 
+import functools
+
 import flax.linen
 import jax
 import jax.numpy as jnp
@@ -49,8 +51,13 @@ def test_an_operation_computes_what_numpy_says(family, op, stride, features):
     shape = (*SIDES, CHANNELS)
     x = images(shape=shape)
     variables = random_variables(module, shape=shape)
+
+    @functools.partial(jax.jit, static_argnames="train")
+    def apply(variables, x, train):
+        return module.apply(variables, x, train=train, mutable=["batch_stats"])
+
     for train in (False, True):
-        found, changed = module.apply(variables, x, train=train, mutable=["batch_stats"])
+        found, changed = apply(variables, x, train)
         expected = reference.Reference(variables, train)
         expected.family, expected.epsilon = family, 1e-3
         out = expected.op(("op",), op, np.asarray(x, np.float64), features, stride)
@@ -86,6 +93,7 @@ def test_a_gate_weights_an_operation_in_value_and_in_gradients(family, op, strid
     variables = random_variables(module, shape=shape)
     params, stats = (variables.get(part, {}) for part in ("params", "batch_stats"))
 
+    @functools.partial(jax.jit, static_argnames="folded")
     def run(params, x, gate, folded):
         variables = {"params": params, "batch_stats": stats}
         given = (x, gate) if folded else (x,)
@@ -104,7 +112,9 @@ def test_a_gate_weights_an_operation_in_value_and_in_gradients(family, op, strid
     )
     assert_close(found, expected)
     assert_close(found_stats, expected_stats)
-    gradients = [jax.grad(loss(folded), (0, 1, 2))(params, x, gate) for folded in (True, False)]
+    gradients = [
+        jax.jit(jax.grad(loss(folded), (0, 1, 2)))(params, x, gate) for folded in (True, False)
+    ]
     assert_close(*gradients, tolerance=1e-4)
     assert not np.any(run(params, x, jnp.float32(0), True)[0])
 
