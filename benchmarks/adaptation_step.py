@@ -19,13 +19,11 @@ import numpy as np
 import rich.console
 import rich.table
 import tyro
-from timing import compile_step, interleaved
+from timing import compile_step, interleaved, random_task
 
 from jaxnas import nn, search, training
-from jaxnas.data import Augmentation
 from jaxnas.runs.bases import load_base
 from jaxnas.spaces import AdaptationSpace
-from jaxnas.tasks import supervised
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,12 +52,7 @@ def main(benchmark: Benchmark) -> None:
     """Times and prints the table."""
     shape = (benchmark.image_side, benchmark.image_side, 3)
     base = load_base(benchmark.base, benchmark.channels, benchmark.cells)
-    task = supervised(
-        10,
-        np.full(3, 0.5, np.float32),
-        np.full(3, 0.25, np.float32),
-        Augmentation.for_side(shape[0]),
-    )
+    task = random_task(benchmark.image_side)
     optimizer = training.sgd(0.1, 10_000)
     key = jax.random.key(0)
     count = benchmark.batch_size

@@ -16,14 +16,12 @@ import numpy as np
 import rich.console
 import rich.table
 import tyro
-from timing import compile_step, interleaved
+from timing import compile_step, interleaved, random_task
 
 from jaxnas import nn, search, training
-from jaxnas.data import Augmentation
 from jaxnas.nn.cells import CellSupernet
 from jaxnas.spaces import zoo
 from jaxnas.spaces.cells import DARTS_OPERATIONS, CellSpace
-from jaxnas.tasks import supervised
 
 ORDERS = ("first", "second", "second_exact")
 
@@ -53,12 +51,7 @@ def main(benchmark: Benchmark) -> None:
     shape = (benchmark.image_side, benchmark.image_side, 3)
     space = CellSpace(benchmark.operations, benchmark.channels, benchmark.cells, benchmark.nodes)
     supernet = CellSupernet(space, 10)
-    task = supervised(
-        10,
-        np.full(3, 0.5, np.float32),
-        np.full(3, 0.25, np.float32),
-        Augmentation.for_side(shape[0]),
-    )
+    task = random_task(benchmark.image_side)
     key = jax.random.key(0)
     count = benchmark.batch_size
     images = jax.random.randint(key, (2, count, *shape), 0, 256).astype(jnp.uint8)

@@ -16,11 +16,9 @@ import numpy as np
 import rich.console
 import rich.table
 import tyro
-from timing import compile_step, interleaved
+from timing import compile_step, interleaved, random_task
 
 from jaxnas import nn, spaces, training
-from jaxnas.data import Augmentation
-from jaxnas.tasks import supervised
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,12 +43,7 @@ def main(benchmark: Benchmark) -> None:
     (channels, _, stride), *_ = space.stages
     space = dataclasses.replace(space, stages=((channels, benchmark.blocks, stride),))
     shape = (benchmark.image_side, benchmark.image_side, 3)
-    task = supervised(
-        10,
-        np.full(3, 0.5, np.float32),
-        np.full(3, 0.25, np.float32),
-        Augmentation.for_side(shape[0]),
-    )
+    task = random_task(benchmark.image_side)
     optimizer = training.sgd(0.1, 10_000)
     key = jax.random.key(0)
     rng = np.random.default_rng(0)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Annotated
 
+import jax.numpy as jnp
 import tyro
 
 from jaxnas.runs.bases import load_base
@@ -45,10 +46,11 @@ def main(flags: Flags) -> None:
     """Transforms the network, and trains what it became."""
     base = load_base(flags.base, flags.channels, flags.cells)
     size = flags.experiment.search_batch_size
+    dtype = jnp.dtype(flags.experiment.training.precision)
     run_search(
         flags.experiment,
         "nat",
-        lambda task, dataset, steps: make_nat(base, flags.nat, task, dataset, size),
+        lambda task, dataset, steps: make_nat(base, flags.nat, task, dataset, size, dtype),
         {"base": base.name, "nat": dataclasses.asdict(flags.nat)},
     )
 

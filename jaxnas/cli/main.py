@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Annotated, Never
 
@@ -11,6 +10,7 @@ import tyro
 from jaxnas.cli.commands import Adapt, Convert, Count, Export, Report, Show, Zoo
 from jaxnas.runs.config import ConfigError
 from jaxnas.runs.files import RunError
+from jaxnas.runs.script import stop_without_reader
 from jaxnas.spaces import GenotypeError
 
 _ERRORS = (ConfigError, GenotypeError, RunError)
@@ -52,9 +52,8 @@ def main() -> None:
         goes_on = "; the same command with --resume goes on" if "adapt" in sys.argv[1:2] else ""
         print(f"interrupted{goes_on}", file=sys.stderr)
         sys.exit(130)
-    except BrokenPipeError:  # `jaxnas zoo | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+    except BrokenPipeError:
+        stop_without_reader()
 
 
 def _fail(error: BaseException) -> Never:

@@ -11,7 +11,7 @@ from jaxnas.data.augmentation import (
 from jaxnas.data.dataset import Dataset, from_arrays
 from jaxnas.data.errors import DataError
 from jaxnas.data.loading import load
-from jaxnas.data.order import epoch_permutation
+from jaxnas.data.order import epoch_permutation, rounds
 
 __all__ = [
     "Augmentation",
@@ -25,4 +25,5 @@ __all__ = [
     "prepare",
     "random_crop",
     "random_flip",
+    "rounds",
 ]

@@ -1,5 +1,7 @@
 """The order in which an epoch visits the training images."""
 
+import math
+
 import jax
 
 from jaxnas.data.errors import DataError
@@ -27,3 +29,20 @@ def epoch_permutation(key: jax.Array, n: int, batch_size: int) -> jax.Array:
         )
     batches = n // batch_size
     return jax.random.permutation(key, n)[: batches * batch_size].reshape(batches, batch_size)
+
+
+def rounds(key: jax.Array, n: int, shape: tuple[int, ...]) -> jax.Array:
+    """Goes through n images as often as it takes, each time in another order.
+
+    Args:
+      key: random key.
+      n: number of images, at least 1.
+      shape: [batches, images in a batch].
+
+    Returns:
+      int32 of that shape: every image once before any comes again.
+    """
+    count = math.prod(shape)
+    keys = jax.random.split(key, -(-count // n))
+    orders = jax.vmap(lambda each: jax.random.permutation(each, n))(keys)
+    return orders.reshape(-1)[:count].reshape(shape)

@@ -145,16 +145,17 @@ class CellBlock(_Parts):
             [self._stacked(group, target, name) for name in self.space.operations]
             for group in groups
         ]
+        shape = self._shape(values)
         params, statistics = (
             [[each[collection] for each in of_group] for of_group in weights]
             for collection in ("params", "batch_stats")
         )
         branches = [
-            self._branch(group, which, index, train)
+            self._branch(group, which, index, shape, train)
             for which, group in enumerate(groups)
             for index in range(len(self.space.operations))
         ]
-        total = jnp.zeros(self._shape(values), self.style.dtype)
+        total = jnp.zeros(shape, self.style.dtype)
         for slot in range(2):
             source = cell.sources[target - 2, slot]
             chosen = jnp.asarray(cell.operations[target - 2, slot])
@@ -200,25 +201,23 @@ class CellBlock(_Parts):
             of_edge = jax.tree.map(lambda leaf, index=index: leaf[index], stacked)
             self.put_variable("batch_stats", f"edge_{source}_{target}_{name}", of_edge)
 
-    def _branch(self, group: tuple[int, ...], which: int, index: int, train: bool) -> Branch:
+    def _branch(
+        self, group: tuple[int, ...], which: int, index: int, shape: tuple[int, ...], train: bool
+    ) -> Branch:
         """The operation `index` on an edge from a group, as a function of all of them."""
         name = self.space.operations[index]
-        fields = self._fields(name, group[0])
 
         def run(learned: Any, other: Any) -> tuple[jax.Array, Any]:
             (params, stacks), (statistics, source) = learned, other
-            place = source - group[0]
-            x = stacks[which][place]
             if name == NULL:
-                batch, height, width, channels = x.shape
-                stride = fields["stride"]
-                shape = batch, -(-height // stride), -(-width // stride), channels
                 return jnp.zeros(shape, self.style.dtype), statistics
+            place = source - group[0]
             own = {
                 collection: jax.tree.map(lambda leaf: leaf[place], tree[which][index])
                 for collection, tree in (("params", params), ("batch_stats", statistics))
             }
-            out, changed = _run(Op(**fields, parent=None), own, x, train)
+            op = Op(**self._fields(name, group[0]), parent=None)
+            out, changed = _run(op, own, stacks[which][place], train)
             statistics = [list(of_group) for of_group in statistics]
             statistics[which][index] = jax.tree.map(
                 lambda all_edges, edge: all_edges.at[place].set(edge),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import flax.linen as nn
@@ -61,7 +63,7 @@ def edge_macs(space: AdaptationSpace, input_shape: tuple[int, ...]) -> np.ndarra
     Candidates that are free (none, an identity between equal shapes) cost 0.
     """
     _, by_layer = _trace(*_supernet(space, input_shape))
-    return _by_edge(space, by_layer)
+    return edge_table(space, by_layer)[0]
 
 
 def edge_params(space: AdaptationSpace, input_shape: tuple[int, ...]) -> np.ndarray:
@@ -72,7 +74,7 @@ def edge_params(space: AdaptationSpace, input_shape: tuple[int, ...]) -> np.ndar
     variables, _ = _trace(*_supernet(space, input_shape))
     leaves = jax.tree_util.tree_leaves_with_path(variables["params"])
     sizes = {tuple(part.key for part in path): math.prod(leaf.shape) for path, leaf in leaves}
-    return _by_edge(space, sizes)
+    return edge_table(space, sizes)[0]
 
 
 def fixed_cost(genotype: Genotype, num_classes: int, input_shape: tuple[int, ...]) -> Cost:
@@ -98,18 +100,30 @@ def _supernet(
     return supernet(space, 1), input_shape, jnp.zeros((len(space.base.blocks), *space.shape[1:]))
 
 
-def _by_edge(space: AdaptationSpace, amounts: dict[tuple[str, ...], int]) -> np.ndarray:
-    """Amounts by path in the supernet, summed over each candidate: float64 [blocks, edges, 3]."""
-    out = np.zeros((len(space.base.blocks), *space.shape[1:]))
+def edge_table(
+    space: AdaptationSpace, by_path: Mapping[tuple[str, ...], float]
+) -> tuple[np.ndarray, float]:
+    """What the parts of a supernet cost, summed over each candidate, and over the rest.
+
+    Args:
+      space: the choices.
+      by_path: the cost of a part by its path in the supernet.
+
+    Returns:
+      float64 [blocks, edges, 3], and the sum over all parts that are no candidate's.
+    """
+    of_edge: dict[tuple[str, ...], float] = collections.defaultdict(float)
+    for path in sorted(by_path):
+        of_edge[path[:2]] += by_path[path]
+    table = np.zeros((len(space.base.blocks), *space.shape[1:]))
+    candidates = set()
     for index, cell in enumerate(space.base.placed_cells()):
         for position, edge in enumerate(cell.edges):
             for candidate, op in ((ID, cell.identity(edge)), (SAME, edge.op)):
-                prefix = (f"block_{index}", f"edge_{position}_{op}")
-                if op != NULL:
-                    out[index, position, candidate] = sum(
-                        amount for path, amount in amounts.items() if path[:2] == prefix
-                    )
-    return out
+                path = f"block_{index}", f"edge_{position}_{op}"
+                table[index, position, candidate] = of_edge.get(path, 0.0)
+                candidates.add(path)
+    return table, sum(cost for path, cost in of_edge.items() if path not in candidates)
 
 
 class ChainCost(NamedTuple):

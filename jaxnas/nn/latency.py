@@ -18,13 +18,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnas.nn.chain import ChainSupernet, path_table
+from jaxnas.nn.cost import edge_table
 from jaxnas.nn.init import abstract_variables
 from jaxnas.nn.layers import Conv, Dense
 from jaxnas.nn.network import supernet
 from jaxnas.nn.operations import Match, Op, Style
-from jaxnas.spaces.adaptation import ID, SAME, AdaptationSpace
+from jaxnas.spaces.adaptation import AdaptationSpace
 from jaxnas.spaces.chain import ChainSpace
-from jaxnas.spaces.genotype import NULL, SKIP
+from jaxnas.spaces.genotype import SKIP
 
 Shape = tuple[int, ...]
 Part = tuple[nn.Module, Shape]
@@ -133,16 +134,7 @@ def edge_latency(
     gates = jnp.zeros((len(space.base.blocks), space.shape[1], 3))
     network = supernet(space, num_classes, dtype)
     seconds, parts = _timed(network, input_shape, gates, batch_size, rounds, known)
-    edges = np.zeros((len(space.base.blocks), space.shape[1], 3))
-    rest = set(seconds)
-    for index, cell in enumerate(space.base.placed_cells()):
-        for position, edge in enumerate(cell.edges):
-            for candidate, op in ((ID, cell.identity(edge)), (SAME, edge.op)):
-                path = (f"block_{index}", f"edge_{position}_{op}")
-                if op != NULL:
-                    edges[index, position, candidate] = seconds[path]
-                    rest.discard(path)
-    return Latency(edges, sum(seconds[path] for path in sorted(rest)), parts)
+    return Latency(*edge_table(space, seconds), parts)
 
 
 def chain_latency(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 import jax
+import jax.numpy as jnp
 import rich.console
 
 from jaxnas import data
@@ -24,14 +25,13 @@ from jaxnas.runs.comparison_report import Entry, write
 from jaxnas.runs.config import ConfigError, Training
 from jaxnas.runs.directory import InUseError, RunDirectory, refuse_while_used
 from jaxnas.runs.experiment import run_method
-from jaxnas.runs.finished import folder_name, read_method
+from jaxnas.runs.finished import Finished, folder_name, read_method
 from jaxnas.runs.method import MethodRun
 from jaxnas.runs.nat_method import NATSettings, cell_form, make_nat
 from jaxnas.runs.search_experiment import run_only
-from jaxnas.runs.search_run import SearchRun
+from jaxnas.runs.search_run import SearchRun, search_task
 from jaxnas.runs.stages import Stages, Watcher
 from jaxnas.spaces import AdaptationSpace, Genotype
-from jaxnas.tasks import supervised
 
 Choice = Literal["original", "nat", "nat_faithful", "adapt_cell", "adapt_full", "random"]
 
@@ -223,22 +223,21 @@ class _Comparing:
         return None
 
     def method_run(self, cell: Cell) -> MethodRun:
+        return self._trained(cell, _METHODS[cell.method], cell.base)
+
+    def _trained(self, cell: Cell, method: Any, genotype: Genotype) -> MethodRun:
+        """A method on `genotype`, by the recipe of the cell's base."""
         settings = self.flags.training(cell.base)
-        method: Any = _METHODS[cell.method]
         every = max(1, settings.epochs // 4)
-        return MethodRun(method, cell.base, self.dataset, settings, cell.seeds, every)
+        return MethodRun(method, genotype, self.dataset, settings, cell.seeds, every)
 
     def search_run(self, cell: Cell) -> SearchRun:
         base = cell_form(cell.base)
         assert base is not None
-        task = supervised(
-            self.dataset.num_classes,
-            self.dataset.channel_mean(),
-            self.dataset.channel_std(),
-            self.dataset.augmentation,
-        )
+        dtype = jnp.dtype(self.flags.training(cell.base).precision)
+        task = search_task(self.dataset, dtype)
         settings = self.flags.nat(cell.method == "nat_faithful")
-        search = make_nat(base, settings, task, self.dataset, _NAT_BATCH).search
+        search = make_nat(base, settings, task, self.dataset, _NAT_BATCH, dtype).search
         (seed,) = cell.seeds
         epochs = self.flags.nat_search_epochs
         return SearchRun(search, cell.method, self.dataset, seed, epochs, _NAT_BATCH, _NAT_SHARE)
@@ -255,9 +254,8 @@ class _Comparing:
             entries = self._run_nat(cell, folder, watcher)
         else:
             run_method(self.method_run(cell), cell.method, folder, watcher)
-            entries = [
-                _entry(each, cell) for each in _read(folder, folder_name(cell.method, cell.seeds))
-            ]
+            finished = read_method(folder.path / folder_name(cell.method, cell.seeds))
+            entries = [_entry(each, cell) for each in finished]
         # Last: a folder that has it is done.
         folder.write_json(_ENTRY, [dataclasses.asdict(each) for each in entries])
 
@@ -287,22 +285,14 @@ class _Comparing:
                     notes=notes,
                 )
             ]
-        # The recipe is the base's, as for every other method.
-        settings = self.flags.training(cell.base)
-        every = max(1, settings.epochs // 4)
-        run = MethodRun("original", genotype, self.dataset, settings, cell.seeds, every)
-        run_method(run, "found", folder, watcher)
-        (trained,) = _read(folder, folder_name("found", cell.seeds))
+        run_method(self._trained(cell, "original", genotype), "found", folder, watcher)
+        (trained,) = read_method(folder.path / folder_name("found", cell.seeds))
         return [
             dataclasses.replace(_entry(trained, cell), search_seconds=searched.seconds, notes=notes)
         ]
 
 
-def _read(folder: RunDirectory, name: str) -> list[Any]:
-    return read_method(folder.path / name)
-
-
-def _entry(finished: Any, cell: Cell) -> Entry:
+def _entry(finished: Finished, cell: Cell) -> Entry:
     result = finished.result
     who = f"{cell.method}, seed {result.seed}: "
     return Entry(
@@ -337,9 +327,10 @@ def run_comparison(flags: Comparison, published: Mapping[tuple[str, str], str]) 
     console = rich.console.Console(markup=False)  # names and paths may hold brackets
     bases = [flags.load_base(name) for name in flags.base]
     dataset = data.load(flags.dataset, flags.data_dir, download=flags.download)
-    limit = flags.train_limit or (_SMALL_IMAGES if flags.small else None)
-    if limit is not None and limit < len(dataset.train_images):
-        dataset = dataset.limit(limit)
+    if flags.train_limit is not None:
+        dataset = dataset.limit(flags.train_limit)
+    elif flags.small:
+        dataset = dataset.limit(min(_SMALL_IMAGES, len(dataset.train_images)))
     comparing = _Comparing(flags, bases, dataset)
     cells, reasons = comparing.cells()
     steps = {cell.name: comparing.steps(cell) for cell in cells}  # and refuses what cannot be

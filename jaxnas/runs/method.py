@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnas import nn, search, training
-from jaxnas.data import Dataset, epoch_permutation
+from jaxnas.data import Dataset, epoch_permutation, rounds
 from jaxnas.randomness import stream
 from jaxnas.runs.bases import refuse_unbuildable
 from jaxnas.runs.checkpoints import Checkpoints
@@ -280,13 +280,8 @@ class MethodRun:
                 return {"train": epoch_permutation(epoch_key, count, batch)}
             shuffled = jax.random.permutation(stream(key, "holdout"), count)
             train = epoch_permutation(epoch_key, count - held_out, batch)
-            rounds = -(-train.size // held_out)
-            keys = jax.random.split(stream(epoch_key, "arch"), rounds)
-            arch = jax.vmap(lambda each: jax.random.permutation(each, held_out))(keys)
-            return {
-                "train": shuffled[held_out:][train],
-                "arch": shuffled[arch.reshape(-1)[: train.size].reshape(train.shape)],
-            }
+            arch = rounds(stream(epoch_key, "arch"), held_out, train.shape)
+            return {"train": shuffled[held_out:][train], "arch": shuffled[arch]}
 
         orders = self._each(order)(self._keys)
         return (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -63,9 +64,22 @@ def cell_form(base: Genotype) -> Genotype | None:
 
 
 def make_nat(
-    base: Genotype, settings: NATSettings, task: Task, dataset: Dataset, batch_size: int
+    base: Genotype,
+    settings: NATSettings,
+    task: Task,
+    dataset: Dataset,
+    batch_size: int,
+    dtype: Any,
 ) -> Method:
     """NAT over `base`, a network of cells, and the control: a random form of it.
+
+    Args:
+      base: what is transformed.
+      settings: how.
+      task: what is learned.
+      dataset: of the images.
+      batch_size: in which candidates are scored.
+      dtype: of the supernet's computation.
 
     Raises:
       ConfigError: if NAT cannot transform `base`.
@@ -79,7 +93,7 @@ def make_nat(
         )
     except GenotypeError as error:
         raise ConfigError(f"--base {base.name}: {error}") from error
-    supernet = CellSupernet(space, dataset.num_classes)
+    supernet = CellSupernet(space, dataset.num_classes, dtype)
     search = nat(
         space,
         base,

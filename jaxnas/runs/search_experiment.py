@@ -26,11 +26,11 @@ from jaxnas.runs.plots import learning_curves
 from jaxnas.runs.report import write_report
 from jaxnas.runs.results import results_table, write_results
 from jaxnas.runs.search_config import SearchExperiment
-from jaxnas.runs.search_run import Searched, SearchRun, part_sizes
+from jaxnas.runs.search_run import Searched, SearchRun, part_sizes, search_task
 from jaxnas.runs.stages import Stages, Watcher
 from jaxnas.search.shared import Found, SharedWeightSearch
 from jaxnas.spaces import Genotype
-from jaxnas.tasks import Task, supervised
+from jaxnas.tasks import Task
 
 ANSWER = "found.json"
 """What a search's folder has once it is done."""
@@ -79,13 +79,7 @@ def run_search(
     if experiment.train_limit is not None:
         dataset = dataset.limit(experiment.train_limit)
     seed, batch_size = experiment.seed, experiment.search_batch_size
-    task = supervised(
-        dataset.num_classes,
-        dataset.channel_mean(),
-        dataset.channel_std(),
-        dataset.augmentation,
-        dtype=jnp.dtype(experiment.training.precision),
-    )
+    task = search_task(dataset, jnp.dtype(experiment.training.precision))
     steps = {
         part: count // batch_size
         for part, count in part_sizes(dataset, experiment.train_share).items()

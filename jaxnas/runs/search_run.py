@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnas import training
-from jaxnas.data import Dataset, epoch_permutation
+from jaxnas.data import Dataset, epoch_permutation, rounds
 from jaxnas.randomness import stream
 from jaxnas.runs.checkpoints import Checkpoints
 from jaxnas.runs.config import ConfigError
@@ -25,6 +25,7 @@ from jaxnas.runs.digest import run_digest
 from jaxnas.runs.directory import RunDirectory
 from jaxnas.runs.method import TrainingError
 from jaxnas.search.shared import Found, SharedWeightSearch
+from jaxnas.tasks import Task, supervised
 from jaxnas.training.loop import Data, Order
 
 PARTS = ("train", "arch")
@@ -119,12 +120,8 @@ class SearchRun:
         first, *others = self.search.parts[phase]
         sizes = {part: len(self._data[part][0]) for part in (first, *others)}
         order = {first: epoch_permutation(stream(key, first), sizes[first], self.batch_size)}
-        shape = order[first].shape
         for part in others:
-            rounds = -(-order[first].size // sizes[part])
-            keys = jax.random.split(stream(key, part), rounds)
-            rows = [jax.random.permutation(each, sizes[part]) for each in keys]
-            order[part] = jnp.concatenate(rows)[: order[first].size].reshape(shape)
+            order[part] = rounds(stream(key, part), sizes[part], order[first].shape)
         return order
 
     def run(
@@ -202,6 +199,17 @@ class SearchRun:
             f"{self.name}, seed {self.seed}: {broken} is not finite in epoch {epoch} of the "
             "search; try a lower learning rate"
         )
+
+
+def search_task(dataset: Dataset, dtype: Any) -> Task:
+    """What a search learns of a data set: its classes, under its own augmentation alone."""
+    return supervised(
+        dataset.num_classes,
+        dataset.channel_mean(),
+        dataset.channel_std(),
+        dataset.augmentation,
+        dtype=dtype,
+    )
 
 
 def part_sizes(dataset: Dataset, train_share: float) -> dict[str, int]:

@@ -21,7 +21,7 @@ import numpy as np
 import optax
 
 from jaxnas.randomness import stream
-from jaxnas.search.shared import Found, SharedWeightSearch
+from jaxnas.search.shared import Found, SharedWeightSearch, refuse_unfit
 from jaxnas.spaces.genotype import NULL, SKIP, Genotype
 from jaxnas.tasks import Task
 from jaxnas.training.loop import Data
@@ -67,6 +67,11 @@ class DartsSettings:
             )
         if self.stop_at_skips is not None and self.stop_at_skips < 1:
             raise ValueError(f"stop_at_skips must be at least 1, not {self.stop_at_skips}")
+        refuse_unfit(
+            self,
+            positive=("learning_rate", "grad_clip", "arch_learning_rate"),
+            not_negative=("final_learning_rate", "momentum", "weight_decay", "arch_weight_decay"),
+        )
 
 
 class DartsState(NamedTuple):

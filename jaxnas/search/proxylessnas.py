@@ -29,7 +29,7 @@ from jaxnas.nn.chain import Pair, where_ran
 from jaxnas.nn.cost import ChainCost
 from jaxnas.randomness import stream
 from jaxnas.search.estimators import draw_pair, expected_cost, rescale, straight_through
-from jaxnas.search.shared import Found, SharedWeightSearch
+from jaxnas.search.shared import Found, SharedWeightSearch, refuse_unfit
 from jaxnas.spaces.chain import ChainSpace
 from jaxnas.tasks import Task
 from jaxnas.training.loop import Data
@@ -95,6 +95,11 @@ class ProxylessSettings:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         if not 0 <= self.warmup_share < 1:
             raise ValueError(f"warmup_share must be from 0 to below 1, not {self.warmup_share}")
+        refuse_unfit(
+            self,
+            positive=("warmup_learning_rate", "learning_rate", "arch_learning_rate"),
+            not_negative=("momentum", "weight_decay", "cost_weight"),
+        )
 
     def warmup_epochs(self, epochs: int) -> int:
         """Of `epochs` in all."""

@@ -6,7 +6,8 @@ with batches of the parts of the data that they name, and knows nothing of the m
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 import jax
@@ -46,3 +47,14 @@ class Found(NamedTuple):
 
     genotype: Genotype
     notes: tuple[str, ...] = ()
+
+
+def refuse_unfit(
+    settings: Any, *, positive: Collection[str], not_negative: Collection[str]
+) -> None:
+    """Raises a ValueError that names the first of these fields that is not such a finite number."""
+    for name in (*positive, *not_negative):
+        value = getattr(settings, name)
+        if not math.isfinite(value) or value < 0 or (value == 0 and name in positive):
+            kind = "above 0" if name in positive else "0 or more"
+            raise ValueError(f"{name} must be {kind} and finite, not {value}")

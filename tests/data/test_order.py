@@ -2,7 +2,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxnas.data import DataError, epoch_permutation
+from jaxnas.data import DataError, epoch_permutation, rounds
 
 
 @pytest.mark.parametrize(("n", "batch_size"), [(1, 1), (50, 50), (53, 8)])
@@ -27,3 +27,16 @@ def test_the_order_depends_on_the_key_alone():
 def test_a_batch_larger_than_the_data_is_refused(batch_size: int):
     with pytest.raises(DataError, match=f"batch of {batch_size} .* choose a batch size from 1"):
         epoch_permutation(jax.random.key(0), 10, batch_size)
+
+
+@pytest.mark.parametrize(("n", "shape"), [(7, (5, 4)), (24, (7, 8)), (10, (2, 3)), (1, (3, 1))])
+def test_rounds_take_every_image_once_before_any_again(n: int, shape: tuple[int, int]):
+    found = np.asarray(rounds(jax.random.key(n), n, shape))
+    assert found.shape == shape
+    taken = found.ravel()
+    for start in range(0, taken.size, n):
+        part = taken[start : start + n].tolist()
+        assert len(set(part)) == len(part)
+        assert set(part) <= set(range(n))
+    if taken.size >= 2 * n > 2:
+        assert (taken[:n] != taken[n : 2 * n]).any(), "another order each time"

@@ -1,28 +1,21 @@
 """The command line of the comparison: what it refuses, and a table of one row."""
 
-import runpy
-import sys
-from pathlib import Path
-
 import pytest
 
 from runs import tiny
 
-SCRIPT = Path(__file__).parents[2] / "experiments" / "compare_cifar.py"
+from . import scripts
+
+NAME = "compare_cifar"
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
-
-
-def run(monkeypatch, *arguments):
-    """Runs the script in this process."""
-    monkeypatch.setattr(sys, "argv", [str(SCRIPT), *map(str, arguments)])
-    return runpy.run_path(str(SCRIPT), run_name="__main__")
 
 
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
         (["--seeds", 0], "--seeds must be at least 1, not 0"),
+        (["--train-limit", 0], "cannot be limited to 0 training images"),
         (["--base", "nowhere"], "--base nowhere is neither a network of the zoo nor a .json"),
         (["--method", "nat", "nat"], "--method must name at least one, each once"),
         (["--dataset", "nowhere"], "no data set and no path that exists"),
@@ -30,11 +23,7 @@ def run(monkeypatch, *arguments):
     ],
 )
 def test_what_is_wrong_is_told_in_one_line(monkeypatch, tmp_path, flags, message):
-    with pytest.raises(SystemExit) as caught:
-        run(monkeypatch, "--dataset", "digits", "--run-dir", tmp_path / "run", *flags)
-    assert str(caught.value.code).startswith("error: ")
-    assert message in str(caught.value.code)
-    assert not (tmp_path / "run").exists()
+    scripts.assert_refuses(monkeypatch, NAME, tmp_path, ["--dataset", "digits", *flags], message)
 
 
 def test_published_numbers_stand_beside_the_published_budget(monkeypatch, tmp_path):
@@ -43,7 +32,7 @@ def test_published_numbers_stand_beside_the_published_budget(monkeypatch, tmp_pa
     (tmp_path / "base.json").write_text(base)
     flags = ["--base", tmp_path / "base.json", "--method", "original", "--seeds", 1]
     flags += ["--epochs", 1, "--batch-size", 16, "--dataset", tmp_path / "tiny.npz"]
-    found = run(monkeypatch, "--run-dir", tmp_path / "run", *flags)
+    found = scripts.run(monkeypatch, NAME, "--run-dir", tmp_path / "run", *flags)
     report = (tmp_path / "run" / "report.md").read_text()
     assert "| resnet20 | original |" in report
     assert "| published |" not in report

@@ -1,26 +1,22 @@
 """The sweep over targets as it is run: from the command line to the table."""
 
 import csv
-import runpy
-import sys
-from pathlib import Path
 
 import pytest
 
 from jaxnas.runs import read_results
 from runs import tiny
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
+from . import scripts
 
-SCRIPT = Path(__file__).parents[2] / "experiments" / "cost_front.py"
+pytestmark = pytest.mark.usefixtures("compiled_once")
 
 
 def run(monkeypatch, folder, targets, **flags):
     """Runs the sweep in this process, in `folder`/run."""
     flags = {"run_dir": folder / "run", "epochs": 1, "adapt_epochs": 1, "warmup_epochs": 0} | flags
     arguments = tiny.command(folder, targets=targets, **flags)
-    monkeypatch.setattr(sys, "argv", [str(SCRIPT), *map(str, arguments)])
-    runpy.run_path(str(SCRIPT), run_name="__main__")
+    scripts.run(monkeypatch, "cost_front", *arguments)
 
 
 def front(folder):

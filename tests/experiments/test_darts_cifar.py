@@ -1,8 +1,6 @@
 """The command line of DARTS: its flags, and the space that they make."""
 
 import runpy
-import sys
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -12,19 +10,15 @@ from jaxnas.data import Augmentation
 from jaxnas.tasks import supervised
 from runs import tiny
 
-SCRIPT = Path(__file__).parents[2] / "experiments" / "darts_cifar.py"
+from . import scripts
+
+NAME = "darts_cifar"
 
 
 @pytest.fixture(scope="module")
 def script():
     """What the script defines."""
-    return runpy.run_path(str(SCRIPT))
-
-
-def run(monkeypatch, *arguments):
-    """Runs the script in this process."""
-    monkeypatch.setattr(sys, "argv", [str(SCRIPT), *map(str, arguments)])
-    runpy.run_path(str(SCRIPT), run_name="__main__")
+    return runpy.run_path(str(scripts.EXPERIMENTS / f"{NAME}.py"))
 
 
 @pytest.mark.parametrize(
@@ -39,16 +33,12 @@ def run(monkeypatch, *arguments):
     ],
 )
 def test_what_is_wrong_is_told_in_one_line(monkeypatch, tmp_path, flags, message):
-    with pytest.raises(SystemExit) as caught:
-        run(monkeypatch, "--run-dir", tmp_path / "run", *flags)
-    assert str(caught.value.code).startswith("error: ")
-    assert message in str(caught.value.code)
-    assert not (tmp_path / "run").exists()
+    scripts.assert_refuses(monkeypatch, NAME, tmp_path, flags, message)
 
 
 def test_an_order_that_does_not_exist_is_named(monkeypatch, capsys):
     with pytest.raises(SystemExit) as caught:
-        run(monkeypatch, "--darts.order", "third")
+        scripts.run(monkeypatch, NAME, "--darts.order", "third")
     assert caught.value.code == 2
     assert "third" in "".join(capsys.readouterr())
 

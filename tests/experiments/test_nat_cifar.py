@@ -1,21 +1,14 @@
 """The command line of NAT: what it refuses, and a whole search."""
 
 import json
-import runpy
-import sys
-from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "experiments" / "nat_cifar.py"
+from . import scripts
+
+NAME = "nat_cifar"
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
-
-
-def run(monkeypatch, *arguments):
-    """Runs the script in this process."""
-    monkeypatch.setattr(sys, "argv", [str(SCRIPT), *map(str, arguments)])
-    runpy.run_path(str(SCRIPT), run_name="__main__")
 
 
 @pytest.mark.parametrize(
@@ -28,18 +21,16 @@ def run(monkeypatch, *arguments):
     ],
 )
 def test_what_is_wrong_is_told_in_one_line(monkeypatch, tmp_path, flags, message):
-    with pytest.raises(SystemExit) as caught:
-        run(monkeypatch, "--dataset", "digits", "--run-dir", tmp_path / "run", *flags)
-    assert str(caught.value.code).startswith("error: ")
-    assert message in str(caught.value.code)
-    assert not (tmp_path / "run").exists()
+    scripts.assert_refuses(monkeypatch, NAME, tmp_path, ["--dataset", "digits", *flags], message)
 
 
 @pytest.mark.slow
 def test_a_network_is_transformed_and_trained(monkeypatch, tmp_path):
     sizes = ["--channels", 4, "--cells", 3, "--nat.search-channels", 2, "--nat.search-cells", 3]
     steps = ["--search-epochs", 1, "--epochs", 1, "--train-limit", 192, "--batch-size", 64]
-    run(monkeypatch, "--dataset", "digits", "--run-dir", tmp_path / "run", *sizes, *steps)
+    scripts.run(
+        monkeypatch, NAME, "--dataset", "digits", "--run-dir", tmp_path / "run", *sizes, *steps
+    )
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert [row["method"] for row in results] == ["found", "random"]
     report = (tmp_path / "run" / "report.md").read_text()

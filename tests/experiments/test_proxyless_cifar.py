@@ -2,10 +2,8 @@
 
 import os
 import re
-import runpy
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,9 +11,11 @@ import pytest
 from jaxnas.runs import read_results
 from runs import tiny
 
+from . import scripts
+
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
-SCRIPT = Path(__file__).parents[2] / "experiments" / "proxyless_cifar.py"
+SCRIPT = scripts.EXPERIMENTS / "proxyless_cifar.py"
 
 
 @pytest.fixture
@@ -40,8 +40,7 @@ def inputs(tmp_path):
 
 def run(monkeypatch, arguments):
     """Runs the script in this process."""
-    monkeypatch.setattr(sys, "argv", [str(SCRIPT), *map(str, arguments)])
-    runpy.run_path(str(SCRIPT), run_name="__main__")
+    scripts.run(monkeypatch, "proxyless_cifar", *arguments)
 
 
 def command(folder, default_run_dir, **flags):

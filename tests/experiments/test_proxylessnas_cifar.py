@@ -2,8 +2,6 @@
 
 import dataclasses
 import runpy
-import sys
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -13,19 +11,15 @@ from jaxnas import nn
 from jaxnas.nn.latency import Latency
 from runs import tiny
 
-SCRIPT = Path(__file__).parents[2] / "experiments" / "proxylessnas_cifar.py"
+from . import scripts
+
+NAME = "proxylessnas_cifar"
 
 
 @pytest.fixture(scope="module")
 def script():
     """What the script defines."""
-    return runpy.run_path(str(SCRIPT))
-
-
-def run(monkeypatch, *arguments):
-    """Runs the script in this process."""
-    monkeypatch.setattr(sys, "argv", [str(SCRIPT), *map(str, arguments)])
-    runpy.run_path(str(SCRIPT), run_name="__main__")
+    return runpy.run_path(str(scripts.EXPERIMENTS / f"{NAME}.py"))
 
 
 @pytest.mark.parametrize(
@@ -41,11 +35,7 @@ def run(monkeypatch, *arguments):
     ],
 )
 def test_what_is_wrong_is_told_in_one_line(monkeypatch, tmp_path, flags, message):
-    with pytest.raises(SystemExit) as caught:
-        run(monkeypatch, "--run-dir", tmp_path / "run", *flags)
-    assert str(caught.value.code).startswith("error: ")
-    assert message in str(caught.value.code)
-    assert not (tmp_path / "run").exists()
+    scripts.assert_refuses(monkeypatch, NAME, tmp_path, flags, message)
 
 
 def test_the_space_is_the_papers_cut_to_size(script):

@@ -309,7 +309,14 @@ def test_init_is_small_noise_of_its_own_stream():
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"), [({"order": "third"}, "order"), ({"stop_at_skips": 0}, "stop_at_skips")]
+    ("changes", "message"),
+    [
+        ({"order": "third"}, "order"),
+        ({"stop_at_skips": 0}, "stop_at_skips"),
+        ({"learning_rate": 0.0}, "learning_rate must be above 0 and finite, not 0.0"),
+        ({"arch_learning_rate": float("nan")}, "arch_learning_rate must be above 0 and finite"),
+        ({"weight_decay": -1.0}, "weight_decay must be 0 or more and finite, not -1.0"),
+    ],
 )
 def test_what_cannot_be_is_named(changes, message):
     with pytest.raises(ValueError, match=message):

@@ -384,6 +384,8 @@ def test_a_step_of_a_real_chain(estimator: Any):
         ),
         ({"arch_every": 0}, "arch_every must be at least 1, not 0"),
         ({"warmup_share": 1.0}, "warmup_share must be from 0 to below 1, not 1.0"),
+        ({"arch_learning_rate": -1.0}, "arch_learning_rate must be above 0 and finite, not -1.0"),
+        ({"cost_weight": -0.1}, "cost_weight must be 0 or more and finite, not -0.1"),
     ],
 )
 def test_refuses_by_name(changes: dict[str, Any], message: str):
