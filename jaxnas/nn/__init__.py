@@ -12,20 +12,26 @@ from jaxnas.nn.cost import (
 )
 from jaxnas.nn.derive import cut, cut_like
 from jaxnas.nn.export import export, load_exported
+from jaxnas.nn.heads import HEADS, Outputs, Projector, Representation
 from jaxnas.nn.imports import Imported, import_keras, import_timm
 from jaxnas.nn.init import abstract_variables, init
-from jaxnas.nn.network import Network, Noise, build, supernet
+from jaxnas.nn.network import Network, Noise, WithAuxiliary, build, supernet
 from jaxnas.nn.weights import WeightsError, load_network, load_safetensors, save_safetensors
 
 __all__ = [
+    "HEADS",
     "ChainCost",
     "ChainSupernet",
     "Cost",
     "Imported",
     "Network",
     "Noise",
+    "Outputs",
     "Pair",
+    "Projector",
+    "Representation",
     "WeightsError",
+    "WithAuxiliary",
     "abstract_variables",
     "build",
     "chain_cost",

@@ -18,7 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from jaxnas.nn.layers import Dense, materialise, runtime_one
+from jaxnas.nn.heads import Outputs, Representation, finish
+from jaxnas.nn.layers import materialise, runtime_one
 from jaxnas.nn.operations import Match, Op, Style
 from jaxnas.nn.switch import Branch, run_one
 from jaxnas.spaces.cells import CellSpace
@@ -246,19 +247,19 @@ class CellSupernet(_Parts):
 
     Attributes:
       space: nodes, operations, channels and layers.
-      num_classes: size of the output.
+      outputs: number of classes, or the heads of self-supervised learning.
       dtype: of the computation; parameters, batch statistics and logits stay float32.
     """
 
     space: CellSpace
-    num_classes: int
+    outputs: Outputs
     dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(
         self, x: jax.Array, architecture: Any, *, train: bool, noise: None = None
-    ) -> jax.Array:
-        """Logits float32 [b, num_classes] of images.
+    ) -> jax.Array | Representation:
+        """Logits float32 [b, classes] of images, or a `Representation`.
 
         Args:
           x: float [b, h, w, c], normalised.
@@ -293,4 +294,4 @@ class CellSupernet(_Parts):
             module = CellBlock(space, block, style, name=f"block_{index}")
             older, newer = newer, module(inputs, cell, one, train)
         x = newer.astype(jnp.float32).mean((1, 2))
-        return Dense(self.num_classes, name="classifier")(x)
+        return finish(x, self.outputs, train)

@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnas.nn.heads import Outputs, Representation
 from jaxnas.nn.layers import materialise, runtime_one, weighted
 from jaxnas.nn.network import BlockModule, Noise, build, classify, read_image
 from jaxnas.nn.operations import Style
@@ -46,18 +47,18 @@ class ChainSupernet(nn.Module):
 
     Attributes:
       space: the choices.
-      num_classes: size of the output.
+      outputs: number of classes, or the heads of self-supervised learning.
       dtype: of the computation; parameters, batch statistics and logits stay float32.
     """
 
     space: ChainSpace
-    num_classes: int
+    outputs: Outputs
     dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(
         self, x: jax.Array, paths: ChainPaths, *, train: bool, noise: Noise | None = None
-    ) -> jax.Array:
+    ) -> jax.Array | Representation:
         """Logits of images.
 
         Batch statistics of candidates that did not run stay as they are.
@@ -71,7 +72,7 @@ class ChainSupernet(nn.Module):
           noise: dropout, for training; without it nothing is switched off.
 
         Returns:
-          float32 [b, num_classes].
+          float32 [b, classes], or a `Representation`.
         """
         space = self.space
         # The fixed parts and the blocks' shapes are those of any chain without Zero.
@@ -94,7 +95,7 @@ class ChainSupernet(nn.Module):
             else:
                 out = self._run(index, modules, paths, x, one, train)
             x = materialise(x + out, one) if space.layout[index][2] else out
-        return classify(chain, self.num_classes, style, x, train, noise)
+        return classify(chain, self.outputs, style, x, train, noise)
 
     def _run(
         self,
@@ -188,7 +189,7 @@ def cut_chain(
     space: ChainSpace,
     variables: Any,
     choices: np.ndarray,
-    num_classes: int,
+    outputs: Outputs,
     dtype: Any = jnp.float32,
 ) -> tuple[Any, Any]:
     """The network of `choices` and its variables, out of the supernet's.
@@ -197,7 +198,7 @@ def cut_chain(
       space: the choices.
       variables: of a `ChainSupernet`, or anything built around them, by collection.
       choices: int [blocks].
-      num_classes: size of the output.
+      outputs: number of classes, or the heads of self-supervised learning.
       dtype: of the computation.
 
     Returns:
@@ -230,7 +231,7 @@ def cut_chain(
                 f"edge_{position}_{op}": modules[name][f"edge_{number}_{op}"]
                 for number, (position, op) in enumerate(edges)
             }
-    return build(genotype, num_classes, dtype), chosen
+    return build(genotype, outputs, dtype), chosen
 
 
 def where_ran(space: ChainSpace, choices: jax.Array, after: Any, before: Any) -> Any:

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnas.nn import kernels
+from jaxnas.nn.heads import Outputs, Projector, Representation, finish
 from jaxnas.nn.layers import Conv, Dense, materialise, runtime_one
 from jaxnas.nn.operations import Match, Op, Style
 from jaxnas.spaces.adaptation import ID, SAME, AdaptationSpace
@@ -29,6 +30,13 @@ class Noise(NamedTuple):
     key: jax.Array
     drop_path: jax.Array | float = 0.0
     dropout: jax.Array | float = 0.0
+
+
+class WithAuxiliary(NamedTuple):
+    """Logits float32 [b, classes] of a network and of its auxiliary head, in training."""
+
+    logits: Any
+    auxiliary: Any
 
 
 class BlockModule(nn.Module):
@@ -205,13 +213,13 @@ def read_image(genotype: Genotype, style: Style, x: jax.Array, train: bool) -> d
 
 def classify(
     genotype: Genotype,
-    num_classes: int,
+    outputs: Outputs,
     style: Style,
     x: jax.Array,
     train: bool,
     noise: Noise | None,
-) -> jax.Array:
-    """The last block's output to logits: head, pooling, classifier.
+) -> jax.Array | Representation:
+    """The last block's output to logits: head, pooling, classifier (or what is in its place).
 
     Must be called from a compact module.
     """
@@ -225,7 +233,7 @@ def classify(
         dropout_key = jax.random.fold_in(noise.key, len(genotype.blocks))
         x = _dropped(dropout_key, noise.dropout, x, x.shape)
     has_bias = genotype.family not in ("enas", "macro")
-    return Dense(num_classes, has_bias, name="classifier")(x)
+    return finish(x, outputs, train, has_bias=has_bias)
 
 
 class Network(nn.Module):
@@ -233,14 +241,14 @@ class Network(nn.Module):
 
     Attributes:
       genotype: the architecture.
-      num_classes: size of the output.
+      outputs: number of classes, or the heads of self-supervised learning.
       gated: True for the supernet, whose edges are weighted by gates.
       dtype: of the computation; parameters, batch statistics and logits stay float32.
       auxiliary: whether it has the genotype's auxiliary head.
     """
 
     genotype: Genotype
-    num_classes: int
+    outputs: Outputs
     gated: bool = False
     dtype: Any = jnp.float32
     auxiliary: bool = False
@@ -263,8 +271,8 @@ class Network(nn.Module):
           noise: drop path and dropout, for training; without it nothing is switched off.
 
         Returns:
-          float32 [b, num_classes]; with an auxiliary head in training a pair of them, the second
-          from the auxiliary head.
+          float32 [b, classes], or a `Representation`; with an auxiliary head in training both
+          logits as `WithAuxiliary`.
         """
         genotype = self.genotype
         style = Style.of(genotype, self.dtype)
@@ -285,14 +293,15 @@ class Network(nn.Module):
                 self._noise_of(index, noise),
             )
             if self.auxiliary and index == genotype.auxiliary:
+                assert isinstance(self.outputs, int)
                 head = AuxiliaryHead(
-                    self.num_classes, style, genotype.stem_form == "double", name="auxiliary"
+                    self.outputs, style, genotype.stem_form == "double", name="auxiliary"
                 )
                 if train or self.is_initializing():
                     auxiliary = head(states[index], train)
         x = states[len(genotype.blocks) - 1]
-        logits = classify(genotype, self.num_classes, style, x, train, noise)
-        return (logits, auxiliary) if self.auxiliary and train else logits
+        out = classify(genotype, self.outputs, style, x, train, noise)
+        return WithAuxiliary(out, auxiliary) if self.auxiliary and train else out
 
     def _preprocess(
         self,
@@ -337,39 +346,39 @@ class Network(nn.Module):
 
 
 def build(
-    genotype: Genotype, num_classes: int, dtype: Any = jnp.float32, *, auxiliary: bool = False
+    genotype: Genotype, outputs: Outputs, dtype: Any = jnp.float32, *, auxiliary: bool = False
 ) -> Network:
     """The network of `genotype`; its output must be reachable.
 
     Args:
       genotype: the architecture.
-      num_classes: size of the output.
+      outputs: number of classes, or the heads of self-supervised learning.
       dtype: of the computation.
       auxiliary: whether it has the genotype's auxiliary head.
 
     Raises:
       TypeError: if `genotype` is none.
-      ValueError: if `num_classes` is no positive whole number, if no path of edges that are not
-        null leads to the head, or if an auxiliary head is asked for and the genotype says no place
-        for it.
+      ValueError: if `outputs` is neither heads nor a positive whole number, if no path of edges
+        that are not null leads to the head, or if an auxiliary head is asked for and the genotype
+        says no place for it, or there are no classes.
     """
     if not isinstance(genotype, Genotype):
         raise TypeError(
             f"genotype must be a Genotype, such as spaces.zoo.named('darts_v2'), not {genotype!r}"
         )
-    if not isinstance(num_classes, int) or num_classes < 1:
-        raise ValueError(f"num_classes must be a positive whole number, not {num_classes!r}")
+    if not isinstance(outputs, Projector) and (not isinstance(outputs, int) or outputs < 1):
+        raise ValueError(f"the number of classes must be a positive whole number, not {outputs!r}")
     if not genotype.connected():
         raise ValueError(
             f"genotype {genotype.name!r}: no path of edges leads from the image to the classifier"
         )
-    _check_auxiliary(genotype, auxiliary)
-    return Network(genotype, num_classes, dtype=dtype, auxiliary=auxiliary)
+    _check_auxiliary(genotype, outputs, auxiliary)
+    return Network(genotype, outputs, dtype=dtype, auxiliary=auxiliary)
 
 
 def supernet(
     space: AdaptationSpace,
-    num_classes: int,
+    outputs: Outputs,
     dtype: Any = jnp.float32,
     *,
     auxiliary: bool = False,
@@ -377,12 +386,15 @@ def supernet(
     """The base of `space` with an identity on every edge; called with gates [blocks, edges, 3].
 
     Raises:
-      ValueError: if an auxiliary head is asked for and the base says no place for it.
+      ValueError: if an auxiliary head is asked for and the base says no place for it, or there are
+        no classes.
     """
-    _check_auxiliary(space.base, auxiliary)
-    return Network(space.base, num_classes, gated=True, dtype=dtype, auxiliary=auxiliary)
+    _check_auxiliary(space.base, outputs, auxiliary)
+    return Network(space.base, outputs, gated=True, dtype=dtype, auxiliary=auxiliary)
 
 
-def _check_auxiliary(genotype: Genotype, auxiliary: bool) -> None:
+def _check_auxiliary(genotype: Genotype, outputs: Outputs, auxiliary: bool) -> None:
     if auxiliary and genotype.auxiliary < 0:
         raise ValueError(f"genotype {genotype.name!r} has no place for an auxiliary head")
+    if auxiliary and isinstance(outputs, Projector):
+        raise ValueError("an auxiliary head is for classes; there are none without labels")

@@ -44,6 +44,15 @@ class WeightTraining:
     """Probability of dropping an input of the classifier."""
     cutout: int = 0
     """Side of the square cut out of each training image, 0 for none."""
+    optimizer: Literal["sgd", "lars"] = "sgd"
+    """SGD, or LARS for large batches (its momentum is not Nesterov's)."""
+    rate_warmup_epochs: int = 0
+    """Epochs in which the learning rate rises from 0, before the schedule."""
+    accumulate: int = 1
+    """Steps whose mean gradient moves the weights once, for batches that the memory does not hold;
+    each step's batch norms, and pairs of SimCLR, are its own."""
+    devices: int = 1
+    """Devices over which each batch is split."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of the computation; weights and statistics are float32."""
 
@@ -63,6 +72,22 @@ class WeightTraining:
                 raise ConfigError(f"{flag(name)} must be from 0 to below 1")
         if self.grad_clip is not None and self.grad_clip <= 0:
             raise ConfigError(f"--grad-clip must be above 0, not {self.grad_clip}")
+        for name in ("accumulate", "devices"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{flag(name)} must be at least 1, not {getattr(self, name)}")
+        if not 0 <= self.rate_warmup_epochs <= self.epochs:
+            raise ConfigError(
+                f"--rate-warmup-epochs must be from 0 to --epochs ({self.epochs}), "
+                f"not {self.rate_warmup_epochs}"
+            )
+        if self.optimizer == "lars" and (self.schedule != "cosine" or self.grad_clip is not None):
+            raise ConfigError(
+                "--optimizer lars goes with a cosine schedule and without --grad-clip"
+            )
+        if self.batch_size % self.devices:
+            raise ConfigError(
+                f"--batch-size {self.batch_size} does not split evenly over {self.devices} devices"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,6 +159,48 @@ class Training(WeightTraining):
         if self.warmup_epochs is not None:
             return self.warmup_epochs
         return self.adaptation_epochs // 3 if self.adaptation_epochs != 2 else 1
+
+
+@dataclasses.dataclass(frozen=True)
+class SelfSupervision:
+    """How a network learns without labels, and how what it learned is judged with them."""
+
+    method: Literal["simclr", "simsiam"] = "simclr"
+    """SimCLR (Chen et al. 2020) or SimSiam (Chen & He 2021); which PNAA had is not known."""
+    temperature: float = 0.5
+    """Of SimCLR's loss."""
+    jitter: float = 0.5
+    """Strength of the views' colour jitter, as SimCLR's code counts it."""
+    crop: float | None = None
+    """Least share of an image's area in a view; 0.08 for SimCLR and 0.2 for SimSiam by default."""
+    blur: float = 0.0
+    """Probability that a view is blurred; both papers have 0 on CIFAR-10."""
+    solarize: float = 0.0
+    """Probability that a view is solarized; both papers have 0."""
+    neighbours: int = 200
+    """Of the nearest-neighbour classifier, weighted at temperature 0.1."""
+    probe_epochs: int = 100
+    """Epochs of the linear classifier on the frozen features, in the end."""
+
+    def __post_init__(self) -> None:
+        for name in ("temperature", "neighbours", "probe_epochs"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise ConfigError(f"{flag(name)} must be above 0, not {value}")
+        if not (math.isfinite(self.jitter) and self.jitter >= 0):
+            raise ConfigError(f"--jitter must be 0 or more, not {self.jitter}")
+        for name in ("blur", "solarize"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{flag(name)} must be from 0 to 1, not {getattr(self, name)}")
+        if not 0 < self.smallest_crop <= 1:
+            raise ConfigError(f"--crop must be above 0 and at most 1, not {self.crop}")
+
+    @property
+    def smallest_crop(self) -> float:
+        """Least share of an image's area in a view."""
+        if self.crop is not None:
+            return self.crop
+        return 0.08 if self.method == "simclr" else 0.2
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,7 +16,7 @@ from jaxnas import data
 from jaxnas.nn.weights import WeightsError, save_safetensors
 from jaxnas.runs import latency_table
 from jaxnas.runs.bases import load_base
-from jaxnas.runs.config import ConfigError, Experiment
+from jaxnas.runs.config import ConfigError, Experiment, SelfSupervision
 from jaxnas.runs.directory import RunDirectory
 from jaxnas.runs.files import RunError
 from jaxnas.runs.finished import OUTCOME, folder_name, seed_suffix, write_everything
@@ -29,13 +29,19 @@ USER_ERRORS = (ConfigError, data.DataError, RunError, TrainingError, GenotypeErr
 """Errors whose message is all that a user needs."""
 
 
-def run_experiment(experiment: Experiment, name: str, latencies: Path | None = None) -> Path:
+def run_experiment(
+    experiment: Experiment,
+    name: str,
+    latencies: Path | None = None,
+    supervision: SelfSupervision | None = None,
+) -> Path:
     """Runs an experiment into its directory and prints its table.
 
     Args:
       experiment: the flags.
       name: of the experiment, part of the default directory's name.
       latencies: the table of measured latencies; one in its directory by default.
+      supervision: how to learn without labels; None to learn the labels.
 
     Returns:
       the path of the report.
@@ -64,6 +70,7 @@ def run_experiment(experiment: Experiment, name: str, latencies: Path | None = N
             seeds,
             experiment.eval_every,
             latencies or path / latency_table.FILE,
+            supervision,
         )
         for seeds in groups
         for method in experiment.methods
@@ -75,6 +82,7 @@ def run_experiment(experiment: Experiment, name: str, latencies: Path | None = N
         "base": base.name,
         "base_sha256": hashlib.sha256(base.to_json().encode()).hexdigest(),
         "width": width,
+        "supervision": supervision and dataclasses.asdict(supervision),
         "resolved": {
             "adapt_epochs": experiment.training.adaptation_epochs,
             "warmup_epochs": experiment.training.waiting_epochs,
@@ -152,8 +160,13 @@ def _line(title: str, epochs: int, row: dict[str, Any]) -> str:
     """An epoch in a line."""
     parts = [
         f"{title}, seed {row['seed']}: epoch {row['epoch']}/{epochs}",
-        f"train loss {row['train_loss']:.3f}",
-        *([f"test accuracy {row['test_accuracy']:.2f}%"] if "test_accuracy" in row else []),
+        *([f"train loss {row['train_loss']:.3f}"] if "train_loss" in row else []),
+        *(
+            f"{column.replace('_', ' ')} {value:.2f}%"
+            for column, value in row.items()
+            if column.endswith("accuracy")
+        ),
+        *([f"feature std {row['feature_std']:.2f}"] if "feature_std" in row else []),
         f"{row['seconds']:.0f} s",
     ]
     return ", ".join(parts)

@@ -16,6 +16,7 @@ from jaxnas.runs.metrics import Metrics
 from jaxnas.runs.plots import learning_curves, theta_heatmap
 from jaxnas.runs.report import write_report
 from jaxnas.runs.results import Result, write_results
+from jaxnas.runs.statistics import paired_difference
 from jaxnas.spaces import AdaptationSpace, Genotype, GenotypeError
 
 _CURVES = (
@@ -126,10 +127,29 @@ def write_everything(path: str | os.PathLike[str]) -> list[Finished]:
         title=f"{base.name} on {results[0].dataset}",
         command=command,
         rows=results,
+        differences=_differences(results),
         pictures=pictures,
         notes=[note for each in finished for note in each.notes],
     )
     return finished
+
+
+def _differences(results: list[Result]) -> list[str]:
+    """What each method's accuracies have more than the original's, where seeds show how sure."""
+    scores: dict[str, dict[str, dict[int, float]]] = {}
+    for row in results:
+        of_row = {"test_accuracy": row.test_accuracy} | row.scores
+        for name, value in of_row.items():
+            if name.endswith("accuracy") and not name.startswith("untrained"):
+                scores.setdefault(name, {}).setdefault(row.method, {})[row.seed] = value
+    lines = []
+    for name, methods in scores.items():
+        for method, ours in methods.items():
+            found = paired_difference(ours, methods.get("original", {}))
+            if method != "original" and found is not None and found.n > 1:
+                label = name.replace("_", " ")
+                lines.append(f"{label}, {method} less original: {found} (n = {found.n})")
+    return lines
 
 
 def _folders(config: dict[str, Any]) -> list[str]:

@@ -24,15 +24,15 @@ from jaxnas.data import Dataset, epoch_permutation, rounds
 from jaxnas.randomness import stream
 from jaxnas.runs.bases import refuse_unbuildable
 from jaxnas.runs.checkpoints import Checkpoints
-from jaxnas.runs.config import ConfigError, Method, Training
+from jaxnas.runs.config import ConfigError, Method, SelfSupervision, Training
 from jaxnas.runs.digest import run_digest
 from jaxnas.runs.directory import RunDirectory
+from jaxnas.runs.learning import Learning, SelfSupervised, Supervised
 from jaxnas.runs.prices import NAMES, TOLERANCE, Prices, prices
 from jaxnas.runs.results import Result
 from jaxnas.spaces import AdaptationSpace, Genotype
 from jaxnas.spaces.adaptation import Derivation
 from jaxnas.spaces.genotype import CELL_FAMILIES
-from jaxnas.tasks import supervised
 from jaxnas.training.loop import Order
 
 # How far Adam can carry an architecture parameter by default, whatever the number of steps: DARTS's
@@ -102,6 +102,7 @@ class MethodRun:
       seeds: one, or several to train side by side in one program by `jax.vmap`.
       eval_every: epochs from one test to the next.
       latency_table: where measured latencies are kept, as a resumed run needs; None to keep none.
+      supervision: how it learns without labels; None to learn the labels.
     """
 
     method: Method
@@ -111,6 +112,7 @@ class MethodRun:
     seeds: tuple[int, ...]
     eval_every: int = 1
     latency_table: Path | None = None
+    supervision: SelfSupervision | None = None
 
     def __post_init__(self) -> None:
         if self.method not in get_args(Method):
@@ -228,29 +230,33 @@ class MethodRun:
         return jnp.dtype(self.settings.precision)
 
     @cached_property
-    def _task(self) -> Any:
-        augmentation = dataclasses.replace(self.dataset.augmentation, cutout=self.settings.cutout)
-        return supervised(
-            self.dataset.num_classes,
-            self.dataset.channel_mean(),
-            self.dataset.channel_std(),
-            augmentation,
-            label_smoothing=self.settings.label_smoothing,
-            dtype=self._dtype,
-        )
+    def _learning(self) -> Learning:
+        if self.supervision is None:
+            return Supervised(self.dataset, self.settings)
+        return SelfSupervised(self.dataset, self.settings, self.supervision)
 
     @cached_property
     def _optimizer(self) -> Any:
         settings = self.settings
-        return training.sgd(
-            settings.learning_rate,
-            self.total_steps,
-            schedule=settings.schedule,
-            momentum=settings.momentum,
-            weight_decay=settings.weight_decay,
-            decay_norm_and_bias=settings.decay_norm_and_bias,
-            grad_clip=settings.grad_clip,
-        )
+        warmup = sum(self._steps(epoch) for epoch in range(settings.rate_warmup_epochs))
+        moves, warmup = (-(-steps // settings.accumulate) for steps in (self.total_steps, warmup))
+        common: dict[str, Any] = {
+            "momentum": settings.momentum,
+            "weight_decay": settings.weight_decay,
+            "warmup_steps": warmup,
+        }
+        if settings.optimizer == "lars":
+            optimizer = training.lars(settings.learning_rate, moves, **common)
+        else:
+            optimizer = training.sgd(
+                settings.learning_rate,
+                moves,
+                schedule=settings.schedule,
+                decay_norm_and_bias=settings.decay_norm_and_bias,
+                grad_clip=settings.grad_clip,
+                **common,
+            )
+        return training.accumulate(optimizer, settings.accumulate)
 
     @cached_property
     def _keys(self) -> jax.Array:
@@ -299,7 +305,7 @@ class MethodRun:
         return search.adaptation(
             self._space,
             training.flax_apply(self._supernet),
-            self._task,
+            self._learning.task,
             self._optimizer,
             estimator=settings.estimator,
             arch_optimizer=settings.arch_optimizer,
@@ -324,7 +330,7 @@ class MethodRun:
     def _supernet(self) -> nn.Network:
         return nn.supernet(
             self._space,
-            self.dataset.num_classes,
+            self._learning.outputs,
             self._dtype,
             auxiliary=self.settings.auxiliary_weight > 0,
         )
@@ -332,7 +338,7 @@ class MethodRun:
     def _build(self, genotype: Genotype) -> nn.Network:
         return nn.build(
             genotype,
-            self.dataset.num_classes,
+            self._learning.outputs,
             self._dtype,
             auxiliary=self.settings.auxiliary_weight > 0,
         )
@@ -372,16 +378,21 @@ class MethodRun:
                 abstract = jax.eval_shape(lambda state: self._fix(state, derived), abstract)
             network = self._fixed_network(derived)
             step = training.train_step(
-                training.flax_apply(network), self._task, self._optimizer, self._regularisation
+                training.flax_apply(network),
+                self._learning.task,
+                self._optimizer,
+                self._regularisation,
             )
-        scores = training.evaluator(training.flax_apply(network), self._task, wide=self._wide)
+        if self.settings.devices > 1:
+            step = training.data_parallel(step, jax.devices()[: self.settings.devices])
+        scores = self._learning.evaluator(training.flax_apply(network), self._data, wide=self._wide)
 
         def evaluate(state: Any) -> dict[str, jax.Array]:
             if name == "adaptation":
                 gates = self._each(self._adaptation.gates)(state, self._keys)
             else:
                 gates = state.gates
-            return scores(state.variables, gates, *self._data["test"])
+            return scores(state.variables, gates)
 
         epoch = training.default_loop()(self._each(step))
         return _Phase(name, epoch, evaluate, abstract)
@@ -439,6 +450,7 @@ class MethodRun:
         self.refuse_unreachable()
         started = time.perf_counter()
         theta: list[Any] = []
+        first: dict[str, Any] = {}  # scores before the first step
         seconds_before = 0.0
         done = 0
         state: Any = None
@@ -461,40 +473,51 @@ class MethodRun:
                 done, state, meta = restored
                 phase = phases[meta["phase"]]
                 theta, seconds_before = meta["theta"], meta["seconds"]
-            directory.truncate(done)
+                first = meta["first"]
+            directory.truncate(done or -1)  # before the first checkpoint epoch 0 is anew too
             for _ in range(sum(self._steps(epoch) for epoch in range(done))):
                 progress()
+
+        def seconds() -> float:
+            return seconds_before + time.perf_counter() - started
+
+        def log(epoch: int, metrics: dict[str, jax.Array], scores: dict[str, jax.Array]) -> None:
+            for row in self._rows(epoch, phase.name, metrics, scores, seconds()):
+                tell(row)
+                if directory is not None:
+                    directory.log(row)
+
         if state is None:
             state = jax.jit(self._first_state)(self._keys)
             if self.adapts:
                 theta.append(np.asarray(state.theta).tolist())
+            if self._learning.judges_untrained:
+                scores = phase.evaluate(state)
+                first = {name: np.asarray(each).tolist() for name, each in scores.items()}
+                log(0, {}, scores)
+        scores: dict[str, Any] = {}
         for epoch in range(done, self.settings.epochs):
             if phase.name == "adaptation" and not self._adapting(epoch):
                 phase, state = self._enter_fixed(state, theta[-1])
             order = self._order(epoch)
             data = {part: self._data[part] for part in order}
             state, metrics = phase.epoch(state, data, order, self._keys, progress)
-            scores: dict[str, Any] = {}
+            scores = {}
             if epoch + 1 == self.settings.epochs or (epoch + 1) % self.eval_every == 0:
                 scores = phase.evaluate(state)
             self._refuse_non_finite(metrics, scores, state, epoch, directory)
             if phase.name == "adaptation":
                 theta.append(np.asarray(state.theta).tolist())
-            seconds = seconds_before + time.perf_counter() - started
-            rows = self._rows(epoch, phase.name, metrics, scores, seconds)
-            for row in rows:
-                tell(row)
-            if directory is not None and checkpoints is not None:
-                for row in rows:
-                    directory.log(row)
-                meta = {"phase": phase.name, "theta": theta, "seconds": seconds}
-                score = float(np.mean(scores["accuracy"])) if scores else -1.0
+            log(epoch + 1, metrics, scores)
+            if checkpoints is not None:
+                meta = {"phase": phase.name, "theta": theta, "seconds": seconds(), "first": first}
+                score = float(np.mean(scores[self._learning.headline])) if scores else -1.0
                 checkpoints.save(epoch + 1, state, meta, score)
         if phase.name == "adaptation":
             phase, state = self._enter_fixed(state, theta[-1])
-        scores = phase.evaluate(state)
-        seconds = seconds_before + time.perf_counter() - started
-        return self._outcomes(state, scores, theta, seconds)
+            scores = {}
+        scores = scores or phase.evaluate(state)
+        return self._outcomes(state, scores, first, theta, seconds)
 
     def _enter_fixed(self, state: Any, theta: list[Any]) -> tuple[_Phase, Any]:
         derived = self._derive(theta)
@@ -516,8 +539,8 @@ class MethodRun:
             learned = jax.device_get((state.variables, getattr(state, "theta", ())))
             if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(learned)):
                 what, bad = "a weight", self._steps(epoch) - 1
-            elif scores and not np.isfinite(scores["loss"]).all():
-                what, bad = "the test loss", self._steps(epoch) - 1
+            elif broken := [name for name, each in scores.items() if not np.isfinite(each).all()]:
+                what, bad = f"the {broken[0].replace('_', ' ')}", self._steps(epoch) - 1
         if bad is None:
             return
         step = sum(self._steps(each) for each in range(epoch)) + bad + 1
@@ -530,7 +553,7 @@ class MethodRun:
     def _rows(
         self, epoch: int, phase: str, metrics: Any, scores: dict[str, Any], seconds: float
     ) -> list[dict[str, Any]]:
-        """Rows of metrics, one a seed."""
+        """Rows of metrics, one a seed; epoch 0 is before the first step."""
         rows = []
         for index, seed in enumerate(self.seeds):
 
@@ -539,22 +562,26 @@ class MethodRun:
                 return values[..., index] if self._wide else values
 
             row = {
-                "epoch": epoch + 1,
+                "epoch": epoch,
                 "seed": seed,
                 "phase": phase,
-                "train_loss": float(of_seed(metrics["loss"]).mean()),
-                "seconds": round(seconds, 3),
             }
+            if "loss" in metrics:
+                row["train_loss"] = float(of_seed(metrics["loss"]).mean())
+            row["seconds"] = round(seconds, 3)
             if "redrawn" in metrics:
                 row["redrawn"] = int(of_seed(metrics["redrawn"]).sum())
-            if scores:
-                row["test_loss"] = float(of_seed(scores["loss"]))
-                row["test_accuracy"] = _percent(of_seed(scores["accuracy"]))
+            row |= _readable({name: float(of_seed(each)) for name, each in scores.items()})
             rows.append(row)
         return rows
 
     def _outcomes(
-        self, state: training.TrainState, scores: Any, theta: list[Any], seconds: float
+        self,
+        state: training.TrainState,
+        scores: dict[str, Any],
+        first: dict[str, Any],
+        theta: list[Any],
+        seconds: Callable[[], float],
     ) -> list[Outcome]:
         outcomes = []
         derived = (
@@ -563,35 +590,46 @@ class MethodRun:
         for index, (seed, derivation) in enumerate(zip(self.seeds, derived, strict=True)):
             genotype = self.base if derivation is None else derivation.genotype
             # The auxiliary head has done its work, and is left behind.
-            network = nn.build(genotype, self.dataset.num_classes, self._dtype)
+            network = nn.build(genotype, self._learning.outputs, self._dtype)
             variables = state.variables
             history = np.asarray(theta, np.float32)
             if self._wide:
                 variables = jax.tree.map(lambda leaf, i=index: leaf[i], variables)
                 history = history[:, index] if self.adapts else history
             variables = nn.cut(variables, network, self.dataset.input_shape)
-            size = nn.cost(network, self.dataset.input_shape)
-            score = {name: float(np.atleast_1d(each)[index]) for name, each in scores.items()}
+            own, own_first = (
+                {name: float(np.atleast_1d(each)[index]) for name, each in found.items()}
+                for found in (scores, first)
+            )
+            judged = self._learning.judge(
+                jax.random.key(seed), genotype, variables, own, own_first, self._data
+            )
+            found = _readable(judged.scores)
+            classifier = nn.build(genotype, self.dataset.num_classes)
+            size = nn.cost(classifier, self.dataset.input_shape)
             device = jax.devices()[0]
             result = Result(
                 method=self.method,
                 base=self.base.name,
                 dataset=self.dataset.name,
                 seed=seed,
-                test_accuracy=_percent(score["accuracy"]),
-                test_loss=score["loss"],
+                test_accuracy=found.pop("test_accuracy"),
+                test_loss=found.pop("test_loss"),
                 params=size.params,
                 macs=size.macs,
-                seconds=seconds,
+                seconds=seconds(),
                 epochs=self.settings.epochs,
                 device=f"{device.platform}: {device.device_kind}",
                 vmap_width=len(self.seeds),
-                digest=run_digest(variables["params"], genotype.to_json()),
+                digest=run_digest(judged.variables["params"], genotype.to_json()),
                 genotype=json.loads(genotype.to_json()),
+                scores=found,
             )
-            notes = [] if derivation is None else self._notes(seed, derivation)
+            notes = [f"{self.method}, seed {seed}: {note}" for note in judged.notes]
+            notes += [] if derivation is None else self._notes(seed, derivation)
+            theta_over_time = history if self.adapts else None
             outcomes.append(
-                Outcome(result, genotype, variables, history if self.adapts else None, tuple(notes))
+                Outcome(result, genotype, judged.variables, theta_over_time, tuple(notes))
             )
         return outcomes
 
@@ -637,5 +675,10 @@ class MethodRun:
         return note
 
 
-def _percent(share: Any) -> float:
-    return round(100 * float(share), 4)  # float32 has no more digits
+def _readable(scores: dict[str, float]) -> dict[str, float]:
+    """Scores with accuracies in percent."""
+    return {
+        # float32 has no more digits
+        name: round(100 * score, 4) if name.endswith("accuracy") else score
+        for name, score in scores.items()
+    }

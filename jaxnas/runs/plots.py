@@ -22,11 +22,11 @@ CANDIDATES = ("none", "id", "same")
 def learning_curves(
     series: Mapping[str, Sequence[Mapping[str, Any]]], path: str | os.PathLike[str]
 ) -> None:
-    """Draws train loss and test accuracy by epoch to `path`.svg and `path`.png.
+    """Draws train loss and an accuracy by epoch to `path`.svg and `path`.png.
 
     Args:
       series: rows of metrics by name, each row with ``epoch`` and any of ``train_loss`` and
-        ``test_accuracy`` (percent). What stands before a ``/`` in a name is the method: the seeds
+        ``test_accuracy``, or for learning without labels ``knn_accuracy`` (percent). What stands before a ``/`` in a name is the method: the seeds
         of one method (``adaptation/0``, ``adaptation/1``) share a colour and a legend entry. A
         dotted vertical line follows the last row whose ``phase`` is ``adaptation``.
       path: of the pictures.
@@ -34,8 +34,15 @@ def learning_curves(
     Raises:
       RunError: if there is no row with either metric, or a file cannot be written.
     """
-    if not any("train_loss" in row or "test_accuracy" in row for s in series.values() for row in s):
+    logged = {name for rows in series.values() for row in rows for name in row}
+    if not logged & {"train_loss", "test_accuracy", "knn_accuracy"}:
         raise RunError("there are no metrics to draw; log 'train_loss' or 'test_accuracy'")
+    panels = [
+        ("train_loss", "train loss"),
+        ("knn_accuracy", "kNN accuracy, %")
+        if "knn_accuracy" in logged
+        else ("test_accuracy", "test accuracy, %"),
+    ]
     methods = list(dict.fromkeys(name.split("/")[0] for name in series))
     ends = {
         max(row["epoch"] for row in rows if row.get("phase") == "adaptation")
@@ -44,7 +51,6 @@ def learning_curves(
     }
     with style.style():
         figure = style.figure(8.6, 3.3)
-        panels = (("train_loss", "train loss"), ("test_accuracy", "test accuracy, %"))
         for place, (metric, title) in enumerate(panels, start=1):
             axes = figure.add_subplot(1, 2, place)
             for name, rows in series.items():

@@ -11,6 +11,17 @@ from jaxnas.runs import files
 from jaxnas.runs.results import Result, markdown_table
 
 
+_FROZEN = (
+    "Nothing was trained with labels but classifiers of the frozen features: test accuracy is that "
+    "of a linear one (logistic regression by SGD), ridge accuracy of least squares, kNN accuracy "
+    "of the nearest training images, each on all training images."
+)
+_DIFFERENCES = (
+    "Differences in points, means over pairs of equal seeds with Student's 95% interval; *not "
+    "shown* is an interval that holds 0:"
+)
+
+
 def write_report(
     folder: str | os.PathLike[str],
     *,
@@ -19,6 +30,7 @@ def write_report(
     rows: Sequence[Result],
     pictures: Sequence[tuple[str, str, str]],
     notes: Sequence[str],
+    differences: Sequence[str] = (),
 ) -> None:
     """Writes `report.md` into a run's folder, whole or not at all.
 
@@ -29,6 +41,7 @@ def write_report(
       rows: the results.
       pictures: caption, file name in the folder and explanation of each.
       notes: a paragraph each.
+      differences: between methods, a line each.
 
     Raises:
       RunError: if `config.json` is missing or damaged, or a picture is not there.
@@ -45,6 +58,8 @@ def write_report(
         "## Results",
         markdown_table(rows).rstrip(),
         "Accuracy: test accuracy of the final network; mean ± sample standard deviation (n - 1).",
+        *([_FROZEN] if any(row.scores for row in rows) else []),
+        *([_DIFFERENCES, "\n".join(f"- {line}" for line in differences)] if differences else []),
         *(
             f"## {caption}\n\n![{caption}]({name})\n\n{explanation}"
             for caption, name, explanation in pictures

@@ -36,6 +36,8 @@ class Result:
       vmap_width: seeds trained side by side in one program; 1 for a seed on its own.
       digest: SHA-256 in hex of final parameters and genotype.
       genotype: the final network, as parsed from `Genotype.to_json`.
+      scores: what else it was judged by, in percent where the name ends in ``accuracy``; after
+        learning without labels `test_accuracy` is a linear classifier's on the frozen features.
     """
 
     method: str
@@ -52,6 +54,7 @@ class Result:
     vmap_width: int
     digest: str
     genotype: dict[str, Any]
+    scores: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +83,7 @@ class Summary:
     @property
     def accuracy(self) -> str:
         """Such as ``91.66 ± 0.15``, or ``91.66`` for a single seed."""
-        return f"{self.mean:.2f}" + ("" if self.std is None else f" ± {self.std:.2f}")
+        return _spread(self.mean, self.std)
 
 
 def write_results(folder: str | os.PathLike[str], rows: Sequence[Result]) -> None:
@@ -92,11 +95,12 @@ def write_results(folder: str | os.PathLike[str], rows: Sequence[Result]) -> Non
     folder = Path(folder)
     records = [dataclasses.asdict(row) for row in rows]
     text = files.to_json(records, "results.json", indent=1) + "\n"
-    columns = [field.name for field in dataclasses.fields(Result) if field.name != "genotype"]
+    names = [field.name for field in dataclasses.fields(Result)]
+    columns = [name for name in names if name not in ("genotype", "scores")] + _score_names(rows)
     table = io.StringIO()
     writer = csv.DictWriter(table, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(records)
+    writer.writerows(record | record["scores"] for record in records)
     files.write_bytes(folder / "results.json", text.encode("utf-8"))
     files.write_bytes(folder / "results.csv", table.getvalue().encode("utf-8"))
 
@@ -114,7 +118,7 @@ def read_results(folder: str | os.PathLike[str]) -> list[Result]:
     names = {field.name for field in dataclasses.fields(Result)}
     rows = []
     for index, record in enumerate(records):
-        if not isinstance(record, dict) or set(record) != names:
+        if not isinstance(record, dict) or set(record) | {"scores"} != names:
             wrong = names.symmetric_difference(record) if isinstance(record, dict) else {"all"}
             raise RunError(
                 f"{path}, row {index}: missing or unknown fields {', '.join(sorted(wrong))}; "
@@ -147,21 +151,30 @@ def _summarize(method: str, base: str, dataset: str, group: list[Result]) -> Sum
     )
 
 
-HEADER = (
-    "method",
-    "seed",
-    "test accuracy %",
-    "parameters",
-    "multiply-adds",
-    "seconds",
-    "digest",
-)
+def _spread(mean: float, std: float | None) -> str:
+    return f"{mean:.2f}" + ("" if std is None else f" ± {std:.2f}")
+
+
+def _score_names(rows: Iterable[Result]) -> list[str]:
+    """Of the scores that rows have besides the test accuracy."""
+    return list(dict.fromkeys(name for row in rows for name in row.scores))
+
+
+def _header(rows: Sequence[Result]) -> list[str]:
+    scores = [
+        name.replace("_", " ") + (" %" if name.endswith("accuracy") else "")
+        for name in _score_names(rows)
+    ]
+    return [
+        "method", "seed", "test accuracy %", *scores, "parameters", "multiply-adds", "seconds",
+        "digest",
+    ]  # fmt: skip
 
 
 def results_table(rows: Sequence[Result]) -> rich.table.Table:
     """For the terminal: one row a seed, then mean ± standard deviation of each group."""
     table = rich.table.Table(title=_title(rows))
-    for name in HEADER:
+    for name in _header(rows):
         justify = "left" if name in ("method", "digest") else "right"
         table.add_column(name, justify=justify, overflow="fold")  # never cut
     seeds, means = _lines(rows)
@@ -177,9 +190,10 @@ def results_table(rows: Sequence[Result]) -> rich.table.Table:
 def markdown_table(rows: Sequence[Result]) -> str:
     """The same table as Markdown, ending in a newline."""
     seeds, means = _lines(rows)
-    rule = ["---" if name in ("method", "digest") else "---:" for name in HEADER]
+    header = _header(rows)
+    rule = ["---" if name in ("method", "digest") else "---:" for name in header]
     bold = [[f"**{text}**" if text else "" for text in line] for line in means]
-    lines = [list(HEADER), rule, *seeds, *bold]
+    lines = [header, rule, *seeds, *bold]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
@@ -195,16 +209,26 @@ def _label(row: Result | Summary, one: bool) -> str:
 def _lines(rows: Sequence[Result]) -> tuple[list[list[str]], list[list[str]]]:
     """The table's cells: a line for each seed, and one for each group of several."""
     one = _title(rows) is not None
+    names = _score_names(rows)
     seeds, means = [], []
     for group in summary(rows):
         key = (group.method, group.base, group.dataset)
-        for row in rows:
-            if (row.method, row.base, row.dataset) == key:
-                numbers = (f"{row.params:,}", f"{row.macs:,}", f"{row.seconds:.1f}")
-                accuracy = f"{row.test_accuracy:.2f}"
-                seeds.append([_label(row, one), str(row.seed), accuracy, *numbers, row.digest[:12]])
+        own = [row for row in rows if (row.method, row.base, row.dataset) == key]
+        for row in own:
+            numbers = (f"{row.params:,}", f"{row.macs:,}", f"{row.seconds:.1f}")
+            accuracy = f"{row.test_accuracy:.2f}"
+            scores = [f"{row.scores[name]:.2f}" if name in row.scores else "" for name in names]
+            line = [_label(row, one), str(row.seed), accuracy, *scores, *numbers, row.digest[:12]]
+            seeds.append(line)
         numbers = (f"{group.params:,.0f}", f"{group.macs:,.0f}", f"{group.seconds:.1f}")
         if group.n > 1:
             label = f"{_label(group, one)}, mean of {group.n}"
-            means.append([label, "", group.accuracy, *numbers, ""])
+            columns = [[row.scores[n] for row in own if n in row.scores] for n in names]
+            scores = [
+                _spread(statistics.fmean(values), statistics.stdev(values))
+                if len(values) == group.n
+                else ""
+                for values in columns
+            ]
+            means.append([label, "", group.accuracy, *scores, *numbers, ""])
     return seeds, means

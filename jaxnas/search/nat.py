@@ -242,7 +242,7 @@ def nat(
         )
 
     # What is compiled whatever the paths are, also where a step runs part by part.
-    task = task._replace(prepare=jax.jit(task.prepare), inputs=jax.jit(task.inputs))
+    task = task._replace(prepare=jax.jit(task.prepare), judge=jax.jit(task.judge))
     cells = jax.jit(
         functools.partial(random_cells, space=space, loose_ends=loose_ends),
         static_argnames="null",
@@ -271,9 +271,12 @@ def nat(
         state = state._replace(step=state.step + 1, variables=variables, opt_state=opt_state)
         return state, {"loss": loss}
 
-    def accuracy(variables: Any, paths: Paths, images: jax.Array, labels: jax.Array) -> jax.Array:
-        outputs, _ = apply(variables, task.inputs(images), paths, faithful)
-        return task.score(outputs, labels)["accuracy"].mean()
+    def accuracy(
+        variables: Any, paths: Paths, batch: tuple[jax.Array, jax.Array], key: jax.Array
+    ) -> jax.Array:
+        inputs, targets = task.judge(key, *batch)
+        outputs, _ = apply(variables, inputs, paths, faithful)
+        return task.score(outputs, targets)["accuracy"].mean()
 
     @jax.jit
     def draw(policy: Any, key: jax.Array, paths: Paths) -> tuple[Paths, jax.Array]:
@@ -311,8 +314,9 @@ def nat(
         beta_key, action_key = jax.random.split(step_key)
         beta = cells(beta_key, null=not faithful)
         alpha, alive = draw(state.policy, action_key, beta)
-        reward = accuracy(state.variables, alpha, *batch["arch"]) - accuracy(
-            state.variables, beta, *batch["arch"]
+        judge_key = stream(step_key, "judge")
+        reward = accuracy(state.variables, alpha, batch["arch"], judge_key) - accuracy(
+            state.variables, beta, batch["arch"], judge_key
         )
         state, entropy = learn(state, action_key, beta, reward)
         return state, {"reward": reward, "entropy": entropy, "disconnected": 1.0 - alive}
@@ -328,7 +332,14 @@ def nat(
                 continue
             size = min(batch_size, len(images))
             sums = [
-                float(accuracy(state.variables, alpha, images[i : i + size], labels[i : i + size]))
+                float(
+                    accuracy(
+                        state.variables,
+                        alpha,
+                        (images[i : i + size], labels[i : i + size]),
+                        jax.random.fold_in(stream(key, "judge"), i),  # the same for every network
+                    )
+                )
                 for i in range(0, len(images) - size + 1, size)
             ]
             score = sum(sums) / len(sums)

@@ -216,12 +216,16 @@ def proxylessnas(
         return state, {"loss": loss}
 
     def score(
-        state: ProxylessState, paths: Any, batch: tuple[jax.Array, jax.Array], name: str
+        state: ProxylessState,
+        paths: Any,
+        batch: tuple[jax.Array, jax.Array],
+        key: jax.Array,
+        name: str,
     ) -> jax.Array:
         """The mean of a score on held-out images, under the batch's own statistics."""
-        images, labels = batch
-        outputs, _ = apply(state.variables, task.inputs(images), paths, True)
-        return task.score(outputs, labels)[name].mean()
+        inputs, targets = task.judge(stream(key, "judge"), *batch)
+        outputs, _ = apply(state.variables, inputs, paths, True)
+        return task.score(outputs, targets)[name].mean()
 
     def gradient_step(
         state: ProxylessState, batch: tuple[jax.Array, jax.Array], key: jax.Array
@@ -238,7 +242,7 @@ def proxylessnas(
             if settings.estimator == "two_path":
                 two = jax.lax.top_k(jnp.asarray(pair, jnp.int32), 2)[1]
                 paths = Pair(two, jnp.take_along_axis(paths, two, 1))
-            loss = score(state, paths, batch, "loss")
+            loss = score(state, paths, batch, key, "loss")
             among = jnp.where(pair, alpha, -jnp.inf)
             return objective(loss, costs.fixed + expected_cost(among, jnp.asarray(price)))
 
@@ -257,7 +261,7 @@ def proxylessnas(
 
         def reward(choices: jax.Array) -> jax.Array:
             cost = jnp.take_along_axis(jnp.asarray(price), choices[:, None], 1).sum()
-            return objective(score(state, choices, batch, "accuracy"), costs.fixed + cost)
+            return objective(score(state, choices, batch, key, "accuracy"), costs.fixed + cost)
 
         rewards = jax.lax.map(reward, drawn)  # one after the other, in the memory of one
         baseline = state.baseline + _BASELINE_RATE * (rewards.mean() - state.baseline)

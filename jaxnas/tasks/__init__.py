@@ -1,5 +1,7 @@
 """What is learned: the loss and the metrics of a batch."""
 
-from jaxnas.tasks.supervised import Task, supervised
+from jaxnas.tasks.self_supervised import nt_xent, simclr, simsiam
+from jaxnas.tasks.supervised import supervised
+from jaxnas.tasks.task import Task
 
-__all__ = ["Task", "supervised"]
+__all__ = ["Task", "nt_xent", "simclr", "simsiam", "supervised"]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,27 +10,7 @@ import numpy as np
 import optax
 
 from jaxnas.data import Augmentation, normalise, prepare
-
-Metrics = dict[str, jax.Array]
-
-
-class Task(NamedTuple):
-    """What is learned of a batch; the same shape for every kind of learning.
-
-    Attributes:
-      prepare: (key, images uint8 [b, h, w, c], labels int32 [b]) to the network's inputs and the
-        loss's targets: augmentation, in training.
-      inputs: images uint8 [b, h, w, c] to the network's inputs, for evaluation.
-      loss: (outputs, targets) to a float32 scalar, the mean over the batch.
-      score: (outputs, labels) to per-image metrics float32 [b], named.
-      outputs: size of the network's output.
-    """
-
-    prepare: Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
-    inputs: Callable[[jax.Array], jax.Array]
-    loss: Callable[[jax.Array, jax.Array], jax.Array]
-    score: Callable[[jax.Array, jax.Array], Metrics]
-    outputs: int
+from jaxnas.tasks.task import Metrics, Task
 
 
 def supervised(
@@ -69,9 +48,13 @@ def supervised(
             "accuracy": (logits.argmax(-1) == labels).astype(jnp.float32),
         }
 
+    def inputs(images: jax.Array) -> jax.Array:
+        return normalise(images, mean, std, dtype)
+
     return Task(
         prepare=prepare_batch,
-        inputs=lambda images: normalise(images, mean, std, dtype),
+        judge=lambda key, images, labels: (inputs(images), labels),
+        inputs=inputs,
         loss=loss,
         score=score,
         outputs=num_classes,

@@ -1,8 +1,9 @@
 """How weights are found: pure functions over optax, and the one loop that runs them."""
 
-from jaxnas.training.evaluate import evaluator
+from jaxnas.training.evaluate import evaluator, extractor
 from jaxnas.training.loop import (
     Epoch,
+    data_parallel,
     default_loop,
     eager_loop,
     first_bad_step,
@@ -26,9 +27,11 @@ __all__ = [
     "Step",
     "TrainState",
     "batch_loss",
+    "data_parallel",
     "default_loop",
     "eager_loop",
     "evaluator",
+    "extractor",
     "first_bad_step",
     "flax_apply",
     "init",

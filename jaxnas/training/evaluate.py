@@ -1,4 +1,4 @@
-"""Accuracy and loss over a whole set of images."""
+"""Accuracy and loss over a whole set of images, and the features of its images."""
 
 from __future__ import annotations
 
@@ -58,3 +58,35 @@ def evaluator(
         }
 
     return evaluate
+
+
+def extractor(
+    apply: Apply, task: Task, batch_size: int = 500, *, wide: bool = False
+) -> Callable[[Any, jax.Array | None, jax.Array], jax.Array]:
+    """A function (variables, gates, images) to features float32 [n, d], of an `nn.Representation`.
+
+    Batch norm uses its running statistics. Images are uint8 [n, h, w, c] on the device. Where
+    `wide`, variables and gates have a leading axis of networks, and so have the features.
+    """
+
+    @jax.jit
+    def batch_features(
+        variables: Any, gates: jax.Array | None, images: jax.Array, start: jax.Array
+    ) -> jax.Array:
+        index = jnp.minimum(start + jnp.arange(min(batch_size, len(images))), len(images) - 1)
+        inputs = task.inputs(images[index])
+
+        def features(variables: Any, gates: jax.Array | None) -> jax.Array:
+            outputs, _ = apply(variables, inputs, gates, False)
+            return outputs.features
+
+        return (jax.vmap(features) if wide else features)(variables, gates)
+
+    def extract(variables: Any, gates: jax.Array | None, images: jax.Array) -> jax.Array:
+        parts = [
+            batch_features(variables, gates, images, jnp.asarray(start, jnp.int32))
+            for start in range(0, len(images), batch_size)
+        ]
+        return jnp.concatenate(parts, -2)[..., : len(images), :]
+
+    return extract

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxnas.nn import Noise
+from jaxnas.nn import Noise, WithAuxiliary
 from jaxnas.randomness import stream
 from jaxnas.tasks import Task
 
@@ -18,7 +18,7 @@ Batch = dict[str, tuple[jax.Array, jax.Array]]
 
 Apply = Callable[..., tuple[Any, Any]]
 """(variables, inputs, gates or None, train, noise or None) to outputs and the batch statistics that
-follow; in training the outputs of a network with an auxiliary head are a pair."""
+follow; in training the outputs of a network with an auxiliary head are `nn.WithAuxiliary`."""
 
 Step = Callable[[Any, Batch, jax.Array], tuple[Any, dict[str, jax.Array]]]
 """(state, batch, root key) to the next state and named scalars."""
@@ -101,13 +101,10 @@ def batch_loss(
     """Training loss of a batch and the batch statistics that follow; `key` augments."""
     inputs, targets = task.prepare(key, *batch)
     outputs, batch_stats = apply(variables, inputs, gates, True, noise)
-    if not isinstance(outputs, tuple):
+    if not isinstance(outputs, WithAuxiliary):
         return task.loss(outputs, targets), batch_stats
-    main, auxiliary = outputs
-    return (
-        task.loss(main, targets) + auxiliary_weight * task.loss(auxiliary, targets),
-        batch_stats,
-    )
+    auxiliary = task.loss(outputs.auxiliary, targets)
+    return task.loss(outputs.logits, targets) + auxiliary_weight * auxiliary, batch_stats
 
 
 def init(

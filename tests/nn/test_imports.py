@@ -158,7 +158,7 @@ def test_an_mnasnet_is_recognised_by_its_names(name, as_file, tmp_path):
     save_file(state, tmp_path / "model.safetensors")
     network, variables = import_timm(tmp_path / "model.safetensors" if as_file else state)
     assert network.genotype.name == name
-    assert network.num_classes == CLASSES
+    assert network.outputs == CLASSES
     params = variables["params"]
     np.testing.assert_array_equal(
         params["block_1"]["edge_1_depthwise_conv_3x3"]["conv"]["kernel"][1, 2, 0],

@@ -134,6 +134,7 @@ def toy_apply(granularity: str) -> Callable[..., tuple[jax.Array, Any]]:
 
 TASK = Task(
     prepare=lambda key, inputs, targets: (inputs, targets),
+    judge=lambda key, inputs, targets: (inputs, targets),
     inputs=lambda inputs: inputs,
     loss=lambda outputs, targets: jnp.square(outputs - targets).mean((0, 2)).sum(),
     score=lambda outputs, targets: {},

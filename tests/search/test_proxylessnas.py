@@ -75,6 +75,7 @@ def read(images: jax.Array) -> jax.Array:
 
 TOY = Task(
     prepare=lambda key, images, labels: (read(images), labels),
+    judge=lambda key, images, labels: (read(images), labels),
     inputs=read,
     loss=lambda outputs, targets: (outputs**2).sum(-1).mean(),
     score=lambda outputs, labels: {

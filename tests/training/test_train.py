@@ -88,6 +88,7 @@ def key_showing_task():
 
     return Task(
         prepare=prepare,
+        judge=prepare,
         inputs=lambda images: images,
         loss=lambda outputs, targets: 0 * outputs.sum() + outputs.shape[0],
         score=lambda outputs, labels: {},

@@ -1,0 +1,38 @@
+"""What every kind of learning has in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+
+from jaxnas.nn import Outputs
+
+Metrics = dict[str, jax.Array]
+
+
+Prepare = Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
+"""(key, images uint8 [b, h, w, c], labels int32 [b]) to a network's inputs and a loss's targets."""
+
+
+class Task(NamedTuple):
+    """What is learned of a batch; the same shape for every kind of learning.
+
+    Attributes:
+      prepare: what a training step makes of a batch: augmentation, or views.
+      judge: as `prepare`, for judging an architecture: at random only what the loss cannot do
+        without.
+      inputs: images uint8 [b, h, w, c] to the network's inputs, for evaluation.
+      loss: (outputs, targets) to a float32 scalar, the mean over the batch.
+      score: (outputs, targets) to per-image metrics float32 [b], ``loss`` and ``accuracy`` (a share
+        of the best possible).
+      outputs: what the network ends in.
+    """
+
+    prepare: Prepare
+    judge: Prepare
+    inputs: Callable[[jax.Array], jax.Array]
+    loss: Callable[[Any, jax.Array], jax.Array]
+    score: Callable[[Any, jax.Array], Metrics]
+    outputs: Outputs
