@@ -12,11 +12,13 @@ from jaxnas.data.dataset import Dataset, from_arrays
 from jaxnas.data.errors import DataError
 from jaxnas.data.loading import load
 from jaxnas.data.order import epoch_permutation, rounds
+from jaxnas.data.views import Views, two_views, view
 
 __all__ = [
     "Augmentation",
     "DataError",
     "Dataset",
+    "Views",
     "cutout",
     "epoch_permutation",
     "from_arrays",
@@ -26,4 +28,6 @@ __all__ = [
     "random_crop",
     "random_flip",
     "rounds",
+    "two_views",
+    "view",
 ]

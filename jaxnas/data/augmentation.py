@@ -120,13 +120,25 @@ def normalise(
     Raises:
       DataError: if the images are not uint8.
     """
+    require_uint8(images)
+    return standardise(images.astype(jnp.float32), 255, mean, std, dtype)
+
+
+def require_uint8(images: jax.Array) -> None:
+    """Raises DataError if the images, which are to be normalised, are not uint8."""
     if images.dtype != jnp.uint8:
         raise DataError(
             f"Images to normalise are {images.dtype}: give the uint8 images of a Dataset."
         )
-    scale = 1 / (255 * jnp.asarray(std, jnp.float32))
+
+
+def standardise(
+    images: jax.Array, white: float, mean: ArrayLike, std: ArrayLike, dtype: DTypeLike
+) -> jax.Array:
+    """Maps float32 images in 0..white to (images / white - mean) / std of `dtype`."""
+    scale = 1 / (white * jnp.asarray(std, jnp.float32))
     shift = jnp.asarray(mean, jnp.float32) / jnp.asarray(std, jnp.float32)
-    return (images.astype(jnp.float32) * scale - shift).astype(dtype)
+    return (images * scale - shift).astype(dtype)
 
 
 def prepare(
