@@ -9,8 +9,8 @@ Trains a known network on two random views of every image, as it is (`original`)
     python experiments/proxyless_ssl_cifar.py --batch-size 512 --accumulate 2 --optimizer lars \\
         --learning-rate 4 --weight-decay 1e-6
 
-Published on CIFAR-10: ResNet-50 82.39 original, 86.80 adapted; DARTS 88.56 and 89.04. By which method
-and how judged is not known; SimCLR and a linear classifier are this project's choice.
+Published on CIFAR-10: ResNet-50 82.39 original, 86.80 adapted; DARTS 88.56 and 89.04. By which
+method and how judged is not known; SimCLR and a linear classifier are this project's choice.
 """
 
 from __future__ import annotations

@@ -26,9 +26,10 @@ def learning_curves(
 
     Args:
       series: rows of metrics by name, each row with ``epoch`` and any of ``train_loss`` and
-        ``test_accuracy``, or for learning without labels ``knn_accuracy`` (percent). What stands before a ``/`` in a name is the method: the seeds
-        of one method (``adaptation/0``, ``adaptation/1``) share a colour and a legend entry. A
-        dotted vertical line follows the last row whose ``phase`` is ``adaptation``.
+        ``test_accuracy``, or without labels ``knn_accuracy`` (percent). What stands before a ``/``
+        in a name is the method: the seeds of one method (``adaptation/0``, ``adaptation/1``) share
+        a colour and a legend entry. A dotted vertical line follows the last row whose ``phase`` is
+        ``adaptation``.
       path: of the pictures.
 
     Raises:

@@ -10,7 +10,6 @@ from typing import Any
 from jaxnas.runs import files
 from jaxnas.runs.results import Result, markdown_table
 
-
 _FROZEN = (
     "Nothing was trained with labels but classifiers of the frozen features: test accuracy is that "
     "of a linear one (logistic regression by SGD), ridge accuracy of least squares, kNN accuracy "
