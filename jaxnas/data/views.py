@@ -6,6 +6,7 @@ operation is a pure function of a key and float images in 0..1, jittable, and vm
 key. What happens to image i depends on the key and on i, not on the other images.
 """
 
+import functools
 import itertools
 import math
 from dataclasses import dataclass
@@ -102,8 +103,9 @@ class Views:
 
 
 def _in_range(value: Any, low: float, high: float) -> bool:
-    number = isinstance(value, Real) and not isinstance(value, bool)
-    return number and low <= value <= high and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return False
+    return math.isfinite(value) and low <= float(value) <= high
 
 
 def _is_range(value: Any, most: float) -> bool:
@@ -334,14 +336,13 @@ def random_blur(
     weights = jnp.exp(-(distances**2) / 2)
     weights = weights / weights.sum(1, keepdims=True)  # [N, 2 * radius + 1]
     blurred = images
+    shifts = range(2 * radius + 1)
     for axis in (1, 2):
         border = [(radius, radius) if each == axis else (0, 0) for each in range(4)]
         padded = jnp.pad(blurred, border, mode="reflect")
         length = images.shape[axis]
-        blurred = sum(
-            _per_image(weights[:, i]) * jax.lax.slice_in_dim(padded, i, i + length, axis=axis)
-            for i in range(2 * radius + 1)
-        )
+        parts = [jax.lax.slice_in_dim(padded, i, i + length, axis=axis) for i in shifts]
+        blurred = functools.reduce(jnp.add, (_per_image(weights[:, i]) * parts[i] for i in shifts))
     return _sometimes(draws[:, 0], probability, blurred, images)
 
 
@@ -371,7 +372,7 @@ def view(
     views: Views,
     dtype: DTypeLike = jnp.float32,
 ) -> jax.Array:
-    """Makes one random view of each image: crop, flip, jitter, grey, blur, solarise, normalise.
+    """Makes one random view of each image: flip, crop, jitter, grey, blur, solarise, normalise.
 
     Args:
       key: random key of this view.
@@ -390,10 +391,13 @@ def view(
     """
     require_uint8(images)
     crop, flip, jitter, grey, blur, solarize = jax.random.split(key, 6)
+    # The box's place is uniform, so whether the flip comes before or after it makes no difference
+    # in distribution. After it, XLA computes the crop twice: 40 ms instead of 16 on one CPU core,
+    # batch [256, 32, 32, 3], for the whole view.
+    if views.flip:
+        images = random_flip(flip, images)
     x = images.astype(jnp.float32) / 255
     x = random_resized_crop(crop, x, views.crop_area, views.crop_ratio)
-    if views.flip:
-        x = random_flip(flip, x)
     if views.jitter > 0:
         strengths = views.brightness, views.contrast, views.saturation, views.hue
         x = colour_jitter(jitter, x, *strengths, views.jitter)
@@ -467,4 +471,5 @@ def _grey(images: jax.Array) -> jax.Array:
     """[..., C] of 1 or 3 channels to the grey image [..., 1]."""
     if images.shape[-1] == 1:
         return images
-    return sum(weight * images[..., i : i + 1] for i, weight in enumerate(_GREY))  # pyright: ignore
+    red, green, blue = (images[..., i : i + 1] for i in range(3))
+    return _GREY[0] * red + _GREY[1] * green + _GREY[2] * blue
