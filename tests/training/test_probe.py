@@ -1,6 +1,7 @@
 """Judges of representations against the same formulas in NumPy, float64."""
 
 import inspect
+import itertools
 import math
 
 import jax
@@ -8,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnas.data import DataError, load
+from jaxnas.data import DataError, epoch_permutation, load
+from jaxnas.randomness import stream
 from jaxnas.training import (
     FeatureStatistics,
     Probe,
@@ -21,7 +23,7 @@ from jaxnas.training import (
 CLASSES = 4
 
 
-def clusters(seed=0, n=60, m=37, d=6, spread=1.0):
+def clusters(seed=0, n=60, m=400, d=6, spread=1.0):
     """Overlapping Gaussians, one per class: train, its labels, test, its labels."""
     rng = np.random.default_rng(seed)
     centres = np.random.default_rng(99).normal(size=(CLASSES, d))
@@ -37,12 +39,17 @@ def wide(*arrays):
     return np.asarray(arrays[0], np.float64), *map(np.asarray, arrays[1:])
 
 
-def few_epochs(*data):
-    return linear_probe(jax.random.key(0), *data, CLASSES, epochs=3, batch_size=16)
+def few_epochs(*data, seed=0):
+    """All tests share its program: three epochs of three batches, in which 12 of 60 sit out."""
+    return linear_probe(jax.random.key(seed), *data, CLASSES, epochs=3, batch_size=16)
+
+
+def accuracy_of(found):
+    return float(found.accuracy if isinstance(found, Probe) else found)
 
 
 JUDGES = {
-    "knn": lambda *data: knn_accuracy(*data, CLASSES, k=5, chunk=10),
+    "knn": lambda *data: knn_accuracy(*data, CLASSES, k=5, chunk=150),
     "ridge": lambda *data: ridge_accuracy(*data, CLASSES),
     "linear": few_epochs,
     "statistics": lambda *data: feature_statistics(data[0]),
@@ -71,8 +78,6 @@ def test_a_judgement_is_the_same_bits_every_time(judge):
     first, again = judge(*data), judge(*data)
     for one, other in zip(jax.tree.leaves(first), jax.tree.leaves(again), strict=True):
         np.testing.assert_array_equal(one, other)
-    for one, other in zip(jax.tree.leaves(jax.jit(judge)(*data)), jax.tree.leaves(first)):
-        np.testing.assert_allclose(one, other, rtol=1e-5)
 
 
 @every_judge
@@ -82,44 +87,48 @@ def test_features_that_have_all_become_one_are_judged_as_chance(judge, value):
     found = judge(jnp.full_like(train, value), labels, jnp.full_like(test, value), test_labels)
     assert all(np.isfinite(leaf) for leaf in jax.tree.leaves(found))
     if isinstance(found, FeatureStatistics):
-        assert float(found.std) == 0
-        assert float(found.rank) == pytest.approx(1, abs=1e-4)
+        assert float(found.std) < 1e-5
+        assert float(found.rank) == pytest.approx(1, abs=1e-3)
         return
-    accuracy = found.accuracy if isinstance(found, Probe) else found
+    accuracy = accuracy_of(found)
     shares = np.bincount(test_labels, minlength=CLASSES) / len(test_labels)
     assert np.isclose(shares, accuracy).any(), "all are taken for one class"
     if judge is not JUDGES["knn"]:
         common = np.bincount(labels).argmax()
-        assert float(accuracy) == pytest.approx(shares[common]), "the commonest"
+        assert accuracy == pytest.approx(shares[common]), "the commonest"
 
 
-@every_judge
-def test_features_on_one_line_and_more_dimensions_than_images_are_no_trouble(judge):
+@pytest.mark.parametrize("judge", ["knn", "ridge", "linear"])
+@pytest.mark.parametrize("alike", [True, False])
+def test_features_on_one_line_of_more_dimensions_than_images_are_no_trouble(judge, alike):
+    """The side of 0 on which an image lies is its class."""
     rng = np.random.default_rng(0)
-    _, labels, _, test_labels = clusters()
-    for line in (np.ones(300), rng.normal(size=300)):
-        train = jnp.asarray(np.outer(rng.normal(size=60), line), jnp.float32)
-        test = jnp.asarray(np.outer(rng.normal(size=37), line), jnp.float32)
-        found = judge(train, labels, test, test_labels)
-        assert all(np.isfinite(leaf) for leaf in jax.tree.leaves(found))
+    line = np.ones(300) if alike else rng.normal(size=300)
+    data = []
+    for count in (60, 400):
+        place = rng.normal(size=count)
+        data += [jnp.asarray(np.outer(place, line), jnp.float32), jnp.asarray(place > 0, jnp.int32)]
+    assert accuracy_of(JUDGES[judge](*data)) > 0.9
 
 
 @pytest.mark.parametrize("judge", ["knn", "ridge", "linear"])
 def test_labels_drawn_by_lot_are_guessed_by_chance(judge):
     """Each guess is right with probability 1/4; 5 deviations either side."""
-    train, _, test, _ = clusters(n=200, m=1000)
+    train, labels, test, test_labels = clusters()
     rng = np.random.default_rng(5)
-    labels, test_labels = (jnp.asarray(rng.integers(0, CLASSES, n), jnp.int32) for n in (200, 1000))
-    found = JUDGES[judge](train, labels, test, test_labels)
-    accuracy = float(found.accuracy if isinstance(found, Probe) else found)
-    assert abs(accuracy - 1 / CLASSES) < 5 * math.sqrt(1 / CLASSES * (1 - 1 / CLASSES) / 1000)
+    lots = [jnp.asarray(rng.permutation(each)) for each in (labels, test_labels)]
+    found = accuracy_of(JUDGES[judge](train, lots[0], test, lots[1]))
+    bound = 5 * math.sqrt(1 / CLASSES * (1 - 1 / CLASSES) / 400)
+    assert abs(found - 1 / CLASSES) < bound
+    assert accuracy_of(JUDGES[judge](train, labels, test, test_labels)) > 1 / CLASSES + bound
 
 
 @pytest.mark.parametrize("judge", ["knn", "ridge", "linear"])
 def test_classes_far_apart_are_told_without_an_error(judge):
     found = JUDGES[judge](*clusters(spread=0.05))
-    for accuracy in (found.accuracy, found.train_accuracy) if judge == "linear" else (found,):
-        assert float(accuracy) == 1.0
+    assert accuracy_of(found) == 1.0
+    if judge == "linear":
+        assert float(found.train_accuracy) == 1.0
 
 
 # kNN.
@@ -148,22 +157,18 @@ def plain_guesses(train, labels, test, k, temperature):
     return np.array(out)
 
 
-@pytest.mark.parametrize(("k", "temperature"), [(1, 0.1), (7, 0.1), (7, 5.0), (60, 0.1)])
+@pytest.mark.parametrize(("k", "temperature"), [(1, 0.1), (7, 0.1), (7, 5.0)])
 def test_neighbours_vote_as_in_a_plain_loop(k, temperature):
-    train, labels, test, test_labels = clusters()
+    train, labels, test, _ = clusters()
     expected = plain_guesses(train, labels, test, k, temperature)
     found = guesses(train, labels, test, k=k, temperature=temperature)
     np.testing.assert_array_equal(found, np.eye(CLASSES)[expected])
-    accuracy = knn_accuracy(
-        train, labels, test, test_labels, CLASSES, k=k, temperature=temperature
-    )
-    assert float(accuracy) == pytest.approx((expected == np.asarray(test_labels)).mean())
     # The cases are told apart: other neighbours or other weights make other guesses.
-    others = [plain_guesses(train, labels, test, *each) for each in [(2, 0.1), (60, 5.0)]]
+    others = [plain_guesses(train, labels, test, *each) for each in [(3, 0.1), (60, 5.0)]]
     assert all((expected != other).any() for other in others)
 
 
-@pytest.mark.parametrize("chunk", [1, 10, 36, 37, 38, 500])
+@pytest.mark.parametrize("chunk", [7, 1000])
 def test_chunks_change_nothing(chunk):
     data = clusters()
     expected = (plain_guesses(*data[:3], 9, 0.1) == np.asarray(data[3])).mean()
@@ -221,20 +226,24 @@ def plain_ridge(train, labels, test, penalty):
     return (test @ weights + targets.mean(0)).argmax(1)
 
 
-@pytest.mark.parametrize("penalty", [1e-2, 1.0, 100.0])
 @pytest.mark.parametrize(("n", "d"), [(60, 6), (30, 80)])
-def test_ridge_is_regularised_least_squares(n, d, penalty):
-    train, labels, test, test_labels = clusters(n=n, m=200, d=d, spread=2.0)
+def test_ridge_is_regularised_least_squares(n, d):
+    train, labels, test, test_labels = clusters(n=n, d=d, spread=2.0)
     scales = jnp.asarray(10.0 ** np.linspace(-2, 2, d), jnp.float32)
     train, test = (each * scales + scales for each in (train, test))
     train, test = train.at[:, 1].set(0.3), test.at[:, 1].multiply(1e3)
-    expected = plain_ridge(train, labels, test, penalty)
-    found = ridge_accuracy(train, labels, test, jnp.asarray(expected), CLASSES, penalty=penalty)
-    assert float(found) >= 199 / 200, "one guess may be as good as another to rounding"
-    found = ridge_accuracy(train, labels, test, test_labels, CLASSES, penalty=penalty)
-    assert abs(float(found) - (expected == np.asarray(test_labels)).mean()) <= 1 / 200 + 1e-6
-    other = plain_ridge(train, labels, test, 100 * penalty)
-    assert (expected != other).mean() > 0.02, "the penalty matters here"
+    penalties = [1e-2, 1.0, 100.0]
+    expected = {penalty: plain_ridge(train, labels, test, penalty) for penalty in penalties}
+    for penalty, guesses in expected.items():
+        found = [
+            float(ridge_accuracy(train, labels, test, truth, CLASSES, penalty=penalty))
+            for truth in (jnp.asarray(guesses), test_labels)
+        ]
+        # One guess of 400 may be as good as another to rounding.
+        assert found[0] >= 399 / 400
+        assert found[1] == pytest.approx((guesses == np.asarray(test_labels)).mean(), abs=1.1 / 400)
+    for one, other in itertools.pairwise(penalties):
+        assert (expected[one] != expected[other]).mean() > 0.02, "the penalty matters here"
 
 
 def test_ridge_has_a_bias():
@@ -247,72 +256,81 @@ def test_ridge_has_a_bias():
 # The linear probe.
 
 
+def softmax(logits):
+    grown = np.exp(logits - logits.max(1, keepdims=True))
+    return grown / grown.sum(1, keepdims=True)
+
+
+def affine(train, test):
+    """Standardised, divided by sqrt(d), and a column of ones for the bias."""
+    train, test = wide(train)[0], wide(test)[0]
+    size = math.sqrt(train.shape[1])
+    return (
+        np.c_[(each - train.mean(0)) / train.std(0) / size, np.ones(len(each))]
+        for each in (train, test)
+    )
+
+
+def plain_scores(weights, x, labels, t, test_labels):
+    p = softmax(t @ weights)
+    return Probe(
+        accuracy=(p.argmax(1) == np.asarray(test_labels)).mean(),
+        loss=-np.log(p[np.arange(len(t)), test_labels]).mean(),
+        train_accuracy=((x @ weights).argmax(1) == np.asarray(labels)).mean(),
+    )
+
+
 def plain_optimum(train, labels, test, test_labels):
-    """Loss on the test images of the least training loss, by Newton's method."""
-    train, labels = wide(train, labels)
-    test, test_labels = wide(test, test_labels)
-    mean, deviation = train.mean(0), train.std(0)
-    x, t = (np.c_[(each - mean) / deviation, np.ones(len(each))] for each in (train, test))
+    """Scores of the weights of the least training loss, by Newton's method."""
+    x, t = affine(train, test)
     targets = np.eye(CLASSES)[labels]
     weights = np.zeros((x.shape[1], CLASSES))
-
-    def probabilities(x):
-        logits = x @ weights
-        grown = np.exp(logits - logits.max(1, keepdims=True))
-        return grown / grown.sum(1, keepdims=True)
-
-    for _ in range(20):
-        p = probabilities(x)
+    for _ in range(12):
+        p = softmax(x @ weights)
         gradient = (x.T @ (p - targets)).ravel()
         curvature = np.einsum("nc,ck->nck", p, np.eye(CLASSES)) - np.einsum("nc,nk->nck", p, p)
-        hessian = np.einsum("ni,nck,nj->icjk", x, curvature, x).reshape(weights.size, -1)
-        step, *_ = np.linalg.lstsq(hessian, gradient, rcond=1e-10)
+        hessian = np.einsum("ni,nck,nj->icjk", x, curvature, x, optimize=True)
+        step, *_ = np.linalg.lstsq(hessian.reshape(weights.size, -1), gradient, rcond=1e-10)
         weights -= step.reshape(weights.shape)
     assert np.abs(gradient).max() < 1e-6
-    p = probabilities(t)
-    loss = -np.log(p[np.arange(len(t)), test_labels]).mean()
-    return loss, (p.argmax(1) == test_labels).mean(), (probabilities(x).argmax(1) == labels).mean()
+    return plain_scores(weights, x, labels, t, test_labels)
 
 
 @pytest.mark.parametrize("d", [2, 24])
 def test_the_linear_probe_comes_near_the_optimum(d):
     """One learning rate for few and many dimensions, and for features of any scale."""
-    train, labels, test, test_labels = clusters(n=512, m=512, d=d, spread=1.5)
+    train, labels, test, test_labels = clusters(n=512, d=d, spread=0.8 * math.sqrt(d))
     scales = jnp.asarray(10.0 ** np.linspace(-3, 3, d), jnp.float32)
     train, test = (each * scales + scales for each in (train, test))
-    loss, accuracy, train_accuracy = plain_optimum(train, labels, test, test_labels)
+    expected = plain_optimum(train, labels, test, test_labels)
     found = linear_probe(
         jax.random.key(1), train, labels, test, test_labels, CLASSES, batch_size=64
     )
-    assert float(found.loss) == pytest.approx(loss, rel=0.02)
-    assert float(found.accuracy) == pytest.approx(accuracy, abs=0.02)
-    assert float(found.train_accuracy) == pytest.approx(train_accuracy, abs=0.02)
-    assert loss < 0.9 * math.log(CLASSES)
+    assert float(found.loss) == pytest.approx(expected.loss, rel=0.01)
+    assert float(found.accuracy) == pytest.approx(expected.accuracy, abs=4.5 / 400)
+    assert float(found.train_accuracy) == pytest.approx(expected.train_accuracy, abs=0.01)
+    assert expected.loss < 0.9 * math.log(CLASSES), "there is something to learn"
 
 
-def test_the_order_of_the_images_is_the_keys():
-    data = clusters()
-    first, second = (
-        linear_probe(jax.random.key(seed), *data, CLASSES, epochs=2, batch_size=16)
-        for seed in (0, 1)
-    )
-    assert float(first.loss) != float(second.loss)
-    whole = [
-        linear_probe(jax.random.key(seed), *data, CLASSES, epochs=2, batch_size=60)
-        for seed in (0, 1)
-    ]
-    assert float(whole[0].loss) == pytest.approx(float(whole[1].loss), rel=1e-5)
-
-
-def test_every_epoch_has_an_order_of_its_own():
-    """With 33 of 60 images in a batch, 27 sit out: over epochs all are seen."""
-    train, labels = jnp.eye(60), jnp.zeros(60, jnp.int32)
-    train = jnp.concatenate([train, train])
-    labels = jnp.concatenate([labels, labels + 1])
-    found = linear_probe(
-        jax.random.key(0), train, labels, train, labels, 2, epochs=1, batch_size=61
-    )
-    assert np.isfinite(found.loss)
+def test_its_steps_are_nesterovs_by_hand_in_an_order_of_each_epoch():
+    train, labels, test, test_labels = clusters()
+    key = jax.random.key(3)
+    x, t = affine(train, test)
+    targets = np.eye(CLASSES)[labels]
+    weights, memory = np.zeros((7, CLASSES)), np.zeros((7, CLASSES))
+    for step in range(9):
+        epoch_key = jax.random.fold_in(stream(key, "order"), step // 3)
+        rows = np.asarray(epoch_permutation(epoch_key, 60, 16)[step % 3])
+        gradient = x[rows].T @ (softmax(x[rows] @ weights) - targets[rows]) / 16
+        memory = 0.9 * memory + gradient
+        rate = 10 * (1 + math.cos(math.pi * step / 9)) / 2
+        weights -= rate * (gradient + 0.9 * memory)
+    expected = plain_scores(weights, x, labels, t, test_labels)
+    found = few_epochs(train, labels, test, test_labels, seed=3)
+    for name, value in expected._asdict().items():
+        assert float(getattr(found, name)) == pytest.approx(value, rel=1e-3), name
+    other = few_epochs(train, labels, test, test_labels, seed=4)
+    assert float(other.loss) != pytest.approx(expected.loss, rel=1e-3)
 
 
 def test_a_batch_of_more_images_than_there_are_is_refused():
