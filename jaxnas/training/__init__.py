@@ -1,4 +1,4 @@
-"""How weights are found: pure functions over optax, and the one loop that runs them."""
+"""How weights are found: pure functions over optax, the one loop that runs them, and probes."""
 
 from jaxnas.training.evaluate import evaluator, extractor
 from jaxnas.training.loop import (
@@ -10,7 +10,15 @@ from jaxnas.training.loop import (
     python_loop,
     scan_loop,
 )
-from jaxnas.training.optimizer import sgd
+from jaxnas.training.optimizer import accumulate, lars, sgd
+from jaxnas.training.probe import (
+    FeatureStatistics,
+    Probe,
+    feature_statistics,
+    knn_accuracy,
+    linear_probe,
+    ridge_accuracy,
+)
 from jaxnas.training.train import (
     Regularisation,
     Step,
@@ -23,19 +31,27 @@ from jaxnas.training.train import (
 
 __all__ = [
     "Epoch",
+    "FeatureStatistics",
+    "Probe",
     "Regularisation",
     "Step",
     "TrainState",
+    "accumulate",
     "batch_loss",
     "data_parallel",
     "default_loop",
     "eager_loop",
     "evaluator",
     "extractor",
+    "feature_statistics",
     "first_bad_step",
     "flax_apply",
     "init",
+    "knn_accuracy",
+    "lars",
+    "linear_probe",
     "python_loop",
+    "ridge_accuracy",
     "scan_loop",
     "sgd",
     "train_step",

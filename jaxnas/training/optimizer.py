@@ -7,43 +7,123 @@ from typing import Any, Literal
 import jax
 import optax
 
+Schedule = Literal["cosine", "step"]
+
 
 def sgd(
     learning_rate: float,
     total_steps: int,
     *,
-    schedule: Literal["cosine", "step"] = "cosine",
+    schedule: Schedule = "cosine",
     momentum: float = 0.9,
     weight_decay: float = 5e-4,
     decay_norm_and_bias: bool = True,
     grad_clip: float | None = None,
+    warmup_steps: int = 0,
 ) -> optax.GradientTransformation:
     """SGD with Nesterov momentum, L2 weight decay and a schedule.
 
     Args:
-      learning_rate: at the start.
+      learning_rate: at the start, or after the warm-up.
       total_steps: after which ``cosine`` has come down to 0; ``step`` divides by 10 at half and at
-        three quarters (He et al. 2016).
+        three quarters (He et al. 2016) of the steps after the warm-up.
       schedule: ``cosine`` or ``step``.
       momentum: of SGD.
       weight_decay: added to the gradient as this times the weights, before momentum.
       decay_norm_and_bias: whether batch norms' scales and biases and the classifier's bias decay.
       grad_clip: largest global norm of the gradient, before weight decay; None for no limit.
+      warmup_steps: first of the total steps, over which the rate grows linearly from 0.
+
+    Raises:
+      ValueError: for a schedule that does not exist, or a warm-up that is not part of the total.
     """
-    if schedule == "cosine":
-        rate = optax.cosine_decay_schedule(learning_rate, total_steps)
-    elif schedule == "step":
-        rate = optax.piecewise_constant_schedule(
-            learning_rate, {total_steps // 2: 0.1, total_steps * 3 // 4: 0.1}
-        )
-    else:
-        raise ValueError(f"schedule must be 'cosine' or 'step', not {schedule!r}")
+    rate = _rate(learning_rate, total_steps, schedule, warmup_steps)
     mask = None if decay_norm_and_bias else _kernels
     return optax.chain(
         optax.identity() if grad_clip is None else optax.clip_by_global_norm(grad_clip),
         optax.add_decayed_weights(weight_decay, mask),
         optax.sgd(rate, momentum, nesterov=True),
     )
+
+
+def lars(
+    learning_rate: float,
+    total_steps: int,
+    *,
+    momentum: float = 0.9,
+    weight_decay: float = 1e-6,
+    trust_coefficient: float = 1e-3,
+    warmup_steps: int = 0,
+) -> optax.GradientTransformation:
+    """LARS (You et al. 2017, arXiv:1708.03888): SGD for large batches, a rate for each kernel.
+
+    A kernel w of gradient g has u = g + weight_decay w and moves with momentum by the rate times
+    trust_coefficient |w| / |u| times u; one of norm 0 by the rate times u. Batch norms' scales and
+    biases and the classifier's bias neither decay nor have a rate of their own, as in SimCLR (Chen
+    et al. 2020, arXiv:2002.05709). Momentum is not Nesterov's, and sums what the rate has already
+    scaled.
+
+    Args:
+      learning_rate: after the warm-up; from there it comes down to 0 in a cosine.
+      total_steps: of the warm-up and the cosine.
+      momentum: of SGD.
+      weight_decay: of kernels.
+      trust_coefficient: length of a kernel's step at rate 1, as a share of the kernel's norm.
+      warmup_steps: first of the total steps, over which the rate grows linearly from 0.
+
+    Raises:
+      ValueError: if the warm-up is not part of the total.
+    """
+    return optax.lars(
+        _rate(learning_rate, total_steps, "cosine", warmup_steps),
+        weight_decay,
+        weight_decay_mask=_kernels,
+        trust_coefficient=trust_coefficient,
+        trust_ratio_mask=_kernels,
+        momentum=momentum,
+    )
+
+
+def accumulate(optimizer: optax.GradientTransformation, every: int) -> optax.GradientTransformation:
+    """The optimiser, moving once in `every` updates, by the mean of their gradients.
+
+    Schedules inside count the moves, not the updates. Batch norms still see each batch alone.
+
+    Args:
+      optimizer: what moves; returned as it is where `every` is 1.
+      every: micro-batches of a move.
+
+    Raises:
+      ValueError: if `every` is below 1.
+    """
+    if every < 1:
+        raise ValueError(f"gradients are accumulated over at least 1 micro-batch, not {every}")
+    if every == 1:
+        return optimizer
+    return optax.MultiSteps(optimizer, every).gradient_transformation()
+
+
+def _rate(
+    learning_rate: float, total_steps: int, schedule: Schedule, warmup_steps: int
+) -> optax.Schedule:
+    if not 0 <= warmup_steps <= total_steps:
+        raise ValueError(
+            f"a warm-up of {warmup_steps} steps does not fit in {total_steps} steps: "
+            f"choose warmup_steps from 0 to {total_steps}"
+        )
+    steps = total_steps - warmup_steps
+    if schedule == "cosine":
+        rate = optax.cosine_decay_schedule(learning_rate, max(steps, 1))
+    elif schedule == "step":
+        rate = optax.piecewise_constant_schedule(
+            learning_rate, {steps // 2: 0.1, steps * 3 // 4: 0.1}
+        )
+    else:
+        raise ValueError(f"schedule must be 'cosine' or 'step', not {schedule!r}")
+    if not warmup_steps:
+        return rate
+    warmup = optax.linear_schedule(0.0, learning_rate, warmup_steps)
+    return optax.join_schedules([warmup, rate], [warmup_steps])
 
 
 def _kernels(params: Any) -> Any:

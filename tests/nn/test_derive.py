@@ -7,6 +7,7 @@ import numpy as np
 import optax
 import pytest
 
+from jaxnas import training
 from jaxnas.nn import abstract_variables, build, cut, cut_like
 from jaxnas.spaces import AdaptationSpace
 
@@ -33,10 +34,18 @@ def test_a_cut_is_what_the_network_asks_for_with_the_supernets_values(name):
         assert (one.shape, one.dtype) == (other.shape, other.dtype)
 
 
-def test_an_optimisers_memory_is_cut_like_the_variables():
+OPTIMIZERS = {
+    "trace and adam": optax.chain(optax.trace(0.9), optax.adam(lambda step: 0.1)),
+    "lars": training.lars(0.1, 10, warmup_steps=2),
+    "sgd, accumulated": training.accumulate(training.sgd(0.1, 10, decay_norm_and_bias=False), 2),
+    "lars, accumulated": training.accumulate(training.lars(0.1, 10), 2),
+}
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_an_optimisers_memory_is_cut_like_the_variables(optimizer):
     _, variables = whole("residual_cells")
     shapes = abstract_variables(some_network("residual_cells"), SHAPE)["params"]
-    optimizer = optax.chain(optax.trace(0.9), optax.adam(lambda step: 0.1))
     memory, wanted = (
         jax.eval_shape(optimizer.init, params) for params in (variables["params"], shapes)
     )
