@@ -243,7 +243,7 @@ class BlockModule(nn.Module):
         sizes = [(width, newest) for width in widths]
         self.edges = nn.ModuleList()
         for number, node in enumerate(cell.nodes):
-            features = node.expansion * widths[0] if node.expansion else channels
+            features = node.width(channels, widths[0])
             sizes.append((features, newest * (block.stride if node.strided else 1)))
             for edge in cell.edges:
                 if edge.target == cell.inputs + number:

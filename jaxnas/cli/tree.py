@@ -58,6 +58,8 @@ def _add_cell(branch: Tree, genotype: Genotype, cell: Cell) -> None:
             notes.append("concatenated")
         if node.expansion:
             notes.append(f"{node.expansion} × the input's channels")
+        if node.squeeze > 1:
+            notes.append(f"1/{node.squeeze} of the block's channels")
         if node.relu:
             notes.append(f"then {genotype.activation}")
         text.append(f"  ({', '.join(notes)})" if notes else "", style="dim")

@@ -71,7 +71,7 @@ class BlockModule(nn.Module):
         values: list[jax.Array] = list(inputs)
         for index, node in enumerate(self.cell.nodes):
             target = self.cell.inputs + index
-            features = node.expansion * first.shape[-1] if node.expansion else self.block.channels
+            features = node.width(self.block.channels, first.shape[-1])
             shape = (first.shape[0], *(strided if node.strided else sides), features)
             terms = []
             for position, edge in enumerate(self.cell.edges):

@@ -197,6 +197,8 @@ def _subtitle(panel: sketch.Panel) -> str:
     parts = [f"block{'s' if len(panel.blocks) > 1 else ''} {places}"]
     if expansions := sorted({node.expansion for node in panel.cell.nodes} - {0}):
         parts.append(f"expansion {', '.join(map(str, expansions))}")
+    if squeezes := sorted({node.squeeze for node in panel.cell.nodes} - {1}):
+        parts.append(f"squeeze {', '.join(map(str, squeezes))}")
     if any(panel.changed):
         parts.append(f"{sum(panel.changed)} changed")
     return " · ".join(parts)

@@ -101,12 +101,19 @@ class Node:
         node behind it carries the stride.
       relu: whether the genotype's activation follows the sum.
       concat: whether the edges are concatenated, in order, instead of summed.
+      squeeze: k for the block's channels divided by k, as inside a bottleneck; without expansion
+        only. JSON leaves it out where it is 1.
     """
 
     expansion: int = 0
     strided: bool = True
     relu: bool = False
     concat: bool = False
+    squeeze: int = 1
+
+    def width(self, channels: int, input_channels: int) -> int:
+        """The node's channels in a block of `channels` whose input has `input_channels`."""
+        return self.expansion * input_channels if self.expansion else channels // self.squeeze
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,6 +150,12 @@ class Cell:
                     f"cell {self.name!r}: output node {node} is not one of its nodes "
                     f"0 to {size - 1}"
                 )
+        for number, node in enumerate(self.nodes, start=self.inputs):
+            if node.squeeze < 1 or (node.squeeze > 1 and node.expansion):
+                raise GenotypeError(
+                    f"cell {self.name!r}, node {number}: squeeze must be positive, and 1 where "
+                    f"there is an expansion, not {node.squeeze} with expansion {node.expansion}"
+                )
         last = 0
         for index, edge in enumerate(self.edges):
             where = f"cell {self.name!r}, edge {index} ({edge})"
@@ -170,14 +183,14 @@ class Cell:
     def identity(self, edge: Edge) -> str:
         """The operation that stands for an identity in the place of `edge`.
 
-        A 1x1 convolution between different multiples of the block's input channels is the edge's
-        own: there an identity would be a 1x1 convolution too.
+        A 1x1 convolution to or from a multiple of the block's input channels or a part of its
+        channels is the edge's own, unless both ends are the same one: there an identity would be a
+        1x1 convolution too.
         """
-        ends = [
-            1 if node < self.inputs else self.nodes[node - self.inputs].expansion
-            for node in (edge.source, edge.target)
-        ]
-        reshapes = max(ends) > 1 and ends[0] != ends[1] and not self.crosses_stride(edge)
+        nodes = (*(Node(expansion=1),) * self.inputs, *self.nodes)
+        ends = [(nodes[end].expansion, nodes[end].squeeze) for end in (edge.source, edge.target)]
+        scaled = max(*ends[0], *ends[1]) > 1
+        reshapes = scaled and ends[0] != ends[1] and not self.crosses_stride(edge)
         return edge.op if edge.op == "conv_1x1" and reshapes else SKIP
 
     def connected(self) -> bool:
@@ -320,6 +333,12 @@ class Genotype:
                 raise GenotypeError(
                     f"block {index}: there is no cell {block.cell!r}; there are {', '.join(names)}"
                 )
+            for node in self.cell(block.cell).nodes:
+                if block.channels % node.squeeze:
+                    raise GenotypeError(
+                        f"block {index}: a node of cell {block.cell!r} has its channels divided by "
+                        f"{node.squeeze}, and {block.channels} is no multiple of that"
+                    )
         self._check_sources()
 
     def _check_sources(self) -> None:
@@ -385,7 +404,12 @@ class Genotype:
 
     def to_json(self) -> str:
         """JSON text that `from_json` reads back to an equal genotype."""
-        return json.dumps(dataclasses.asdict(self), indent=1)
+        data = dataclasses.asdict(self)
+        for cell in data["cells"]:
+            for node in cell["nodes"]:
+                if node["squeeze"] == 1:  # so that genotypes without it keep their text and digest
+                    del node["squeeze"]
+        return json.dumps(data, indent=1)
 
     @classmethod
     def from_json(cls, text: str) -> Genotype:

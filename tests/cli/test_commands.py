@@ -62,6 +62,12 @@ def test_every_network_is_shown_as_a_tree(run, name):
     assert ("auxiliary head" in text) == (genotype.auxiliary >= 0)
 
 
+def test_a_tree_says_how_wide_a_node_is(run):
+    text = run("show", "resnet50")
+    assert text.count("(1/4 of the block's channels, then relu)") == 5
+    assert text.count("(1 × the input's channels, then relu)") == 1
+
+
 def test_a_network_is_drawn_into_a_folder_or_one_file(run, tmp_path):
     text = run("show", "resnet20", "--out", tmp_path / "new")
     names = ["resnet20.dot", "resnet20.png", "resnet20.svg"]

@@ -51,6 +51,11 @@ def _mobilenet():
     return dataclasses.replace(zoo.named("mobilenet_v2"), stem=6, head=16, blocks=blocks)
 
 
+def _bottlenecks():
+    """ResNet-50's cells: a stage that widens at stride 1, and one that halves the image."""
+    return zoo.staged_resnet("bottlenecks", (2, 1), width=4, bottleneck=True)
+
+
 def _residual_cells():
     """The residual cells that NAT released, before and after; one reduction follows another."""
     cells = (
@@ -210,6 +215,7 @@ def _chain():
 
 SMALL = {
     "resnets": _resnets(),
+    "bottlenecks": _bottlenecks(),
     "mobilenet": _mobilenet(),
     "residual_cells": _residual_cells(),
     "mobilenet_cells": _mobilenet_cells(),

@@ -74,12 +74,19 @@ def pad_shortcut(x, features, stride):
 
 
 def widens(cell, edge):
-    """Whether a 1x1 convolution leads to or from nodes of several times the input's channels."""
+    """Whether a 1x1 convolution leads between different multiples of the input's channels and
+    parts of the block's, of which the whole ones may be as many."""
     nodes = [None] * cell.inputs + list(cell.nodes)
     ends = nodes[edge.source], nodes[edge.target]
-    widths = [1 if node is None else node.expansion for node in ends]
     sides = [node is not None and node.strided for node in ends]
-    different = widths[0] != widths[1] and max(widths) > 1
+
+    def width(node):
+        if node is None or node.expansion:
+            return "input", node.expansion if node else 1
+        return "block", 1 / node.squeeze
+
+    widths = {width(node) for node in ends}
+    different = len(widths) == 2 and widths != {("input", 1), ("block", 1)}
     return edge.op == "conv_1x1" and different and sides[0] == sides[1]
 
 
@@ -259,7 +266,7 @@ class Reference:
         batch, height, width, channels = inputs[0].shape
         for number, node in enumerate(cell.nodes):
             scale = block.stride if node.strided else 1
-            features = node.expansion * channels or block.channels
+            features = node.expansion * channels or block.channels // node.squeeze
             zero = np.zeros((batch, -(-height // scale), -(-width // scale), features))
             terms = []
             for position, edge in enumerate(cell.edges):

@@ -41,6 +41,9 @@ PUBLISHED = [
     ("resnet20_b", {}, 10, 32, 272_474, 0, 40_813_184, None),
     ("resnet56", {}, 10, 32, 853_018, 0, 125_485_696, None),
     ("resnet56_b", {}, 10, 32, 855_770, 0, 125_747_840, None),
+    ("resnet18", {}, 10, 32, 11_173_962, 0, 555_422_720, None),
+    ("resnet34", {}, 10, 32, 21_282_122, 0, 1_159_402_496, None),
+    ("resnet50", {}, 10, 32, 23_520_842, 0, 1_297_829_888, None),
     ("mobilenet_v2", {}, 10, 32, 2_296_922, 0, 91_154_944, None),
     ("mobilenet_v2", {}, 200, 32, 2_540_312, 0, 91_398_144, None),
     # A shortcut between equal shapes has no parameters, nor has option A's.
@@ -171,6 +174,44 @@ def test_a_network_costs_what_the_official_code_does(
     assert macs is None or abs(found.macs - macs) <= rounded
 
 
+@pytest.mark.parametrize(
+    ("name", "stages", "kernels"),
+    [
+        ("resnet18", (2, 2, 2, 2), (3, 3)),
+        ("resnet34", (3, 4, 6, 3), (3, 3)),
+        ("resnet50", (3, 4, 6, 3), (1, 3, 1)),
+    ],
+)
+def test_a_resnet_costs_what_its_table_of_layers_adds_up_to(name, stages, kernels):
+    """He et al. 2016, table 1, behind a 3x3 stem at 32x32 without pooling."""
+    found = cost_of(zoo.named(name))
+    sizes = []  # kernel, channels in, channels out, side of the output
+
+    def block(width, inner, out, side, stride):
+        channels = [width, *[inner] * (len(kernels) - 1), out]
+        for index, kernel in enumerate(kernels):
+            before = side * stride if kernel == 1 and index == 0 else side
+            sizes.append((kernel, channels[index], channels[index + 1], before))
+        if width != out or stride == 2:
+            sizes.append((1, width, out, side))
+
+    sizes.append((3, 3, 64, 32))
+    width = 64
+    for stage, count in enumerate(stages):
+        inner, side = 64 << stage, 32 >> stage
+        out = inner * (4 if len(kernels) == 3 else 1)
+        for index in range(count):
+            block(width, inner, out, side, 2 if stage and not index else 1)
+            width = out
+    kernel_sizes = [kernel**2 * before * after for kernel, before, after, _ in sizes]
+    norms = sum(2 * after for _, _, after, _ in sizes)
+    assert found.params == sum(kernel_sizes) + norms + 10 * width + 10
+    assert found.batch_stats == norms
+    positions = [side**2 for *_, side in sizes]
+    products = sum(size * at for size, at in zip(kernel_sizes, positions, strict=True))
+    assert found.macs == products + 10 * width
+
+
 @pytest.mark.slow
 def test_amoebanets_with_a_narrow_stem_cost_what_the_papers_counter_says():
     """The counts of papers/ for CIFAR with a stem of as many channels as a node."""
@@ -286,6 +327,13 @@ def test_one_cell_has_as_many_parameters_as_it_must(
             "pnasnet_5_mobile",
             224,
             "65x56 135x28 270x28 270x28 270x28 540x14 540x14 540x14 1080x7 1080x7 1080x7",
+        ),
+        ("resnet18", 32, "64x32 64x32 128x16 128x16 256x8 256x8 512x4 512x4"),
+        (
+            "resnet50",
+            32,
+            "256x32 256x32 256x32 512x16 512x16 512x16 512x16 1024x8 1024x8 1024x8 1024x8 1024x8 "
+            "1024x8 2048x4 2048x4 2048x4",
         ),
         ("pnasnet_5", 32, "240x32 240x32 240x32 480x16 480x16 480x16 960x8 960x8 960x8"),
     ],
@@ -415,7 +463,7 @@ def test_the_parameters_do_not_depend_on_the_images_size(name):
 
 
 @pytest.mark.parametrize(
-    "name", [*SMALL, "real resnet20", "real mobilenet_v2", "real resnet20_cells"]
+    "name", [*SMALL, "real resnet20", "real resnet18", "real mobilenet_v2", "real resnet20_cells"]
 )
 def test_the_price_of_a_network_is_that_of_its_choices(name):
     real = name.startswith("real ")
@@ -460,6 +508,24 @@ def test_an_identity_between_equal_shapes_is_free_and_a_null_edges_same_too():
             assert (prices[index, position, ID] > 0) == crosses
             if edge.op == NULL:
                 assert prices[index, position, SAME] == 0
+
+
+def test_an_identity_in_a_bottleneck_is_free_where_the_channels_stay():
+    """Else it is the 1x1 convolution itself; a shortcut or a stride has one of its own."""
+    space = AdaptationSpace(SMALL["bottlenecks"], "full")
+    assert [cell.name for cell in space.cells] == ["widening", "normal", "reduction"]
+    prices = edge_macs(space, SHAPE)
+    assert (prices[..., SAME] > 0).tolist() == [[True] * 4, [True, True, False, True], [True] * 4]
+    own = prices[..., ID] == prices[..., SAME]
+    free = prices[..., ID] == 0
+    assert free.tolist() == [
+        [True, True, False, False],
+        [False, True, True, False],
+        [False, False, False, False],
+    ]
+    assert own[:, 3].all()
+    assert own[1:, 0].all()
+    assert prices[2, 1, ID] == 8 * 8 * 4 * 4, "a factorized reduction to half of the side"
 
 
 def test_a_block_and_all_its_candidates_are_in_the_supernet():

@@ -78,7 +78,8 @@ def test_the_small_networks_have_all_that_a_genotype_can_say():
         for each in small
         for cell in each.placed_cells()
     }
-    for name in ("resnet20", "resnet20_b", "plain20", "mobilenet_v2", "resnet20_cells"):
+    bases = "resnet20 resnet20_b plain20 resnet18 resnet50 mobilenet_v2 resnet20_cells"
+    for name in bases.split():
         base = zoo.named(name)
         assert {dataclasses.replace(cell, name=base.family) for cell in base.cells} <= cells
 

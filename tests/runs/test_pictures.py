@@ -44,7 +44,9 @@ def adapted(genotype):
     return dataclasses.replace(genotype, name="changed", cells=tuple(cells), blocks=blocks)
 
 
-@pytest.mark.parametrize("name", ["resnet20", "mobilenet_v2", "nat_resnet20_cells", "nasnet_a"])
+@pytest.mark.parametrize(
+    "name", ["resnet20", "resnet50", "mobilenet_v2", "nat_resnet20_cells", "nasnet_a"]
+)
 def test_a_network_is_drawn_with_every_operation_and_block(tmp_path, name):
     genotype = named(name)
     draw_network(genotype, tmp_path / "net")
@@ -68,7 +70,8 @@ def test_a_network_is_drawn_with_every_operation_and_block(tmp_path, name):
     for cell in different.values():
         assert {str(cell.inputs + index) for index in range(len(cell.nodes))} <= set(found)
     assert str(genotype.stem) in found
-    assert any(re.fullmatch(r"64 /2", text) for text in found)
+    assert {f"{block.channels} /2" for block in genotype.blocks if block.stride == 2} <= set(found)
+    assert any("· squeeze 4" in text for text in found) == (name == "resnet50")
     assert ("head" in found) == bool(genotype.head)
 
 

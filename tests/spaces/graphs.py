@@ -27,19 +27,23 @@ FAMILIES = ("residual", "darts", "nasnet", "enas", "macro")
 CARRIED = {family: sorted(ops - {NULL}) for family, ops in OPERATIONS.items()}
 
 
+def nodes():
+    """Nodes of the block's channels, a part of them or a multiple of its input's."""
+    widths = st.one_of(
+        st.fixed_dictionaries({"expansion": st.integers(0, 6)}),
+        st.fixed_dictionaries({"squeeze": st.sampled_from((2, 4))}),
+    )
+    flags = st.fixed_dictionaries(dict.fromkeys(("strided", "relu", "concat"), st.booleans()))
+    return st.builds(lambda width, flag: Node(**width, **flag), widths, flags)
+
+
 @st.composite
 def cells(draw, family, name="cell", most_nodes=3, most_edges=6, connected=False):
     """A cell of `family`; where `connected`, its output can be reached."""
     inputs = INPUTS.get(family) or draw(st.integers(1, 3))
-    nodes = draw(
-        st.lists(
-            st.builds(Node, st.integers(0, 6), st.booleans(), st.booleans(), st.booleans()),
-            min_size=1,
-            max_size=most_nodes,
-        )
-    )
-    size = inputs + len(nodes)
-    strided = [False] * inputs + [node.strided for node in nodes]
+    inner = draw(st.lists(nodes(), min_size=1, max_size=most_nodes))
+    size = inputs + len(inner)
+    strided = [False] * inputs + [node.strided for node in inner]
     routes = [
         (source, target)
         for target in range(inputs, size)
@@ -51,7 +55,7 @@ def cells(draw, family, name="cell", most_nodes=3, most_edges=6, connected=False
     edges = [Edge(draw(op), *route) for route in chosen]
     first = 0 if family in ("nasnet", "enas", "macro") else inputs
     output = draw(
-        st.lists(st.integers(first, size - 1), min_size=1, max_size=len(nodes), unique=True)
+        st.lists(st.integers(first, size - 1), min_size=1, max_size=len(inner), unique=True)
     )
     if connected and not by_paths(inputs, edges, output):
         edges = [
@@ -59,7 +63,7 @@ def cells(draw, family, name="cell", most_nodes=3, most_edges=6, connected=False
             Edge(draw(st.sampled_from(CARRIED[family])), 0, output[0]),  # a node: none is reached
         ]
     edges.sort(key=lambda edge: edge.target)
-    return Cell(name, inputs, tuple(nodes), tuple(edges), tuple(output))
+    return Cell(name, inputs, tuple(inner), tuple(edges), tuple(output))
 
 
 @st.composite
@@ -71,7 +75,7 @@ def genotypes(draw, family=None, most_blocks=5, connected=False, **limits):
     blocks = st.builds(
         Block,
         st.sampled_from(names),
-        st.integers(1, 64),
+        st.integers(1, 16).map(lambda quarter: 4 * quarter),
         st.sampled_from((1, 2)),
         st.sampled_from((2, 3)),
     )
@@ -176,17 +180,18 @@ def chosen_op(op, choice):
 def chosen_edges(cell, choices):
     """A cell's edges under choices, one for each edge.
 
-    A 1x1 convolution that widens or narrows without a stride stands for an identity there.
+    A 1x1 convolution that widens or narrows without a stride stands for an identity there; between
+    an input and the block's channels, which may be as many, it does not.
     """
     inputs = [Node(expansion=1, strided=False)] * cell.inputs
-    nodes = [*inputs, *cell.nodes]
+    every = [*inputs, *cell.nodes]
 
     def op(edge, choice):
-        ends = nodes[edge.source], nodes[edge.target]
-        widths = {node.expansion for node in ends}
+        ends = every[edge.source], every[edge.target]
+        widths = {f"{n.expansion}x" if n.expansion else f"1/{n.squeeze}" for n in ends}
         same_side = ends[0].strided == ends[1].strided
-        if choice == 1 and edge.op == "conv_1x1" and same_side and widths - {0, 1}:
-            return edge.op if len(widths) == 2 else SKIP
+        if choice == 1 and edge.op == "conv_1x1" and same_side and len(widths) == 2:
+            return SKIP if widths == {"1x", "1/1"} else edge.op
         return chosen_op(edge.op, choice)
 
     return tuple(

@@ -1,6 +1,7 @@
 """Genotypes: what they say of their graphs, what they refuse, and how they are written down."""
 
 import dataclasses
+import hashlib
 import json
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxnas.spaces import Block, Cell, Edge, Genotype, GenotypeError, Node
+from jaxnas.spaces import Block, Cell, Edge, Genotype, GenotypeError, Node, zoo
 from jaxnas.spaces.genotype import INPUTS, NULL, OPERATIONS, SKIP
 
 from . import graphs
@@ -173,6 +174,26 @@ def test_fields_with_a_default_may_be_left_out(genotype):
     assert Genotype.from_json(json.dumps(data)) == plain
 
 
+@FAST
+@given(graphs.genotypes())
+def test_json_names_a_part_of_the_channels_only_where_there_is_one(genotype):
+    written = json.loads(genotype.to_json())
+    for cell, found in zip(genotype.cells, written["cells"], strict=True):
+        parts = [node.get("squeeze") for node in found["nodes"]]
+        assert parts == [node.squeeze if node.squeeze > 1 else None for node in cell.nodes]
+
+
+def test_json_is_what_it_was_before_nodes_could_have_a_part_of_the_channels():
+    """Stored bases, results and digests hold it."""
+    for name, digest in (
+        ("resnet20", "4165e95f5fbf32bd11e196f8e3c739ef526d81efbe42551c9a3197a211705d44"),
+        ("mobilenet_v2", "25d5c626c95e4b011e53f3e4039b1210b71420933fd2cd34b7a117ba8348bd1e"),
+        ("darts_v2", "2e173a68afbb1d1bbd72448fe436d3d2a3524518ef62897f4e05307d853cae3e"),
+    ):
+        text = zoo.named(name).to_json()
+        assert hashlib.sha256(text.encode()).hexdigest() == digest
+
+
 def objects(data, path=("genotype",)):
     """Every object inside parsed JSON, with its place in the words of an error."""
     if isinstance(data, dict):
@@ -187,6 +208,7 @@ def objects(data, path=("genotype",)):
 OPTIONAL = {
     *("head", "stem_form", "activation", "epsilon", "auxiliary"),
     *("stride", "previous", "sources", "expansion", "strided", "relu", "concat"),
+    "squeeze",
 }
 
 WRONG = {
@@ -258,6 +280,10 @@ def cell(edges=((SKIP, 0, 1),), nodes=2, inputs=1, output=(1,), name="c", stride
     return Cell(name, inputs, kinds, tuple(Edge(*edge) for edge in edges), output)
 
 
+def squeezed(part, expansion=0):
+    return Cell("c", 1, (Node(expansion, squeeze=part),), (Edge(SKIP, 0, 1),), (1,))
+
+
 def macro(*blocks):
     two = cell(inputs=2, edges=[(SKIP, 0, 2), (SKIP, 1, 2)], output=(2,), name="two")
     return chain(*blocks, family="macro", cells=(cell(), two))
@@ -289,6 +315,12 @@ GOOD, BAD = (SKIP, 0, 1), "cell 'c', edge 1 "
         (
             lambda: cell([GOOD, (SKIP, 1, 2)], strided=(True, False)),
             BAD + r"\(skip_connect 1>2\): it leads back before the block's stride",
+        ),
+        (lambda: squeezed(0), r"cell 'c', node 1: squeeze must be positive, .* not 0 with .* 0"),
+        (lambda: squeezed(2, 3), r"cell 'c', node 1: squeeze .* not 2 with expansion 3"),
+        (
+            lambda: chain(Block("c", 8), Block("c", 6), cells=(squeezed(4),)),
+            "block 1: a node of cell 'c' has its channels divided by 4, and 6 is no multiple",
         ),
         (lambda: Block("c", 0), "block of cell 'c': channels .* not 0 and 1"),
         (lambda: Block("c", 4, 3), "block of cell 'c': .* not 4 and 3"),

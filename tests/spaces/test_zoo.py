@@ -12,6 +12,7 @@ from . import graphs
 # (channels, stride of the first block, blocks) of each stage.
 RESNET20 = [(16, 1, 3), (32, 2, 3), (64, 2, 3)]
 RESNET56 = [(16, 1, 9), (32, 2, 9), (64, 2, 9)]
+RESNET34 = [(64, 1, 3), (128, 2, 4), (256, 2, 6), (512, 2, 3)]
 MOBILENET = [
     (16, 1, 1),
     (24, 1, 2),
@@ -27,6 +28,9 @@ STAGES = {
     "resnet56": RESNET56,
     "resnet56_b": RESNET56,
     "plain20": RESNET20,
+    "resnet18": [(channels, stride, 2) for channels, stride, _ in RESNET34],
+    "resnet34": RESNET34,
+    "resnet50": [(4 * channels, stride, count) for channels, stride, count in RESNET34],
     "mobilenet_v2": MOBILENET,
     "resnet20_cells": RESNET20,
     "plain20_cells": RESNET20,
@@ -126,6 +130,57 @@ def test_the_shortcut_options_differ_only_where_the_shape_changes():
     assert [pair for pair in pairs if pair[0] != pair[1]] == [
         (Edge("pad_shortcut", 0, 2), Edge("conv_1x1", 0, 2))
     ]
+
+
+@pytest.mark.parametrize(("name", "depth"), [("resnet18", 18), ("resnet34", 34), ("resnet50", 50)])
+def test_a_staged_resnet_has_as_many_layers_as_its_name_says(name, depth):
+    """Without shortcuts, with the stem and the classifier."""
+    genotype = zoo.named(name)
+    layers = sum(
+        edge.op.startswith("conv") and (edge.source, edge.target) != (0, cell.output[0])
+        for cell in genotype.placed_cells()
+        for edge in cell.edges
+    )
+    assert layers + 2 == depth
+    assert genotype.stem == 64
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50"])
+def test_a_staged_resnet_convolves_a_shortcut_where_the_shape_changes(name):
+    genotype = zoo.named(name)
+    before = genotype.stem
+    for block, cell in zip(genotype.blocks, genotype.placed_cells(), strict=True):
+        (shortcut,) = [edge for edge in cell.edges if edge.target - edge.source > 1]
+        changes = block.channels != before or block.stride == 2
+        assert shortcut.op == ("conv_1x1" if changes else "skip_connect")
+        before = block.channels
+
+
+def test_a_bottleneck_is_a_quarter_as_wide_inside_and_its_3x3_convolution_has_the_stride():
+    genotype = zoo.named("resnet50")
+    before = genotype.stem
+    for block, cell in zip(genotype.blocks, genotype.placed_cells(), strict=True):
+        widths = [node.width(block.channels, before) for node in cell.nodes]
+        assert widths == [block.channels // 4, block.channels // 4, block.channels]
+        strided = [(edge.op, edge.source) for edge in cell.edges if cell.crosses_stride(edge)]
+        assert strided[0] == ("conv_3x3", 1)
+        assert [source for _, source in strided[1:]] == [0], "the shortcut"
+        assert [node.relu for node in cell.nodes] == [True] * 3
+        before = block.channels
+
+
+def test_an_identity_in_a_bottleneck_is_the_1x1_convolution_where_that_changes_the_channels():
+    cells = {cell.name: cell for cell in zoo.named("resnet50").cells}
+    edges = [(0, 1), (1, 2), (0, 3), (2, 3)]
+    for name, identities in (
+        ("normal", ["conv_1x1", "skip_connect", "skip_connect", "conv_1x1"]),
+        ("reduction", ["conv_1x1", "skip_connect", "skip_connect", "conv_1x1"]),
+        # Its input has the channels of its inside already.
+        ("widening", ["skip_connect", "skip_connect", "skip_connect", "conv_1x1"]),
+    ):
+        found = cells[name].edges
+        assert [(edge.source, edge.target) for edge in found] == edges
+        assert [cells[name].identity(edge) for edge in found] == identities
 
 
 @pytest.mark.parametrize(("name", "base"), [("plain20", "resnet20")])

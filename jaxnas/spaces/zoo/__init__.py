@@ -3,7 +3,8 @@
 ResNet (He et al. 2016, section 4.2) and `mobilenet_v2` (Sandler et al. 2018 in the CIFAR form of
 kuangliu/pytorch-cifar) stand in two forms: their own, and the cell form that NAT (Guo et al. 2019)
 released for them (``..._cells``), which has null edges from the block before the last. `plain20` is
-ResNet-20 with its shortcuts turned into null edges.
+ResNet-20 with its shortcuts turned into null edges. `resnet18`, `resnet34` and `resnet50` are the
+networks for ImageNet with the stem for CIFAR, as self-supervised learning uses them.
 """
 
 from __future__ import annotations
@@ -16,7 +17,13 @@ from jaxnas.spaces.zoo import darts, enas, nasnet, residual
 from jaxnas.spaces.zoo.darts import darts_network
 from jaxnas.spaces.zoo.enas import enas_macro, enas_micro
 from jaxnas.spaces.zoo.nasnet import nasnet_network
-from jaxnas.spaces.zoo.residual import inverted_chain, mobilenet_v2, plain, resnet
+from jaxnas.spaces.zoo.residual import (
+    inverted_chain,
+    mobilenet_v2,
+    plain,
+    resnet,
+    staged_resnet,
+)
 
 __all__ = [
     "ZOO",
@@ -29,6 +36,7 @@ __all__ = [
     "nasnet_network",
     "plain",
     "resnet",
+    "staged_resnet",
 ]
 
 ZOO: dict[str, Callable[..., Genotype]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from jaxnas.spaces.genotype import NULL, SKIP, Block, Cell, Edge, Genotype, Node
@@ -38,16 +38,6 @@ def plain(depth: int) -> Genotype:
 def _residual(name: str, depth: int, shortcut: str, down_shortcut: str) -> Genotype:
     if depth < 8 or (depth - 2) % 6:
         raise ValueError(f"a ResNet for small images has 6n+2 layers, not {depth}")
-
-    def cell(cell_name: str, skip: str) -> Cell:
-        return Cell(
-            name=cell_name,
-            inputs=1,
-            nodes=(Node(relu=True), Node(relu=True)),
-            edges=(Edge("conv_3x3", 0, 1), Edge(skip, 0, 2), Edge("conv_3x3", 1, 2)),
-            output=(2,),
-        )
-
     blocks = tuple(
         Block("reduction", channels, 2) if stage and not index else Block("normal", channels)
         for stage, channels in enumerate((16, 32, 64))
@@ -57,8 +47,67 @@ def _residual(name: str, depth: int, shortcut: str, down_shortcut: str) -> Genot
         name=name,
         family="residual",
         stem=16,
-        cells=(cell("normal", shortcut), cell("reduction", down_shortcut)),
+        cells=(_basic("normal", shortcut), _basic("reduction", down_shortcut)),
         blocks=blocks,
+    )
+
+
+def _basic(name: str, shortcut: str) -> Cell:
+    return Cell(
+        name=name,
+        inputs=1,
+        nodes=(Node(relu=True), Node(relu=True)),
+        edges=(Edge("conv_3x3", 0, 1), Edge(shortcut, 0, 2), Edge("conv_3x3", 1, 2)),
+        output=(2,),
+    )
+
+
+def staged_resnet(
+    name: str, blocks: Sequence[int], *, width: int = 64, bottleneck: bool = False
+) -> Genotype:
+    """A ResNet for ImageNet (He et al. 2016, table 1) with the stem for images of 32x32.
+
+    The stem is a 3x3 convolution of stride 1, and no pooling follows it. A shortcut is the identity
+    or, where the shape changes, a 1x1 convolution. A bottleneck's 3x3 convolution has the stride.
+
+    Args:
+      name: of the genotype.
+      blocks: how many of each stage; every stage but the first halves the image and doubles the
+        channels.
+      width: of the stem and of the first stage's 3x3 convolutions.
+      bottleneck: whether a block is 1x1, 3x3 and 1x1 convolutions, the last of four times the
+        channels, instead of two of 3x3.
+    """
+    if bottleneck:
+        # The first block's input is as wide as the inside, and its first node says so: there an
+        # identity needs no convolution.
+        cells = (
+            _bottleneck("widening", Node(expansion=1, strided=False, relu=True), "conv_1x1"),
+            _bottleneck("normal", Node(squeeze=4, strided=False, relu=True), SKIP),
+            _bottleneck("reduction", Node(squeeze=4, strided=False, relu=True), "conv_1x1"),
+        )
+    else:
+        cells = _basic("normal", SKIP), _basic("reduction", "conv_1x1")
+    places = []
+    for stage, count in enumerate(blocks):
+        channels = 2**stage * width * (4 if bottleneck else 1)
+        first = Block("reduction", channels, 2) if stage else Block(cells[0].name, channels)
+        places += [first] + [Block("normal", channels)] * (count - 1)
+    return Genotype(name=name, family="residual", stem=width, cells=cells, blocks=tuple(places))
+
+
+def _bottleneck(name: str, narrow: Node, shortcut: str) -> Cell:
+    return Cell(
+        name=name,
+        inputs=1,
+        nodes=(narrow, Node(squeeze=4, relu=True), Node(relu=True)),
+        edges=(
+            Edge("conv_1x1", 0, 1),
+            Edge("conv_3x3", 1, 2),
+            Edge(shortcut, 0, 3),
+            Edge("conv_1x1", 2, 3),
+        ),
+        output=(3,),
     )
 
 
@@ -286,6 +335,9 @@ ENTRIES: dict[str, Callable[..., Genotype]] = {
     "resnet56": lambda: resnet(56),
     "resnet56_b": lambda: resnet(56, "B"),
     "plain20": lambda: plain(20),
+    "resnet18": lambda: staged_resnet("resnet18", (2, 2, 2, 2)),
+    "resnet34": lambda: staged_resnet("resnet34", (3, 4, 6, 3)),
+    "resnet50": lambda: staged_resnet("resnet50", (3, 4, 6, 3), bottleneck=True),
     "mobilenet_v2": mobilenet_v2,
     **{
         f"proxyless_{target}{'_cifar' if small else ''}": functools.partial(
