@@ -18,6 +18,8 @@ from jaxnas.spaces import Genotype
 from jaxnas.training.loop import Data
 from jaxnas.training.train import Apply
 
+_PROBE_BATCH = 256
+
 Scores = dict[str, jax.Array]
 """Named numbers, scalar or [networks]; those whose name ends in ``accuracy`` are shares."""
 
@@ -201,6 +203,7 @@ class SelfSupervised:
             data["test"][1],
             self.dataset.num_classes,
             epochs=self.supervision.probe_epochs,
+            batch_size=min(_PROBE_BATCH, len(train)),
         )
         parts = {
             collection: {name: tree for name, tree in modules.items() if name not in nn.HEADS}

@@ -103,26 +103,29 @@ def ridge_accuracy(
     Returns:
       float32 scalar.
     """
-    train, test = _standardised(train_features, test_features)
+    mean, scale = _standardisation(train_features)
+    train, test = ((each - mean) * scale for each in (train_features, test_features))
     targets = jax.nn.one_hot(train_labels, num_classes)
-    mean = targets.mean(0)
+    share = targets.mean(0)
     count, size = train.shape
     gram = jnp.matmul(train.T, train, precision=_HIGHEST) / count
-    moment = jnp.matmul(train.T, targets - mean, precision=_HIGHEST) / count
+    moment = jnp.matmul(train.T, targets - share, precision=_HIGHEST) / count
     weights = jax.scipy.linalg.solve(gram + penalty * jnp.eye(size), moment, assume_a="pos")
-    outputs = jnp.matmul(test, weights, precision=_HIGHEST) + mean
+    outputs = jnp.matmul(test, weights, precision=_HIGHEST) + share
     return _share(outputs.argmax(-1) == test_labels)
 
 
 class Probe(NamedTuple):
-    """Scores of a linear probe, float32 scalars.
+    """A linear classifier of features as they are, and its scores, float32 scalars.
 
     Attributes:
+      classifier: ``kernel`` float32 [d, classes] and ``bias`` [classes].
       accuracy: share of test images classified right.
       loss: mean cross-entropy on the test images, in nats.
       train_accuracy: share of training images classified right.
     """
 
+    classifier: dict[str, jax.Array]
     accuracy: jax.Array
     loss: jax.Array
     train_accuracy: jax.Array
@@ -163,12 +166,14 @@ def linear_probe(
       DataError: if batch_size is below 1 or above n.
     """
     count, size = train_features.shape
-    train, test = (each / jnp.sqrt(size) for each in _standardised(train_features, test_features))
+    mean, scale = _standardisation(train_features)
+    scale = scale / jnp.sqrt(size)
+    train = (train_features - mean) * scale
     optimizer = sgd(learning_rate, epochs * (count // batch_size), weight_decay=0.0)
     params = {"kernel": jnp.zeros((size, num_classes)), "bias": jnp.zeros(num_classes)}
 
     def logits(params: Any, features: jax.Array) -> jax.Array:
-        return features @ params["kernel"] + params["bias"]
+        return jnp.matmul(features, params["kernel"], precision=_HIGHEST) + params["bias"]
 
     def loss(params: Any, features: jax.Array, labels: jax.Array) -> jax.Array:
         return optax.softmax_cross_entropy_with_integer_labels(
@@ -187,10 +192,16 @@ def linear_probe(
 
     start = params, optimizer.init(params)
     (params, _), _ = jax.lax.scan(one_epoch, start, jnp.arange(epochs))
-    outputs = logits(params, test)
+    kernel = params["kernel"] * scale[:, None]
+    classifier = {
+        "kernel": kernel,
+        "bias": params["bias"] - jnp.matmul(mean, kernel, precision=_HIGHEST),
+    }
+    outputs = logits(classifier, test_features)
     return Probe(
+        classifier=classifier,
         accuracy=_share(outputs.argmax(-1) == test_labels),
-        loss=loss(params, test, test_labels),
+        loss=loss(classifier, test_features, test_labels),
         train_accuracy=_share(logits(params, train).argmax(-1) == train_labels),
     )
 
@@ -247,11 +258,10 @@ def _moments(features: jax.Array) -> tuple[jax.Array, jax.Array]:
     return features[0] + seen.mean(0), seen.std(0)
 
 
-def _standardised(train: jax.Array, test: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Both by the training features' mean and deviation; features constant there become 0."""
+def _standardisation(train: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Means [d] and scales [d] of (features - mean) * scale; constant features become 0."""
     mean, deviation = _moments(train)
-    scale = jnp.where(deviation > 0, 1 / deviation, 0.0)
-    return (train - mean) * scale, (test - mean) * scale
+    return mean, jnp.where(deviation > 0, 1 / deviation, 0.0)
 
 
 def _share(right: jax.Array) -> jax.Array:
