@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnas import nn, search, training
+from jaxnas import nn, search, tasks, training
 from jaxnas.data import Dataset, epoch_permutation, rounds
 from jaxnas.randomness import stream
 from jaxnas.runs.bases import refuse_unbuildable
@@ -147,6 +147,11 @@ class MethodRun:
                 f"--estimator {self.settings.estimator} goes through the 2^{edges} patterns of a "
                 "cell's edges, which are too many; use mixed or raw"
             )
+        if self.settings.devices > jax.device_count():
+            raise ConfigError(
+                f"--devices {self.settings.devices} is more than the {jax.device_count()} there are"
+            )
+        _ = self._learning  # which refuses what does not fit it
         _refuse_unbuildable(self.base, self.adapts or self._random, self.dataset.input_shape)
 
     @property
@@ -236,6 +241,12 @@ class MethodRun:
         return SelfSupervised(self.dataset, self.settings, self.supervision)
 
     @cached_property
+    def _task(self) -> tasks.Task:
+        devices = jax.devices()[: self.settings.devices]
+        task = self._learning.task
+        return task if len(devices) == 1 else tasks.data_parallel(task, devices)
+
+    @cached_property
     def _optimizer(self) -> Any:
         settings = self.settings
         warmup = sum(self._steps(epoch) for epoch in range(settings.rate_warmup_epochs))
@@ -305,7 +316,7 @@ class MethodRun:
         return search.adaptation(
             self._space,
             training.flax_apply(self._supernet),
-            self._learning.task,
+            self._task,
             self._optimizer,
             estimator=settings.estimator,
             arch_optimizer=settings.arch_optimizer,
@@ -379,12 +390,10 @@ class MethodRun:
             network = self._fixed_network(derived)
             step = training.train_step(
                 training.flax_apply(network),
-                self._learning.task,
+                self._task,
                 self._optimizer,
                 self._regularisation,
             )
-        if self.settings.devices > 1:
-            step = training.data_parallel(step, jax.devices()[: self.settings.devices])
         scores = self._learning.evaluator(training.flax_apply(network), self._data, wide=self._wide)
 
         def evaluate(state: Any) -> dict[str, jax.Array]:

@@ -3,7 +3,7 @@
 The views of a batch are one batch of twice as many images, the first views and then the second ones
 in the same order; so batch norms see both (as in SimCLR's code; SimSiam's runs them one after the
 other). Over several devices the loss is still that of the whole batch, as long as the step is
-compiled for all of them at once (`training.data_parallel`).
+compiled for all of them at once (`tasks.data_parallel`).
 """
 
 from __future__ import annotations

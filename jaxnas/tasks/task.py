@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from jaxnas.nn import Outputs
 
@@ -36,3 +37,25 @@ class Task(NamedTuple):
     loss: Callable[[Any, jax.Array], jax.Array]
     score: Callable[[Any, jax.Array], Metrics]
     outputs: Outputs
+
+
+def data_parallel(task: Task, devices: Sequence[Any]) -> Task:
+    """The task with each batch, once it is prepared, split over several devices.
+
+    A step that learns it is compiled for all of them at once, so that the means of batch norms, and
+    the pairs of a loss that compares images, are those of the whole batch: the step's results are
+    those of one device, to rounding.
+
+    Args:
+      task: whose inputs and targets split evenly over the devices.
+      devices: of one kind.
+    """
+    mesh = jax.sharding.Mesh(np.asarray(devices), ("batch",))
+    split = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("batch"))
+
+    def parallel(prepare: Prepare) -> Prepare:
+        return lambda key, images, labels: jax.lax.with_sharding_constraint(
+            prepare(key, images, labels), split
+        )
+
+    return task._replace(prepare=parallel(task.prepare), judge=parallel(task.judge))

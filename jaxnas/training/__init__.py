@@ -3,7 +3,6 @@
 from jaxnas.training.evaluate import evaluator, extractor
 from jaxnas.training.loop import (
     Epoch,
-    data_parallel,
     default_loop,
     eager_loop,
     first_bad_step,
@@ -38,7 +37,6 @@ __all__ = [
     "TrainState",
     "accumulate",
     "batch_loss",
-    "data_parallel",
     "default_loop",
     "eager_loop",
     "evaluator",

@@ -6,14 +6,14 @@ a jitted step; on an accelerator it saves the dispatch of every step. So the loo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnas.training.train import Batch, Step
+from jaxnas.training.train import Step
 
 Data = dict[str, tuple[jax.Array, jax.Array]]
 """Images uint8 [n, h, w, c] and labels int32 [n] on the device, by part: ``train``, ``arch``."""
@@ -117,25 +117,6 @@ def scan_loop(step: Step) -> Epoch:
         return state, metrics
 
     return epoch
-
-
-def data_parallel(step: Step, devices: Sequence[Any]) -> Step:
-    """`step` over several devices, each with its part of every batch; equal to one, to rounding.
-
-    It is compiled for all of them at once, so that the means of batch norms, and the pairs of a
-    loss that compares images, are those of the whole batch.
-
-    Args:
-      step: any step; the batch's images must split evenly over the devices.
-      devices: of one kind.
-    """
-    mesh = jax.sharding.Mesh(np.asarray(devices), ("batch",))
-    split = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("batch"))
-
-    def parallel(state: Any, batch: Batch, key: jax.Array) -> tuple[Any, dict[str, jax.Array]]:
-        return step(state, jax.lax.with_sharding_constraint(batch, split), key)
-
-    return parallel
 
 
 def default_loop() -> LoopFn:

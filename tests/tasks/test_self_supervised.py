@@ -1,5 +1,10 @@
 """SimCLR and SimSiam against NumPy in float64, and what must not move them."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import flax.linen as linen
 import jax
 import jax.numpy as jnp
@@ -219,3 +224,16 @@ def test_a_network_with_heads_learns_to_recognise_the_views_of_a_batch(make):
     (first_loss, first_accuracy), (loss, accuracy) = seen[0], seen[-1]
     assert loss < first_loss - 0.3
     assert accuracy > first_accuracy + 0.05
+
+
+def test_a_step_over_several_devices_is_that_of_the_whole_batch():
+    # The number of devices is fixed once JAX has started: a process of its own.
+    environment = os.environ | {
+        "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+    }
+    script = Path(__file__).with_name("parallel.py")
+    done = subprocess.run(
+        [sys.executable, script], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
