@@ -131,6 +131,11 @@ class SelfSupervised:
             raise ConfigError(
                 f"--neighbours {neighbours} is more than the {count} training images there are"
             )
+        channels = self.dataset.input_shape[-1]
+        if channels not in (1, 3):
+            raise ConfigError(
+                f"views are for images of 1 or 3 channels; {self.dataset.name} has {channels}"
+            )
         for name in ("label_smoothing", "auxiliary_weight", "cutout"):
             if getattr(self.settings, name):
                 raise ConfigError(

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from jaxnas.data import DataError, Views, normalise, two_views, view
-from jaxnas.data.views import (
+from jaxnas.data.view_operations import (
     colour_jitter,
     crop_boxes,
     random_blur,
