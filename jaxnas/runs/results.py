@@ -156,8 +156,9 @@ def _spread(mean: float, std: float | None) -> str:
 
 
 def _score_names(rows: Iterable[Result]) -> list[str]:
-    """Of the scores that rows have besides the test accuracy."""
-    return list(dict.fromkeys(name for row in rows for name in row.scores))
+    """Of the scores that rows have besides the test accuracy, accuracies first."""
+    names = dict.fromkeys(name for row in rows for name in row.scores)
+    return sorted(names, key=lambda name: not name.endswith("accuracy"))
 
 
 def _header(rows: Sequence[Result]) -> list[str]:

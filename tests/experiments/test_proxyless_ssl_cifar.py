@@ -1,0 +1,71 @@
+"""The command line of adaptation without labels: what it refuses, and a whole run."""
+
+import json
+
+import pytest
+
+from jaxnas.runs import read_results
+from runs import tiny
+
+from . import scripts
+
+NAME = "proxyless_ssl_cifar"
+
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--neighbours", "2000"], "--neighbours 2000 is more than the 1437 training images"),
+        (["--label-smoothing", "0.1"], "--label-smoothing is for training with labels"),
+        (["--optimizer", "lars", "--grad-clip", "5"], "--optimizer lars goes with a cosine"),
+        (["--devices", "3"], "--batch-size 256 does not split evenly over 3 devices"),
+        (["--devices", "1024", "--batch-size", "1024"], "--devices 1024 is more than the"),
+        (["--rate-warmup-epochs", "300"], "--rate-warmup-epochs must be from 0 to --epochs (200)"),
+        (["--base", "nowhere"], "neither a network of the zoo nor a .json or .txt file"),
+    ],
+)
+def test_what_is_wrong_is_told_in_one_line(monkeypatch, tmp_path, flags, message):
+    flags = ["--dataset", "digits", "--base", "resnet20", *flags]
+    scripts.assert_refuses(monkeypatch, NAME, tmp_path, flags, message)
+
+
+def test_a_run_tells_what_frozen_features_know(monkeypatch, tmp_path, capsys):
+    folder = tiny.write(tmp_path / "inputs")
+    arguments = tiny.command(folder, epochs=2, adapt_epochs=1, warmup_epochs=0)
+    own = ["--neighbours", "20", "--probe-epochs", "3", "--rate-warmup-epochs", "0"]
+    own += ["--seeds", "0", "1", "--methods", "original", "--eval-every", "1"]
+    scripts.run(monkeypatch, NAME, *arguments, *own, "--run-dir", tmp_path / "run")
+    told = capsys.readouterr().out
+    assert "original, seed 0: epoch 0/2, knn accuracy" in told
+    results = read_results(tmp_path / "run")
+    assert [row.seed for row in results] == [0, 1]
+    for row in results:
+        assert 0 <= row.scores["knn_accuracy"] <= 100
+        assert row.scores["feature_rank"] >= 1
+    report = (tmp_path / "run" / "report.md").read_text()
+    assert "Nothing was trained with labels but classifiers of the frozen features" in report
+    assert "| knn accuracy % |" in report.splitlines()[next_table(report)]
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["supervision"]["method"] == "simclr"
+    header = (tmp_path / "run" / "results.csv").read_text().splitlines()[0]
+    scores = "knn_accuracy,ridge_accuracy,untrained_knn_accuracy,feature_rank,feature_std"
+    assert header.endswith(f"digest,{scores}")
+
+
+def next_table(report):
+    """The line of the first table's head."""
+    return next(i for i, line in enumerate(report.splitlines()) if line.startswith("| method"))
+
+
+@pytest.mark.slow
+def test_adapted_and_original_are_compared_by_seeds(monkeypatch, tmp_path):
+    folder = tiny.write(tmp_path / "inputs")
+    own = ["--neighbours", "20", "--probe-epochs", "3", "--rate-warmup-epochs", "0"]
+    own += ["--seeds", "0", "1", "--methods", "original", "full", "--method", "simsiam"]
+    scripts.run(monkeypatch, NAME, *tiny.command(folder), *own, "--run-dir", tmp_path / "run")
+    report = (tmp_path / "run" / "report.md").read_text()
+    for name in ("test", "knn", "ridge"):
+        assert f"{name} accuracy, full less original: " in report
+    assert "untrained knn accuracy, full" not in report
