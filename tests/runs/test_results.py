@@ -77,15 +77,18 @@ def test_groups_are_method_base_and_dataset():
 
 
 def test_results_round_trip(tmp_path):
-    rows = [*PUBLISHED, result(7, 100 / 3, vmap_width=8)]
+    probed = result(8, 50.0, scores={"feature_std": 0.5, "knn_accuracy": 40.0})
+    rows = [*PUBLISHED, result(7, 100 / 3, vmap_width=8), probed]
     write_results(tmp_path, rows)
     assert read_results(tmp_path) == rows
     with open(tmp_path / "results.csv", newline="") as file:
         table = list(csv.DictReader(file))
-    names = [field.name for field in dataclasses.fields(Result) if field.name != "genotype"]
-    assert list(table[0]) == names
+    fields = [field.name for field in dataclasses.fields(Result)]
+    own = [name for name in fields if name not in ("genotype", "scores")]
+    assert list(table[0]) == [*own, "knn_accuracy", "feature_std"]
+    assert [row["knn_accuracy"] for row in table] == [""] * 6 + ["40.0"]
     assert float(table[5]["test_accuracy"]) == 100 / 3
-    assert [row["seed"] for row in table] == ["0", "1", "2", "3", "4", "7"]
+    assert [row["seed"] for row in table] == ["0", "1", "2", "3", "4", "7", "8"]
 
 
 def test_results_that_cannot_be_read_or_written_are_named(tmp_path):

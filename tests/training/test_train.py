@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxnas import training
+from jaxnas import nn, training
 from jaxnas.randomness import stream
 from jaxnas.tasks import Task
 
@@ -183,7 +183,7 @@ def test_the_noise_of_a_step_reaches_the_network_and_its_second_output_the_loss(
     def apply(variables, inputs, gates, train, noise=None):
         calls.append(noise)
         logits, stats = linear.apply(variables, inputs, gates, train)
-        return (logits, 2 * logits), stats
+        return nn.WithAuxiliary(logits, 2 * logits), stats
 
     optimizer = training.sgd(0.1, 20)
     losses = {}
