@@ -87,7 +87,7 @@ def toy_task(granularity: str) -> Task:
     def loss(outputs, targets):
         return (used * jnp.square(outputs - targets)).sum((1, 2)).mean()
 
-    return Task(prepare, lambda images: images, loss, lambda outputs, labels: {}, WIDTH)
+    return Task(prepare, prepare, lambda images: images, loss, lambda outputs, labels: {}, WIDTH)
 
 
 @pytest.mark.parametrize(("granularity", "arch_data"), [("cell", "train"), ("full", "holdout")])
@@ -141,7 +141,7 @@ def test_a_base_that_is_right_stays(estimator):
     def loss(outputs, targets):
         return (everything * jnp.square(outputs - targets)).sum((1, 2)).mean()
 
-    task = Task(prepare, lambda images: images, loss, lambda outputs, labels: {}, WIDTH)
+    task = Task(prepare, prepare, lambda images: images, loss, lambda outputs, labels: {}, WIDTH)
     search = adaptation(
         space, apply, task, optax.sgd(0.02), estimator=estimator, arch_learning_rate=0.02
     )
