@@ -194,6 +194,7 @@ def test_an_interrupt_says_how_to_go_on(inputs, tmp_path, monkeypatch, capsys):
 
     with monkeypatch.context() as patch:
         patch.setattr(MethodRun, "run", interrupt)
+        patch.setattr(os, "_exit", sys.exit)
         with pytest.raises(SystemExit) as caught:
             run(monkeypatch, command(inputs, tmp_path / "run", methods=("original",)))
     assert caught.value.code == 130

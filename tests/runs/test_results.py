@@ -101,7 +101,7 @@ def test_results_that_cannot_be_read_or_written_are_named(tmp_path):
     with pytest.raises(RunError, match="row 0: missing or unknown fields flops, macs"):
         read_results(tmp_path)
     path.write_text(text[:200])
-    with pytest.raises(RunError, match=r"results\.json is damaged"):
+    with pytest.raises(RunError, match=r"results\.json is damaged .* anew with --resume$"):
         read_results(tmp_path)
     path.write_text("{}")
     with pytest.raises(RunError, match="holds no list of results"):
