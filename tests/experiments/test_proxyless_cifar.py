@@ -55,6 +55,8 @@ def command(folder, default_run_dir, **flags):
 
 
 BAD = [
+    ({"base": ""}, "the name of the network is empty; see `jaxnas zoo`"),
+    ({"dataset": ""}, "the name of the data set is empty: choose cifar10, "),
     ({"base": "resnet21"}, "--base resnet21 is neither a network of the zoo"),
     ({"base": "inputs/missing.json"}, "cannot be read"),
     ({"base": "inputs/broken.json"}, "is not JSON"),
