@@ -43,7 +43,7 @@ def test_config_and_environment_are_written(tmp_path):
     assert recorded["versions"]["python"] == sys.version.split()[0]
     assert recorded["device"]["count"] >= 1
     assert recorded["cpu_count"] == os.cpu_count()
-    assert "/" not in environment["command"].split()[0]
+    assert "/" not in recorded["command"].split()[0]
 
 
 @pytest.mark.parametrize(

@@ -273,15 +273,8 @@ def test_learning_curves_name_each_method_once_and_mark_the_end_of_adaptation(tm
 
 def test_a_search_has_a_panel_for_each_of_its_numbers(tmp_path):
     rows = [
-        {
-            "epoch": 1,
-            "seed": 0,
-            "warmup_loss": 2.3,
-            "entropy": 1.0,
-            "found_cost": 9e4,
-            "seconds": 1,
-        },
-        {"epoch": 2, "seed": 0, "joint_loss": 1.9, "entropy": 0.5, "found_cost": 8e4, "seconds": 2},
+        {"epoch": 1, "seed": 0, "warmup_loss": 2.3, "entropy": 1.0, "found_cost": 9, "seconds": 1},
+        {"epoch": 2, "seed": 0, "joint_loss": 1.9, "entropy": 0.5, "found_cost": 8, "seconds": 2},
     ]
     search_curves(rows, tmp_path / "search")
     assert (tmp_path / "search.png").read_bytes().startswith(PNG)
