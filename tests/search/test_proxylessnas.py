@@ -388,7 +388,7 @@ def test_a_step_of_a_real_chain(estimator: Any):
         ),
         (
             {"objective": "mul_log", "cost_reference": 0.5},
-            "must exceed 1; they are 30 to 270 and the reference 0.5",
+            "must exceed 1; they are 30 to 270 crumbs and the reference 0.5",
         ),
         ({"arch_every": 0}, "arch_every must be at least 1, not 0"),
         ({"warmup_share": 1.0}, "warmup_share must be from 0 to below 1, not 1.0"),
