@@ -32,6 +32,10 @@ class Merge:
     out: Path = Path("runs/merged")
     """Where the merged results go."""
 
+    def __post_init__(self) -> None:
+        if not self.runs:
+            raise RunError("name at least one run directory")
+
 
 def main(merge: Merge) -> None:
     """Reads, checks that no row stands twice, prints and writes."""

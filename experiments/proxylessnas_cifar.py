@@ -99,7 +99,7 @@ class Flags:
             return nn.chain_cost(space, shape, classes, self.cost)
         self.latency_table.parent.mkdir(parents=True, exist_ok=True)
         latency = kept_latency(self.latency_table, space, shape, classes, batch_size=1)
-        return nn.ChainCost(1e3 * latency.edges, 1e3 * latency.fixed)
+        return nn.ChainCost(1e3 * latency.edges, 1e3 * latency.fixed, "ms for one image")
 
 
 def make(flags: Flags, task: Task, dataset: Dataset, steps: dict[str, int]) -> Method:

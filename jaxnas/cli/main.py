@@ -10,7 +10,7 @@ import tyro
 from jaxnas.cli.commands import Adapt, Convert, Count, Export, Report, Show, Zoo
 from jaxnas.runs.config import ConfigError
 from jaxnas.runs.files import RunError
-from jaxnas.runs.script import stop_without_reader
+from jaxnas.runs.script import stop_interrupted, stop_without_reader
 from jaxnas.spaces import GenotypeError
 
 _ERRORS = (ConfigError, GenotypeError, RunError)
@@ -50,8 +50,7 @@ def main() -> None:
         _fail(error)
     except KeyboardInterrupt:
         goes_on = "; the same command with --resume goes on" if "adapt" in sys.argv[1:2] else ""
-        print(f"interrupted{goes_on}", file=sys.stderr)
-        sys.exit(130)
+        stop_interrupted(f"interrupted{goes_on}")
     except BrokenPipeError:
         stop_without_reader()
 

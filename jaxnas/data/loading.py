@@ -11,6 +11,10 @@ from jaxnas.data.folders import load_folder, load_tiny_imagenet
 from jaxnas.data.tfds import load_tfds
 
 _TFDS = "tfds:"
+_CHOICES = (
+    "choose cifar10, cifar100, tiny_imagenet, digits, tfds:NAME, a folder of class folders, or an "
+    ".npz file"
+)
 
 
 def load(
@@ -42,6 +46,8 @@ def load(
       DataError: if it cannot be found, fetched, read or used.
     """
     name = os.fspath(spec)
+    if not name:
+        raise DataError(f"the name of the data set is empty: {_CHOICES}.")
     folder = Path(data_dir or os.environ.get("JAXNAS_DATA_DIR") or "data").expanduser()
     path = Path(name).expanduser()
     if name in ("cifar10", "cifar100"):
@@ -56,7 +62,4 @@ def load(
         return load_npz(path)
     if path.is_dir():
         return load_folder(path)
-    raise DataError(
-        f"{name!r} is no data set and no path that exists: choose cifar10, cifar100, "
-        "tiny_imagenet, digits, tfds:NAME, a folder of class folders, or an .npz file."
-    )
+    raise DataError(f"{name!r} is no data set and no path that exists: {_CHOICES}.")

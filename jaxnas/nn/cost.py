@@ -132,10 +132,12 @@ class ChainCost(NamedTuple):
     Attributes:
       candidates: float64 [blocks, candidates], of each candidate; 0 for Zero and padding.
       fixed: of stem, first block, head and classifier.
+      unit: what is counted, in words for a sentence, such as ``multiply-adds``.
     """
 
     candidates: np.ndarray
     fixed: float
+    unit: str
 
     def of(self, choices: np.ndarray) -> float:
         """Of the network of `choices`, int [blocks]."""
@@ -160,7 +162,8 @@ def chain_cost(
     if unit == "params":
         sizes = named_leaves(variables["params"])
         by_layer = {tuple(name.split("/")): leaf.size for name, leaf in sizes.items()}
-    return ChainCost(*path_table(space, by_layer))
+    words = {"macs": "multiply-adds", "params": "parameters"}
+    return ChainCost(*path_table(space, by_layer), words[unit])
 
 
 def _trace(

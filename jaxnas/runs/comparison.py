@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,20 +20,18 @@ import rich.console
 from jaxnas import data
 from jaxnas.data import Dataset
 from jaxnas.runs import files
-from jaxnas.runs.bases import load_base
+from jaxnas.runs.comparison_config import Comparison
 from jaxnas.runs.comparison_report import Entry, write
-from jaxnas.runs.config import ConfigError, Training
+from jaxnas.runs.config import ConfigError
 from jaxnas.runs.directory import InUseError, RunDirectory, refuse_while_used
 from jaxnas.runs.experiment import run_method
 from jaxnas.runs.finished import Finished, folder_name, read_method
 from jaxnas.runs.method import MethodRun
-from jaxnas.runs.nat_method import NATSettings, cell_form, make_nat
+from jaxnas.runs.nat_method import cell_form, make_nat
 from jaxnas.runs.search_experiment import run_only
 from jaxnas.runs.search_run import SearchRun, search_task
 from jaxnas.runs.stages import Stages, Watcher
 from jaxnas.spaces import AdaptationSpace, Genotype
-
-Choice = Literal["original", "nat", "nat_faithful", "adapt_cell", "adapt_full", "random"]
 
 # What `runs.method` calls them.
 _METHODS = {
@@ -48,128 +46,6 @@ _NAT_BATCH, _NAT_SHARE = 64, 0.4
 _ENTRY = "entry.json"
 
 
-@dataclasses.dataclass(frozen=True)
-class Comparison:
-    """Compares methods on known networks, over seeds."""
-
-    base: tuple[str, ...] = ("resnet20",)
-    """The networks: names of the zoo, genotype.json files, or .txt files of DARTS."""
-    method: tuple[Choice, ...] = ("original", "nat", "adapt_cell", "adapt_full", "random")
-    """The network left alone; NAT and training anew (nat_faithful: with its code's quirks); PNAA by
-    cell and over the whole network; random choices of the same spaces, which stand beside every
-    search whether named or not."""
-    seeds: int = 5
-    """How many: 0, 1, ..."""
-    budget: Literal["small", "paper"] = "small"
-    """small: 5,000 images, 12 epochs, cell networks of 16 channels and 8 cells. paper: all images
-    and the published epochs."""
-    dataset: str = "cifar10"
-    """cifar10, cifar100, tiny_imagenet, digits, tfds:NAME, a folder of class folders, or .npz."""
-    data_dir: Path | None = None
-    """Where data sets are; JAXNAS_DATA_DIR or ./data by default."""
-    download: bool = False
-    """Fetch the data set's official archive if it is not there (CIFAR-10 and CIFAR-100)."""
-    train_limit: int | None = None
-    """Use the first so many training images only; by default the budget's."""
-    epochs: int | None = None
-    """Of training; by default the budget's."""
-    batch_size: int | None = None
-    """Images in a step of training; by default the budget's."""
-    nat_epochs: int | None = None
-    """Of NAT's search; by default the budget's."""
-    nat_channels: int | None = None
-    """Of NAT's supernet; by default the budget's."""
-    nat_cells: int | None = None
-    """Of NAT's supernet; by default the budget's."""
-    run_dir: Path | None = None
-    """Where everything is written; runs/compare-DATASET-BUDGET by default."""
-    resume: bool = False
-    """Go on in the run directory, also beside other processes that do; more bases, methods and
-    seeds may be named."""
-    overwrite: bool = False
-    """Delete an earlier comparison in the run directory."""
-
-    def __post_init__(self) -> None:
-        for name in ("base", "method"):
-            values = getattr(self, name)
-            if not values or len(set(values)) < len(values):
-                raise ConfigError(f"--{name} must name at least one, each once, not {values}")
-        for name in ("seeds", "epochs", "batch_size", "nat_epochs", "nat_channels", "nat_cells"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                flag = name.replace("_", "-")
-                raise ConfigError(f"--{flag} must be at least 1, not {value}")
-
-    @property
-    def methods(self) -> tuple[str, ...]:
-        """The rows of the table: random choices stand beside every search."""
-        named = [each for each in get_args(Choice)[:-1] if each in self.method]
-        searches = set(named) - {"original"}
-        control = ()
-        if searches - {"adapt_full"}:
-            control += ("random_cell",)
-        if "adapt_full" in searches:
-            control += ("random_full",)
-        if not searches and "random" in self.method:
-            control = ("random_cell", "random_full")
-        return (*named, *control)
-
-    @property
-    def small(self) -> bool:
-        """Whether the budget is."""
-        return self.budget == "small"
-
-    def training(self, base: Genotype) -> Training:
-        """How the networks of `base` are trained, all methods alike."""
-        # Networks that were found as cells have a recipe of their own (DARTS's).
-        cells = any(len(cell.output) > 1 for cell in base.cells)
-        if self.small:
-            chosen: dict[str, Any] = {"epochs": 12, "batch_size": 64 if cells else 128}
-        elif cells:
-            chosen = {
-                "epochs": 600,
-                "batch_size": 96,
-                "learning_rate": 0.025,
-                "weight_decay": 3e-4,
-                "grad_clip": 5.0,
-                "cutout": 16,
-            }
-        else:
-            chosen = {"epochs": 200, "batch_size": 128}
-        if cells:
-            chosen["drop_path"] = 0.2
-            chosen["auxiliary_weight"] = 0.4 if base.auxiliary >= 0 else 0.0
-        for name, value in (("epochs", self.epochs), ("batch_size", self.batch_size)):
-            chosen[name] = value or chosen[name]
-        return Training(**chosen)
-
-    def nat(self, faithful: bool) -> NATSettings:
-        """NAT's settings."""
-        default = (8, 5) if self.small else (20, 8)
-        return NATSettings(
-            faithful=faithful,
-            search_channels=self.nat_channels or default[0],
-            search_cells=self.nat_cells or default[1],
-        )
-
-    @property
-    def nat_search_epochs(self) -> int:
-        """Epochs of NAT's search."""
-        return self.nat_epochs or (12 if self.small else 100)
-
-    def load_base(self, name: str) -> Genotype:
-        """A base network at the budget's size."""
-        base = load_base(name)
-        big = base.family == "darts" and base.blocks[0].channels > 16
-        return load_base(name, 16, 8) if self.small and big and not name.endswith(".json") else base
-
-    def recorded(self) -> dict[str, Any]:
-        """What processes that share a comparison must agree on."""
-        names = ("budget", "dataset", "train_limit", "epochs", "batch_size")
-        names += ("nat_epochs", "nat_channels", "nat_cells")
-        return {name: getattr(self, name) for name in names}
-
-
 class Cell(NamedTuple):
     """A cell of the table; of several seeds where they train side by side."""
 
@@ -181,6 +57,10 @@ class Cell(NamedTuple):
     def name(self) -> str:
         """Of its bar and, but for the base, of its folder."""
         return f"{self.base.name}/{folder_name(self.method, self.seeds)}"
+
+    def recorded(self) -> dict[str, Any]:
+        """What its folder must agree on."""
+        return {"base": json.loads(self.base.to_json()), "cell": self.name}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -213,9 +93,9 @@ class _Comparing:
                 f"{base.name}, {method}: NAT transforms cells of DARTS's family, and "
                 f"{base.name} is not made of them."
             )
+        full = method.replace("cell", "full")
         by_cell = AdaptationSpace(base, "cell").shape[0] == len(base.blocks)
-        if method in ("adapt_cell", "random_cell") and by_cell:
-            full = method.replace("cell", "full")
+        if full != method and full in self.flags.methods and by_cell:
             return (
                 f"{base.name}, {method}: every block has a cell of its own, so that {full} is the "
                 "same."
@@ -326,6 +206,7 @@ def run_comparison(flags: Comparison, published: Mapping[tuple[str, str], str]) 
     """
     console = rich.console.Console(markup=False)  # names and paths may hold brackets
     bases = [flags.load_base(name) for name in flags.base]
+    _refuse_same_names(flags.base, bases)
     dataset = data.load(flags.dataset, flags.data_dir, download=flags.download)
     if flags.train_limit is not None:
         dataset = dataset.limit(flags.train_limit)
@@ -333,14 +214,20 @@ def run_comparison(flags: Comparison, published: Mapping[tuple[str, str], str]) 
         dataset = dataset.limit(min(_SMALL_IMAGES, len(dataset.train_images)))
     comparing = _Comparing(flags, bases, dataset)
     cells, reasons = comparing.cells()
-    steps = {cell.name: comparing.steps(cell) for cell in cells}  # and refuses what cannot be
     label = flags.dataset.replace(":", "-").replace("/", "-")
     path = flags.run_dir or Path("runs") / f"compare-{label}-{flags.budget}"
+    folder = RunDirectory(path, flags.recorded(), resume=flags.resume, overwrite=flags.overwrite)
+    folder.check()
     if flags.overwrite:
         refuse_while_used(path)
-    with RunDirectory(
-        path, flags.recorded(), resume=flags.resume, overwrite=flags.overwrite
-    ) as top:
+    else:
+        for cell in cells:
+            _refuse_other_base(path, cell)
+            _entries(path, cell)
+    steps = {cell.name: comparing.steps(cell) for cell in cells}  # and refuses what cannot be
+    for reason in reasons:
+        console.print(f"left out: {reason}", highlight=False, soft_wrap=True)
+    with folder as top:
         command = top.read_json("config.json")["environment"]["command"]
     busy: list[Cell] = []
     with Stages(console, steps) as stages:
@@ -349,10 +236,9 @@ def run_comparison(flags: Comparison, published: Mapping[tuple[str, str], str]) 
                 stages.skip(cell.name)
                 continue
             try:
-                config = {"base": json.loads(cell.base.to_json()), "cell": cell.name}
-                with RunDirectory(path / cell.name, config, resume=True) as folder:
+                with RunDirectory(path / cell.name, cell.recorded(), resume=True) as own:
                     with stages.watch(cell.name, cell.name) as watcher:
-                        comparing.run(cell, folder, watcher)
+                        comparing.run(cell, own, watcher)
             except InUseError:
                 busy.append(cell)
                 continue
@@ -371,6 +257,34 @@ def run_comparison(flags: Comparison, published: Mapping[tuple[str, str], str]) 
     return report
 
 
+def _refuse_same_names(flags: Sequence[str], bases: Sequence[Genotype]) -> None:
+    """A ConfigError for two bases of one name, whose folders and rows would be the same."""
+    known: dict[str, tuple[str, Genotype]] = {}
+    for flag, base in zip(flags, bases, strict=True):
+        other, twin = known.setdefault(base.name, (flag, base))
+        if other != flag:
+            kind = "the same network" if twin == base else "different networks"
+            raise ConfigError(
+                f"--base {other} and --base {flag} are {kind} by the name of {base.name!r}; "
+                "leave one out or change its name in the file"
+            )
+
+
+def _refuse_other_base(path: Path, cell: Cell) -> None:
+    """A RunError where a cell's folder is about another network of the same name."""
+    file = path / cell.name / "config.json"
+    if not file.exists():
+        return
+    advice = f"delete {file.parent}, and --resume runs it anew"
+    config = files.from_json(files.read_text(file, advice), file, advice)
+    if config["base"] != cell.recorded()["base"]:
+        raise files.RunError(
+            f"{path} holds runs of another network by the name of {cell.base.name!r} than the "
+            "--base that is given; give that one, change the name in the file, or use another "
+            "--run-dir"
+        )
+
+
 def _entries(path: Path, cell: Cell) -> list[Entry] | None:
     """What a cell came to, None while it is not done.
 
@@ -380,11 +294,14 @@ def _entries(path: Path, cell: Cell) -> list[Entry] | None:
     file = path / cell.name / _ENTRY
     if not file.exists():
         return None
+    advice = "delete that file, and --resume makes it anew from what was trained"
     try:
-        records = files.from_json(files.read_text(file), file)
+        records = files.from_json(files.read_text(file, advice), file, advice)
         return [Entry(**{**each, "notes": tuple(each["notes"])}) for each in records]
     except (KeyError, TypeError) as error:
-        raise files.RunError(f"{file} is damaged or of another version ({error!r})") from error
+        raise files.RunError(
+            f"{file} is damaged or of another version ({error!r}); {advice}"
+        ) from error
 
 
 def _report(
@@ -419,7 +336,7 @@ def _report(
     rows = write(
         path,
         finished,
-        title=f"Methods compared on {dataset.name} ({flags.budget} budget)",
+        title=f"Methods compared on {dataset.name}{flags.title}",
         command=command,
         settings=settings,
         unfinished=[*reasons, *missing],

@@ -68,6 +68,18 @@ class RunDirectory:
         # Compared as what it becomes in the file: a tuple is a list there.
         self._config = files.from_json(files.to_json(config, _CONFIG), self.path / _CONFIG)
 
+    def check(self) -> None:
+        """Raises what entering would raise of a folder that is there; creates nothing.
+
+        For telling it before something takes long.
+        """
+        self._refuse_strange_folder()
+        if (self.path / _LOCK).exists():
+            self._take_lock()  # or is told who holds it
+            self._release()
+        if self._resume and self._entries():
+            self._refuse_other_config()
+
     def __enter__(self) -> RunDirectory:
         # Before the lock, so that not even a lock file is left in a folder that is no run.
         self._refuse_strange_folder()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +22,7 @@ def environment() -> dict[str, Any]:
     Returns:
       ``versions`` (null for a package that is not installed), ``device`` (platform, kind, count),
       ``cpu_count``, ``git`` (revision and dirty, or null if this source is not in a repository)
-      and ``command``, without the folder of the program.
+      and ``command``, a program outside the working directory without its folder.
     """
     devices = jax.devices()
     return {
@@ -34,8 +35,22 @@ def environment() -> dict[str, Any]:
         },
         "cpu_count": os.cpu_count(),
         "git": _git(),
-        "command": " ".join([os.path.basename(sys.argv[0]), *sys.argv[1:]]),
+        "command": _command(),
     }
+
+
+def _command() -> str:
+    """The command line, to be typed where it was typed."""
+    program = Path(sys.argv[0])
+    if program.name == "__main__.py":
+        words = ["python", "-m", program.parent.name]
+    elif program.suffix == ".py":
+        absolute, here = Path(os.path.abspath(program)), Path.cwd()
+        inside = absolute.is_relative_to(here)
+        words = ["python", str(absolute.relative_to(here)) if inside else program.name]
+    else:
+        words = [program.name]  # an installed command
+    return shlex.join([*words, *sys.argv[1:]])
 
 
 def _version(package: str) -> str | None:

@@ -75,9 +75,6 @@ def run_experiment(
         for seeds in groups
         for method in experiment.methods
     ]
-    if experiment.training.cost != "latency":
-        for run in runs:
-            run.refuse_unreachable()
     recorded = experiment.recorded() | {
         "base": base.name,
         "base_sha256": hashlib.sha256(base.to_json().encode()).hexdigest(),
@@ -89,9 +86,12 @@ def run_experiment(
             "arch_learning_rate": runs[0].arch_learning_rate,
         },
     }
-    with RunDirectory(
-        path, recorded, resume=experiment.resume, overwrite=experiment.overwrite
-    ) as directory:
+    folder = RunDirectory(path, recorded, resume=experiment.resume, overwrite=experiment.overwrite)
+    folder.check()
+    if experiment.training.cost != "latency":
+        for run in runs:
+            run.refuse_unreachable()
+    with folder as directory:
         if not (directory.path / "base.json").exists():
             directory.write_text("base.json", base.to_json() + "\n")
         for run in runs:  # before anything trains; to measure takes a folder

@@ -7,6 +7,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+ADVICE = "restore it, use --overwrite, or use another --run-dir"
+"""What to do about a damaged file of a run, where nothing better is known."""
+
 TEMPORARY = ".{}.tmp"
 """What a file is called until it is complete; a run's lock sees to there being one writer."""
 
@@ -57,35 +60,30 @@ def to_json(value: Any, where: str, *, indent: int | None = None) -> str:
         ) from error
 
 
-def from_json(text: str, path: Path) -> Any:
+def from_json(text: str, path: Path, advice: str = ADVICE) -> Any:
     """The value in JSON `text` read from `path`.
 
     Raises:
-      RunError: naming `path`, if the text is not JSON.
+      RunError: naming `path` and giving the `advice`, if the text is not JSON.
     """
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise RunError(
-            f"{path} is damaged ({error}); restore it, use --overwrite, or use another --run-dir"
-        ) from error
+        raise RunError(f"{path} is damaged ({error}); {advice}") from error
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, advice: str = ADVICE) -> str:
     """The text of a file.
 
     Raises:
-      RunError: naming `path`, if it is missing or unreadable.
+      RunError: naming `path`, if it is missing, or unreadable, for which it gives the `advice`.
     """
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise RunError(f"there is no {path}; is {path.parent} the folder of a run?") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise RunError(
-            f"{path} cannot be read ({error}); restore it, use --overwrite, "
-            "or use another --run-dir"
-        ) from error
+        raise RunError(f"{path} cannot be read ({error}); {advice}") from error
 
 
 def _plain(value: Any) -> Any:

@@ -77,6 +77,47 @@ def learning_curves(
         style.save(figure, path)
 
 
+def search_curves(rows: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]) -> None:
+    """Draws what a search measured by epoch to `path`.svg and `path`.png, a panel each.
+
+    Args:
+      rows: of metrics, each with ``epoch``; every other number but ``seed`` and ``seconds`` is
+        drawn, where a row has it.
+      path: of the pictures.
+
+    Raises:
+      RunError: if there is no such number, or a file cannot be written.
+    """
+    logged = dict.fromkeys(name for row in rows for name in row)
+    names = [name for name in logged if name not in ("epoch", "seed", "seconds")]
+    if not names:
+        raise RunError("there are no metrics of the search to draw")
+    columns = min(len(names), 3)
+    lines = math.ceil(len(names) / columns)
+    with style.style():
+        figure = style.figure(2.9 * columns, 1.7 * lines + 0.4)
+        grid = figure.subplots(lines, columns, squeeze=False, sharex=True)
+        for axes in grid.flat[len(names) :]:
+            axes.set_axis_off()
+        for place, (axes, name) in enumerate(zip(grid.flat, names, strict=False)):
+            points = [(row["epoch"], row[name]) for row in rows if row.get(name) is not None]
+            axes.plot(
+                [x for x, _ in points],
+                [y for _, y in points],
+                color=style.LINES[0],
+                linewidth=1.4,
+                marker="o" if len(points) == 1 else "",
+                markersize=3,
+            )
+            axes.set_title(name.replace("_", " "))
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            if place + columns >= len(names):  # the lowest of its column
+                axes.set_xlabel("epoch")
+                axes.tick_params(labelbottom=True)
+        figure.tight_layout()
+        style.save(figure, path)
+
+
 def _mark_adaptation(axes: Axes, ends: list[int]) -> None:
     for index, end in enumerate(ends):
         axes.axvline(end + 0.5, color=style.GREY, linestyle=":", linewidth=1.0, zorder=1)

@@ -112,7 +112,8 @@ def read_results(folder: str | os.PathLike[str]) -> list[Result]:
       RunError: if it is missing or damaged, or a row's fields are not those of `Result`.
     """
     path = Path(folder) / "results.json"
-    records = files.from_json(files.read_text(path), path)
+    advice = "restore it, or let the run's own command write it anew with --resume"
+    records = files.from_json(files.read_text(path, advice), path, advice)
     if not isinstance(records, list):
         raise RunError(f"{path} holds no list of results; was it written by another program?")
     names = {field.name for field in dataclasses.fields(Result)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable
@@ -26,10 +27,21 @@ def run_script(flags: Any, description: str | None, run: Callable[[Any], object]
     except USER_ERRORS as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        print("interrupted; the same command with --resume goes on", file=sys.stderr)
-        sys.exit(130)
+        stop_interrupted("interrupted; the same command with --resume goes on")
     except BrokenPipeError:
         stop_without_reader()
+
+
+def stop_interrupted(sentence: str) -> Never:
+    """Says so and ends the process at once, with status 130.
+
+    The interpreter's own end would wait for what XLA compiles, which may take minutes. Nothing is
+    lost: files are written whole or not at all, and locks are the kernel's.
+    """
+    with contextlib.suppress(OSError):  # nobody may read any more
+        sys.stdout.flush()
+        print(sentence, file=sys.stderr, flush=True)
+    os._exit(130)
 
 
 def stop_without_reader() -> Never:

@@ -22,19 +22,24 @@ from jaxnas.runs.experiment import refuse_exhaustion, run_method
 from jaxnas.runs.files import RunError
 from jaxnas.runs.finished import Finished, folder_name, read_method
 from jaxnas.runs.method import MethodRun
-from jaxnas.runs.plots import learning_curves
+from jaxnas.runs.metrics import Metrics
+from jaxnas.runs.plots import learning_curves, search_curves
 from jaxnas.runs.report import write_report
 from jaxnas.runs.results import results_table, write_results
 from jaxnas.runs.search_config import SearchExperiment
 from jaxnas.runs.search_run import Searched, SearchRun, part_sizes, search_task
 from jaxnas.runs.stages import Stages, Watcher
-from jaxnas.search.shared import Found, SharedWeightSearch
+from jaxnas.search.shared import Found, SharedWeightSearch, readable
 from jaxnas.spaces import Genotype
 from jaxnas.tasks import Task
 
 ANSWER = "found.json"
 """What a search's folder has once it is done."""
 
+_SEARCH = (
+    "What the search measured, by its epochs: means over the steps of an epoch, and what the "
+    "architecture parameters were at its end."
+)
 _CURVES = (
     "Loss and accuracy at the end of each epoch of training anew: the network that the search "
     "found, and a random one of the same space."
@@ -75,6 +80,11 @@ def run_search(
       one of `experiment.USER_ERRORS`.
     """
     console = rich.console.Console(markup=False)  # names and paths may hold brackets
+    label = experiment.dataset.replace(":", "-").replace("/", "-")
+    path = experiment.run_dir or Path("runs") / f"{name}-{label}-seed{experiment.seed}"
+    recorded = experiment.recorded() | {"search": name, "settings": settings}
+    folder = RunDirectory(path, recorded, resume=experiment.resume, overwrite=experiment.overwrite)
+    folder.check()  # what follows may take long
     dataset = data.load(experiment.dataset, experiment.data_dir, download=experiment.download)
     if experiment.train_limit is not None:
         dataset = dataset.limit(experiment.train_limit)
@@ -101,12 +111,7 @@ def run_search(
 
     # Made before the search, so that flags that no network of the space can have are told of now.
     random = trained(method.random(stream(jax.random.key(seed), "random")))
-    label = experiment.dataset.replace(":", "-").replace("/", "-")
-    path = experiment.run_dir or Path("runs") / f"{name}-{label}-seed{seed}"
-    recorded = experiment.recorded() | {"search": name, "settings": settings}
-    with RunDirectory(
-        path, recorded, resume=experiment.resume, overwrite=experiment.overwrite
-    ) as directory:
+    with folder as directory:
         rows = ("found", "random")
         folders = {row: folder_name(row, (seed,)) for row in rows}
         bars = {"search": search.total_steps}
@@ -123,7 +128,8 @@ def run_search(
             for each in read_method(directory.path / folders[row])
         ]
         notes = _notes(name, searched, finished)
-        _write(directory.path, name, finished, notes)
+        rows = Metrics(directory.path / "search").rows()
+        _write(directory.path, name, rows, finished, notes)
     report = directory.path / "report.md"
     console.print(results_table([each.result for each in finished]))
     for note in notes:
@@ -167,7 +173,7 @@ def run_only(run: SearchRun, directory: RunDirectory, watcher: Watcher) -> Searc
 def _line(run: SearchRun, row: dict[str, Any]) -> str:
     """An epoch in a line."""
     numbers = (
-        f"{name} {value:.4g}"
+        f"{name} {readable(value)}"
         for name, value in row.items()
         if name not in ("epoch", "seed", "seconds")
     )
@@ -187,12 +193,22 @@ def _notes(name: str, searched: Searched, finished: list[Finished]) -> list[str]
     ]
 
 
-def _write(path: Path, name: str, finished: list[Finished], notes: list[str]) -> None:
+def _write(
+    path: Path,
+    name: str,
+    rows: list[dict[str, Any]],
+    finished: list[Finished],
+    notes: list[str],
+) -> None:
     """Writes tables, pictures and `report.md`."""
     results = [each.result for each in finished]
     write_results(path, results)
     learning_curves({each.result.method: each.rows for each in finished}, path / "curves")
-    pictures = [("Learning curves", "curves.svg", _CURVES)]
+    search_curves(rows, path / "search_curves")
+    pictures = [
+        ("The search", "search_curves.svg", _SEARCH),
+        ("Learning curves", "curves.svg", _CURVES),
+    ]
     for each in results:
         genotype = Genotype.from_json(json.dumps(each.genotype))
         draw_network(genotype, path / f"network_{each.method}")

@@ -60,9 +60,7 @@ class Stages:
         task, total = self._tasks[name], self._steps[name]
         self._bars.start_task(task)
         if not self._console.is_terminal:
-            self._line(
-                f"{title}: {total} steps; compiling the first takes minutes for a cell network"
-            )
+            self._line(f"{title}: {total} steps; the first waits until it is compiled")
         yield Watcher(
             lambda: self._bars.advance(task),
             lambda message: self._console.print(message, style="yellow", highlight=False),

@@ -29,7 +29,7 @@ from jaxnas.nn.chain import Pair, where_ran
 from jaxnas.nn.cost import ChainCost
 from jaxnas.randomness import stream
 from jaxnas.search.estimators import draw_pair, expected_cost, rescale, straight_through
-from jaxnas.search.shared import Found, SharedWeightSearch, refuse_unfit
+from jaxnas.search.shared import Found, SharedWeightSearch, readable, refuse_unfit
 from jaxnas.spaces.chain import ChainSpace
 from jaxnas.tasks import Task
 from jaxnas.training.loop import Data
@@ -42,6 +42,7 @@ _INITIAL_SCALE = 1e-3  # of α
 _ADAM_BETAS = 0.0, 0.999  # no momentum: it would move what a step leaves out
 _MUL_LOG_SCALE = 0.2  # a; Adam does not see it
 _BASELINE_RATE = 0.99
+_HARDLY = 0.01  # of α's greatest entropy, which is all but that of its first draw
 
 
 @dataclasses.dataclass(frozen=True)
@@ -306,27 +307,41 @@ def proxylessnas(
     def expected(alpha: jax.Array) -> float:
         return float(costs.fixed + expected_cost(logits(alpha), jnp.asarray(price)))
 
+    def entropy(alpha: jax.Array) -> float:
+        p = np.asarray(jax.nn.softmax(logits(alpha)))
+        return float(-(p * np.log(np.where(p > 0, p, 1))).sum(-1).mean())
+
     def observe(state: ProxylessState) -> dict[str, float]:
-        p = np.asarray(jax.nn.softmax(logits(state.alpha)))
         choices = choices_of(state.alpha)
         return {
             "expected_cost": expected(state.alpha),
             "found_cost": costs.of(choices),
-            "entropy": float(-(p * np.log(np.where(p > 0, p, 1))).sum(-1).mean()),
+            "entropy": entropy(state.alpha),
             "zero_blocks": float(zero_blocks(choices)),
         }
 
     def found(state: ProxylessState, data: Data, key: jax.Array) -> Found:
         del data, key
         choices = choices_of(state.alpha)
-        aim = "" if settings.objective == "none" else f"; aimed at {settings.cost_reference:g}"
+        aim = ""
+        if settings.objective != "none" and settings.cost_reference is not None:
+            aim = f"; aimed at {readable(settings.cost_reference)}"
         notes = [
             f"{zero_blocks(choices)} of the {space.zero.sum()} blocks that may be left out are.",
-            f"Cost {costs.of(choices):.4g}, {expected(state.alpha):.4g} expected under the last "
+            f"The found network costs {readable(costs.of(choices))} {costs.unit}; "
+            f"{readable(expected(state.alpha))} are expected of a network drawn with the last "
             f"p{aim}.",
         ]
-        if int(state.step) <= alone_epochs * steps_per_epoch:
+        every = settings.arch_every
+        moves = int(state.step) // every - alone_epochs * steps_per_epoch // every
+        most = float(np.log(valid.sum(-1)).mean())
+        if moves <= 0:
             notes.append("α has not moved: the architecture is that of its initial draw.")
+        elif entropy(state.alpha) >= (1 - _HARDLY) * most:
+            notes.append(
+                f"The architecture parameters hardly moved in their {moves:,} steps; the answer is "
+                "near their first draw."
+            )
         return Found(space.decode(choices, "proxylessnas"), tuple(notes))
 
     return SharedWeightSearch(
@@ -375,13 +390,14 @@ def _objective(
     if reference is None or not reference > 0:
         raise ValueError(
             f"objective {settings.objective!r} needs a positive cost_reference, not {reference}; "
-            f"the networks of this space cost {least:.4g} to {most:.4g}"
+            f"the networks of this space cost {readable(least)} to {readable(most)} {costs.unit}"
         )
     if settings.objective == "mul_log":
         if min(least, reference) <= 1:
             raise ValueError(
                 "objective 'mul_log' takes the logarithm of costs, which must exceed 1; they are "
-                f"{least:.4g} to {most:.4g} and the reference {reference:g}: choose a smaller unit"
+                f"{readable(least)} to {readable(most)} {costs.unit} and the reference "
+                f"{readable(reference)}: choose a smaller unit"
             )
         exponent = 0.3 if settings.cost_exponent is None else settings.cost_exponent
         scale = np.log(reference)

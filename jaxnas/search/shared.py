@@ -49,6 +49,11 @@ class Found(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
+def readable(value: float) -> str:
+    """A number for a sentence: whole and with separators from 1,000, else four digits."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
 def refuse_unfit(
     settings: Any, *, positive: Collection[str], not_negative: Collection[str]
 ) -> None:

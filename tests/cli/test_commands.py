@@ -1,6 +1,7 @@
 """The command line: what each command prints and writes, and one sentence for what is wrong."""
 
 import json
+import os
 import subprocess
 import sys
 import types
@@ -275,3 +276,24 @@ def test_the_package_runs_as_a_program():
     )
     assert done.returncode == 0, done.stderr
     assert len(json.loads(done.stdout)) == len(zoo.ZOO)
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("adapt", "interrupted; the same command with --resume goes on\n"),
+        ("zoo", "interrupted\n"),
+    ],
+)
+def test_an_interrupt_ends_the_process_at_once(monkeypatch, capsys, command, said):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "_exit", sys.exit)
+    monkeypatch.setattr("jaxnas.cli.commands.Zoo.run", interrupt)
+    monkeypatch.setattr("jaxnas.cli.commands.Adapt.run", interrupt)
+    monkeypatch.setattr(sys, "argv", ["jaxnas", command])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 130
+    assert capsys.readouterr().err == said

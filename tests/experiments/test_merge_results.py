@@ -47,6 +47,14 @@ def test_a_row_that_stands_twice_is_refused_by_name(tmp_path):
     assert not (tmp_path / "all").exists()
 
 
+def test_no_runs_are_told_in_one_line(tmp_path):
+    done = merge("--out", tmp_path / "all")
+    assert done.returncode == 1
+    assert done.stderr == "error: name at least one run directory\n"
+    assert done.stdout == ""
+    assert not (tmp_path / "all").exists()
+
+
 def test_a_folder_that_is_no_run_is_named(tmp_path):
     done = merge(tmp_path, "--out", tmp_path / "all")
     assert done.returncode == 1

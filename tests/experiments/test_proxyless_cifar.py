@@ -55,6 +55,8 @@ def command(folder, default_run_dir, **flags):
 
 
 BAD = [
+    ({"base": ""}, "the name of the network is empty; see `jaxnas zoo`"),
+    ({"dataset": ""}, "the name of the data set is empty: choose cifar10, "),
     ({"base": "resnet21"}, "--base resnet21 is neither a network of the zoo"),
     ({"base": "inputs/missing.json"}, "cannot be read"),
     ({"base": "inputs/broken.json"}, "is not JSON"),
@@ -194,6 +196,7 @@ def test_an_interrupt_says_how_to_go_on(inputs, tmp_path, monkeypatch, capsys):
 
     with monkeypatch.context() as patch:
         patch.setattr(MethodRun, "run", interrupt)
+        patch.setattr(os, "_exit", sys.exit)
         with pytest.raises(SystemExit) as caught:
             run(monkeypatch, command(inputs, tmp_path / "run", methods=("original",)))
     assert caught.value.code == 130

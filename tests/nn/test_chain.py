@@ -208,6 +208,7 @@ def test_seeds_side_by_side_compute_what_each_computes():
 @pytest.mark.parametrize("unit", ["macs", "params"])
 def test_costs_add_up_to_those_of_each_network(unit: Any):
     costs = nn.chain_cost(SPACE, SHAPE, CLASSES, unit)
+    assert costs.unit == {"macs": "multiply-adds", "params": "parameters"}[unit]
     rng = np.random.default_rng(0)
     for choices in (CHOICES, *(SPACE.random(rng) for _ in range(4))):
         network = nn.build(SPACE.decode(choices), CLASSES)

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from jaxnas.runs import comparison, comparison_report
-from jaxnas.runs.comparison import Comparison, run_comparison
+from jaxnas.runs.comparison import run_comparison
+from jaxnas.runs.comparison_config import Comparison
 from jaxnas.runs.comparison_report import Entry, markdown, summarise, write
 from jaxnas.runs.config import ConfigError
 from jaxnas.runs.directory import InUseError, RunDirectory
 from jaxnas.runs.files import RunError
+from jaxnas.runs.method import MethodRun
 from jaxnas.runs.search_experiment import Method
 from jaxnas.runs.stages import Watcher
 from jaxnas.search.shared import Found
@@ -85,6 +87,7 @@ def test_every_method_runs_once_and_random_stands_beside(inputs, tmp_path, monke
     assert nat["test_accuracy"] == original["test_accuracy"]
     text = report.read_text()
     assert "| 91.97 ± 5.10 |" in text
+    assert "budget" not in text  # whose epochs are not these
     assert "no interval" in text
     assert (tmp_path / "run" / "comparison.svg").exists()
 
@@ -134,7 +137,7 @@ def test_what_another_process_holds_is_left_to_it(inputs, tmp_path, capsys):
     assert len(json.loads((run / "results.json").read_text())) == 2
 
 
-def test_a_damaged_cell_is_named(inputs, tmp_path):
+def test_a_damaged_cell_is_named_and_made_anew(inputs, tmp_path, monkeypatch):
     adapted = flags(inputs, tmp_path, method=("adapt_full",))
     run_comparison(adapted, {})
     entries = json.loads((tmp_path / "results.json").read_text())
@@ -142,9 +145,41 @@ def test_a_damaged_cell_is_named(inputs, tmp_path):
     for each in entries:
         assert "of the network's 5 edges changed" in each["notes"][0]
         assert each["params"] < 2000
-    (tmp_path / "tiny" / "adapt_full_seed0" / "entry.json").write_text("[{}]")
-    with pytest.raises(RunError, match=r"entry.json is damaged"):
-        run_comparison(dataclasses.replace(adapted, resume=True), {})
+    damaged = tmp_path / "tiny" / "adapt_full_seed0" / "entry.json"
+    resumed = dataclasses.replace(adapted, resume=True)
+    for text in ("[{}]", "[{"):
+        damaged.write_text(text)
+        with pytest.raises(RunError, match=r"entry.json is damaged.* delete that file, and --resu"):
+            run_comparison(resumed, {})
+    # As advised, and nothing trains again.
+    damaged.unlink()
+    monkeypatch.setattr(MethodRun, "run", None)
+    run_comparison(resumed, {})
+    assert json.loads((tmp_path / "results.json").read_text()) == entries
+
+
+def test_networks_of_one_name_are_told_apart(inputs, tmp_path):
+    text = (inputs / "base.json").read_text()
+    other = text.replace("conv_1x1", "conv_3x3")
+    assert other != text
+    for name, content in (("twin", text), ("other", other)):
+        (tmp_path / f"{name}.json").write_text(content)
+    run = tmp_path / "run"
+    for name, kind in (("twin", "the same network"), ("other", "different networks")):
+        both = flags(inputs, run, base=(str(inputs / "base.json"), str(tmp_path / f"{name}.json")))
+        with pytest.raises(ConfigError, match=rf"base.json and .*{name}.json are {kind} by the na"):
+            run_comparison(both, {})
+    assert not run.exists()
+    # What another network of the name came to is not taken for this one's.
+    first = flags(inputs, run, resume=True)
+    run_comparison(first, {})
+    with pytest.raises(RunError, match="holds runs of another network by the name of 'tiny'"):
+        run_comparison(dataclasses.replace(first, base=(str(tmp_path / "other.json"),)), {})
+    run_comparison(dataclasses.replace(first, base=(str(tmp_path / "twin.json"),)), {})
+    config = run / "tiny" / "original_seed0" / "config.json"
+    config.write_text("{")
+    with pytest.raises(RunError, match=r"config.json is damaged.* delete .*original_seed0, and"):
+        run_comparison(first, {})
 
 
 @pytest.mark.parametrize(
@@ -173,6 +208,28 @@ def test_what_a_base_cannot_have_is_said():
     assert {cell.method for cell in cells} == {"original", "adapt_full", "random_full"}
     assert any("nat: NAT transforms cells" in reason for reason in reasons)
     assert any("adapt_cell: every block has a cell of its own" in reason for reason in reasons)
+    # By cell is the same as in full, and is left out only where the other is there.
+    alone = Comparison(base=(base.name,), method=("original", "adapt_cell", "random"))
+    cells, reasons = comparison._Comparing(alone, [base], tiny.dataset()).cells()
+    assert {cell.method for cell in cells} == {"original", "adapt_cell", "random_cell"}
+    assert not reasons
+
+
+def test_what_is_left_out_is_told_before_training(inputs, tmp_path, monkeypatch, capsys):
+    class Training(Exception):
+        """It starts."""
+
+    def start(*arguments):
+        raise Training
+
+    monkeypatch.setattr(comparison._Comparing, "run", start)
+    monkeypatch.setenv("COLUMNS", "500")
+    methods = ("adapt_cell", "adapt_full")  # tiny's blocks have a cell of their own
+    with pytest.raises(Training):
+        run_comparison(flags(inputs, tmp_path / "run", method=methods), {})
+    told = capsys.readouterr().out
+    assert "left out: tiny, adapt_cell: every block has a cell of its own" in told
+    assert "left out: tiny, random_cell: every block has a cell of its own" in told
 
 
 @pytest.mark.parametrize(
@@ -187,6 +244,13 @@ def test_what_a_base_cannot_have_is_said():
 def test_impossible_flags_are_refused(changes, message):
     with pytest.raises(ConfigError, match=message):
         Comparison(**changes)
+
+
+def test_a_budget_is_named_where_nothing_of_it_was_changed():
+    assert Comparison().title == " (small budget)"
+    assert Comparison(budget="paper", seeds=3).title == " (paper budget)"
+    for changes in ({"train_limit": 5000}, {"epochs": 2}, {"nat_cells": 3}):
+        assert Comparison(**changes).title == ""
 
 
 def test_recipes_are_those_of_the_networks():

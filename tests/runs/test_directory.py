@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from jaxnas.runs import RunDirectory, RunError
+from jaxnas.runs.environment import environment
 
 CONFIG = {"seed": 3, "lr": 0.1, "optimizer": {"name": "sgd", "betas": (0.9, 0.99)}}
 
@@ -36,13 +37,50 @@ def test_config_and_environment_are_written(tmp_path):
     with RunDirectory(tmp_path / "a" / "run", CONFIG) as run:
         config = run.read_json("config.json")
         assert not run.resumed
-    environment = config.pop("environment")
+    recorded = config.pop("environment")
     assert config == {**CONFIG, "optimizer": {"name": "sgd", "betas": [0.9, 0.99]}}
-    assert environment["versions"]["numpy"] == np.__version__
-    assert environment["versions"]["python"] == sys.version.split()[0]
-    assert environment["device"]["count"] >= 1
-    assert environment["cpu_count"] == os.cpu_count()
-    assert "/" not in environment["command"].split()[0]
+    assert recorded["versions"]["numpy"] == np.__version__
+    assert recorded["versions"]["python"] == sys.version.split()[0]
+    assert recorded["device"]["count"] >= 1
+    assert recorded["cpu_count"] == os.cpu_count()
+    assert "/" not in recorded["command"].split()[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        (["experiments/a.py", "--x", "1"], "python experiments/a.py --x 1"),
+        (["{here}/experiments/a.py", "two words"], "python experiments/a.py 'two words'"),
+        (["{here}/../elsewhere/a.py"], "python a.py"),
+        (["/lib/jaxnas/__main__.py", "adapt"], "python -m jaxnas adapt"),
+        (["/venv/bin/jaxnas", "adapt"], "jaxnas adapt"),
+    ],
+)
+def test_a_command_can_be_typed_again_and_names_no_folder_outside(
+    tmp_path, monkeypatch, words, command
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [word.format(here=tmp_path) for word in words])
+    assert environment()["command"] == command
+
+
+def test_a_check_tells_what_entering_would_and_makes_nothing(tmp_path):
+    folder = tmp_path / "run"
+    RunDirectory(folder, CONFIG).check()
+    assert not folder.exists()
+    with RunDirectory(folder, CONFIG):
+        with pytest.raises(RunError, match="is in use by another run"):
+            RunDirectory(folder, CONFIG, resume=True).check()
+    before = content(folder)
+    for config, options, message in (
+        (CONFIG, {}, "holds an earlier run"),
+        (CONFIG | {"lr": 0.2}, {"resume": True}, "lr was 0.1 and is 0.2"),
+    ):
+        with pytest.raises(RunError, match=message):
+            RunDirectory(folder, config, **options).check()
+    RunDirectory(folder, CONFIG, resume=True).check()
+    RunDirectory(folder, CONFIG | {"lr": 0.2}, overwrite=True).check()
+    assert content(folder) == before
 
 
 def test_a_held_folder_is_refused_and_free_after_a_kill(tmp_path):

@@ -13,6 +13,7 @@ from jaxnas.runs.dot import dot
 from jaxnas.runs.drawing import picture
 from jaxnas.runs.layout import place, ranges
 from jaxnas.runs.operations import words
+from jaxnas.runs.plots import search_curves
 from jaxnas.spaces.genotype import NULL, SKIP, Block, Cell, Edge, Genotype, Node
 from jaxnas.spaces.zoo import ZOO, named
 
@@ -268,6 +269,23 @@ def test_learning_curves_name_each_method_once_and_mark_the_end_of_adaptation(tm
     assert found.count("base") == 1
     assert found.count("adaptation ends") == 2  # once in each panel
     assert {"train loss", "test accuracy, %", "epoch"} <= set(found)
+
+
+def test_a_search_has_a_panel_for_each_of_its_numbers(tmp_path):
+    rows = [
+        {"epoch": 1, "seed": 0, "warmup_loss": 2.3, "entropy": 1.0, "found_cost": 9, "seconds": 1},
+        {"epoch": 2, "seed": 0, "joint_loss": 1.9, "entropy": 0.5, "found_cost": 8, "seconds": 2},
+    ]
+    search_curves(rows, tmp_path / "search")
+    assert (tmp_path / "search.png").read_bytes().startswith(PNG)
+    found = texts(tmp_path / "search.svg")
+    for title in ("warmup loss", "entropy", "found cost", "joint loss"):
+        assert found.count(title) == 1
+    assert found.count("epoch") == 3  # below each column, whose last row is not full
+    assert not {"seed", "seconds"} & set(found)
+    with pytest.raises(RunError, match="no metrics of the search to draw"):
+        search_curves([{"epoch": 1, "seed": 0, "seconds": 1.0}], tmp_path / "nothing")
+    assert not list(tmp_path.glob("nothing*"))
 
 
 def test_learning_curves_of_nothing_are_refused(tmp_path):

@@ -245,7 +245,7 @@ def test_found_and_random_stand_side_by_side(done):
         assert "A note." in part
         assert answer["digest"][:12] in part
     assert "2 epochs" in text
-    for picture in ("curves.svg", "network_found.svg", "network_random.svg"):
+    for picture in ("search_curves.svg", "curves.svg", "network_found.svg", "network_random.svg"):
         assert f"({picture})" in report
         assert (path / picture).is_file()
 
@@ -260,17 +260,22 @@ def test_what_is_done_is_not_done_again(done, monkeypatch):
     )
 
 
+def refuse_to_make(task, dataset, steps):
+    """For what must be told before a search is built."""
+    raise AssertionError
+
+
 def test_a_run_of_other_settings_is_not_gone_on_with(done):
     path, inputs, _ = done
     with pytest.raises(RunError, match=r"train_share was 0\.7 and is 0\.5"):
         run_search(
             dataclasses.replace(flags(inputs, path, resume=True), train_share=0.5),
             "toy",
-            lambda task, dataset, steps: Method(
-                toy_search.search(), lambda key: toy_search.genotype(0.5)
-            ),
+            refuse_to_make,
             {"speed": 1},
         )
+    with pytest.raises(RunError, match="holds an earlier run"):
+        run_search(flags(inputs, path), "toy", refuse_to_make, {"speed": 1})
 
 
 def test_a_network_that_cannot_be_trained_is_told_before_the_search(done, tmp_path):

@@ -43,7 +43,7 @@ ROWS = (
 )
 SIGMA = np.array([[KINDS[kind][0] for kind in row] for row in ROWS], np.float32)
 PRICE = np.array([[KINDS[kind][1] for kind in row] for row in ROWS])
-COSTS = nn.ChainCost(PRICE.astype(np.float64), 20.0)
+COSTS = nn.ChainCost(PRICE.astype(np.float64), 20.0, "crumbs")
 FEATURES = BLOCKS * (1 + CANDIDATES)
 
 
@@ -181,6 +181,8 @@ def test_finds_the_chain_that_is_best(estimator: Any, objective: Any, answer: tu
     found = search.found(states[-1], {}, KEY)
     assert found.genotype == SPACE.decode(np.array(answer), "proxylessnas")
     assert "1 of the 2 blocks that may be left out are" in found.notes[0]
+    assert f"costs {COSTS.of(np.array(answer)):.0f} crumbs; " in found.notes[1]
+    assert not any("hardly moved" in note for note in found.notes)
     first, last = search.observe(states[0]), search.observe(states[-1])
     assert last["found_cost"] == COSTS.of(np.array(answer))
     assert last["zero_blocks"] == 1
@@ -273,7 +275,9 @@ def test_alpha_moves_in_every_so_manieth_joint_step(estimator: Any):
                 np.testing.assert_allclose(np.exp(new).sum(), np.exp(old).sum(), rtol=1e-5)
     alone = after(search, 4, WARMUP)
     assert all((state.alpha == alone[0].alpha).all() for state in alone)
-    assert "α has not moved" not in "".join(search.found(states[-1], {}, KEY).notes)
+    notes = search.found(states[-1], {}, KEY).notes
+    assert "hardly moved in their 3 steps" in notes[-1]
+    assert "α has not moved" in search.found(states[2], {}, KEY).notes[-1]
 
 
 def test_what_does_not_run_is_not_moved():
@@ -378,10 +382,13 @@ def test_a_step_of_a_real_chain(estimator: Any):
             {"estimator": "reinforce", "objective": "mul_log"},
             "objective must be one of none, reward with the estimator reinforce, not 'mul_log'",
         ),
-        ({"objective": "mul_log"}, "needs a positive cost_reference, not None.* cost 30 to 270"),
+        (
+            {"objective": "mul_log"},
+            "needs a positive cost_reference, not None.* cost 30 to 270 crumbs",
+        ),
         (
             {"objective": "mul_log", "cost_reference": 0.5},
-            "must exceed 1; they are 30 to 270 and the reference 0.5",
+            "must exceed 1; they are 30 to 270 crumbs and the reference 0.5",
         ),
         ({"arch_every": 0}, "arch_every must be at least 1, not 0"),
         ({"warmup_share": 1.0}, "warmup_share must be from 0 to below 1, not 1.0"),
