@@ -200,6 +200,8 @@ class SelfSupervised:
         network = nn.build(genotype, self.outputs, jnp.dtype(self.settings.precision))
         extract = training.extractor(training.flax_apply(network), self.task)
         train, test = (extract(variables, None, data[part][0]) for part in ("train", "test"))
+        classifying = nn.build(genotype, self.dataset.num_classes)
+        wanted = nn.abstract_variables(classifying, self.dataset.input_shape)["params"]
         probe = training.linear_probe(
             stream(key, "probe"),
             train,
@@ -209,6 +211,7 @@ class SelfSupervised:
             self.dataset.num_classes,
             epochs=self.supervision.probe_epochs,
             batch_size=min(_PROBE_BATCH, len(train)),
+            has_bias="bias" in wanted["classifier"],
         )
         parts = {
             collection: {name: tree for name, tree in modules.items() if name not in nn.HEADS}

@@ -119,7 +119,7 @@ class Probe(NamedTuple):
     """A linear classifier of features as they are, and its scores, float32 scalars.
 
     Attributes:
-      classifier: ``kernel`` float32 [d, classes] and ``bias`` [classes].
+      classifier: ``kernel`` float32 [d, classes] and, if it has one, ``bias`` [classes].
       accuracy: share of test images classified right.
       loss: mean cross-entropy on the test images, in nats.
       train_accuracy: share of training images classified right.
@@ -131,7 +131,9 @@ class Probe(NamedTuple):
     train_accuracy: jax.Array
 
 
-@partial(jax.jit, static_argnames=("num_classes", "epochs", "batch_size", "learning_rate"))
+@partial(
+    jax.jit, static_argnames=("num_classes", "epochs", "batch_size", "learning_rate", "has_bias")
+)
 def linear_probe(
     key: jax.Array,
     train_features: jax.Array,
@@ -143,6 +145,7 @@ def linear_probe(
     epochs: int = 100,
     batch_size: int = 256,
     learning_rate: float = 10.0,
+    has_bias: bool = True,
 ) -> Probe:
     """Multinomial logistic regression on frozen features, from weights of 0.
 
@@ -160,20 +163,24 @@ def linear_probe(
       epochs: times through the training images.
       batch_size: images of a step.
       learning_rate: at the start. Of 1, 3, 10, 30 and 100, on the features named at
-        `ridge_accuracy`, 10 ends at the lowest test loss and 100 is unstable.
+        `ridge_accuracy`, 10 ends at the lowest test loss of the networks' and 100 is unstable;
+        pixels overfit at any above 1.
+      has_bias: whether the classifier has one; without, the features are scaled but not centred.
 
     Raises:
       DataError: if batch_size is below 1 or above n.
     """
     count, size = train_features.shape
     mean, scale = _standardisation(train_features)
-    scale = scale / jnp.sqrt(size)
+    mean, scale = mean * has_bias, scale / jnp.sqrt(size)
     train = (train_features - mean) * scale
     optimizer = sgd(learning_rate, epochs * (count // batch_size), weight_decay=0.0)
-    params = {"kernel": jnp.zeros((size, num_classes)), "bias": jnp.zeros(num_classes)}
+    params = {"kernel": jnp.zeros((size, num_classes))}
+    if has_bias:
+        params["bias"] = jnp.zeros(num_classes)
 
     def logits(params: Any, features: jax.Array) -> jax.Array:
-        return jnp.matmul(features, params["kernel"], precision=_HIGHEST) + params["bias"]
+        return jnp.matmul(features, params["kernel"], precision=_HIGHEST) + params.get("bias", 0.0)
 
     def loss(params: Any, features: jax.Array, labels: jax.Array) -> jax.Array:
         return optax.softmax_cross_entropy_with_integer_labels(
@@ -192,11 +199,10 @@ def linear_probe(
 
     start = params, optimizer.init(params)
     (params, _), _ = jax.lax.scan(one_epoch, start, jnp.arange(epochs))
-    kernel = params["kernel"] * scale[:, None]
-    classifier = {
-        "kernel": kernel,
-        "bias": params["bias"] - jnp.matmul(mean, kernel, precision=_HIGHEST),
-    }
+    classifier = {"kernel": params["kernel"] * scale[:, None]}
+    if has_bias:
+        shift = jnp.matmul(mean, classifier["kernel"], precision=_HIGHEST)
+        classifier["bias"] = params["bias"] - shift
     outputs = logits(classifier, test_features)
     return Probe(
         classifier=classifier,

@@ -333,11 +333,16 @@ def test_its_steps_are_nesterovs_by_hand_in_an_order_of_each_epoch():
     assert float(other.loss) != pytest.approx(expected["loss"], rel=1e-3)
 
 
-def test_the_classifier_is_one_of_features_as_they_are():
+@pytest.mark.parametrize("has_bias", [True, False])
+def test_the_classifier_is_one_of_features_as_they_are(has_bias):
     train, labels, test, test_labels = clusters()
     shifted, test = 30 * train - 200, 30 * test - 200
-    found = few_epochs(shifted, labels, test, test_labels)
-    kernel, bias = wide(found.classifier["kernel"], found.classifier["bias"])
+    data = shifted, labels, test, test_labels
+    found = linear_probe(
+        jax.random.key(0), *data, CLASSES, epochs=3, batch_size=16, has_bias=has_bias
+    )
+    assert ("bias" in found.classifier) == has_bias
+    kernel, bias = wide(found.classifier["kernel"], found.classifier.get("bias", 0.0))
     logits = np.asarray(test, np.float64) @ kernel + bias
     right = logits.argmax(1) == np.asarray(test_labels)
     assert float(found.accuracy) == pytest.approx(right.mean())
