@@ -54,7 +54,7 @@ def load_genotype(
         if value is not None and not 1 <= value <= _MOST:
             raise ConfigError(f"{flag} must be from 1 to {_MOST}, not {value}")
     if not source:
-        raise ConfigError("the name of the network is empty; see `jaxnas zoo`")
+        raise ConfigError(f"{what}: the name of the network is empty; see `jaxnas zoo`")
     path = Path(source)
     if source in zoo.ZOO:
         try:

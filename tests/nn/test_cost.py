@@ -139,7 +139,8 @@ OTHERS = {
 
 def _is_slow(name, size, classes, *_):
     """Tracing takes seconds for a large network: one of each kind is for every day."""
-    alike = ("amoebanet_", "nat_", "natv2_", "resnet56_cells", "proxyless_mobile_14")
+    alike = ("amoebanet_", "nat_", "natv2_", "resnet56", "resnet34", "darts_v1", "p_darts")
+    alike += ("proxyless_mobile_14", "proxyless_gpu", "proxyless_cpu", "plain20_cells", "vgg_")
     others = name.startswith(alike) and name not in ("amoebanet_a", "nat_darts_v2")
     large = name.endswith(("_large", "_imagenet"))
     return others or large or classes in (100, 200, 1001) or "channels" in size
@@ -178,7 +179,7 @@ def test_a_network_costs_what_the_official_code_does(
     ("name", "stages", "kernels"),
     [
         ("resnet18", (2, 2, 2, 2), (3, 3)),
-        ("resnet34", (3, 4, 6, 3), (3, 3)),
+        pytest.param("resnet34", (3, 4, 6, 3), (3, 3), marks=pytest.mark.slow),
         ("resnet50", (3, 4, 6, 3), (1, 3, 1)),
     ],
 )

@@ -410,7 +410,7 @@ def test_no_auxiliary_head_without_a_place_for_it():
 
 @pytest.mark.parametrize("classes", [0, -3, "10", 2.5])
 def test_a_number_of_classes_that_cannot_be_is_refused(classes):
-    with pytest.raises(ValueError, match="num_classes must be a positive whole number"):
+    with pytest.raises(ValueError, match="number of classes must be a positive whole number"):
         build(SMALL["concat"], classes)
 
 

@@ -44,7 +44,12 @@ def finished(method, **changes):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"method": "original"}, {"method": "cell"}, {"method": "cell", "seeds": (0, 3)}]
+    "changes",
+    [
+        {"method": "original"},
+        {"method": "cell"},
+        pytest.param({"method": "cell", "seeds": (0, 3)}, marks=pytest.mark.slow),
+    ],
 )
 def test_the_network_has_a_classifier_of_the_accuracy_told(changes):
     dataset = tiny.dataset()
