@@ -81,7 +81,8 @@ def test_paths_switched_or_one_by_one_are_the_gates(seed, variables, images):
     (_, (switched, switched_statistics)), switched_gradient = jitted(
         variables["params"], variables, images, jax.tree.map(jnp.asarray, paths)
     )
-    (_, (alone, statistics)), gradient = step(variables["params"], variables, images, paths)
+    one_by_one = jax.jit(lambda variables, x: step(variables["params"], variables, x, paths))
+    (_, (alone, statistics)), gradient = one_by_one(variables, images)
     (_, (weighted, _)), weighted_gradient = jitted(variables["params"], variables, images, gates)
     np.testing.assert_allclose(switched, weighted, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(alone, weighted, rtol=1e-4, atol=1e-4)

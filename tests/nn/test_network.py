@@ -384,7 +384,11 @@ def test_nasnets_paths_are_dropped_more_often_the_deeper_they_are():
 
 @pytest.mark.parametrize(
     ("name", "shape"),
-    [("primitives", (32, 32, 3)), ("states", (65, 65, 3)), ("micro", (32, 32, 3))],
+    [
+        ("primitives", (32, 32, 3)),
+        pytest.param("states", (65, 65, 3), marks=pytest.mark.slow),
+        ("micro", (32, 32, 3)),
+    ],
 )
 def test_an_auxiliary_head_speaks_in_training_alone(name, shape):
     genotype = dataclasses.replace(SMALL[name], auxiliary=1)

@@ -33,7 +33,13 @@ def test_every_family_is_here():
     assert all(base.family == family for family, base in BASES.items())
 
 
-@pytest.mark.parametrize("family", BASES)
+# Two cell families more, by the same code as the first.
+SLOW = ("nasnet", "enas")
+
+
+@pytest.mark.parametrize(
+    "family", [pytest.param(f, marks=pytest.mark.slow) if f in SLOW else f for f in BASES]
+)
 def test_a_network_of_every_family_adapts_and_is_read_back(family, tmp_path):
     base = BASES[family]
     x_train, y_train = tiny.images(80, 0)

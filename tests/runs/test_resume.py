@@ -87,7 +87,14 @@ def same_outcomes(left, right):
     return True
 
 
-@pytest.mark.parametrize("name", KINDS)
+# The other kinds stop and start as these do.
+QUICK = ("original", "cell, holdout", "two seeds side by side")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in KINDS],
+)
 def test_killed_in_every_epoch_at_every_kind_of_moment(tmp_path, monkeypatch, name):
     """In turn after the first, the last but one and the last step, and before and after saving."""
     kind = KINDS[name]
@@ -232,7 +239,12 @@ def call(arguments, compiled_once, **options):
     )
 
 
-def test_a_command_killed_again_and_again_ends_where_it_would_have_ended(tmp_path, compiled_once):
+@pytest.mark.parametrize(
+    "moments", [MOMENTS[1::4], pytest.param(MOMENTS, marks=pytest.mark.slow)], ids=["some", "all"]
+)
+def test_a_command_killed_again_and_again_ends_where_it_would_have_ended(
+    moments, tmp_path, compiled_once
+):
     folder = tiny.write(tmp_path)
     experiment = Experiment(
         dataset=str(folder / "tiny.npz"),
@@ -244,7 +256,7 @@ def test_a_command_killed_again_and_again_ends_where_it_would_have_ended(tmp_pat
     run_experiment(experiment, "test")
     flags = {"methods": experiment.methods, "run_dir": tmp_path / "killed", "resume": True}
     command = [str(SCRIPT), *tiny.command(folder, **flags)]
-    for event, part, count in MOMENTS:
+    for event, part, count in moments:
         killed = call(["-c", KILLER, event, part, str(count), *command], compiled_once)
         assert killed.returncode == -signal.SIGKILL, killed.stderr
     last = call(command, compiled_once)

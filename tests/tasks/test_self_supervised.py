@@ -230,7 +230,7 @@ def test_a_step_over_several_devices_is_that_of_the_whole_batch():
     # The number of devices is fixed once JAX has started: a process of its own.
     environment = os.environ | {
         "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+        "XLA_FLAGS": os.environ["XLA_FLAGS"] + " --xla_force_host_platform_device_count=8",
     }
     script = Path(__file__).with_name("parallel.py")
     done = subprocess.run(
