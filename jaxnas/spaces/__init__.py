@@ -4,17 +4,21 @@ from jaxnas.spaces import zoo
 from jaxnas.spaces.adaptation import AdaptationSpace, Derivation
 from jaxnas.spaces.chain import ChainSpace, proxylessnas_space
 from jaxnas.spaces.genotype import Block, Cell, Edge, Genotype, GenotypeError, Node
+from jaxnas.spaces.space import Decision, Space, SpaceError
 
 __all__ = [
     "AdaptationSpace",
     "Block",
     "Cell",
     "ChainSpace",
+    "Decision",
     "Derivation",
     "Edge",
     "Genotype",
     "GenotypeError",
     "Node",
+    "Space",
+    "SpaceError",
     "proxylessnas_space",
     "zoo",
 ]

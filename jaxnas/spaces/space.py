@@ -1,0 +1,147 @@
+"""What all search spaces are: a sequence of categorical decisions.
+
+A candidate is an int32 vector, one number for each decision: the place of the chosen option. Every
+searcher, predictor and table works on candidates, so none of them names a space.
+"""
+
+from __future__ import annotations
+
+import abc
+import itertools
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxnas.spaces.genotype import Genotype
+
+
+class SpaceError(ValueError):
+    """A candidate or genotype that is not in the space; the message says where."""
+
+
+class Decision(NamedTuple):
+    """One choice.
+
+    Attributes:
+      name: unique in the space, such as ``normal, block 2, left operation``.
+      options: what there is to choose from, by name, at least one.
+      kind: what sort of choice it is, such as ``operation``. Decisions of a kind have the same
+        options, or the first of the same list, so that a predictor may share what it knows of them.
+    """
+
+    name: str
+    options: tuple[str, ...]
+    kind: str
+
+
+class Space(abc.ABC):
+    """A search space: decisions, and what candidates mean.
+
+    A partial candidate has decided the first `levels[i]` decisions; its length says how many.
+    """
+
+    @property
+    @abc.abstractmethod
+    def name(self) -> str:
+        """What tables and files call it: lower case, without spaces."""
+
+    @property
+    @abc.abstractmethod
+    def decisions(self) -> tuple[Decision, ...]:
+        """What is decided, in the order in which a controller decides it."""
+
+    @abc.abstractmethod
+    def encode(self, genotype: Genotype) -> np.ndarray:
+        """int32 [decisions]: a candidate that `decode` makes `genotype` of, but for its name.
+
+        Raises:
+          SpaceError: if it is no network of this space.
+        """
+
+    @abc.abstractmethod
+    def decode(self, candidate: np.ndarray) -> Genotype:
+        """The genotype of a complete candidate, int [decisions].
+
+        Raises:
+          SpaceError: see `validate`.
+        """
+
+    @property
+    @abc.abstractmethod
+    def unique_size(self) -> int:
+        """The number of different canonical candidates, exactly."""
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """How many decisions a candidate has after each step of growing; the last has all."""
+        return (len(self.decisions),)
+
+    def canonical(self, candidates: np.ndarray) -> np.ndarray:
+        """One candidate for all that mean the same network.
+
+        Args:
+          candidates: int [..., decisions], or as many decisions as one of `levels`.
+
+        Returns:
+          int32 of the same shape; canonical ones come back as they are.
+        """
+        return np.asarray(candidates, np.int32)
+
+    @property
+    def options(self) -> np.ndarray:
+        """int32 [decisions]: the number of options of each decision."""
+        return np.array([len(each.options) for each in self.decisions], np.int32)
+
+    @property
+    def size(self) -> int:
+        """The number of candidates, exactly."""
+        product = 1
+        for each in self.decisions:
+            product *= len(each.options)
+        return product
+
+    def validate(self, candidate: np.ndarray) -> np.ndarray:
+        """`candidate` as int32 [decisions], or [levels[i]] if it is partial.
+
+        Raises:
+          SpaceError: if it has another shape or no whole numbers, or a decision has no such option.
+        """
+        array = np.asarray(candidate)
+        if array.ndim != 1 or len(array) not in self.levels or array.dtype.kind not in "iu":
+            raise SpaceError(
+                f"a candidate of {self.name} must be {len(self.decisions)} whole numbers; "
+                f"got shape {array.shape} of {array.dtype}"
+            )
+        for number, decision in zip(array, self.decisions, strict=False):
+            if not 0 <= number < len(decision.options):
+                raise SpaceError(
+                    f"{decision.name} has options 0 to {len(decision.options) - 1} "
+                    f"({', '.join(decision.options)}), not {number}"
+                )
+        return array.astype(np.int32)
+
+    def grow(self, partial: np.ndarray | tuple[()] = ()) -> np.ndarray:
+        """All canonical candidates one level further, in order and each once.
+
+        Args:
+          partial: int [levels[i]], or nothing for those of the first level.
+
+        Returns:
+          int32 [n, levels[i + 1]].
+
+        Raises:
+          SpaceError: if `partial` is complete or not in the space.
+        """
+        start = self.validate(np.asarray(partial)) if len(partial) else np.zeros(0, np.int32)
+        following = [level for level in self.levels if level > len(start)]
+        if not following:
+            raise SpaceError(f"the candidate of {self.name} is complete: it cannot grow")
+        added = self.options[len(start) : following[0]]
+        ends = np.indices(added).reshape(len(added), -1).T
+        grown = np.concatenate([np.broadcast_to(start, (len(ends), len(start))), ends], 1)
+        return np.unique(self.canonical(grown), axis=0)
+
+    def enumerate(self) -> Iterator[tuple[int, ...]]:
+        """All candidates in order; for small spaces."""
+        return itertools.product(*(range(len(each.options)) for each in self.decisions))
