@@ -8,15 +8,24 @@ from jaxnas.search.adaptation import (
     one_hot_gates,
     table_costs,
 )
+from jaxnas.search.blackbox import Algorithm, Trials, best_so_far, search, simulate
+from jaxnas.search.controller import Controller, independent, lstm
 from jaxnas.search.darts import DartsSettings, DartsState, darts, strongest_edges
 from jaxnas.search.estimators import ESTIMATORS, Estimator, Gates
+from jaxnas.search.evolution import evolution
+from jaxnas.search.local_search import local
+from jaxnas.search.policy_gradient import ppo, reinforce
 from jaxnas.search.proxylessnas import ProxylessSettings, ProxylessState, proxylessnas
+from jaxnas.search.random_search import random
 from jaxnas.search.shared import Found, SharedWeightSearch
+from jaxnas.search.surrogate import surrogate
 
 __all__ = [
     "ESTIMATORS",
     "Adaptation",
     "AdaptationState",
+    "Algorithm",
+    "Controller",
     "DartsSettings",
     "DartsState",
     "Estimator",
@@ -25,11 +34,23 @@ __all__ = [
     "ProxylessSettings",
     "ProxylessState",
     "SharedWeightSearch",
+    "Trials",
     "adaptation",
+    "best_so_far",
     "darts",
+    "evolution",
+    "independent",
     "initial_theta",
+    "local",
+    "lstm",
     "one_hot_gates",
+    "ppo",
     "proxylessnas",
+    "random",
+    "reinforce",
+    "search",
+    "simulate",
     "strongest_edges",
+    "surrogate",
     "table_costs",
 ]

@@ -138,7 +138,7 @@ class Space(abc.ABC):
         if not following:
             raise SpaceError(f"the candidate of {self.name} is complete: it cannot grow")
         added = self.options[len(start) : following[0]]
-        ends = np.indices(added).reshape(len(added), -1).T
+        ends = np.indices(tuple(added.tolist())).reshape(len(added), -1).T
         grown = np.concatenate([np.broadcast_to(start, (len(ends), len(start))), ends], 1)
         return np.unique(self.canonical(grown), axis=0)
 

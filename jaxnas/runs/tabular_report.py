@@ -1,0 +1,138 @@
+"""What searchers found on a table, as rows, a table to read and curves of regret."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from jaxnas.runs import files, style
+from jaxnas.runs.statistics import CONFIDENCE, paired_difference
+from jaxnas.runs.tabular_search import Found
+
+
+def result_rows(
+    found: Sequence[Found], valid: np.ndarray, test: np.ndarray
+) -> list[dict[str, Any]]:
+    """A row for each algorithm: of the last incumbents, mean and standard deviation over seeds.
+
+    Args:
+      found: what was found.
+      valid: float [size]: the accuracy that was the reward, percent.
+      test: float [size]: the accuracy to report, percent.
+    """
+    rows = []
+    for each in found:
+        last = each.incumbents[:, -1]
+        row: dict[str, Any] = {
+            "algorithm": each.algorithm,
+            "seeds": len(last),
+            "queries": each.incumbents.shape[1],
+        }
+        for name, values in (("valid", valid[last]), ("test", test[last])):
+            row[f"{name}_mean"] = round(float(values.mean()), 4)
+            row[f"{name}_std"] = round(float(values.std(ddof=1)), 4) if len(last) > 1 else None
+        rows.append(
+            row
+            | {"seconds": round(each.seconds, 3), "compile_seconds": round(each.compile_seconds, 3)}
+        )
+    return rows
+
+
+def wins(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, float, float]:
+    """How often one of `ours` is above one of `theirs`, all pairs, ties half (Mann and Whitney).
+
+    Returns:
+      the share, and both ends of its confidence interval (of the mean of placements; DeLong et
+      al. 1988); they are equal to the share where one side has a single value.
+    """
+    above = (ours[:, None] > theirs) + 0.5 * (ours[:, None] == theirs)
+    share = float(above.mean())
+    if min(above.shape) < 2:
+        return share, share, share
+    variance = sum(above.mean(axis).var(ddof=1) / above.shape[1 - axis] for axis in (0, 1))
+    half = float(stats.norm.ppf((1 + CONFIDENCE) / 2)) * math.sqrt(variance)
+    return share, max(0.0, share - half), min(1.0, share + half)
+
+
+def markdown(found: Sequence[Found], valid: np.ndarray, test: np.ndarray) -> str:
+    """The rows as a table, with what random search found to compare with."""
+    (random,) = (each for each in found if each.algorithm == "random")
+    baseline = test[random.incumbents[:, -1]]
+    lines = [
+        "| algorithm | seeds | queries | validation, 12 epochs | test, 200 epochs | less random | "
+        "above random | seconds | compilation |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for each, row in zip(found, result_rows(found, valid, test), strict=True):
+        values = test[each.incumbents[:, -1]]
+        cells = ["", ""]
+        if each is not random:
+            less = paired_difference(
+                dict(enumerate(values.tolist())), dict(enumerate(baseline.tolist()))
+            )
+            share, low, high = (100 * number for number in wins(values, baseline))
+            cells = [str(less), f"{share:.0f}% [{low:.0f}, {high:.0f}]"]
+        lines.append(
+            f"| {each.algorithm} | {row['seeds']} | {row['queries']} "
+            f"| {_spread(row, 'valid')} | {_spread(row, 'test')} | {cells[0]} | {cells[1]} "
+            f"| {row['seconds']:.2f} | {row['compile_seconds']:.1f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _spread(row: dict[str, Any], name: str) -> str:
+    std = row[f"{name}_std"]
+    return f"{row[f'{name}_mean']:.2f}" + ("" if std is None else f" ± {std:.2f}")
+
+
+def write_found(path: Path, found: Sequence[Found], names: Sequence[str], test: np.ndarray) -> None:
+    """Writes a CSV with a row for each algorithm and seed: the architecture and its accuracy.
+
+    Args:
+      path: of the file.
+      found: what was found.
+      names: of the architectures, by code.
+      test: float [size], percent.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["algorithm", "seed", "architecture", "test_accuracy"])
+    for each in found:
+        for seed, code in enumerate(each.incumbents[:, -1].tolist()):
+            writer.writerow([each.algorithm, seed, names[code], f"{test[code]:.5g}"])
+    files.write_bytes(path, text.getvalue().encode())
+
+
+def regret_curves(path: Path, found: Sequence[Found], test: np.ndarray, title: str) -> None:
+    """Draws to `path`.svg and .png what the incumbents lack of the best test accuracy.
+
+    Lines are means over the seeds, bands their 95% confidence interval.
+    """
+    best = float(test.max())
+    half = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
+    with style.style():
+        figure = style.figure(5.6, 3.4)
+        axes = figure.add_subplot()
+        for each, colour in zip(found, style.LINES, strict=False):
+            regret = best - test[each.incumbents]
+            queries = np.arange(1, regret.shape[1] + 1)
+            mean = regret.mean(0)
+            axes.plot(queries, mean, color=colour, linewidth=1.4, label=each.algorithm)
+            if len(regret) > 1:
+                error = half * regret.std(0, ddof=1) / math.sqrt(len(regret))
+                low = np.maximum(mean - error, 1e-3)  # the axis is logarithmic
+                axes.fill_between(queries, low, mean + error, color=colour, alpha=0.25, linewidth=0)
+        axes.set_yscale("log")
+        axes.set_xlabel("queries")
+        axes.set_ylabel(f"regret: {best:.2f} less test accuracy, %")
+        axes.set_title(title)
+        axes.legend()
+        figure.tight_layout()
+        style.save(figure, path)

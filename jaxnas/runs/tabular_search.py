@@ -1,0 +1,133 @@
+"""Searchers on a table of measured architectures: whole searches as one program, many seeds."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnas import search
+from jaxnas.randomness import stream
+from jaxnas.runs.config import ConfigError
+from jaxnas.search.blackbox import Algorithm
+from jaxnas.spaces import Space
+
+AlgorithmName = Literal["random", "evolution", "local", "reinforce", "ppo", "surrogate"]
+Dataset = Literal["cifar10", "cifar100", "imagenet16_120"]
+
+
+class Searcher(NamedTuple):
+    """An algorithm with the settings for a few hundred queries.
+
+    Attributes:
+      make: the algorithm for a space and a number of queries.
+      together: how many seeds are one array; more are faster until they fall out of the cache.
+    """
+
+    make: Callable[[Space, int], Algorithm]
+    together: int
+
+
+SEARCHERS: dict[str, Searcher] = {
+    "random": Searcher(lambda space, _: search.random(space), 1000),
+    "evolution": Searcher(
+        lambda space, _: search.evolution(space, population=10, tournament=3), 1000
+    ),
+    "local": Searcher(lambda space, _: search.local(space), 1000),
+    "reinforce": Searcher(lambda space, _: search.reinforce(space), 100),
+    "ppo": Searcher(lambda space, _: search.ppo(space), 10),
+    "surrogate": Searcher(lambda space, queries: search.surrogate(space, capacity=queries), 10),
+}
+"""What `--algorithm` names."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TabularSearch:
+    """Runs searchers on all of NAS-Bench-201, seed after seed, without training anything."""
+
+    algorithm: tuple[AlgorithmName, ...] = get_args(AlgorithmName)
+    """Which searchers; random always runs, as what the others are compared with."""
+    seeds: int = 500
+    """How many seeds, 0 and up."""
+    queries: int = 300
+    """How many architectures each search looks up."""
+    dataset: Dataset = "cifar10"
+    """Whose accuracies."""
+    table: Path | None = None
+    """The table: a .csv, .csv.gz or NATS-Bench's folder; in JAXNAS_DATA_DIR by default."""
+    run_dir: Path = Path("runs/nasbench201")
+    """Where everything is written."""
+    overwrite: bool = False
+    """Delete an earlier run in the run directory."""
+
+    def __post_init__(self) -> None:
+        for name in ("seeds", "queries"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"--{name} must be above 0, not {getattr(self, name)}")
+        if len(set(self.algorithm)) < len(self.algorithm) or not self.algorithm:
+            raise ConfigError("--algorithm must name each searcher once, such as ppo evolution")
+
+    @property
+    def algorithms(self) -> tuple[str, ...]:
+        """Those asked for, random first."""
+        return ("random", *(name for name in self.algorithm if name != "random"))
+
+
+class Found(NamedTuple):
+    """What one algorithm found with every seed.
+
+    Attributes:
+      algorithm: its name.
+      incumbents: int32 [seeds, queries]: the code of the best candidate so far, by reward.
+      seconds: of all searches, without compilation.
+      compile_seconds: of compilation.
+    """
+
+    algorithm: str
+    incumbents: np.ndarray
+    seconds: float
+    compile_seconds: float
+
+
+def run_searcher(name: str, space: Space, values: np.ndarray, seeds: int, queries: int) -> Found:
+    """Runs a searcher with seeds 0 and up.
+
+    Args:
+      name: one of `SEARCHERS`.
+      space: whose candidates the table is about.
+      values: float32 [space.size], finite: the reward of each candidate, in order of `codes`.
+      seeds: how many.
+      queries: of each search.
+    """
+    searcher = SEARCHERS[name]
+    algorithm = searcher.make(space, queries)
+    rewards = jnp.asarray(values, jnp.float32)
+
+    def one(seed: jax.Array) -> jax.Array:
+        key = stream(jax.random.key(seed), name)
+        trials = search.simulate(
+            algorithm, lambda candidates: rewards[codes(space, candidates)], queries, key
+        )
+        return codes(space, trials.candidates)[search.best_so_far(trials.rewards)]
+
+    program = jax.jit(
+        lambda numbers: jax.lax.map(one, numbers, batch_size=min(searcher.together, seeds))
+    )
+    numbers = jnp.arange(seeds)
+    start = time.perf_counter()
+    compiled = program.lower(numbers).compile()
+    ready = time.perf_counter()
+    incumbents = np.asarray(compiled(numbers))
+    return Found(name, incumbents, time.perf_counter() - ready, ready - start)
+
+
+def codes(space: Space, candidates: Any) -> Any:
+    """int32 [...]: the place of each candidate among all, the first decision counting most."""
+    weights = np.cumprod([1, *space.options[:0:-1]])[::-1].astype(np.int32)
+    return (candidates * weights).sum(-1)

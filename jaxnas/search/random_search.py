@@ -1,0 +1,31 @@
+"""Random search: what every other search must beat."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxnas.search.blackbox import Algorithm, algorithm
+from jaxnas.search.candidates import sample
+from jaxnas.spaces import Space
+
+
+class RandomState(NamedTuple):
+    """`asked`, int32: how often `ask` was called."""
+
+    key: jax.Array
+    asked: jax.Array
+
+
+def random(space: Space, *, batch: int = 1) -> Algorithm:
+    """Every decision uniform over its options, whatever the rewards (Zoph et al. 2018, 4.4)."""
+
+    def ask(state: RandomState) -> tuple[RandomState, jax.Array]:
+        key = jax.random.fold_in(state.key, state.asked)
+        return state._replace(asked=state.asked + 1), sample(key, space.options, batch)
+
+    return algorithm(
+        lambda key: RandomState(key, jnp.int32(0)), ask, lambda state, *_: state, batch
+    )
