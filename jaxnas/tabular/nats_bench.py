@@ -93,4 +93,5 @@ def read_folder(folder: Path) -> Table:
         )
     # Unpacking is most of the time, and lets other threads run.
     with ThreadPoolExecutor() as pool:
-        return tabulate(pool.map(read_record, paths), str(folder))
+        records = list(pool.map(read_record, paths))
+    return tabulate(records, str(folder))

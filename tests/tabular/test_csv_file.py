@@ -82,7 +82,7 @@ FIRST = official.lines()[1].split(",")[1]
     ],
 )
 def test_a_file_that_cannot_be_used_is_told_in_a_sentence(edit, message: str, tmp_path: Path):
-    lines = official.lines()
+    lines = list(official.lines())
     edit(lines)
     path = tmp_path / "changed.csv"
     path.write_text("\n".join(lines))

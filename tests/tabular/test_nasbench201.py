@@ -50,7 +50,8 @@ def test_codes_count_the_candidates_in_order():
     np.testing.assert_array_equal(tabular.codes(candidates), CODES)
     assert tabular.codes(np.array([0, 0, 0, 0, 0, 1])) == 1
     assert tabular.codes(np.array([1, 0, 0, 0, 0, 0])) == 3125
-    np.testing.assert_array_equal(tabular.codes(candidates[:6].reshape(2, 3, 6)), [[0, 1, 2], [3, 4, 5]])
+    blocks = tabular.codes(candidates[:6].reshape(2, 3, 6))
+    np.testing.assert_array_equal(blocks, [[0, 1, 2], [3, 4, 5]])
 
 
 def test_codes_are_traced(table: Table):

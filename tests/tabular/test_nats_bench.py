@@ -2,7 +2,6 @@
 
 import bz2
 import os
-import pickle
 from pathlib import Path
 
 import numpy as np
@@ -55,11 +54,10 @@ def test_a_whole_folder_is_the_table_of_its_records(
     folder.mkdir()
     for number in range(15625):
         (folder / f"{number:06d}.pickle.pbz2").touch()
-    for path in (tmp_path, folder):
-        read_table = load_nasbench201(path)
-        np.testing.assert_array_equal(read_table.index, table.index)
-        for name, column in table.columns.items():
-            np.testing.assert_array_equal(read_table.columns[name], column)
+    read_table = load_nasbench201(tmp_path)
+    np.testing.assert_array_equal(read_table.index, table.index)
+    for name, column in table.columns.items():
+        np.testing.assert_array_equal(read_table.columns[name], column)
 
 
 def test_missing_architectures_are_counted(tmp_path: Path):
@@ -95,24 +93,19 @@ def test_a_pickle_that_calls_is_refused(hostile, tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "000000.pickle.pbz2"
     path.write_bytes(official.pack(hostile))
-    with pytest.raises(TabularError, match="asks for .*which could run code: it was not run"):
+    with pytest.raises(TabularError, match=r"asks for .*which could run code: it was not run"):
         read_record(path)
     assert not (tmp_path / "hacked").exists()
 
 
 @pytest.mark.parametrize(
-    "scalar",
-    [
-        np.float32(1),
-        np.int64(1),
-        np.float64(1).newbyteorder() if False else np.array(1.0, ">f8")[()].dtype.newbyteorder(">"),
-        np.dtype("O"),
-    ],
+    "other",
+    [np.float32(1), np.int64(1), np.datetime64("2020-01-01"), np.dtype(">f8"), np.dtype("O")],
 )
-def test_only_float64_passes(scalar, tmp_path: Path):
+def test_no_other_type_of_numpy_passes(other, tmp_path: Path):
     path = tmp_path / "000000.pickle.pbz2"
-    path.write_bytes(official.pack(scalar))
-    with pytest.raises(TabularError, match="holds no pickle .*: download it again"):
+    path.write_bytes(official.pack(other))
+    with pytest.raises(TabularError, match=r"holds no pickle .*: download it again"):
         read_record(path)
 
 
@@ -158,7 +151,7 @@ def test_a_pickle_of_something_else_is_told(content, tmp_path: Path):
         (lambda content: b"text", "cannot be read"),
         (lambda content: bz2.compress(bz2.decompress(content)[:-30]), "holds no pickle"),
         (lambda content: bz2.compress(b"text"), "holds no pickle"),
-        (lambda content: bz2.compress(bytes(1 << 25)), "unpacks to more than"),
+        (lambda content: bz2.compress(bytes((1 << 24) + 1)), "unpacks to more than"),
     ],
 )
 def test_a_damaged_record_is_told(damage, message: str, tmp_path: Path):
@@ -169,5 +162,5 @@ def test_a_damaged_record_is_told(damage, message: str, tmp_path: Path):
 
 
 def test_a_record_that_is_not_there_is_told(tmp_path: Path):
-    with pytest.raises(TabularError, match="cannot be read .*No such file"):
+    with pytest.raises(TabularError, match=r"cannot be read .*No such file"):
         read_record(tmp_path / "000000.pickle.pbz2")
