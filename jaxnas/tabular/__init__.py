@@ -1,0 +1,21 @@
+"""What is known already: tables of architectures that others have trained. Imports no JAX."""
+
+from jaxnas.tabular.csv_file import write_csv
+from jaxnas.tabular.errors import TabularError
+from jaxnas.tabular.loading import load_nasbench201
+from jaxnas.tabular.nasbench201 import DATASETS, EPOCHS, SIZE, SPLITS, Record, Table, codes
+from jaxnas.tabular.nats_bench import read_record
+
+__all__ = [
+    "DATASETS",
+    "EPOCHS",
+    "SIZE",
+    "SPLITS",
+    "Record",
+    "Table",
+    "TabularError",
+    "codes",
+    "load_nasbench201",
+    "read_record",
+    "write_csv",
+]

@@ -1,0 +1,197 @@
+"""NAS-Bench-201 (Dong & Yang, ICLR 2020): all 15,625 cells of a space, trained on three data sets.
+
+A cell has four nodes. Six edges, written ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``, choose among
+five operations, so a candidate is six numbers from 0 to 4, and its code those digits in base 5,
+the first edge first. Every array of the table is in the order of the codes: looking up is one
+gather.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxnas.tabular.errors import TabularError
+
+DATASETS = ("cifar10", "cifar100", "imagenet16_120")
+SPLITS = ("valid", "test")
+EPOCHS = (12, 200)
+OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+EDGES = 6
+SIZE = len(OPERATIONS) ** EDGES
+
+# The columns of a record, named and ordered as in the CSV file.
+ACCURACY_COLUMNS = tuple(
+    f"{dataset}_{split}_acc_{epochs}ep"
+    for epochs in (200, 12)
+    for dataset in DATASETS
+    for split in SPLITS
+)
+PARAMS_COLUMNS = tuple(f"params_{dataset}" for dataset in DATASETS)
+SECONDS_COLUMNS = tuple(
+    f"{dataset}_train_seconds_{epochs}ep" for dataset in DATASETS for epochs in EPOCHS
+)
+_COLUMNS = ("index", *ACCURACY_COLUMNS, *PARAMS_COLUMNS, *SECONDS_COLUMNS)
+
+WHERE_FROM = (
+    "unpack NATS-tss-v1_0-3ffb9-simple.tar, which https://github.com/D-X-Y/NATS-Bench links to"
+)
+
+
+class Record(NamedTuple):
+    """What is known of one architecture.
+
+    Attributes:
+      arch: the cell as NAS-Bench-201 writes it.
+      numbers: by column of the CSV file; what is unknown is NaN, or left out.
+    """
+
+    arch: str
+    numbers: Mapping[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """What is known of every architecture, in the order of `codes`.
+
+    Attributes:
+      index: int32 [15625], the number that the benchmark's authors gave the architecture.
+      columns: float32 [15625] for each column of accuracy or seconds, int32 [15625] for each of
+        parameters, by its name in the CSV file. The methods below are the way to ask.
+    """
+
+    index: np.ndarray
+    columns: Mapping[str, np.ndarray]
+
+    def accuracy(self, dataset: str, split: str, epochs: int) -> np.ndarray:
+        """float32 [15625]: percent of images classified rightly, a mean over seeds.
+
+        Args:
+          dataset: "cifar10", "cifar100" or "imagenet16_120".
+          split: "valid" or "test". On CIFAR-10 the networks judged on "valid" were trained on half
+            of the training images, the other half being "valid", and those judged on "test" on all
+            of them. On the others one training serves both: "valid" and "test" are halves of the
+            official test (validation) images.
+          epochs: 12 or 200, two trainings each with its own schedule.
+
+        Raises:
+          TabularError: if there is no such column.
+        """
+        return self._column(f"{dataset}_{split}_acc_{epochs}ep", ACCURACY_COLUMNS)
+
+    def parameters(self, dataset: str) -> np.ndarray:
+        """int32 [15625]: the number of parameters with this data set's classifier.
+
+        Raises:
+          TabularError: if there is no such data set.
+        """
+        return self._column(f"params_{dataset}", PARAMS_COLUMNS)
+
+    def train_seconds(self, dataset: str, epochs: int) -> np.ndarray:
+        """float32 [15625]: seconds of the training whose "test" accuracy is told, NaN if unknown.
+
+        Measured by the benchmark's authors on a GPU of theirs, without the time of evaluation.
+
+        Raises:
+          TabularError: if there is no such column.
+        """
+        return self._column(f"{dataset}_train_seconds_{epochs}ep", SECONDS_COLUMNS)
+
+    def _column(self, name: str, known: tuple[str, ...]) -> np.ndarray:
+        if name not in known:
+            raise TabularError(f"the table has no column {name}: choose from {', '.join(known)}.")
+        return self.columns[name]
+
+
+def codes(candidates: Any) -> Any:
+    """The places of candidates in a table's arrays.
+
+    Args:
+      candidates: integers [..., 6] from 0 to 4, of NumPy or JAX, traced or not: none,
+        skip_connect, nor_conv_1x1, nor_conv_3x3 or avg_pool_3x3 for each edge, in the order of
+        the cell as text. They are not checked.
+
+    Returns:
+      Integers [...] from 0 to 15624.
+    """
+    places = len(OPERATIONS) ** np.arange(EDGES, dtype=np.int32)[::-1]
+    return (candidates * places).sum(-1)
+
+
+@functools.cache
+def arch_strings() -> tuple[str, ...]:
+    """All architectures as NAS-Bench-201 writes them, in the order of their codes."""
+    return tuple(
+        "|{}~0|+|{}~0|{}~1|+|{}~0|{}~1|{}~2|".format(*operations)
+        for operations in itertools.product(OPERATIONS, repeat=EDGES)
+    )
+
+
+def tabulate(records: Iterable[Record], where: str) -> Table:
+    """Makes a table of the records of all architectures.
+
+    Args:
+      records: one for each architecture, in any order.
+      where: what to call their source in messages.
+
+    Raises:
+      TabularError: if an architecture is missing, there twice or unknown, an official index is
+        there twice, or a number is out of its range.
+    """
+    code_of = {arch: code for code, arch in enumerate(arch_strings())}
+    values = np.full((SIZE, len(_COLUMNS)), np.nan)
+    seen = np.zeros(SIZE, bool)
+    for arch, numbers in records:
+        code = code_of.get(arch)
+        if code is None:
+            raise TabularError(
+                f"{where} tells of {arch!r}, which is no architecture of NAS-Bench-201: "
+                f"{WHERE_FROM}."
+            )
+        if seen[code]:
+            raise TabularError(f"{where} tells of {arch} twice: {WHERE_FROM}.")
+        seen[code] = True
+        values[code] = [numbers.get(column, np.nan) for column in _COLUMNS]
+    if not seen.all():
+        raise TabularError(
+            f"{where} lacks {SIZE - seen.sum()} of the {SIZE} architectures, the first of them "
+            f"{arch_strings()[int(np.argmin(seen))]}: {WHERE_FROM}."
+        )
+    columns = dict(zip(_COLUMNS, values.T, strict=True))
+    _check(columns, where)
+    return Table(
+        columns.pop("index").astype(np.int32),
+        {
+            column: numbers.astype(np.int32 if column in PARAMS_COLUMNS else np.float32)
+            for column, numbers in columns.items()
+        },
+    )
+
+
+def _check(columns: Mapping[str, np.ndarray], where: str) -> None:
+    for column, numbers in columns.items():
+        if column in ACCURACY_COLUMNS:
+            good = (numbers >= 0) & (numbers <= 100)
+            needed = "a percentage from 0 to 100"
+        elif column in SECONDS_COLUMNS:
+            good = np.isnan(numbers) | ((numbers >= 0) & np.isfinite(numbers))
+            needed = "seconds, or nothing"
+        else:
+            highest = SIZE - 1 if column == "index" else np.iinfo(np.int32).max
+            good = (numbers >= 0) & (numbers <= highest) & (numbers % 1 == 0)
+            needed = f"a whole number from 0 to {highest}"
+        if not good.all():
+            code = int(np.argmin(good))
+            raise TabularError(
+                f"{where} has {numbers[code]:g} as {column} of {arch_strings()[code]}, where "
+                f"{needed} belongs: {WHERE_FROM}."
+            )
+    index = np.sort(columns["index"])
+    if (index[1:] == index[:-1]).any():
+        twice = int(index[1:][index[1:] == index[:-1]][0])
+        raise TabularError(f"{where} gives index {twice} to two architectures: {WHERE_FROM}.")

@@ -1,0 +1,98 @@
+"""The table: what it tells of which architecture."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxnas import tabular
+from jaxnas.tabular import Table, TabularError
+from tabular import official
+
+GUIDE = Path(__file__).parents[2] / "docs" / "tabular.md"
+CODES = np.arange(15625)
+
+
+def test_every_number_is_at_its_architectures_code(table: Table):
+    assert [table.index[code] for code in CODES] == [official.index(code) for code in CODES]
+    column = 0
+    for epochs in (200, 12):
+        for dataset in tabular.DATASETS:
+            for split in tabular.SPLITS:
+                accuracy = table.accuracy(dataset, split, epochs)
+                expected = [official.accuracy(code, column) for code in CODES.tolist()]
+                assert accuracy.dtype == np.float32
+                np.testing.assert_array_equal(accuracy, np.float32(expected))
+                column += 1
+    for dataset, head in zip(tabular.DATASETS, (0, 5850, 7150), strict=True):
+        assert table.parameters(dataset).dtype == np.int32
+        np.testing.assert_array_equal(table.parameters(dataset), 1000 + CODES + head)
+
+
+def test_seconds_are_nan_where_unknown(table: Table):
+    fractions = {("cifar10", 12): 0.125, ("cifar10", 200): 0.25, ("imagenet16_120", 200): 0.5}
+    for dataset in tabular.DATASETS:
+        for epochs in tabular.EPOCHS:
+            known = CODES + fractions.get((dataset, epochs), np.nan)
+            expected = np.where(CODES % 5, np.nan, known)
+            seconds = table.train_seconds(dataset, epochs)
+            assert seconds.dtype == np.float32
+            np.testing.assert_array_equal(seconds, np.float32(expected))
+
+
+def test_codes_count_the_candidates_in_order():
+    candidates = np.array(official.candidates())
+    np.testing.assert_array_equal(tabular.codes(candidates), CODES)
+    assert tabular.codes(np.array([0, 0, 0, 0, 0, 1])) == 1
+    assert tabular.codes(np.array([1, 0, 0, 0, 0, 0])) == 3125
+    blocks = tabular.codes(candidates[:6].reshape(2, 3, 6))
+    np.testing.assert_array_equal(blocks, [[0, 1, 2], [3, 4, 5]])
+
+
+def test_codes_are_traced(table: Table):
+    accuracy = jnp.asarray(table.accuracy("cifar100", "test", 12))
+    candidates = jax.random.randint(jax.random.key(0), (50, 6), 0, 5)
+    found = jax.jit(jax.vmap(lambda each: accuracy[tabular.codes(each)]))(candidates)
+    expected = [
+        official.accuracy(official.candidates().index(tuple(each)), 9)
+        for each in candidates.tolist()
+    ]
+    np.testing.assert_array_equal(found, np.float32(expected))
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda t: t.accuracy("cifar", "test", 12), "no column cifar_test_acc_12ep: choose from "),
+        (lambda t: t.accuracy("cifar10", "train", 12), "no column cifar10_train_acc_12ep"),
+        (lambda t: t.accuracy("cifar10", "test", 90), "no column cifar10_test_acc_90ep"),
+        (lambda t: t.parameters("svhn"), "no column params_svhn: choose from params_cifar10, "),
+        (lambda t: t.train_seconds("cifar10", 1), "no column cifar10_train_seconds_1ep"),
+    ],
+)
+def test_a_column_that_does_not_exist_is_told(table: Table, ask, message: str):
+    with pytest.raises(TabularError, match=message):
+        ask(table)
+
+
+def test_importing_the_tables_does_not_import_jax():
+    code = "import sys, jaxnas.tabular; assert not {'jax', 'flax'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+
+
+def test_the_guides_code_finds_the_best(
+    csv_path: Path, table: Table, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    (tmp_path / "nasbench201").symlink_to(csv_path.parent)
+    monkeypatch.setenv("JAXNAS_DATA_DIR", str(tmp_path))
+    (code,) = re.findall(r"```python\n(import jax\n.*?)```", GUIDE.read_text(), re.DOTALL)
+    names: dict = {}
+    exec(compile(code, "tabular.md", "exec"), names)
+    drawn = tabular.codes(np.asarray(names["candidates"]))
+    best = drawn[table.accuracy("cifar10", "valid", 12)[drawn].argmax()]
+    np.testing.assert_array_equal(names["best"], official.candidates()[best])
