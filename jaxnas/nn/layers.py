@@ -113,6 +113,15 @@ class Dense(nn.Module):
         return input_shape[-1] * output_shape[-1]
 
 
+class Relu(nn.Module):
+    """ReLU, or ReLU6; a module, so that `flax.linen.intercept_methods` sees it."""
+
+    six: bool = False
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return nn.relu6(x) if self.six else nn.relu(x)
+
+
 def pad_shortcut(x: jax.Array, features: int, stride: int) -> jax.Array:
     """Option A of He et al. 2016: subsampled, and zero channels on both sides up to `features`."""
     x = x[:, ::stride, ::stride, :]

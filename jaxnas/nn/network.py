@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from jaxnas.nn import kernels
 from jaxnas.nn.heads import Outputs, Projector, Representation, finish
-from jaxnas.nn.layers import Conv, Dense, materialise, runtime_one
+from jaxnas.nn.layers import Conv, Dense, Relu, materialise, runtime_one
 from jaxnas.nn.operations import Match, Op, Style
 from jaxnas.spaces.adaptation import ID, SAME, AdaptationSpace
 from jaxnas.spaces.genotype import CELL_FAMILIES, NULL, SKIP, Block, Cell, Genotype
@@ -171,17 +171,17 @@ class AuxiliaryHead(nn.Module):
         style = self.style
         stride = 2 if style.family == "darts" and self.large else 3
         window = min(5, x.shape[1]), min(5, x.shape[2])
-        x = kernels.avg_pool(nn.relu(x), window, (stride, stride), ((0, 0), (0, 0)))
+        x = kernels.avg_pool(Relu()(x), window, (stride, stride), ((0, 0), (0, 0)))
         x = style.norm("reduce_norm")(style.conv(128, 1, "reduce_conv")(x), train)
         sides = x.shape[1], x.shape[2]
         if style.family == "darts":
             kernel, padding = (min(2, sides[0]), min(2, sides[1])), "valid"
         else:
             kernel, padding = sides, "same" if style.family == "enas" else "valid"
-        x = Conv(768, kernel, dtype=style.dtype, padding=padding, name="conv")(nn.relu(x))
+        x = Conv(768, kernel, dtype=style.dtype, padding=padding, name="conv")(Relu()(x))
         if not (style.family == "darts" and self.large):  # DARTS's code for ImageNet left it out
             x = style.norm("norm")(x, train)
-        x = nn.relu(x).astype(jnp.float32).mean((1, 2))
+        x = Relu()(x).astype(jnp.float32).mean((1, 2))
         return Dense(self.num_classes, style.family != "enas", name="classifier")(x)
 
 
@@ -192,10 +192,10 @@ def read_image(genotype: Genotype, style: Style, x: jax.Array, train: bool) -> d
     """
     if genotype.stem_form == "double":
         x = style.conv(genotype.stem // 2, 3, "stem_conv_0", stride=2)(x)
-        x = nn.relu(style.norm("stem_norm_0")(x, train))
+        x = Relu()(style.norm("stem_norm_0")(x, train))
         x = style.conv(genotype.stem, 3, "stem_conv_1", stride=2)(x)
         early = style.norm("stem_norm_1")(x, train)
-        x = style.conv(genotype.stem, 3, "stem_conv_2", stride=2)(nn.relu(early))
+        x = style.conv(genotype.stem, 3, "stem_conv_2", stride=2)(Relu()(early))
         return {-2: early, -1: style.norm("stem_norm_2")(x, train)}
     x = Conv(
         genotype.stem,
@@ -226,8 +226,10 @@ def classify(
     if genotype.head:
         x = style.conv(genotype.head, 1, "head_conv")(x)
         x = style.activate(style.norm("head_norm")(x, train))
-    if genotype.family in ("nasnet", "enas"):
-        x = nn.relu(x)
+    if genotype.family == "nasbench201":
+        x = style.norm("final_norm")(x, train)
+    if genotype.family in ("nasnet", "enas", "nasbench201"):
+        x = Relu()(x)
     x = x.astype(jnp.float32).mean((1, 2))
     if noise is not None:
         dropout_key = jax.random.fold_in(noise.key, len(genotype.blocks))
@@ -313,7 +315,7 @@ class Network(nn.Module):
     ) -> tuple[jax.Array, ...]:
         """A block's inputs at its channels; the older at the size of the newer."""
         name = f"block_{index}_input"
-        if style.family in ("residual", "macro"):
+        if style.family in ("residual", "nasbench201", "macro"):
             return inputs
 
         def matched(x: jax.Array, stride: int, which: int | str) -> jax.Array:

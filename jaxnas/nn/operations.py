@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnas.nn import kernels
-from jaxnas.nn.layers import BatchNorm, Conv, Dense, pad_shortcut, pads, weighted
+from jaxnas.nn.layers import BatchNorm, Conv, Dense, Relu, pad_shortcut, pads, weighted
 from jaxnas.spaces.genotype import Genotype
 
 
@@ -54,7 +54,7 @@ class Style:
 
     def activate(self, x: jax.Array) -> jax.Array:
         """The activation of the residual family's nodes."""
-        return nn.relu6(x) if self.activation == "relu6" else nn.relu(x)
+        return Relu(self.activation == "relu6")(x)
 
 
 class Op(nn.Module):
@@ -109,16 +109,16 @@ class Op(nn.Module):
                 # A quarter of the channels, three eighths for 1x3 (AmoebaNet's code).
                 inner = max(1, self.features * 3 // 8 if (1, 3) in sizes else self.features // 4)
                 dilation = 2 if "dil" in kind else 1
-                x = style.conv(inner, 1, "reduce")(nn.relu(x))
+                x = style.conv(inner, 1, "reduce")(Relu()(x))
                 x = style.norm("norm_reduce")(x, train)
                 x = self._convolve(x, sizes, inner, dilation, "_inner", train, None)
-                x = style.conv(self.features, 1, "expand")(nn.relu(x))
+                x = style.conv(self.features, 1, "expand")(Relu()(x))
                 return self._norm(x, train, gate)
             case _:
                 raise ValueError(f"operation {self.op!r} has no implementation")
 
     def _relu(self, x: jax.Array) -> jax.Array:
-        return x if self.style.family == "residual" else nn.relu(x)
+        return x if self.style.family == "residual" else Relu()(x)
 
     def _norm(self, x: jax.Array, train: bool, gate: jax.Array | None) -> jax.Array:
         return self.style.norm("norm")(x, train, gate)
@@ -144,7 +144,7 @@ class Op(nn.Module):
             if last:
                 return style.norm("norm" + suffix)(x, train, gate)
             if style.family == "nasnet":
-                x = nn.relu(style.norm(f"norm{suffix}_{index}")(x, train))
+                x = Relu()(style.norm(f"norm{suffix}_{index}")(x, train))
         raise AssertionError("an operation without a size")
 
     def _separable(
@@ -167,7 +167,7 @@ class Op(nn.Module):
                 stride=stride,
                 depthwise=True,
                 dilation=dilation,
-            )(nn.relu(x))
+            )(Relu()(x))
             x = style.conv(self.features, 1, f"pointwise_{index}")(x)
             x = style.norm(f"norm_{index}")(x, train, gate if index == repeats - 1 else None)
         return x
@@ -177,7 +177,9 @@ class Op(nn.Module):
     ) -> jax.Array:
         """Pooling, and a projection where the channels change."""
         strides = self.stride, self.stride
-        padding = pads(self.style.padding, x.shape, size, strides)
+        # An even window has no middle: an odd pixel at the end has a window of its own.
+        form = self.style.padding if size[0] % 2 else "same"
+        padding = pads(form, x.shape, size, strides)
         if kind.startswith("padded"):  # its windows see the padding, as zeros
             x, padding = jnp.pad(x, ((0, 0), *padding, (0, 0))), kernels.NO_PADDING
         pool = kernels.max_pool if kind.endswith("max_pool") else kernels.avg_pool
@@ -185,8 +187,11 @@ class Op(nn.Module):
         if x.shape[-1] == self.features:
             return self._norm(x, train, gate) if self.style.search else weighted(x, gate)
         if self.style.family in ("enas", "macro"):
-            x = nn.relu(x)
-        return self._norm(self.style.conv(self.features, 1, "conv")(x), train, gate)
+            x = Relu()(x)
+        x = self.style.conv(self.features, 1, "conv")(x)
+        if self.style.family == "nasbench201":
+            return weighted(x, gate)
+        return self._norm(x, train, gate)
 
     def _project(self, x: jax.Array) -> jax.Array:
         """An identity between shapes: a 1x1 convolution, at stride 2 a factorized reduction.
@@ -194,7 +199,7 @@ class Op(nn.Module):
         NASNet's identity is a 1x1 convolution at any stride; ENAS's has no ReLU at stride 2.
         """
         if self.style.family == "nasnet":
-            return self.style.conv(self.features, 1, "conv", stride=self.stride)(nn.relu(x))
+            return self.style.conv(self.features, 1, "conv", stride=self.stride)(Relu()(x))
         if self.style.family not in ("enas", "macro") or self.stride == 1:
             x = self._relu(x)
         return project(x, self.features, self.stride, self.style)
@@ -252,6 +257,6 @@ class Match(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         if self.relu:
-            x = nn.relu(x)
+            x = Relu()(x)
         x = project(x, self.features, self.stride, self.style)
         return self.style.norm("norm")(x, train)

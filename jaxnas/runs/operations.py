@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from jaxnas.spaces.genotype import NULL, SKIP
+from jaxnas.spaces.genotype import INPUTS, NULL, SKIP
 
 COLOURS = {
     "separable": "#a8c8ee",
@@ -57,7 +57,9 @@ def inputs(family: str, count: int) -> tuple[str, ...]:
     """
     if family == "macro":
         return ("hᵢ", *["earlier"] * (count - 1))
-    return {"residual": ("hᵢ",), "nasnet": ("hᵢ", "hᵢ₋₁")}.get(family, ("hᵢ₋₁", "hᵢ"))
+    if INPUTS[family] == 1:
+        return ("hᵢ",)
+    return ("hᵢ", "hᵢ₋₁") if family == "nasnet" else ("hᵢ₋₁", "hᵢ")
 
 
 OUTPUT = "hᵢ₊₁"

@@ -14,6 +14,9 @@ gives the operations their meaning (`docs/architectures.md`):
   1 = of the block before. The output concatenates nodes and may concatenate inputs. NASNet,
   PNASNet and AmoebaNet are of this family.
 * ``enas``: two inputs numbered as in ``darts``, with the calibration of ENAS's micro cells.
+* ``nasbench201``: one input; convolutions are ReLU, convolution, batch norm, and the stem has no
+  activation. Pooling that changes the channels has a 1x1 convolution without batch norm behind it.
+  Batch norm and ReLU stand before the classifier. The networks of NAS-Bench-201.
 * ``macro``: every block names the earlier blocks whose outputs are its inputs (`Block.sources`),
   and takes them as they are; operations are those of ``enas``. ENAS's macro networks.
 
@@ -57,15 +60,16 @@ OPERATIONS: dict[str, frozenset[str]] = {
         "bottleneck_dil_conv_3x3",
     ),
     "enas": _names(_SEPARABLE, "max_pool_3x3 avg_pool_3x3"),
+    "nasbench201": _names("conv_1x1 conv_3x3 avg_pool_2x2 avg_pool_3x3"),
     "macro": _names(_SEPARABLE, "max_pool_3x3 avg_pool_3x3 conv_1x1 conv_3x3 conv_5x5"),
 }
 """Names of the operations that each family knows."""
 
-INPUTS = {"residual": 1, "darts": 2, "nasnet": 2, "enas": 2}
+INPUTS = {"residual": 1, "darts": 2, "nasnet": 2, "enas": 2, "nasbench201": 1}
 """How many inputs a block of each family has; in ``macro`` as many as it has sources."""
 
 CELL_FAMILIES = ("darts", "nasnet", "enas")
-"""The families whose networks repeat cells of parallel paths; drop path is for them."""
+"""The families whose published networks are trained with drop path."""
 
 STEMS = ("small", "strided", "valid", "double")
 """Forms of the stem: a 3x3 convolution of stride 1 (``small``), of stride 2 with padding
@@ -252,8 +256,7 @@ class Genotype:
 
     Attributes:
       name: how tables and reports call it.
-      family: ``residual``, ``darts``, ``nasnet``, ``enas`` or ``macro``; it says what the
-        operations mean.
+      family: one of `OPERATIONS`; it says what the operations mean.
       stem: channels of the convolution that reads the image.
       cells: the different cells.
       blocks: the network, from the image on.
@@ -316,7 +319,8 @@ class Genotype:
                     f"cell {cell.name!r}: a block of family {self.family!r} has "
                     f"{INPUTS[self.family]} inputs, not {cell.inputs}"
                 )
-            if self.family in ("residual", "darts") and min(cell.output) < cell.inputs:
+            nodes_only = self.family in ("residual", "darts", "nasbench201")
+            if nodes_only and min(cell.output) < cell.inputs:
                 raise GenotypeError(
                     f"cell {cell.name!r}: output node {min(cell.output)} is an input; "
                     f"family {self.family!r} concatenates nodes only"

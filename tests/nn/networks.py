@@ -8,7 +8,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnas.nn import abstract_variables, supernet
-from jaxnas.spaces import AdaptationSpace, Block, Cell, Edge, Genotype, Node, zoo
+from jaxnas.spaces import (
+    AdaptationSpace,
+    Block,
+    Cell,
+    Edge,
+    Genotype,
+    NASBench201Space,
+    Node,
+    zoo,
+)
 from jaxnas.spaces.genotype import NULL, SKIP
 
 SHAPE = (8, 8, 3)
@@ -201,6 +210,18 @@ def _primitives():
     return Genotype("primitives", "darts", 4, (cell,), blocks)
 
 
+def _nasbench201():
+    """NAS-Bench-201's family, with a node that nothing reaches and one that nothing reads."""
+    space = NASBench201Space(channels=4, cells=1)
+    network = space.decode(
+        space.from_arch_string(
+            "|none~0|+|avg_pool_3x3~0|nor_conv_1x1~1|+"
+            "|nor_conv_3x3~0|skip_connect~1|nor_conv_1x1~2|"
+        )
+    )
+    return dataclasses.replace(network, name="nasbench201", blocks=network.blocks[:3])
+
+
 def _chain():
     """Inverted residuals with ReLU6, excitation and large kernels, behind a strided stem."""
     return zoo.inverted_chain(
@@ -226,6 +247,7 @@ SMALL = {
     "macro": _macro(),
     "primitives": _primitives(),
     "chain": _chain(),
+    "nasbench201": _nasbench201(),
 }
 
 

@@ -170,10 +170,12 @@ class Reference:
             outer = self.dense((*path, "expand"), inner)
             return x / (1 + np.exp(-outer))[:, None, None]
         if kind.endswith(("max_pool", "avg_pool")):
-            x = pool(x, kind, size, stride, self.padding)
+            x = pool(x, kind, size, stride, "same" if size == (2, 2) else self.padding)
             if x.shape[-1] == features:
                 return x
             x = relu(x) if family in ("enas", "macro") else x
+            if family == "nasbench201":
+                return self.conv((*path, "conv"), x)
             return self.norm((*path, "norm"), self.conv((*path, "conv"), x))
         if kind in ("sep_conv", "dil_sep_conv") or (op.startswith("dil") and family == "darts"):
             dilation = 2 if op.startswith("dil") else 1
@@ -241,7 +243,7 @@ class Reference:
             zip(genotype.blocks, genotype.placed_cells(), strict=True)
         ):
             newer = states[-1]
-            if genotype.family == "residual":
+            if genotype.family in ("residual", "nasbench201"):
                 inputs = [newer]
             elif genotype.family == "macro":
                 inputs = [states[source + 2] for source in block.sources]
@@ -255,7 +257,9 @@ class Reference:
         x = states[-1]
         if genotype.head:
             x = self.act(self.norm(("head_norm",), self.conv(("head_conv",), x)))
-        if genotype.family in ("nasnet", "enas"):
+        if genotype.family == "nasbench201":
+            x = self.norm(("final_norm",), x)
+        if genotype.family in ("nasnet", "enas", "nasbench201"):
             x = relu(x)
         return self.dense(
             ("classifier",), x.mean((1, 2)), bias=genotype.family not in ("enas", "macro")

@@ -24,6 +24,7 @@ BASES = {
     "darts": dataclasses.replace(SMALL["concat"], blocks=SMALL["concat"].blocks[:2], auxiliary=0),
     "nasnet": dataclasses.replace(SMALL["states"], blocks=SMALL["states"].blocks[:2], auxiliary=0),
     "enas": dataclasses.replace(SMALL["micro"], blocks=SMALL["micro"].blocks[:2]),
+    "nasbench201": SMALL["nasbench201"],
     "macro": zoo.enas_macro(channels=4, cell_count=3),
 }
 

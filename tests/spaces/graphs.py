@@ -23,7 +23,7 @@ from jaxnas.spaces.genotype import (
 
 FAST = settings(deadline=None, max_examples=40, derandomize=True)
 
-FAMILIES = ("residual", "darts", "nasnet", "enas", "macro")
+FAMILIES = ("residual", "darts", "nasnet", "enas", "nasbench201", "macro")
 CARRIED = {family: sorted(ops - {NULL}) for family, ops in OPERATIONS.items()}
 
 
@@ -153,7 +153,7 @@ def flat_connected(genotype):
         size = cell.inputs + len(cell.nodes)
         names += [(index, node) for node in range(size)] + [(index, "out")]
         block = genotype.blocks[index]
-        back = [1] if genotype.family == "residual" else [block.previous, 1]
+        back = [1] if genotype.family in ("residual", "nasbench201") else [block.previous, 1]
         if genotype.family == "nasnet":
             back.reverse()
         if genotype.family == "macro":

@@ -19,7 +19,7 @@ FAST = graphs.FAST
 
 
 def chain(*blocks, family="residual", cells=None, **changes):
-    inputs = 1 if family == "residual" else 2
+    inputs = 1 if family in ("residual", "nasbench201") else 2
     cell = Cell("only", inputs, (Node(),), (Edge(SKIP, 0, inputs),), (inputs,))
     fields = {
         "name": "chain",
@@ -93,6 +93,7 @@ def test_the_trap_of_the_input_order():
         ("enas", [(-2, -1), (-1, 0), (-1, 1)]),
         ("nasnet", [(-1, -2), (0, -1), (1, -1)]),
         ("residual", [(-1,), (0,), (1,)]),
+        ("nasbench201", [(-1,), (0,), (1,)]),
     ):
         genotype = chain(*blocks, family=family)
         assert [genotype.inputs_of(index) for index in range(3)] == expected
