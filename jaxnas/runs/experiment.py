@@ -24,8 +24,17 @@ from jaxnas.runs.method import MethodRun, Outcome, TrainingError
 from jaxnas.runs.results import results_table
 from jaxnas.runs.stages import Stages, Watcher
 from jaxnas.spaces import GenotypeError
+from jaxnas.tabular import TabularError
 
-USER_ERRORS = (ConfigError, data.DataError, RunError, TrainingError, GenotypeError, WeightsError)
+USER_ERRORS = (
+    ConfigError,
+    data.DataError,
+    RunError,
+    TrainingError,
+    GenotypeError,
+    WeightsError,
+    TabularError,
+)
 """Errors whose message is all that a user needs."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import rich.console
 
 from jaxnas import tabular
@@ -22,7 +23,7 @@ def run_tabular(settings: TabularSearch) -> Path:
 
     Raises:
       RunError: if the run directory cannot be used.
-      TableError: if the table is not there or damaged.
+      TabularError: if the table is not there or damaged.
     """
     console = rich.console.Console(markup=False)
     config = {
@@ -45,14 +46,14 @@ def run_tabular(settings: TabularSearch) -> Path:
                 f"{name}: test {row['test_mean']:.2f}, {found[-1].seconds:.1f} s after "
                 f"{found[-1].compile_seconds:.1f} s of compilation"
             )
-        names = [space.arch_string(candidate) for candidate in space.enumerate()]
+        names = [space.arch_string(np.array(candidate)) for candidate in space.enumerate()]
         text = markdown(found, valid, test)
         title = f"NAS-Bench-201, {settings.dataset}, {settings.seeds} seeds"
         run.write_json("results.json", result_rows(found, valid, test))
         write_found(run.path / "found.csv", found, names, test)
         regret_curves(run.path / "regret", found, test, title)
         run.write_text("report.md", _report(title, text, settings, float(test.max())))
-    console.print(text)
+    console.print(text, soft_wrap=True)
     report = settings.run_dir / "report.md"
     console.print(f"{report} says more; regret.svg is the picture")
     return report

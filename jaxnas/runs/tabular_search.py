@@ -6,7 +6,7 @@ import dataclasses
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -101,7 +101,7 @@ def run_searcher(name: str, space: Space, values: np.ndarray, seeds: int, querie
     Args:
       name: one of `SEARCHERS`.
       space: whose candidates the table is about.
-      values: float32 [space.size], finite: the reward of each candidate, in order of `codes`.
+      values: float32 [space.size], finite: the reward of each candidate, in order of `Space.codes`.
       seeds: how many.
       queries: of each search.
     """
@@ -112,9 +112,9 @@ def run_searcher(name: str, space: Space, values: np.ndarray, seeds: int, querie
     def one(seed: jax.Array) -> jax.Array:
         key = stream(jax.random.key(seed), name)
         trials = search.simulate(
-            algorithm, lambda candidates: rewards[codes(space, candidates)], queries, key
+            algorithm, lambda candidates: rewards[space.codes(candidates)], queries, key
         )
-        return codes(space, trials.candidates)[search.best_so_far(trials.rewards)]
+        return space.codes(trials.candidates)[search.best_so_far(trials.rewards)]
 
     program = jax.jit(
         lambda numbers: jax.lax.map(one, numbers, batch_size=min(searcher.together, seeds))
@@ -125,9 +125,3 @@ def run_searcher(name: str, space: Space, values: np.ndarray, seeds: int, querie
     ready = time.perf_counter()
     incumbents = np.asarray(compiled(numbers))
     return Found(name, incumbents, time.perf_counter() - ready, ready - start)
-
-
-def codes(space: Space, candidates: Any) -> Any:
-    """int32 [...]: the place of each candidate among all, the first decision counting most."""
-    weights = np.cumprod([1, *space.options[:0:-1]])[::-1].astype(np.int32)
-    return (candidates * weights).sum(-1)

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 
 class Algorithm(NamedTuple):
@@ -47,8 +48,8 @@ class Trials(NamedTuple):
       rewards: float32 [queries].
     """
 
-    candidates: jax.Array
-    rewards: jax.Array
+    candidates: Any
+    rewards: Any
 
 
 def algorithm(
@@ -61,7 +62,7 @@ def algorithm(
 
     def checked(state: Any, candidates: jax.Array, rewards: jax.Array) -> Any:
         rewards = jnp.asarray(rewards, jnp.float32)
-        if not isinstance(rewards, jax.core.Tracer):
+        if not isinstance(rewards, Tracer):
             check_rewards(np.asarray(rewards))
         return tell(state, jnp.asarray(candidates, jnp.int32), rewards)
 

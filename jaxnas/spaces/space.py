@@ -9,7 +9,7 @@ from __future__ import annotations
 import abc
 import itertools
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -100,6 +100,18 @@ class Space(abc.ABC):
         for each in self.decisions:
             product *= len(each.options)
         return product
+
+    def codes(self, candidates: Any) -> Any:
+        """The place of each candidate in the order of `enumerate`; for small spaces.
+
+        Args:
+          candidates: int32 [..., decisions], of NumPy or JAX, traced or not; not checked.
+
+        Returns:
+          int32 [...].
+        """
+        places = np.cumprod([1, *self.options[:0:-1]])[::-1].astype(np.int32)
+        return (candidates * places).sum(-1)
 
     def validate(self, candidate: np.ndarray) -> np.ndarray:
         """`candidate` as int32 [decisions], or [levels[i]] if it is partial.

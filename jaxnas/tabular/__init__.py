@@ -3,7 +3,7 @@
 from jaxnas.tabular.csv_file import write_csv
 from jaxnas.tabular.errors import TabularError
 from jaxnas.tabular.loading import load_nasbench201
-from jaxnas.tabular.nasbench201 import DATASETS, EPOCHS, SIZE, SPLITS, Record, Table, codes
+from jaxnas.tabular.nasbench201 import DATASETS, EPOCHS, SIZE, SPLITS, Record, Table
 from jaxnas.tabular.nats_bench import read_record
 
 __all__ = [
@@ -14,7 +14,6 @@ __all__ = [
     "Record",
     "Table",
     "TabularError",
-    "codes",
     "load_nasbench201",
     "read_record",
     "write_csv",

@@ -12,18 +12,17 @@ import functools
 import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from jaxnas.spaces.nasbench201 import OPERATIONS, NASBench201Space
 from jaxnas.tabular.errors import TabularError
 
 DATASETS = ("cifar10", "cifar100", "imagenet16_120")
 SPLITS = ("valid", "test")
 EPOCHS = (12, 200)
-OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
-EDGES = 6
-SIZE = len(OPERATIONS) ** EDGES
+SIZE = NASBench201Space().size
 
 # The columns of a record, named and ordered as in the CSV file.
 ACCURACY_COLUMNS = tuple(
@@ -57,7 +56,7 @@ class Record(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """What is known of every architecture, in the order of `codes`.
+    """What is known of every architecture, in the order of `NASBench201Space.codes`.
 
     Attributes:
       index: int32 [15625], the number that the benchmark's authors gave the architecture.
@@ -108,27 +107,12 @@ class Table:
         return self.columns[name]
 
 
-def codes(candidates: Any) -> Any:
-    """The places of candidates in a table's arrays.
-
-    Args:
-      candidates: integers [..., 6] from 0 to 4, of NumPy or JAX, traced or not: none,
-        skip_connect, nor_conv_1x1, nor_conv_3x3 or avg_pool_3x3 for each edge, in the order of
-        the cell as text. They are not checked.
-
-    Returns:
-      Integers [...] from 0 to 15624.
-    """
-    places = len(OPERATIONS) ** np.arange(EDGES, dtype=np.int32)[::-1]
-    return (candidates * places).sum(-1)
-
-
 @functools.cache
 def arch_strings() -> tuple[str, ...]:
     """All architectures as NAS-Bench-201 writes them, in the order of their codes."""
     return tuple(
         "|{}~0|+|{}~0|{}~1|+|{}~0|{}~1|{}~2|".format(*operations)
-        for operations in itertools.product(OPERATIONS, repeat=EDGES)
+        for operations in itertools.product(OPERATIONS, repeat=len(NASBench201Space().decisions))
     )
 
 

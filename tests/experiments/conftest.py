@@ -1,3 +1,4 @@
 from runs.conftest import compiled_once
+from tabular.conftest import csv_path
 
-__all__ = ["compiled_once"]
+__all__ = ["compiled_once", "csv_path"]

@@ -11,11 +11,14 @@ import numpy as np
 import pytest
 
 from jaxnas import tabular
+from jaxnas.spaces import NASBench201Space
 from jaxnas.tabular import Table, TabularError
+from jaxnas.tabular.nasbench201 import arch_strings
 from tabular import official
 
 GUIDE = Path(__file__).parents[2] / "docs" / "tabular.md"
 CODES = np.arange(15625)
+SPACE = NASBench201Space()
 
 
 def test_every_number_is_at_its_architectures_code(table: Table):
@@ -45,19 +48,17 @@ def test_seconds_are_nan_where_unknown(table: Table):
             np.testing.assert_array_equal(seconds, np.float32(expected))
 
 
-def test_codes_count_the_candidates_in_order():
-    candidates = np.array(official.candidates())
-    np.testing.assert_array_equal(tabular.codes(candidates), CODES)
-    assert tabular.codes(np.array([0, 0, 0, 0, 0, 1])) == 1
-    assert tabular.codes(np.array([1, 0, 0, 0, 0, 0])) == 3125
-    blocks = tabular.codes(candidates[:6].reshape(2, 3, 6))
-    np.testing.assert_array_equal(blocks, [[0, 1, 2], [3, 4, 5]])
+def test_codes_and_strings_are_the_spaces():
+    for code in (0, 1, 3125, 9876, 15624):
+        candidate = SPACE.from_arch_string(official.arch(official.candidates()[code]))
+        assert SPACE.codes(candidate) == code
+        assert SPACE.arch_string(candidate) == arch_strings()[code]
 
 
 def test_codes_are_traced(table: Table):
     accuracy = jnp.asarray(table.accuracy("cifar100", "test", 12))
     candidates = jax.random.randint(jax.random.key(0), (50, 6), 0, 5)
-    found = jax.jit(jax.vmap(lambda each: accuracy[tabular.codes(each)]))(candidates)
+    found = jax.jit(jax.vmap(lambda each: accuracy[SPACE.codes(each)]))(candidates)
     expected = [
         official.accuracy(official.candidates().index(tuple(each)), 9)
         for each in candidates.tolist()
@@ -93,6 +94,6 @@ def test_the_guides_code_finds_the_best(
     (code,) = re.findall(r"```python\n(import jax\n.*?)```", GUIDE.read_text(), re.DOTALL)
     names: dict = {}
     exec(compile(code, "tabular.md", "exec"), names)
-    drawn = tabular.codes(np.asarray(names["candidates"]))
+    drawn = SPACE.codes(np.asarray(names["candidates"]))
     best = drawn[table.accuracy("cifar10", "valid", 12)[drawn].argmax()]
     np.testing.assert_array_equal(names["best"], official.candidates()[best])

@@ -1,0 +1,124 @@
+"""Searchers on a table: what they find, what is computed of it, and what is written."""
+
+import csv
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from jaxnas.runs import tabular_report
+from jaxnas.runs.config import ConfigError
+from jaxnas.runs.tabular_search import SEARCHERS, Found, TabularSearch, run_searcher
+from search.toys import Toy
+
+SPACE = Toy(4, 3, 5)
+VALUES = np.random.default_rng(0).permutation(60).astype(np.float32)
+
+
+def found(name, *incumbents):
+    return Found(name, np.array(incumbents), 1.0, 2.0)
+
+
+# tests/search has all searchers; the compilation of these two takes long.
+SLOW = ("ppo", "surrogate")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in SEARCHERS]
+)
+def test_incumbents_only_get_better(name):
+    result = run_searcher(name, SPACE, VALUES, seeds=3, queries=45)
+    assert result.incumbents.shape == (3, 45)
+    reached = VALUES[result.incumbents]
+    assert (np.diff(reached, axis=1) >= 0).all()
+    assert (reached[:, -1] > reached[:, 0]).any()
+    assert len(np.unique(result.incumbents[:, 0])) > 1, "seeds differ"
+    again = run_searcher(name, SPACE, VALUES, seeds=2, queries=45)
+    np.testing.assert_array_equal(again.incumbents[0, :5], result.incumbents[0, :5])
+
+
+def test_rows_are_of_the_last_incumbents():
+    valid, test = np.array([10.0, 20.0, 60.0]), np.array([3.0, 5.0, 6.0])
+    one, single = found("ppo", [0, 1], [0, 2]), found("random", [2, 2])
+    rows = tabular_report.result_rows([one, single], valid, test)
+    assert rows[0] == {
+        "algorithm": "ppo",
+        "seeds": 2,
+        "queries": 2,
+        "valid_mean": 40.0,
+        "valid_std": pytest.approx(np.sqrt(800), abs=1e-4),
+        "test_mean": 5.5,
+        "test_std": pytest.approx(np.sqrt(0.5), abs=1e-4),
+        "seconds": 1.0,
+        "compile_seconds": 2.0,
+    }
+    assert (rows[1]["test_mean"], rows[1]["test_std"]) == (6.0, None)
+
+
+def test_wins_are_mann_and_whitneys():
+    rng = np.random.default_rng(1)
+    ours, theirs = rng.integers(3, 12, 40), rng.integers(0, 10, 30)
+    share, low, high = tabular_report.wins(ours, theirs)
+    statistic = stats.mannwhitneyu(ours, theirs).statistic
+    assert share == pytest.approx(statistic / (40 * 30))
+    assert 0 <= low < share < high <= 1
+    reverse, below, above = tabular_report.wins(theirs, ours)
+    assert (reverse, below, above) == pytest.approx((1 - share, 1 - high, 1 - low))
+
+
+def test_the_interval_of_wins_covers_the_truth():
+    """Of normal variables a standard deviation apart, one is above with probability 0.7602."""
+    rng = np.random.default_rng(2)
+    truth, hits = stats.norm.cdf(1 / np.sqrt(2)), 0
+    for _ in range(400):
+        _, low, high = tabular_report.wins(rng.normal(1, 1, 40), rng.normal(0, 1, 40))
+        hits += low <= truth <= high
+    assert 0.91 < hits / 400 < 0.98
+
+
+def test_the_table_compares_with_random():
+    test = np.array([90.0, 91.0, 92.0, 93.0])
+    text = tabular_report.markdown(
+        [found("random", [0], [1]), found("local", [2], [3])], test - 10, test
+    )
+    random, local = text.splitlines()[2:]
+    assert random.startswith("| random | 2 | 1 | 80.50 ± 0.71 | 90.50 ± 0.71 |  |  |")
+    assert (
+        "| 82.50 ± 0.71 | 92.50 ± 0.71 | +2.00 [+2.00, +2.00] higher | 100% [100, 100] |" in local
+    )
+
+
+def test_curves_and_architectures_are_written(tmp_path):
+    test = np.array([90.0, 91.0, 92.5])
+    results = [found("random", [0, 1], [0, 0]), found("ppo", [1, 2], [2, 2])]
+    tabular_report.write_found(tmp_path / "found.csv", results, ["a", "b", "c"], test)
+    with (tmp_path / "found.csv").open() as file:
+        rows = list(csv.reader(file))
+    assert rows[1:] == [
+        ["random", "0", "b", "91"],
+        ["random", "1", "a", "90"],
+        ["ppo", "0", "c", "92.5"],
+        ["ppo", "1", "c", "92.5"],
+    ]
+    tabular_report.regret_curves(tmp_path / "regret", results, test, "a title")
+    picture = (tmp_path / "regret.svg").read_text()
+    assert all(word in picture for word in ("a title", "ppo", "random", "queries"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"seeds": 0}, "--seeds must be above 0, not 0"),
+        ({"queries": -1}, "--queries must be above 0, not -1"),
+        ({"algorithm": ()}, "--algorithm must name each searcher once"),
+        ({"algorithm": ("ppo", "ppo")}, "--algorithm must name each searcher once"),
+    ],
+)
+def test_flags_that_cannot_be_are_told(flags, message):
+    with pytest.raises(ConfigError, match=message):
+        TabularSearch(**flags)
+
+
+def test_random_always_runs_first():
+    assert TabularSearch(algorithm=("ppo", "random")).algorithms == ("random", "ppo")
+    assert TabularSearch().algorithms == tuple(SEARCHERS)
