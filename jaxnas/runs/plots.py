@@ -56,17 +56,9 @@ def learning_curves(
             axes = figure.add_subplot(1, 2, place)
             for name, rows in series.items():
                 method = name.split("/")[0]
-                points = [(r["epoch"], r[metric]) for r in rows if r.get(metric) is not None]
-                axes.plot(
-                    [x for x, _ in points],
-                    [y for _, y in points],
-                    color=style.LINES[methods.index(method) % len(style.LINES)],
-                    linewidth=1.4,
-                    alpha=0.85,
-                    marker="o" if len(points) == 1 else "",
-                    markersize=3,
-                    label=None if method in axes.get_legend_handles_labels()[1] else method,
-                )
+                known = method in axes.get_legend_handles_labels()[1]
+                colour = style.LINES[methods.index(method) % len(style.LINES)]
+                _curve(axes, rows, metric, colour, alpha=0.85, label=None if known else method)
             axes.set_title(title)
             axes.set_xlabel("epoch")
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -100,15 +92,7 @@ def search_curves(rows: Sequence[Mapping[str, Any]], path: str | os.PathLike[str
         for axes in grid.flat[len(names) :]:
             axes.set_axis_off()
         for place, (axes, name) in enumerate(zip(grid.flat, names, strict=False)):
-            points = [(row["epoch"], row[name]) for row in rows if row.get(name) is not None]
-            axes.plot(
-                [x for x, _ in points],
-                [y for _, y in points],
-                color=style.LINES[0],
-                linewidth=1.4,
-                marker="o" if len(points) == 1 else "",
-                markersize=3,
-            )
+            _curve(axes, rows, name, style.LINES[0])
             axes.set_title(name.replace("_", " "))
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             if place + columns >= len(names):  # the lowest of its column
@@ -116,6 +100,22 @@ def search_curves(rows: Sequence[Mapping[str, Any]], path: str | os.PathLike[str
                 axes.tick_params(labelbottom=True)
         figure.tight_layout()
         style.save(figure, path)
+
+
+def _curve(
+    axes: Axes, rows: Sequence[Mapping[str, Any]], name: str, colour: str, **options: Any
+) -> None:
+    """A metric by epoch, where rows have it; a single point as a dot."""
+    points = [(row["epoch"], row[name]) for row in rows if row.get(name) is not None]
+    axes.plot(
+        [x for x, _ in points],
+        [y for _, y in points],
+        color=colour,
+        linewidth=1.4,
+        marker="o" if len(points) == 1 else "",
+        markersize=3,
+        **options,
+    )
 
 
 def _mark_adaptation(axes: Axes, ends: list[int]) -> None:
