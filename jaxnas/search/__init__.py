@@ -12,6 +12,7 @@ from jaxnas.search.darts import DartsSettings, DartsState, darts, strongest_edge
 from jaxnas.search.estimators import ESTIMATORS, Estimator, Gates
 from jaxnas.search.proxylessnas import ProxylessSettings, ProxylessState, proxylessnas
 from jaxnas.search.shared import Found, SharedWeightSearch
+from jaxnas.search.zero_cost import gradient_norm, naswot, synflow
 
 __all__ = [
     "ESTIMATORS",
@@ -27,9 +28,12 @@ __all__ = [
     "SharedWeightSearch",
     "adaptation",
     "darts",
+    "gradient_norm",
     "initial_theta",
+    "naswot",
     "one_hot_gates",
     "proxylessnas",
     "strongest_edges",
+    "synflow",
     "table_costs",
 ]
