@@ -90,24 +90,29 @@ def test_the_gradient_norm_is_a_sum_over_kernels():
     assert float(gradient_norm(module, variables, X, LABELS)) == pytest.approx(expected, rel=1e-5)
 
 
-def test_the_supernet_scores_the_chosen_network():
+SCORES = {
+    "synflow": lambda network, variables, *args: synflow(
+        network, variables["params"], SHAPE, *args
+    ),
+    "naswot": lambda network, variables, *args: naswot(network, variables, X, *args),
+    "gradient_norm": lambda network, variables, *args: gradient_norm(
+        network, variables, X, LABELS, *args
+    ),
+}
+# It follows from equal logits, of which there is a quicker test.
+SLOW = pytest.param("gradient_norm", marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("name", ["synflow", "naswot", SLOW])
+def test_the_supernet_scores_the_chosen_network(name):
     space = NASBench201Space(channels=4, cells=1)
     supernet = NASBench201Supernet(space, 5)
     variables = random_variables(supernet, jnp.zeros((6, 5)), shape=SHAPE)
-
-    def scores(network, variables, *args):
-        return jnp.stack(
-            [
-                synflow(network, variables["params"], SHAPE, *args),
-                naswot(network, variables, X, *args),
-                gradient_norm(network, variables, X, LABELS, *args),
-            ]
-        )
-
-    whole = jax.jit(lambda gates: scores(supernet, variables, gates))
-    candidate = np.array([3, 1, 2, 4, 2, 0])  # every operation
+    score, candidate = SCORES[name], np.array([3, 1, 2, 4, 2, 0])  # every operation
     network = nn.build(space.decode(candidate), 5)
-    expected = jax.jit(lambda own: scores(network, own))(nn.cut(variables, network, SHAPE))
-    np.testing.assert_allclose(whole(jnp.eye(5)[candidate]), expected, rtol=1e-4)
-    dead = whole(jnp.eye(5)[jnp.array([3, 0, 0, 0, 0, 3])])
-    assert dead[0] == -jnp.inf
+    expected = jax.jit(lambda own: score(network, own))(nn.cut(variables, network, SHAPE))
+    whole = jax.jit(lambda variables, gates: score(supernet, variables, gates))
+    found = whole(variables, jnp.eye(5)[candidate])
+    assert float(found) == pytest.approx(float(expected), rel=1e-4)
+    if name == "synflow":
+        assert whole(variables, jnp.eye(5)[np.array([3, 0, 0, 0, 0, 3])]) == -jnp.inf
