@@ -1,6 +1,7 @@
 """Scores of a network that is not trained, from one batch.
 
-Each is a pure function, to be jitted with the network fixed. Of a supernet whose architecture is an
+Each is a pure function, to be jitted with the network fixed and all arrays as arguments: with images
+for constants XLA compiles several times longer. Of a supernet whose architecture is an
 input it scores the chosen network alone, so that one compiled program scores a whole space.
 """
 
@@ -63,7 +64,7 @@ def synflow(network: nn.Module, params: Any, input_shape: tuple[int, ...], *args
 
         with nn.intercept_methods(linear):
             x = jnp.ones((1, *input_shape))
-            logits = network.apply({"params": params}, x, *args, train=False)
+            logits: Any = network.apply({"params": params}, x, *args, train=False)
         return logits.sum(), jnp.sum(jnp.stack(logs))
 
     positive = jax.tree.map(jnp.abs, params)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import scipy.stats
 from numpy.typing import ArrayLike
@@ -20,7 +22,8 @@ def kendall(a: ArrayLike, b: ArrayLike) -> float:
     Raises:
       ValueError: if they are not two lists of one length, two at least, or a value is nan.
     """
-    return float(scipy.stats.kendalltau(*_pair(a, b)).statistic)
+    result: Any = scipy.stats.kendalltau(*_pair(a, b))
+    return float(result.statistic)
 
 
 def spearman(a: ArrayLike, b: ArrayLike) -> float:
@@ -28,19 +31,20 @@ def spearman(a: ArrayLike, b: ArrayLike) -> float:
 
     See `kendall` for arguments, results and errors.
     """
-    a, b = (scipy.stats.rankdata(each) for each in _pair(a, b))
-    if np.ptp(a) == 0 or np.ptp(b) == 0:
+    # Not spearmanr, which warns of a constant.
+    ranks = [scipy.stats.rankdata(each) for each in _pair(a, b)]
+    if not all(np.ptp(each) for each in ranks):
         return float("nan")
-    return float(np.corrcoef(a, b)[0, 1])
+    return float(np.corrcoef(*ranks)[0, 1])
 
 
 def _pair(a: ArrayLike, b: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    a, b = np.asarray(a, float), np.asarray(b, float)
-    if a.ndim != 1 or a.shape != b.shape or len(a) < 2:
+    first, second = np.asarray(a, float), np.asarray(b, float)
+    if first.ndim != 1 or first.shape != second.shape or len(first) < 2:
         raise ValueError(
             f"a rank correlation is of two lists of one length, two at least; got shapes "
-            f"{a.shape} and {b.shape}"
+            f"{first.shape} and {second.shape}"
         )
-    if np.isnan(a).any() or np.isnan(b).any():
+    if np.isnan(first).any() or np.isnan(second).any():
         raise ValueError("a rank correlation is of numbers; there is a nan among them")
-    return a, b
+    return first, second
