@@ -1,8 +1,8 @@
 """Scores of a network that is not trained, from one batch.
 
-Each is a pure function, to be jitted with the network fixed and all arrays as arguments: with images
-for constants XLA compiles several times longer. Of a supernet whose architecture is an
-input it scores the chosen network alone, so that one compiled program scores a whole space.
+Each is a pure function, to be jitted with the network fixed and all arrays as arguments: with
+images for constants XLA compiles several times longer. Of a supernet whose architecture is an input
+it scores the chosen network alone, so that one compiled program scores a whole space.
 """
 
 from __future__ import annotations
