@@ -15,6 +15,7 @@ from jaxnas.nn.export import export, load_exported
 from jaxnas.nn.heads import HEADS, Outputs, Projector, Representation
 from jaxnas.nn.imports import Imported, import_keras, import_timm
 from jaxnas.nn.init import abstract_variables, init
+from jaxnas.nn.nasbench201 import NASBench201Supernet
 from jaxnas.nn.network import Network, Noise, WithAuxiliary, build, supernet
 from jaxnas.nn.weights import WeightsError, load_network, load_safetensors, save_safetensors
 
@@ -24,6 +25,7 @@ __all__ = [
     "ChainSupernet",
     "Cost",
     "Imported",
+    "NASBench201Supernet",
     "Network",
     "Noise",
     "Outputs",

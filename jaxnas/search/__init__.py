@@ -19,6 +19,7 @@ from jaxnas.search.proxylessnas import ProxylessSettings, ProxylessState, proxyl
 from jaxnas.search.random_search import random
 from jaxnas.search.shared import Found, SharedWeightSearch
 from jaxnas.search.surrogate import surrogate
+from jaxnas.search.zero_cost import gradient_norm, naswot, synflow
 
 __all__ = [
     "ESTIMATORS",
@@ -39,10 +40,12 @@ __all__ = [
     "best_so_far",
     "darts",
     "evolution",
+    "gradient_norm",
     "independent",
     "initial_theta",
     "local",
     "lstm",
+    "naswot",
     "one_hot_gates",
     "ppo",
     "proxylessnas",
@@ -52,5 +55,6 @@ __all__ = [
     "simulate",
     "strongest_edges",
     "surrogate",
+    "synflow",
     "table_costs",
 ]

@@ -15,8 +15,12 @@ from jaxnas.spaces.space import Decision, Space, SpaceError
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 """The options of every edge, by the benchmark's names, in its order."""
 
-_IN_GENOTYPES = (NULL, SKIP, "conv_1x1", "conv_3x3", "avg_pool_3x3")
-_EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
+IN_GENOTYPES = (NULL, SKIP, "conv_1x1", "conv_3x3", "avg_pool_3x3")
+"""The same by the names of genotypes."""
+
+EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
+"""(source, target) of the edge of each decision."""
+
 _ARCH_STRING = re.compile(r"\|(\w+)~0\|\+\|(\w+)~0\|(\w+)~1\|\+\|(\w+)~0\|(\w+)~1\|(\w+)~2\|")
 
 
@@ -53,8 +57,7 @@ class NASBench201Space(Space):
     @property
     def decisions(self) -> tuple[Decision, ...]:
         return tuple(
-            Decision(f"edge {source}>{target}", OPERATIONS, "operation")
-            for source, target in _EDGES
+            Decision(f"edge {source}>{target}", OPERATIONS, "operation") for source, target in EDGES
         )
 
     @property
@@ -68,7 +71,7 @@ class NASBench201Space(Space):
         The benchmark's authors count 6,466 different strings. In those a sum with a zero differs
         from the sum without it, and so do nested sums in another order.
         """
-        return len(np.unique(_canonical_tables()[len(_EDGES)], axis=0))
+        return len(np.unique(_canonical_tables()[len(EDGES)], axis=0))
 
     def canonical(self, candidates: np.ndarray) -> np.ndarray:
         """The least of all vectors of the same cell, in the order of `enumerate`.
@@ -93,9 +96,7 @@ class NASBench201Space(Space):
 
     def decode(self, candidate: np.ndarray) -> Genotype:
         chosen = self._complete(candidate)
-        edges = tuple(
-            Edge(_IN_GENOTYPES[op], *ends) for op, ends in zip(chosen, _EDGES, strict=True)
-        )
+        edges = tuple(Edge(IN_GENOTYPES[op], *ends) for op, ends in zip(chosen, EDGES, strict=True))
         normal = Cell("normal", inputs=1, nodes=(Node(),) * 3, edges=edges, output=(3,))
         reduction = Cell(
             "reduction",
@@ -121,8 +122,8 @@ class NASBench201Space(Space):
     def encode(self, genotype: Genotype) -> np.ndarray:
         cells = {cell.name: cell for cell in genotype.cells}
         ops = [edge.op for edge in cells["normal"].edges] if "normal" in cells else []
-        if len(ops) == len(_EDGES) and set(ops) <= set(_IN_GENOTYPES):
-            candidate = np.array([_IN_GENOTYPES.index(op) for op in ops], np.int32)
+        if len(ops) == len(EDGES) and set(ops) <= set(IN_GENOTYPES):
+            candidate = np.array([IN_GENOTYPES.index(op) for op in ops], np.int32)
             if dataclasses.replace(self.decode(candidate), name=genotype.name) == genotype:
                 return candidate
         raise SpaceError(
@@ -137,7 +138,7 @@ class NASBench201Space(Space):
           SpaceError: see `validate`; also for a partial candidate.
         """
         nodes: dict[int, str] = {}
-        for op, (source, target) in zip(self._complete(candidate), _EDGES, strict=True):
+        for op, (source, target) in zip(self._complete(candidate), EDGES, strict=True):
             nodes[target] = nodes.get(target, "|") + f"{OPERATIONS[op]}~{source}|"
         return "+".join(nodes.values())
 
@@ -195,9 +196,9 @@ class NASBench201Space(Space):
           SpaceError: see `validate`; also for a partial candidate.
         """
         chosen = self.validate(candidate)
-        if len(chosen) < len(_EDGES):
+        if len(chosen) < len(EDGES):
             raise SpaceError(
-                f"a candidate of {self.name} needs all {len(_EDGES)} decisions here, "
+                f"a candidate of {self.name} needs all {len(EDGES)} decisions here, "
                 f"not {len(chosen)}"
             )
         return chosen

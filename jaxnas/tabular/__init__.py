@@ -5,6 +5,7 @@ from jaxnas.tabular.errors import TabularError
 from jaxnas.tabular.loading import load_nasbench201
 from jaxnas.tabular.nasbench201 import DATASETS, EPOCHS, SIZE, SPLITS, Record, Table
 from jaxnas.tabular.nats_bench import read_record
+from jaxnas.tabular.rank import kendall, spearman
 
 __all__ = [
     "DATASETS",
@@ -14,7 +15,9 @@ __all__ = [
     "Record",
     "Table",
     "TabularError",
+    "kendall",
     "load_nasbench201",
     "read_record",
+    "spearman",
     "write_csv",
 ]
