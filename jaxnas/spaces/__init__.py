@@ -2,6 +2,12 @@
 
 from jaxnas.spaces import zoo
 from jaxnas.spaces.adaptation import AdaptationSpace, Derivation
+from jaxnas.spaces.block_cells import (
+    BlockCellSpace,
+    enas_micro_space,
+    nasnet_space,
+    pnas_space,
+)
 from jaxnas.spaces.chain import ChainSpace, proxylessnas_space
 from jaxnas.spaces.genotype import Block, Cell, Edge, Genotype, GenotypeError, Node
 from jaxnas.spaces.space import Decision, Space, SpaceError
@@ -9,6 +15,7 @@ from jaxnas.spaces.space import Decision, Space, SpaceError
 __all__ = [
     "AdaptationSpace",
     "Block",
+    "BlockCellSpace",
     "Cell",
     "ChainSpace",
     "Decision",
@@ -19,6 +26,9 @@ __all__ = [
     "Node",
     "Space",
     "SpaceError",
+    "enas_micro_space",
+    "nasnet_space",
+    "pnas_space",
     "proxylessnas_space",
     "zoo",
 ]

@@ -121,6 +121,20 @@ class Space(abc.ABC):
                 )
         return array.astype(np.int32)
 
+    def complete(self, candidate: np.ndarray) -> np.ndarray:
+        """`candidate` as int32 [decisions].
+
+        Raises:
+          SpaceError: see `validate`; or if it is partial.
+        """
+        array = self.validate(candidate)
+        if len(array) < len(self.decisions):
+            raise SpaceError(
+                f"the candidate of {self.name} is partial: it has decided {len(array)} of "
+                f"{len(self.decisions)}"
+            )
+        return array
+
     def grow(self, partial: np.ndarray | tuple[()] = ()) -> np.ndarray:
         """All canonical candidates one level further, in order and each once.
 
@@ -138,7 +152,7 @@ class Space(abc.ABC):
         if not following:
             raise SpaceError(f"the candidate of {self.name} is complete: it cannot grow")
         added = self.options[len(start) : following[0]]
-        ends = np.indices(added).reshape(len(added), -1).T
+        ends = np.indices(tuple(added)).reshape(len(added), -1).T
         grown = np.concatenate([np.broadcast_to(start, (len(ends), len(start))), ends], 1)
         return np.unique(self.canonical(grown), axis=0)
 

@@ -24,11 +24,18 @@ def _enas_cell(name: str, arc: tuple[int, ...]) -> Cell:
     return Cell(name, 2, (Node(),) * nodes, edges, output)
 
 
-def enas_micro(channels: int = 36, cell_count: int = 15) -> Genotype:
-    """ENAS's final micro network (Pham et al. 2018, the authors' script).
+def enas_micro_network(
+    name: str, normal: Cell, reduction: Cell, *, channels: int, cell_count: int
+) -> Genotype:
+    """A network of the shape of ENAS's micro ones: two reductions between three stages.
+
+    The auxiliary head stands behind the second reduction.
 
     Args:
-      channels: of a node in the first cells.
+      name: of the genotype.
+      normal: cell of stride 1, called ``normal``.
+      reduction: cell of stride 2, called ``reduction``.
+      channels: of a node in the first cells; each reduction doubles them.
       cell_count: number of normal cells; two reductions are added.
     """
     reductions = (cell_count // 3, 2 * (cell_count // 3) + 1)
@@ -40,12 +47,28 @@ def enas_micro(channels: int = 36, cell_count: int = 15) -> Genotype:
         else:
             blocks.append(Block("normal", width))
     return Genotype(
-        name="enas_micro",
+        name=name,
         family="enas",
         stem=3 * channels,
-        cells=(_enas_cell("normal", _ENAS_NORMAL), _enas_cell("reduction", _ENAS_REDUCTION)),
+        cells=(normal, reduction),
         blocks=tuple(blocks),
         auxiliary=reductions[1] + 1,
+    )
+
+
+def enas_micro(channels: int = 36, cell_count: int = 15) -> Genotype:
+    """ENAS's final micro network (Pham et al. 2018, the authors' script).
+
+    Args:
+      channels: of a node in the first cells.
+      cell_count: number of normal cells; two reductions are added.
+    """
+    return enas_micro_network(
+        "enas_micro",
+        _enas_cell("normal", _ENAS_NORMAL),
+        _enas_cell("reduction", _ENAS_REDUCTION),
+        channels=channels,
+        cell_count=cell_count,
     )
 
 
