@@ -2,6 +2,7 @@
 
 from jaxnas.spaces import zoo
 from jaxnas.spaces.adaptation import AdaptationSpace, Derivation
+from jaxnas.spaces.adapted import AdaptedSpace
 from jaxnas.spaces.block_cells import (
     BlockCellSpace,
     enas_micro_space,
@@ -9,11 +10,13 @@ from jaxnas.spaces.block_cells import (
     pnas_space,
 )
 from jaxnas.spaces.chain import ChainSpace, proxylessnas_space
+from jaxnas.spaces.enas_macro import EnasMacroSpace
 from jaxnas.spaces.genotype import Block, Cell, Edge, Genotype, GenotypeError, Node
 from jaxnas.spaces.space import Decision, Space, SpaceError
 
 __all__ = [
     "AdaptationSpace",
+    "AdaptedSpace",
     "Block",
     "BlockCellSpace",
     "Cell",
@@ -21,6 +24,7 @@ __all__ = [
     "Decision",
     "Derivation",
     "Edge",
+    "EnasMacroSpace",
     "Genotype",
     "GenotypeError",
     "Node",

@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import functools
+import re
 
 import numpy as np
 import pytest
@@ -10,17 +11,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxnas.spaces import (
+    AdaptationSpace,
+    AdaptedSpace,
+    ChainSpace,
+    EnasMacroSpace,
     Genotype,
     Space,
     SpaceError,
     enas_micro_space,
     nasnet_space,
     pnas_space,
+    zoo,
 )
 from jaxnas.spaces.genotype import NULL, SKIP
 from tests.spaces.graphs import FAST
 
 NASNET = nasnet_space(1, combine=False, channels=4, cell_count=3)
+CHAIN = zoo.inverted_chain("small", "k3e1c4s1 k3e2c4s1", stem=4, head=4)
 PNAS = pnas_space(2, channels=4, cell_count=3)
 
 SPACES: dict[str, Space] = {
@@ -32,6 +39,12 @@ SPACES: dict[str, Space] = {
     "enas micro": dataclasses.replace(
         enas_micro_space(1, channels=4, cell_count=3), operations=("sep_conv_3x3", SKIP)
     ),
+    "adapted": AdaptedSpace(AdaptationSpace(zoo.resnet(8), "cell")),
+    "adapted, a table for each of two blocks": AdaptedSpace(
+        AdaptationSpace(dataclasses.replace(CHAIN, blocks=CHAIN.blocks[:2]), "full")
+    ),
+    "chain": ChainSpace(4, 4, ((6, 2, 2), (6, 2, 1), (6, 2, 2)), 8, (3, 5), (3,), small=True),
+    "enas macro": EnasMacroSpace(layers=3, channels=4),
 }
 """Each of at most some thousand candidates."""
 
@@ -158,7 +171,7 @@ def test_refuses_what_is_not_in_it(space: Space):
         space.decode(np.zeros(size + 1, np.int32))
     with pytest.raises(SpaceError, match=r"whole numbers; .* of float64"):
         space.decode(np.zeros(size))
-    with pytest.raises(SpaceError, match=f"{first.name} has options 0 to .*, not -1"):
+    with pytest.raises(SpaceError, match=f"{re.escape(first.name)} has options 0 to .*, not -1"):
         space.decode(np.array([-1] + [0] * (size - 1)))
     for level in space.levels[:-1]:
         with pytest.raises(SpaceError, match=f"partial: it has decided {level} of {size}"):
