@@ -12,6 +12,8 @@ from jaxnas.spaces.block_cells import (
 from jaxnas.spaces.chain import ChainSpace, proxylessnas_space
 from jaxnas.spaces.enas_macro import EnasMacroSpace
 from jaxnas.spaces.genotype import Block, Cell, Edge, Genotype, GenotypeError, Node
+from jaxnas.spaces.mnasnet import MnasNetSpace
+from jaxnas.spaces.nas_bench_macro import NasBenchMacroSpace
 from jaxnas.spaces.space import Decision, Space, SpaceError
 
 __all__ = [
@@ -27,6 +29,8 @@ __all__ = [
     "EnasMacroSpace",
     "Genotype",
     "GenotypeError",
+    "MnasNetSpace",
+    "NasBenchMacroSpace",
     "Node",
     "Space",
     "SpaceError",

@@ -137,7 +137,8 @@ class ChainSpace(Space):
     @property
     def unique_size(self) -> int:
         forms = len(self.kernels) * len(self.expansions)
-        return unique_runs([shortcut for *_, shortcut in self.layout], forms)
+        optional = [shortcut for *_, shortcut in self.layout]
+        return forms ** optional.count(False) * unique_runs(optional, forms)
 
     def canonical(self, candidates: np.ndarray) -> np.ndarray:
         forms = len(self.kernels) * len(self.expansions)
@@ -221,11 +222,9 @@ def left_out_last(candidates: np.ndarray, optional: Sequence[bool], left_out: in
 
 
 def unique_runs(optional: Sequence[bool], forms: int) -> int:
-    """The number of chains that `left_out_last` leaves, where each block has `forms` besides."""
-    runs = (
-        sum(forms**count for count in range(stop - start + 1)) for start, stop in _runs(optional)
-    )
-    return forms ** sum(not each for each in optional) * math.prod(runs)
+    """How many choices of the optional blocks `left_out_last` leaves, of so many forms besides."""
+    lengths = [stop - start for start, stop in _runs(optional)]
+    return math.prod(sum(forms**count for count in range(length + 1)) for length in lengths)
 
 
 def _runs(optional: Sequence[bool]) -> list[tuple[int, int]]:
