@@ -97,7 +97,7 @@ def params_of(space: Space, candidate: np.ndarray) -> nn.Cost:
     return nn.cost(nn.build(space.decode(candidate), 10), (16, 16, 3))
 
 
-def test_concatenations_compute_and_equal_cells_cost_the_same():
+def test_a_concatenation_computes_and_equal_cells_cost_the_same():
     space = nasnet_space(2, channels=4, cell_count=1)
     # The second input is unused, and a concatenation comes last only in one of the two forms.
     cell = [0, 0, 8, 0, 1, 0, 0, 4, 8, 0]
@@ -112,7 +112,7 @@ def test_concatenations_compute_and_equal_cells_cost_the_same():
     assert logits.shape == (2, 10)
 
 
-def test_canonical_is_quick_for_many_candidates():
+def test_a_canonical_cell_comes_before_its_other_forms():
     space = pnas_space()
     candidates = np.random.default_rng(0).integers(0, space.options, (20_000, 20))
     canonical = space.canonical(candidates)
