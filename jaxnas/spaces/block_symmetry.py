@@ -64,19 +64,23 @@ def _first_forms(
     used = (inputs[:, later] == 2 + earlier[:, None]).any(-1) @ bits
     rows, chosen = np.nonzero((used[:, None] & turned) == 0)
 
+    # An operand is its state times `number` plus its operation. Flat indices are read much faster.
     relabelled = np.concatenate([np.tile([0, 1], (len(orders), 1)), 2 + orders], 1)
-    block_at = orders.argsort(1)
+    relabelled = (relabelled[..., None] * number + np.arange(number)).ravel()
+    operands = (inputs * number + operations).ravel()
+    block_at = orders.argsort(1).ravel()
     keys = np.zeros(len(rows), np.int64)
     for place in range(count):
-        block = block_at[chosen, place]
+        block = rows * count + block_at.take(chosen * count + place)
         left, right = (
-            relabelled[chosen, inputs[rows, block, side]] * number + operations[rows, block, side]
+            relabelled.take(chosen * ((count + 2) * number) + operands.take(2 * block + side))
             for side in range(2)
         )
-        keys *= ((place + 2) * number) ** 2
-        keys += _block_codes(place + 2, number, interleaved)[left, right]
+        radix = (place + 2) * number
+        keys *= radix**2
+        keys += _block_codes(place + 2, number, interleaved).take(left * radix + right)
         if combinations is not None:
-            keys = 2 * keys + combinations[rows, block]
+            keys = 2 * keys + combinations.take(block)
     return np.minimum.reduceat(keys, np.flatnonzero(np.diff(rows, prepend=-1)))
 
 
