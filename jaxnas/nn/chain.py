@@ -206,9 +206,9 @@ def cut_chain(
       with these choices.
 
     Raises:
-      ValueError: see `ChainSpace.validate`.
+      SpaceError: see `Space.complete`.
     """
-    choices = space.validate(choices)
+    choices = space.complete(choices)
     genotype = space.decode(choices)
     kept = [
         candidate_name(index, names[choice])

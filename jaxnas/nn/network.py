@@ -131,12 +131,17 @@ class BlockModule(nn.Module):
         return run(identity, gate[ID]) + run(op, gate[SAME])
 
     def _output(self, node: int, values: list[jax.Array], train: bool) -> jax.Array:
-        """A state as it enters the output: an input in the size and channels of the last node."""
-        value, last = values[node], values[-1]
-        if node >= self.cell.inputs or value.shape == last.shape:
+        """A state as it enters the output: an input in the last node's size, with its channels.
+
+        Those are the block's also where the last node is a concatenation and wider: what a cell
+        computes does not depend on the order of its nodes.
+        """
+        value, last, channels = values[node], values[-1], self.block.channels
+        same_size = value.shape[1:3] == last.shape[1:3]
+        if node >= self.cell.inputs or (same_size and value.shape[-1] == channels):
             return value
-        stride = 1 if value.shape[1:3] == last.shape[1:3] else 2
-        module = Match(last.shape[-1], stride, self.style, relu=False, name=f"output_{node}")
+        stride = 1 if same_size else 2
+        module = Match(channels, stride, self.style, relu=False, name=f"output_{node}")
         return module(value, train)
 
 

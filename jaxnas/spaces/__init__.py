@@ -2,25 +2,43 @@
 
 from jaxnas.spaces import zoo
 from jaxnas.spaces.adaptation import AdaptationSpace, Derivation
+from jaxnas.spaces.adapted import AdaptedSpace
+from jaxnas.spaces.block_cells import (
+    BlockCellSpace,
+    enas_micro_space,
+    nasnet_space,
+    pnas_space,
+)
 from jaxnas.spaces.chain import ChainSpace, proxylessnas_space
+from jaxnas.spaces.enas_macro import EnasMacroSpace
 from jaxnas.spaces.genotype import Block, Cell, Edge, Genotype, GenotypeError, Node
+from jaxnas.spaces.mnasnet import MnasNetSpace
+from jaxnas.spaces.nas_bench_macro import NasBenchMacroSpace
 from jaxnas.spaces.nasbench201 import NASBench201Space
 from jaxnas.spaces.space import Decision, Space, SpaceError
 
 __all__ = [
     "AdaptationSpace",
+    "AdaptedSpace",
     "Block",
+    "BlockCellSpace",
     "Cell",
     "ChainSpace",
     "Decision",
     "Derivation",
     "Edge",
+    "EnasMacroSpace",
     "Genotype",
     "GenotypeError",
+    "MnasNetSpace",
     "NASBench201Space",
+    "NasBenchMacroSpace",
     "Node",
     "Space",
     "SpaceError",
+    "enas_micro_space",
+    "nasnet_space",
+    "pnas_space",
     "proxylessnas_space",
     "zoo",
 ]

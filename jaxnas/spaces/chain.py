@@ -7,10 +7,14 @@ kernel and an expansion, or Zero, which leaves its identity shortcut alone: the 
 from __future__ import annotations
 
 import dataclasses
+import functools
+import math
+from collections.abc import Sequence
 
 import numpy as np
 
-from jaxnas.spaces.genotype import Cell, Genotype
+from jaxnas.spaces.genotype import SKIP, Cell, Edge, Genotype, Node
+from jaxnas.spaces.space import Decision, Space, SpaceError
 from jaxnas.spaces.zoo.residual import inverted_cell, inverted_chain
 
 ZERO = "zero"
@@ -20,12 +24,15 @@ _KERNELS = (3, 5, 7)  # depthwise convolutions that the residual family knows
 
 
 @dataclasses.dataclass(frozen=True)
-class ChainSpace:
+class ChainSpace(Space):
     """All chains of one layout.
 
     Choices are int32 [blocks], one number for each block after the first, which is fixed: the
     candidate's place in `candidates`. A table over candidates is [blocks, candidates], padded where
     a block has no Zero.
+
+    Which blocks of a run of equal layout are left out makes no difference; of canonical choices
+    they are the last ones.
 
     Attributes:
       stem: channels of the stem.
@@ -111,25 +118,49 @@ class ChainSpace:
         """The cell of a candidate that is not Zero, without its shortcut."""
         return inverted_cell(int(candidate[1]), int(candidate[3]), False, False)
 
-    def validate(self, choices: np.ndarray) -> np.ndarray:
-        """`choices` as int32 [blocks].
+    @property
+    def name(self) -> str:
+        return "chain"
 
-        Raises:
-          ValueError: if they are not whole numbers of that shape, or a block has no such candidate.
-        """
-        array = np.asarray(choices)
-        if array.shape != self.shape[:1] or not np.issubdtype(array.dtype, np.integer):
-            raise ValueError(
-                f"choices must be {self.shape[0]} whole numbers, one for each block after the "
-                f"first; got shape {array.shape} of {array.dtype}"
-            )
-        for index, (choice, names) in enumerate(zip(array, self.candidates, strict=True)):
-            if not 0 <= choice < len(names):
-                raise ValueError(
-                    f"block {index + 1} has candidates 0 to {len(names) - 1} "
-                    f"({', '.join(names)}), not {choice}"
-                )
-        return array.astype(np.int32)
+    @functools.cached_property
+    def decisions(self) -> tuple[Decision, ...]:
+        return tuple(
+            Decision(f"block {index}", names, "block")
+            for index, names in enumerate(self.candidates, start=1)
+        )
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """A step decides a block."""
+        return tuple(range(1, len(self.layout) + 1))
+
+    @property
+    def unique_size(self) -> int:
+        forms = len(self.kernels) * len(self.expansions)
+        optional = [shortcut for *_, shortcut in self.layout]
+        return forms ** optional.count(False) * unique_runs(optional, forms)
+
+    def canonical(self, candidates: np.ndarray) -> np.ndarray:
+        forms = len(self.kernels) * len(self.expansions)
+        return left_out_last(candidates, [shortcut for *_, shortcut in self.layout], forms)
+
+    def encode(self, genotype: Genotype) -> np.ndarray:
+        placed = list(zip(genotype.blocks, genotype.placed_cells(), strict=True))[1:]
+        choices = []
+        for names, (channels, _, shortcut) in zip(self.candidates, self.layout, strict=True):
+            block, cell = placed[0] if placed else (None, None)
+            if block is None or cell is None or shortcut != _has_shortcut(cell):
+                choices.append(names.index(ZERO) if shortcut else -1)
+                continue
+            forms = {_graph(self.cell(name)): name for name in names if name != ZERO}
+            if block.channels == channels and _graph(cell) in forms:
+                choices.append(names.index(forms[_graph(cell)]))
+                del placed[0]
+            else:
+                choices.append(-1)
+        if -1 in choices or self.decode(np.array(choices), genotype.name) != genotype:
+            raise SpaceError(f"{genotype.name} is no chain of this layout, kernels and expansions")
+        return np.array(choices, np.int32)
 
     def decode(self, choices: np.ndarray, name: str = "chain") -> Genotype:
         """The genotype of `choices`; blocks that chose Zero are left out.
@@ -139,11 +170,11 @@ class ChainSpace:
           name: of the genotype.
 
         Raises:
-          ValueError: see `validate`.
+          SpaceError: see `complete`.
         """
         words = [f"k3e1c{self.first}s1"]
         for choice, names, (channels, stride, _) in zip(
-            self.validate(choices), self.candidates, self.layout, strict=True
+            self.complete(choices), self.candidates, self.layout, strict=True
         ):
             if names[choice] != ZERO:
                 words.append(f"{names[choice]}c{channels}s{stride}")
@@ -160,6 +191,47 @@ class ChainSpace:
     def random(self, rng: np.random.Generator) -> np.ndarray:
         """Choices int32 [blocks], each uniform over its block's candidates."""
         return rng.integers([len(names) for names in self.candidates], dtype=np.int32)
+
+
+def _has_shortcut(cell: Cell) -> bool:
+    return any(edge.op == SKIP for edge in cell.edges)
+
+
+def _graph(cell: Cell) -> tuple[tuple[Node, ...], tuple[Edge, ...]]:
+    """A cell's nodes and edges, without its shortcut."""
+    return cell.nodes, tuple(edge for edge in cell.edges if edge.op != SKIP)
+
+
+def left_out_last(candidates: np.ndarray, optional: Sequence[bool], left_out: int) -> np.ndarray:
+    """Candidates of a chain, those of each run of optional blocks that are left out moved last.
+
+    Args:
+      candidates: int [..., blocks], or the first blocks of them.
+      optional: of each block whether it may be left out; the others end a run.
+      left_out: the choice of an optional block to be left out.
+
+    Returns:
+      int32 of the same shape.
+    """
+    array = np.array(candidates, np.int32)
+    for start, stop in _runs(optional[: array.shape[-1]]):
+        run = array[..., start:stop]
+        order = np.argsort(run == left_out, axis=-1, kind="stable")
+        run[...] = np.take_along_axis(run, order, -1)
+    return array
+
+
+def unique_runs(optional: Sequence[bool], forms: int) -> int:
+    """How many choices of the optional blocks `left_out_last` leaves, of so many forms besides."""
+    lengths = [stop - start for start, stop in _runs(optional)]
+    return math.prod(sum(forms**count for count in range(length + 1)) for length in lengths)
+
+
+def _runs(optional: Sequence[bool]) -> list[tuple[int, int]]:
+    """Where each longest run of True starts and stops."""
+    steps = np.diff(np.array([False, *optional, False]).astype(np.int32))
+    starts, stops = np.flatnonzero(steps == 1), np.flatnonzero(steps == -1)
+    return list(zip(starts.tolist(), stops.tolist(), strict=True))
 
 
 def proxylessnas_space(width: float = 1.0, small: bool = False) -> ChainSpace:

@@ -42,8 +42,8 @@ _SEPARABLE = "sep_conv_3x3 sep_conv_5x5"
 
 OPERATIONS: dict[str, frozenset[str]] = {
     "residual": _names(
-        "conv_1x1 conv_3x3 depthwise_conv_3x3 depthwise_conv_5x5 depthwise_conv_7x7 pad_shortcut",
-        "squeeze_excite_12 squeeze_excite_24",
+        "conv_1x1 conv_3x3 conv_5x5 depthwise_conv_3x3 depthwise_conv_5x5 depthwise_conv_7x7",
+        "pad_shortcut avg_pool_3x3 squeeze_excite_4 squeeze_excite_12 squeeze_excite_24",
     ),
     "darts": _names(
         _POOLS,

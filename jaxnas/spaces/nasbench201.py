@@ -95,7 +95,7 @@ class NASBench201Space(Space):
         return _canonical_tables()[length][place]
 
     def decode(self, candidate: np.ndarray) -> Genotype:
-        chosen = self._complete(candidate)
+        chosen = self.complete(candidate)
         edges = tuple(Edge(IN_GENOTYPES[op], *ends) for op, ends in zip(chosen, EDGES, strict=True))
         normal = Cell("normal", inputs=1, nodes=(Node(),) * 3, edges=edges, output=(3,))
         reduction = Cell(
@@ -138,7 +138,7 @@ class NASBench201Space(Space):
           SpaceError: see `validate`; also for a partial candidate.
         """
         nodes: dict[int, str] = {}
-        for op, (source, target) in zip(self._complete(candidate), EDGES, strict=True):
+        for op, (source, target) in zip(self.complete(candidate), EDGES, strict=True):
             nodes[target] = nodes.get(target, "|") + f"{OPERATIONS[op]}~{source}|"
         return "+".join(nodes.values())
 
@@ -188,20 +188,6 @@ class NASBench201Space(Space):
                 convolution(side, width, width) for width in widths
             )
         return fixed + of_edge[np.asarray(candidates)].sum(-1)
-
-    def _complete(self, candidate: np.ndarray) -> np.ndarray:
-        """`candidate`, validated.
-
-        Raises:
-          SpaceError: see `validate`; also for a partial candidate.
-        """
-        chosen = self.validate(candidate)
-        if len(chosen) < len(EDGES):
-            raise SpaceError(
-                f"a candidate of {self.name} needs all {len(EDGES)} decisions here, "
-                f"not {len(chosen)}"
-            )
-        return chosen
 
 
 @functools.cache

@@ -133,6 +133,20 @@ class Space(abc.ABC):
                 )
         return array.astype(np.int32)
 
+    def complete(self, candidate: np.ndarray) -> np.ndarray:
+        """`candidate` as int32 [decisions].
+
+        Raises:
+          SpaceError: see `validate`; or if it is partial.
+        """
+        array = self.validate(candidate)
+        if len(array) < len(self.decisions):
+            raise SpaceError(
+                f"the candidate of {self.name} is partial: it has decided {len(array)} of "
+                f"{len(self.decisions)}"
+            )
+        return array
+
     def grow(self, partial: np.ndarray | tuple[()] = ()) -> np.ndarray:
         """All canonical candidates one level further, in order and each once.
 

@@ -300,8 +300,9 @@ class Reference:
         out = []
         for node in cell.output:
             value = values[node]
-            if node < cell.inputs and value.shape != last.shape:
-                stride = 1 if value.shape[1] == last.shape[1] else 2
+            same_size = value.shape[1] == last.shape[1]
+            if node < cell.inputs and not (same_size and value.shape[3] == block.channels):
+                stride = 1 if same_size else 2
                 path = (f"block_{index}", f"output_{node}")
                 value = self.match(path, value, stride, lambda each: each)
             out.append(value)

@@ -112,7 +112,7 @@ def test_a_derived_network_computes_what_the_supernet_computes(choices: np.ndarr
 
 
 def test_a_cut_refuses_choices_that_do_not_exist():
-    with pytest.raises(ValueError, match="block 1 has candidates 0 to 3"):
+    with pytest.raises(ValueError, match="block 1 has options 0 to 3"):
         nn.cut_chain(SPACE, variables(), np.array([4, 0]), CLASSES)
 
 

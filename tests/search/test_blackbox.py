@@ -9,6 +9,7 @@ import pytest
 
 from jaxnas import search
 from jaxnas.runs.checkpoints import Checkpoints
+from spaces.test_space import SPACES as NETWORKS
 
 from .toys import MIXED, TARGET, Toy, share_right
 
@@ -27,11 +28,15 @@ SEARCHERS = {
         space, capacity=16, initial=4, batch=2, pool=12, features=8
     ),
 }
-SPACES = {
-    "mixed": MIXED,
-    "one decision": Toy(4),
-}
-BOTH = [(searcher, space) for searcher in SEARCHERS for space in SPACES]
+SPACES = {"mixed": MIXED, "one decision": Toy(4)} | NETWORKS
+BOTH = [
+    pytest.param(searcher, space, marks=pytest.mark.slow)
+    # Whatever takes long to compile meets all spaces of networks among the slow tests.
+    if space in NETWORKS and searcher not in ("random", "evolution", "local")
+    else (searcher, space)
+    for searcher in SEARCHERS
+    for space in SPACES
+]
 
 
 @functools.cache

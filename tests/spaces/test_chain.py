@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from jaxnas.spaces import ChainSpace, Genotype, proxylessnas_space, zoo
+from jaxnas.spaces import ChainSpace, Genotype, SpaceError, proxylessnas_space, zoo
 from jaxnas.spaces.chain import ZERO
 
 TINY = ChainSpace(stem=4, first=4, stages=((6, 2, 2), (6, 1, 1)), head=8, kernels=(3, 5))
@@ -47,8 +47,10 @@ def test_it_contains_the_published_networks(target: str, width: float, small: bo
         (_, *first), *rest = space.stages
         space = dataclasses.replace(space, stages=((32, *first), *rest))
     network = zoo.named(f"proxyless_{target}" + ("_cifar" if small else ""))
-    decoded = space.decode(choices_of(space, network))
+    choices = choices_of(space, network)
+    decoded = space.decode(choices)
     assert decoded == dataclasses.replace(network, name=decoded.name)
+    np.testing.assert_array_equal(space.canonical(space.encode(network)), space.canonical(choices))
 
 
 def test_a_block_has_zero_where_its_shortcut_is_the_identity():
@@ -64,6 +66,45 @@ def test_a_block_has_zero_where_its_shortcut_is_the_identity():
     ]  # fmt: skip
     assert full.connected()
     assert everything_left_out.connected()
+
+
+def test_blocks_left_out_are_the_last_of_their_run():
+    # The run of three optional blocks reaches over the end of a stage.
+    space = ChainSpace(4, 4, ((6, 3, 2), (6, 1, 1), (8, 2, 2)), 8, kernels=(3, 5), expansions=(3,))
+    assert [names.count(ZERO) for names in space.candidates] == [0, 1, 1, 1, 0, 1]
+    np.testing.assert_array_equal(
+        space.canonical(np.array([[0, 2, 1, 0, 1, 2], [1, 1, 2, 2, 0, 0]])),
+        [[0, 1, 0, 2, 1, 2], [1, 1, 2, 2, 0, 0]],
+    )
+    np.testing.assert_array_equal(space.canonical(np.array([0, 2, 1])), [0, 1, 2])
+    assert space.unique_size == 2 * (1 + 2 + 4 + 8) * 2 * (1 + 2)
+    one, other = (
+        space.decode(np.array([0, 2, 1, 0, 1, 2])),
+        space.decode(np.array([0, 1, 0, 2, 1, 2])),
+    )
+    assert one == other
+
+
+def test_size_of_the_published_space():
+    space = proxylessnas_space()
+    assert space.size == 6**6 * 7**15
+    assert space.unique_size == 6**6 * (1 + 6 + 36 + 216) ** 5
+
+
+def test_encode_refuses_other_chains():
+    network = TINY.decode(np.array([0, 1, 2]))
+    assert TINY.encode(network).tolist() == [0, 1, 2]
+    others = (
+        dataclasses.replace(TINY, stages=((6, 2, 2), (8, 1, 1))),
+        dataclasses.replace(TINY, stages=((6, 1, 2), (6, 1, 1))),
+        dataclasses.replace(TINY, kernels=(5, 7)),
+        dataclasses.replace(TINY, head=16),
+    )
+    for space in others:
+        with pytest.raises(SpaceError, match="chain is no chain of this layout, kernels and exp"):
+            space.encode(network)
+    with pytest.raises(SpaceError, match="resnet20 is no chain"):
+        TINY.encode(zoo.resnet(20))
 
 
 def test_small_images_keep_the_first_stride():
@@ -89,10 +130,11 @@ def test_random_choices_are_valid_and_take_every_candidate():
 @pytest.mark.parametrize(
     ("choices", "message"),
     [
-        ([0, 0], r"3 whole numbers.*shape \(2,\)"),
+        ([0, 0, 0, 0], r"3 whole numbers.*shape \(4,\)"),
+        ([0, 0], "partial: it has decided 2 of 3"),
         ([0.0, 0.0, 0.0], "whole numbers.*float64"),
-        ([4, 0, 0], r"block 1 has candidates 0 to 3 \(k3e3, .*, not 4"),
-        ([0, -1, 0], "block 2 has candidates 0 to 4 .*, not -1"),
+        ([4, 0, 0], r"block 1 has options 0 to 3 \(k3e3, .*, not 4"),
+        ([0, -1, 0], "block 2 has options 0 to 4 .*, not -1"),
     ],
 )
 def test_refuses_choices(choices: list[float], message: str):

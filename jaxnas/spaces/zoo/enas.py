@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from jaxnas.spaces.genotype import SKIP, Block, Cell, Edge, Genotype, Node
 
@@ -24,11 +24,18 @@ def _enas_cell(name: str, arc: tuple[int, ...]) -> Cell:
     return Cell(name, 2, (Node(),) * nodes, edges, output)
 
 
-def enas_micro(channels: int = 36, cell_count: int = 15) -> Genotype:
-    """ENAS's final micro network (Pham et al. 2018, the authors' script).
+def enas_micro_network(
+    name: str, normal: Cell, reduction: Cell, *, channels: int, cell_count: int
+) -> Genotype:
+    """A network of the shape of ENAS's micro ones: two reductions between three stages.
+
+    The auxiliary head stands behind the second reduction.
 
     Args:
-      channels: of a node in the first cells.
+      name: of the genotype.
+      normal: cell of stride 1, called ``normal``.
+      reduction: cell of stride 2, called ``reduction``.
+      channels: of a node in the first cells; each reduction doubles them.
       cell_count: number of normal cells; two reductions are added.
     """
     reductions = (cell_count // 3, 2 * (cell_count // 3) + 1)
@@ -40,12 +47,28 @@ def enas_micro(channels: int = 36, cell_count: int = 15) -> Genotype:
         else:
             blocks.append(Block("normal", width))
     return Genotype(
-        name="enas_micro",
+        name=name,
         family="enas",
         stem=3 * channels,
-        cells=(_enas_cell("normal", _ENAS_NORMAL), _enas_cell("reduction", _ENAS_REDUCTION)),
+        cells=(normal, reduction),
         blocks=tuple(blocks),
         auxiliary=reductions[1] + 1,
+    )
+
+
+def enas_micro(channels: int = 36, cell_count: int = 15) -> Genotype:
+    """ENAS's final micro network (Pham et al. 2018, the authors' script).
+
+    Args:
+      channels: of a node in the first cells.
+      cell_count: number of normal cells; two reductions are added.
+    """
+    return enas_micro_network(
+        "enas_micro",
+        _enas_cell("normal", _ENAS_NORMAL),
+        _enas_cell("reduction", _ENAS_REDUCTION),
+        channels=channels,
+        cell_count=cell_count,
     )
 
 
@@ -79,12 +102,39 @@ def _macro_cell(op: str, skips: int, first: bool) -> Cell:
     return Cell(f"{op}_{skips}_skips", inputs, nodes, tuple(edges), (out,))
 
 
-def enas_macro(channels: int = 96, cell_count: int = 24) -> Genotype:
-    """ENAS's final macro network (Pham et al. 2018, the authors' script).
+def enas_macro_network(
+    name: str, layers: Sequence[tuple[str, Sequence[int]]], *, channels: int
+) -> Genotype:
+    """A network of the shape of ENAS's macro ones.
 
     A layer's input is the layer before; the earlier layers that it skips to are concatenated with
     its own output. After a third and two thirds of the layers, every output so far is halved in
     size and doubled in channels by a factorized reduction, a block of its own.
+
+    Args:
+      name: of the genotype.
+      layers: of each its operation, and the numbers of those it skips to: 0 is the stem, k the
+        k-th layer.
+      channels: of the first third.
+    """
+    reduce = Cell("reduce", 1, (Node(),), (Edge(SKIP, 0, 1),), (1,))
+    cells, blocks, outputs, width = {reduce.name: reduce}, [], [-1], channels
+    for layer, (op, skips) in enumerate(layers):
+        sources = [outputs[skip] for skip in skips]
+        cell = _macro_cell(op, len(sources), layer == 0)
+        cells[cell.name] = cell
+        blocks.append(Block(cell.name, width, sources=(outputs[-1], *sources)))
+        outputs.append(len(blocks) - 1)
+        if layer + 1 in (len(layers) // 3, 2 * (len(layers) // 3)):
+            width *= 2
+            for index, output in enumerate(outputs):
+                blocks.append(Block(reduce.name, width, 2, sources=(output,)))
+                outputs[index] = len(blocks) - 1
+    return Genotype(name, "macro", channels, tuple(cells.values()), tuple(blocks))
+
+
+def enas_macro(channels: int = 96, cell_count: int = 24) -> Genotype:
+    """ENAS's final macro network (Pham et al. 2018, the authors' script).
 
     Args:
       channels: of the first third.
@@ -96,20 +146,11 @@ def enas_macro(channels: int = 96, cell_count: int = 24) -> Genotype:
     arc = [[int(number) for number in layer.split()] for layer in _MACRO.split("|")]
     if cell_count > len(arc):
         raise ValueError(f"enas_macro has {len(arc)} layers, not {cell_count}")
-    reduce = Cell("reduce", 1, (Node(),), (Edge(SKIP, 0, 1),), (1,))
-    cells, blocks, outputs, width = {reduce.name: reduce}, [], [-1], channels
-    for layer, (op, *skips) in enumerate(arc[:cell_count]):
-        sources = [outputs[skip] for skip, taken in enumerate(skips) if taken]
-        cell = _macro_cell(_MACRO_OPS[op], len(sources), layer == 0)
-        cells[cell.name] = cell
-        blocks.append(Block(cell.name, width, sources=(outputs[-1], *sources)))
-        outputs.append(len(blocks) - 1)
-        if layer + 1 in (cell_count // 3, 2 * (cell_count // 3)):
-            width *= 2
-            for index, output in enumerate(outputs):
-                blocks.append(Block(reduce.name, width, 2, sources=(output,)))
-                outputs[index] = len(blocks) - 1
-    return Genotype("enas_macro", "macro", channels, tuple(cells.values()), tuple(blocks))
+    layers = [
+        (_MACRO_OPS[op], [index for index, taken in enumerate(skips) if taken])
+        for op, *skips in arc[:cell_count]
+    ]
+    return enas_macro_network("enas_macro", layers, channels=channels)
 
 
 ENTRIES: dict[str, Callable[..., Genotype]] = {"enas_micro": enas_micro, "enas_macro": enas_macro}
