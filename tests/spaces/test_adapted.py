@@ -12,7 +12,8 @@ from jaxnas.spaces import AdaptationSpace, AdaptedSpace, SpaceError, zoo
 from jaxnas.spaces.adaptation import CANDIDATES, ID, NONE, SAME
 from jaxnas.spaces.adapted import unique_tables
 from jaxnas.spaces.genotype import NULL, SKIP, Cell, Edge, Node
-from tests.spaces.graphs import FAMILIES, FAST, cells
+
+from .graphs import FAMILIES, FAST, cells
 
 RESNET = AdaptedSpace(AdaptationSpace(zoo.resnet(20), "cell"))
 

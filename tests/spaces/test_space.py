@@ -27,7 +27,8 @@ from jaxnas.spaces import (
     zoo,
 )
 from jaxnas.spaces.genotype import NULL, SKIP
-from tests.spaces.graphs import FAST
+
+from .graphs import FAST
 
 NASNET = nasnet_space(1, combine=False, channels=4, cell_count=3)
 CHAIN = zoo.inverted_chain("small", "k3e1c4s1 k3e2c4s1", stem=4, head=4)
