@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import dataclasses
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -41,7 +43,7 @@ SEARCHERS: dict[str, Searcher] = {
     ),
     "local": Searcher(lambda space, _: search.local(space), 1000),
     "reinforce": Searcher(lambda space, _: search.reinforce(space), 100),
-    "ppo": Searcher(lambda space, _: search.ppo(space), 10),
+    "ppo": Searcher(lambda space, _: search.ppo(space), 1),
     "surrogate": Searcher(lambda space, queries: search.surrogate(space, capacity=queries), 10),
 }
 """What `--algorithm` names."""
@@ -116,12 +118,15 @@ def run_searcher(name: str, space: Space, values: np.ndarray, seeds: int, querie
         )
         return space.codes(trials.candidates)[search.best_so_far(trials.rewards)]
 
-    program = jax.jit(
-        lambda numbers: jax.lax.map(one, numbers, batch_size=min(searcher.together, seeds))
-    )
-    numbers = jnp.arange(seeds)
+    # Small matrices keep one core busy: on a CPU each core takes a part of the seeds.
+    parts = min(seeds, (os.cpu_count() or 1) if jax.default_backend() == "cpu" else 1)
+    numbers = np.arange(-(-seeds // parts) * parts, dtype=np.int32).reshape(parts, -1)
+    together = min(searcher.together, numbers.shape[1])
+    program = jax.jit(lambda numbers: jax.lax.map(one, numbers, batch_size=together))
     start = time.perf_counter()
-    compiled = program.lower(numbers).compile()
+    compiled = program.lower(numbers[0]).compile()
     ready = time.perf_counter()
-    incumbents = np.asarray(compiled(numbers))
+    with concurrent.futures.ThreadPoolExecutor(parts) as pool:
+        found = list(pool.map(lambda each: np.asarray(compiled(each)), numbers))
+    incumbents = np.concatenate(found)[:seeds]
     return Found(name, incumbents, time.perf_counter() - ready, ready - start)

@@ -75,10 +75,10 @@ def lstm(space: Space, *, layers: int = 1, units: int = 100, scale: float = 0.1)
             keys,
         )
 
-    def advance(kernel: jax.Array, state: Any, projected: jax.Array) -> tuple[Any, jax.Array]:
+    def advance(recurrent: jax.Array, state: Any, projected: jax.Array) -> tuple[Any, jax.Array]:
         """One step of a layer; `projected` is what its input adds to the gates."""
         hidden, cell = state
-        into, forget, new, out = jnp.split(projected + hidden @ kernel[units:], 4)
+        into, forget, new, out = jnp.split(projected + hidden @ recurrent, 4)
         cell = jax.nn.sigmoid(forget) * cell + jax.nn.sigmoid(into) * jnp.tanh(new)
         hidden = jax.nn.sigmoid(out) * jnp.tanh(cell)
         return (hidden, cell), hidden
@@ -91,30 +91,37 @@ def lstm(space: Space, *, layers: int = 1, units: int = 100, scale: float = 0.1)
 
     start = jnp.zeros(units), jnp.zeros(units)
 
+    # What is fed in is one of few embeddings: all of them are projected at once.
+
     def sample(params: LstmParams, key: jax.Array) -> jax.Array:
         def step(carry: Any, decision: Any) -> Any:
-            states, fed = carry
-            head, bias, allowed, embedding, key = decision
+            states, projected = carry
+            head, bias, allowed, following, key = decision
             after = []
             for layer, state in enumerate(states):
-                projected = project(params, layer, fed)
-                state, fed = advance(params.kernels[layer], state, projected)
+                state, hidden = advance(params.kernels[layer, units:], state, projected)
                 after.append(state)
-            choice = jax.random.categorical(key, decide(fed, head, bias, allowed))
-            return (after, embedding[choice]), choice
+                if layer + 1 < layers:
+                    projected = project(params, layer + 1, hidden)
+            choice = jax.random.categorical(key, decide(hidden, head, bias, allowed))
+            return (after, following[choice]), choice
 
         keys = jax.random.split(key, count)
-        decisions = params.heads, params.head_biases, possible, params.embeddings, keys
-        nothing = [start] * layers, jnp.zeros(units)
-        return jax.lax.scan(step, nothing, decisions)[1].astype(jnp.int32)
+        following = project(params, 0, params.embeddings)
+        decisions = params.heads, params.head_biases, possible, following, keys
+        first = [start] * layers, params.biases[0]
+        return jax.lax.scan(step, first, decisions)[1].astype(jnp.int32)
 
     def log_probs(params: LstmParams, candidate: jax.Array) -> jax.Array:
         # The candidate is known, so that all but the recurrence is done for all steps at once.
-        embedded = params.embeddings[jnp.arange(count), candidate]
-        hidden = jnp.concatenate([jnp.zeros((1, units)), embedded[:-1]])
+        following = project(params, 0, params.embeddings)[jnp.arange(count - 1), candidate[:-1]]
+        projected = jnp.concatenate([params.biases[:1], following])
+        hidden = jnp.zeros((count, units))
         for layer in range(layers):
-            step = functools.partial(advance, params.kernels[layer])
-            hidden = jax.lax.scan(step, start, project(params, layer, hidden))[1]
+            if layer:
+                projected = project(params, layer, hidden)
+            step = functools.partial(advance, params.kernels[layer, units:])
+            hidden = jax.lax.scan(step, start, projected, unroll=8)[1]
         return jax.vmap(decide)(hidden, params.heads, params.head_biases, possible)
 
     return Controller(init, sample, log_probs)
