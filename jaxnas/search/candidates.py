@@ -13,17 +13,23 @@ import numpy as np
 
 def sample(key: jax.Array, options: np.ndarray, count: int) -> jax.Array:
     """int32 [count, d]: every decision uniform over its options."""
-    return _below(jax.random.uniform(key, (count, len(options))), options)
+    return below(jax.random.uniform(key, (count, len(options))), options)
 
 
 def mutate(key: jax.Array, options: np.ndarray, candidate: jax.Array) -> jax.Array:
     """The candidate with one decision changed, both uniform: which, and to what."""
     free = np.flatnonzero(options > 1)
     which, step = jax.random.uniform(key, (2,))
-    place = jnp.asarray(free)[_below(which, len(free))]
+    place = jnp.asarray(free)[below(which, len(free))]
     count = jnp.asarray(options)[place]
-    changed = (candidate[place] + 1 + _below(step, count - 1)) % count
+    changed = (candidate[place] + 1 + below(step, count - 1)) % count
     return jnp.where(jnp.arange(len(options)) == place, changed, candidate)
+
+
+def mutations(key: jax.Array, options: np.ndarray, parents: jax.Array) -> jax.Array:
+    """int32 [n, d]: a mutation of each of `parents`, int32 [n, d]."""
+    keys = jax.random.split(key, len(parents))
+    return jax.vmap(lambda key, parent: mutate(key, options, parent))(keys, parents)
 
 
 def neighbour_count(options: np.ndarray) -> int:
@@ -47,6 +53,6 @@ def one_hot(options: np.ndarray, candidates: jax.Array) -> jax.Array:
     return (candidates[..., place] == number).astype(jnp.float32)
 
 
-def _below(uniform: jax.Array, count: jax.Array | np.ndarray | int) -> jax.Array:
+def below(uniform: jax.Array, count: jax.Array | np.ndarray | int) -> jax.Array:
     """Whole numbers 0 to `count` - 1 of numbers uniform in [0, 1)."""
     return (uniform * count).astype(jnp.int32)

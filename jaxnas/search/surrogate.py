@@ -8,33 +8,14 @@ of a batch is chosen by another member, so that where they disagree, more is tri
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxnas.search.blackbox import Algorithm, algorithm
-from jaxnas.search.candidates import mutate, one_hot, sample
+from jaxnas.search.candidates import below, mutations, one_hot, sample
+from jaxnas.search.memory import MemoryState, nothing_known, remember
 from jaxnas.spaces import Space
-
-
-class SurrogateState(NamedTuple):
-    """What is known.
-
-    Attributes:
-      key: typed.
-      asked: int32, how often `ask` was called.
-      told: int32, how many rewards came in.
-      candidates: int32 [capacity, decisions], a ring.
-      rewards: float32 [capacity]; minus infinity where nothing is known.
-    """
-
-    key: jax.Array
-    asked: jax.Array
-    told: jax.Array
-    candidates: jax.Array
-    rewards: jax.Array
 
 
 def surrogate(
@@ -69,12 +50,7 @@ def surrogate(
     options = space.options
     width = int(options.sum())
 
-    def init(key: jax.Array) -> SurrogateState:
-        nothing = jnp.zeros((capacity, len(options)), jnp.int32)
-        zero = jnp.int32(0)
-        return SurrogateState(key, zero, zero, nothing, jnp.full(capacity, -jnp.inf))
-
-    def predict(key: jax.Array, state: SurrogateState, candidates: jax.Array) -> jax.Array:
+    def predict(key: jax.Array, state: MemoryState, candidates: jax.Array) -> jax.Array:
         """float32 [pool]: what one member expects of the candidates."""
         weights, biases, left = jax.random.split(key, 3)
         hidden = jax.random.normal(weights, (width, features)) / np.sqrt(len(options))
@@ -92,14 +68,12 @@ def surrogate(
         gram = x.T @ x + ridge * jnp.eye(features)
         return embed(candidates) @ jax.scipy.linalg.solve(gram, x.T @ y, assume_a="pos")
 
-    def propose(key: jax.Array, state: SurrogateState) -> jax.Array:
+    def propose(key: jax.Array, state: MemoryState) -> jax.Array:
         fresh, which, change, members = jax.random.split(key, 4)
         best = jax.lax.top_k(state.rewards, min(10, capacity))[1]
         count = jnp.minimum(len(best), jnp.maximum(state.told, 1))
-        parents = best[(jax.random.uniform(which, (pool // 2,)) * count).astype(jnp.int32)]
-        children = jax.vmap(lambda key, parent: mutate(key, options, parent))(
-            jax.random.split(change, pool // 2), state.candidates[parents]
-        )
+        parents = best[below(jax.random.uniform(which, (pool // 2,)), count)]
+        children = mutations(change, options, state.candidates[parents])
         candidates = jnp.concatenate([children, sample(fresh, options, pool - pool // 2)])
         same = (candidates[:, None] == state.candidates).all(-1) & jnp.isfinite(state.rewards)
         scores = jax.vmap(predict, (0, None, None))(
@@ -112,19 +86,11 @@ def surrogate(
 
         return jax.lax.scan(choose, same.any(1), scores)[1]
 
-    def ask(state: SurrogateState) -> tuple[SurrogateState, jax.Array]:
+    def ask(state: MemoryState) -> tuple[MemoryState, jax.Array]:
         key = jax.random.fold_in(state.key, state.asked)
         candidates = jnp.where(
             state.told < initial, sample(key, options, batch), propose(key, state)
         )
         return state._replace(asked=state.asked + 1), candidates
 
-    def tell(state: SurrogateState, candidates: jax.Array, rewards: jax.Array) -> SurrogateState:
-        places = (state.told + jnp.arange(len(rewards))) % capacity
-        return state._replace(
-            told=state.told + len(rewards),
-            candidates=state.candidates.at[places].set(candidates),
-            rewards=state.rewards.at[places].set(rewards),
-        )
-
-    return algorithm(init, ask, tell, batch)
+    return algorithm(lambda key: nothing_known(key, capacity, len(options)), ask, remember, batch)
