@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jaxnas.runs import files, style
-from jaxnas.runs.statistics import Difference, paired_difference
+from jaxnas.runs.statistics import Difference, paired_difference, spread
 
 ORIGINAL = "original"
 
@@ -76,7 +76,7 @@ class Row(NamedTuple):
     @property
     def accuracy(self) -> str:
         """Mean ± standard deviation."""
-        return f"{self.mean:.2f}" + (f" ± {self.std:.2f}" if self.std is not None else "")
+        return spread(self.mean, self.std)
 
     def average(self, field: str) -> str:
         """The mean of a number of the connected networks, for a table."""

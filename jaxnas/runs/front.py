@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from jaxnas.runs import files, style
 from jaxnas.runs.prices import NAMES, Prices
 from jaxnas.runs.results import Result
+from jaxnas.runs.statistics import spread
 from jaxnas.spaces import AdaptationSpace, Genotype
 
 
@@ -103,8 +104,8 @@ def _markdown(points: Sequence[Point], kind: str, title: str) -> str:
                 each.method,
                 "" if each.target is None else f"{100 * each.target:g}%",
                 str(each.n),
-                _mean(each.cost, each.cost_std, 1),
-                _mean(each.accuracy, each.accuracy_std, 2),
+                spread(each.cost, each.cost_std, 1),
+                spread(each.accuracy, each.accuracy_std),
                 f"{each.params:,.0f}",
                 f"{each.macs:,.0f}",
             ]
@@ -114,10 +115,6 @@ def _markdown(points: Sequence[Point], kind: str, title: str) -> str:
         f"# {title}\n\n{rows}\nMean ± sample standard deviation (n - 1) over the seeds.\n\n"
         "![Accuracy against cost](front.svg)\n"
     )
-
-
-def _mean(value: float, std: float | None, digits: int) -> str:
-    return f"{value:.{digits}f}" + ("" if std is None else f" ± {std:.{digits}f}")
 
 
 def _draw(path: Path, points: Sequence[Point], kind: str, title: str) -> None:

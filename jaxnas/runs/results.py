@@ -15,6 +15,7 @@ import rich.table
 
 from jaxnas.runs import files
 from jaxnas.runs.files import RunError
+from jaxnas.runs.statistics import spread
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,8 +83,8 @@ class Summary:
 
     @property
     def accuracy(self) -> str:
-        """Such as ``91.66 ± 0.15``, or ``91.66`` for a single seed."""
-        return _spread(self.mean, self.std)
+        """Mean ± standard deviation."""
+        return spread(self.mean, self.std)
 
 
 def write_results(folder: str | os.PathLike[str], rows: Sequence[Result]) -> None:
@@ -150,10 +151,6 @@ def _summarize(method: str, base: str, dataset: str, group: list[Result]) -> Sum
         macs=statistics.fmean(row.macs for row in group),
         seconds=statistics.fmean(row.seconds for row in group),
     )
-
-
-def _spread(mean: float, std: float | None) -> str:
-    return f"{mean:.2f}" + ("" if std is None else f" ± {std:.2f}")
 
 
 def _score_names(rows: Iterable[Result]) -> list[str]:
@@ -227,7 +224,7 @@ def _lines(rows: Sequence[Result]) -> tuple[list[list[str]], list[list[str]]]:
             label = f"{_label(group, one)}, mean of {group.n}"
             columns = [[row.scores[n] for row in own if n in row.scores] for n in names]
             scores = [
-                _spread(statistics.fmean(values), statistics.stdev(values))
+                spread(statistics.fmean(values), statistics.stdev(values))
                 if len(values) == group.n
                 else ""
                 for values in columns

@@ -39,6 +39,11 @@ class Difference(NamedTuple):
         return f"{self.mean:+.2f} [{self.low:+.2f}, {self.high:+.2f}] {word}"
 
 
+def spread(mean: float, std: float | None, digits: int = 2) -> str:
+    """Such as ``91.66 ± 0.15``; ``91.66`` where a single seed has no standard deviation."""
+    return f"{mean:.{digits}f}" + ("" if std is None else f" ± {std:.{digits}f}")
+
+
 def paired_difference(
     ours: Mapping[int, float], theirs: Mapping[int, float], confidence: float = CONFIDENCE
 ) -> Difference | None:

@@ -13,7 +13,7 @@ import numpy as np
 from scipy import stats
 
 from jaxnas.runs import files, style
-from jaxnas.runs.statistics import CONFIDENCE, paired_difference
+from jaxnas.runs.statistics import CONFIDENCE, paired_difference, spread
 from jaxnas.runs.tabular_search import Found
 
 
@@ -81,15 +81,11 @@ def markdown(found: Sequence[Found], valid: np.ndarray, test: np.ndarray) -> str
             cells = [str(less), f"{share:.0f}% [{low:.0f}, {high:.0f}]"]
         lines.append(
             f"| {each.algorithm} | {row['seeds']} | {row['queries']} "
-            f"| {_spread(row, 'valid')} | {_spread(row, 'test')} | {cells[0]} | {cells[1]} "
+            f"| {spread(row['valid_mean'], row['valid_std'])} "
+            f"| {spread(row['test_mean'], row['test_std'])} | {cells[0]} | {cells[1]} "
             f"| {row['seconds']:.2f} | {row['compile_seconds']:.1f} |"
         )
     return "\n".join(lines) + "\n"
-
-
-def _spread(row: dict[str, Any], name: str) -> str:
-    std = row[f"{name}_std"]
-    return f"{row[f'{name}_mean']:.2f}" + ("" if std is None else f" ± {std:.2f}")
 
 
 def write_found(path: Path, found: Sequence[Found], names: Sequence[str], test: np.ndarray) -> None:
