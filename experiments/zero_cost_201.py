@@ -68,10 +68,11 @@ def main(flags: ZeroCost) -> None:
     key = jax.random.key(flags.seed)
     table = tabular.load_nasbench201(flags.table)
     accuracy = table.accuracy("cifar10", "test", 200)
-    connected = np.flatnonzero(space.canonical(np.array(list(space.enumerate()))).any(1))
+    everything = np.array(list(space.enumerate()))
+    connected = np.flatnonzero(space.canonical(everything).any(1))
     order = jax.random.permutation(stream(key, "architectures"), connected)
     places = np.asarray(order[: flags.architectures])
-    candidates = np.stack(np.unravel_index(places, space.options), 1)
+    candidates = everything[places]
 
     cifar = data.load("cifar10", flags.data_dir)
     shape = cifar.input_shape

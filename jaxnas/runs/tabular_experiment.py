@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-import numpy as np
 import rich.console
 
 from jaxnas import tabular
@@ -13,6 +12,7 @@ from jaxnas.runs.directory import RunDirectory
 from jaxnas.runs.tabular_report import markdown, regret_curves, result_rows, write_found
 from jaxnas.runs.tabular_search import TabularSearch, run_searcher
 from jaxnas.spaces import NASBench201Space
+from jaxnas.tabular.nasbench201 import arch_strings
 
 
 def run_tabular(settings: TabularSearch) -> Path:
@@ -46,7 +46,7 @@ def run_tabular(settings: TabularSearch) -> Path:
                 f"{name}: test {row['test_mean']:.2f}, {found[-1].seconds:.1f} s after "
                 f"{found[-1].compile_seconds:.1f} s of compilation"
             )
-        names = [space.arch_string(np.array(candidate)) for candidate in space.enumerate()]
+        names = arch_strings()
         text = markdown(found, valid, test)
         title = f"NAS-Bench-201, {settings.dataset}, {settings.seeds} seeds"
         run.write_json("results.json", result_rows(found, valid, test))

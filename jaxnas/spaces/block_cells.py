@@ -115,7 +115,7 @@ class BlockCellSpace(Space):
                 "channels and cell_count must be positive, "
                 f"not {self.channels} and {self.cell_count}"
             )
-        if math.prod(self._radices(self.blocks)) >= 1 << 63:
+        if math.prod(self.options[: self.blocks * self._width].tolist()) >= 1 << 63:
             raise ValueError(
                 f"cells of {self.blocks} blocks and {len(self.operations)} operations are too "
                 "many; take fewer of either"
@@ -240,16 +240,6 @@ class BlockCellSpace(Space):
         """Where in a block's decisions its inputs and its operations stand."""
         return ([0, 2], [1, 3]) if self.interleaved else ([0, 1], [2, 3])
 
-    def _radices(self, blocks: int) -> list[int]:
-        """The number of options of each decision of a cell of so many blocks."""
-        radices = []
-        for block in range(blocks):
-            of_block = [len(self.operations)] * 4 + [2] * self.combine
-            for column in self._columns[0]:
-                of_block[column] = block + 2
-            radices += of_block
-        return radices
-
     def _cell(self, name: str, table: np.ndarray) -> Cell:
         """The cell of int [blocks, decisions of a block]."""
         inputs, operations = (table[:, columns].tolist() for columns in self._columns)
@@ -299,7 +289,7 @@ class BlockCellSpace(Space):
         combinations = blocks[..., 4] if self.combine else None
         number = len(self.operations)
         keys = first_forms(inputs, operations, combinations, number, self.interleaved)
-        radices = self._radices(blocks.shape[1])
+        radices = self.options[: cells.shape[1]].tolist()
         return np.stack(np.unravel_index(keys, radices), 1).astype(np.int32)
 
 
