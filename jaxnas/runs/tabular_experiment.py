@@ -10,7 +10,7 @@ import rich.console
 from jaxnas import tabular
 from jaxnas.runs.directory import RunDirectory
 from jaxnas.runs.tabular_report import markdown, regret_curves, result_rows, write_found
-from jaxnas.runs.tabular_search import TabularSearch, run_searcher
+from jaxnas.runs.tabular_search import SEARCHERS, TabularSearch, run_searcher
 from jaxnas.spaces import NASBench201Space
 from jaxnas.tabular.nasbench201 import arch_strings
 
@@ -40,7 +40,10 @@ def run_tabular(settings: TabularSearch) -> Path:
     with directory as run:
         found = []
         for name in settings.algorithms:
-            found.append(run_searcher(name, space, valid / 100, settings.seeds, settings.queries))
+            searcher = SEARCHERS[name]
+            found.append(
+                run_searcher(name, searcher, space, valid / 100, settings.seeds, settings.queries)
+            )
             (row,) = result_rows(found[-1:], valid, test)
             console.print(
                 f"{name}: test {row['test_mean']:.2f}, {found[-1].seconds:.1f} s after "

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import dataclasses
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -42,8 +40,8 @@ SEARCHERS: dict[str, Searcher] = {
         lambda space, _: search.evolution(space, population=10, tournament=3), 1000
     ),
     "local": Searcher(lambda space, _: search.local(space), 1000),
-    "reinforce": Searcher(lambda space, _: search.reinforce(space), 100),
-    "ppo": Searcher(lambda space, _: search.ppo(space), 1),
+    "reinforce": Searcher(lambda space, _: search.reinforce(space), 1000),
+    "ppo": Searcher(lambda space, _: search.ppo(space), 2),
     "surrogate": Searcher(lambda space, queries: search.surrogate(space, capacity=queries), 10),
 }
 """What `--algorithm` names."""
@@ -97,17 +95,19 @@ class Found(NamedTuple):
     compile_seconds: float
 
 
-def run_searcher(name: str, space: Space, values: np.ndarray, seeds: int, queries: int) -> Found:
+def run_searcher(
+    name: str, searcher: Searcher, space: Space, values: np.ndarray, seeds: int, queries: int
+) -> Found:
     """Runs a searcher with seeds 0 and up.
 
     Args:
-      name: one of `SEARCHERS`.
+      name: of the searcher; its randomness is a stream of that name.
+      searcher: one of `SEARCHERS`, or one of your own.
       space: whose candidates the table is about.
       values: float32 [space.size], finite: the reward of each candidate, in order of `Space.codes`.
       seeds: how many.
       queries: of each search.
     """
-    searcher = SEARCHERS[name]
     algorithm = searcher.make(space, queries)
     rewards = jnp.asarray(values, jnp.float32)
 
@@ -118,15 +118,13 @@ def run_searcher(name: str, space: Space, values: np.ndarray, seeds: int, querie
         )
         return space.codes(trials.candidates)[search.best_so_far(trials.rewards)]
 
-    # Small matrices keep one core busy: on a CPU each core takes a part of the seeds.
-    parts = min(seeds, (os.cpu_count() or 1) if jax.default_backend() == "cpu" else 1)
-    numbers = np.arange(-(-seeds // parts) * parts, dtype=np.int32).reshape(parts, -1)
-    together = min(searcher.together, numbers.shape[1])
+    # One program, though it keeps but one core busy: on a CPU two at once can wait for each other
+    # forever (JAX 0.10; those with a linear solver did).
+    numbers = np.arange(seeds, dtype=np.int32)
+    together = min(searcher.together, seeds)
     program = jax.jit(lambda numbers: jax.lax.map(one, numbers, batch_size=together))
     start = time.perf_counter()
-    compiled = program.lower(numbers[0]).compile()
+    compiled = program.lower(numbers).compile()
     ready = time.perf_counter()
-    with concurrent.futures.ThreadPoolExecutor(parts) as pool:
-        found = list(pool.map(lambda each: np.asarray(compiled(each)), numbers))
-    incumbents = np.concatenate(found)[:seeds]
+    incumbents = np.asarray(compiled(numbers))
     return Found(name, incumbents, time.perf_counter() - ready, ready - start)
