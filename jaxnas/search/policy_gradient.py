@@ -92,7 +92,7 @@ def ppo(
     """NASNet's search (Zoph et al. 2018, A.2; Schulman et al. 2017).
 
     The paper gives the controller, learning rate, entropy's weight, baseline and batch. It does not
-    give the optimiser (Adam here), `clip` and `epochs` (here as docs/results/nasbench201.md measures).
+    give the optimiser (Adam here), `clip` and `epochs` (chosen in docs/results/nasbench201.md).
 
     Args:
       space: what to search.
