@@ -1,6 +1,7 @@
 """The contract of black-box searchers: every searcher over every space."""
 
 import functools
+import time
 
 import jax
 import jax.numpy as jnp
@@ -204,3 +205,17 @@ def test_settings_that_are_numbers_can_be_vmapped():
 def test_best_so_far_is_the_first_of_the_best():
     rewards = jnp.array([[1.0, 3.0, 2.0, 3.0, 5.0], [-2.0, -2.0, -3.0, -1.0, -1.0]])
     np.testing.assert_array_equal(search.best_so_far(rewards), [[0, 1, 1, 1, 4], [0, 0, 0, 3, 3]])
+
+
+def test_a_query_from_python_takes_less_than_five_milliseconds():
+    algorithm = search.evolution(MIXED)
+    ask, tell = jax.jit(algorithm.ask), jax.jit(algorithm.tell)
+    state = algorithm.init(jax.random.key(0))
+    seconds = []
+    for _ in range(50):
+        start = time.perf_counter()
+        state, candidates = ask(state)
+        state = tell(state, candidates, np.zeros(len(candidates), np.float32))
+        jax.block_until_ready(state)
+        seconds.append(time.perf_counter() - start)
+    assert np.median(seconds) < 0.005
