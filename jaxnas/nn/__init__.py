@@ -1,6 +1,8 @@
 """How an architecture computes: Flax modules built from genotypes."""
 
 from jaxnas.nn.chain import ChainSupernet, Pair, cut_chain
+from jaxnas.nn.child_weights import child_choices, child_variables, cut_child
+from jaxnas.nn.children import Child
 from jaxnas.nn.cost import (
     ChainCost,
     Cost,
@@ -23,6 +25,7 @@ __all__ = [
     "HEADS",
     "ChainCost",
     "ChainSupernet",
+    "Child",
     "Cost",
     "Imported",
     "NASBench201Supernet",
@@ -37,9 +40,12 @@ __all__ = [
     "abstract_variables",
     "build",
     "chain_cost",
+    "child_choices",
+    "child_variables",
     "cost",
     "cut",
     "cut_chain",
+    "cut_child",
     "cut_like",
     "edge_macs",
     "edge_params",

@@ -21,6 +21,8 @@ from jaxnas.nn import kernels
 
 # Kernels are drawn in chunks of this many values, all in one vectorised draw.
 _CHUNK = 1024
+# The number of chunks is rounded up to a multiple of this.
+_TOGETHER = 512
 # Standard deviation of a unit normal truncated at two standard deviations.
 _TRUNCATED_STDDEV = 0.87962566103423978
 
@@ -87,19 +89,23 @@ def init(module: nn.Module, key: jax.Array, input_shape: tuple[int, ...], *args:
                 values[index] = jnp.zeros(leaf.shape, leaf.dtype)
             case other:
                 raise ValueError(f"variable {name!r}: no initial value is known for {other!r}")
-    for index, draw in _draws(key, {i: (names[i], flat[i][1].shape) for i in kernels}).items():
-        values[index] = draw
+    drawn = draw_kernels(key, {names[index]: flat[index][1].shape for index in kernels})
+    for index in kernels:
+        values[index] = drawn[names[index]]
     return jax.tree_util.tree_unflatten(treedef, values)
 
 
-def _draws(key: jax.Array, leaves: dict[int, tuple[str, tuple[int, ...]]]) -> dict[int, jax.Array]:
-    """Kernels of given name and shape, by their index."""
-    chunks = {index: -(-math.prod(shape) // _CHUNK) for index, (_, shape) in leaves.items()}
+def draw_kernels(key: jax.Array, shapes: dict[str, tuple[int, ...]]) -> dict[str, jax.Array]:
+    """Initial kernels by name, of given shapes; see `init`."""
+    chunks = {name: -(-math.prod(shape) // _CHUNK) for name, shape in shapes.items()}
     names = np.array(
-        [zlib.crc32(leaves[i][0].encode()) for i, count in chunks.items() for _ in range(count)],
+        [zlib.crc32(name.encode()) for name, count in chunks.items() for _ in range(count)],
         np.uint32,
     )
     numbers = np.concatenate([np.arange(count, dtype=np.uint32) for count in chunks.values()])
+    # A few more than needed, so that networks of about one size are drawn by one program.
+    spare = -len(names) % _TOGETHER
+    names, numbers = (np.pad(each, (0, spare)) for each in (names, numbers))
 
     def draw(place: tuple[jax.Array, jax.Array]) -> jax.Array:
         name, number = place
@@ -110,11 +116,11 @@ def _draws(key: jax.Array, leaves: dict[int, tuple[str, tuple[int, ...]]]) -> di
     flat = jax.lax.map(draw, (jnp.asarray(names), jnp.asarray(numbers))).reshape(-1)
     out = {}
     start = 0
-    for index, (_, shape) in leaves.items():
+    for name, shape in shapes.items():
         gain = 2.0 if len(shape) == 4 else 1.0  # He before a ReLU, LeCun for the classifier
         scale = math.sqrt(gain / math.prod(shape[:-1])) / _TRUNCATED_STDDEV
-        out[index] = _part(flat, start, np.float32(scale), shape)
-        start += chunks[index] * _CHUNK
+        out[name] = _part(flat, start, np.float32(scale), shape)
+        start += chunks[name] * _CHUNK
     return out
 
 

@@ -1,4 +1,4 @@
-"""Depthwise convolution and pooling, 10 to 40 times too slow as XLA's own primitives on a CPU.
+"""Convolution and pooling; depthwise and pooling are 10 to 40 times too slow as XLA's own on a CPU.
 
 There each is elementwise arithmetic on shifted slices of the padded images, forward and backward:
 XLA vectorises that, and `vmap` over images and weights costs nothing extra. Elsewhere they are
@@ -105,6 +105,18 @@ def depthwise(
     return (depthwise_slices if _slices() else depthwise_xla)(x, kernel, window)
 
 
+def dense(
+    x: jax.Array,
+    kernel: jax.Array,
+    stride: int | Pair = 1,
+    dilation: int | Pair = 1,
+    padding: Padding = NO_PADDING,
+) -> jax.Array:
+    """A convolution: x [b, h, w, c] and kernel [kh, kw, c, f] to [b, h', w', f]."""
+    window = _window(x, kernel.shape[:2], stride, dilation, padding)
+    return (dense_slices if _slices() and _looped.get() else dense_xla)(x, kernel, window)
+
+
 def max_pool(
     x: jax.Array, window: int | Pair, stride: int | Pair, padding: Padding = NO_PADDING
 ) -> jax.Array:
@@ -140,6 +152,21 @@ def portable() -> Iterator[None]:
         yield
     finally:
         _portable.reset(token)
+
+
+_looped: contextvars.ContextVar[bool] = contextvars.ContextVar("looped", default=False)
+
+
+@contextlib.contextmanager
+def looped() -> Iterator[None]:
+    """For what stands in a loop or a branch of XLA's: on a CPU its convolutions are more than ten
+    times slower there, gradients and all, and matrix products are not. Holds as `portable` does.
+    """
+    token = _looped.set(True)
+    try:
+        yield
+    finally:
+        _looped.reset(token)
 
 
 def _slices() -> bool:
@@ -206,6 +233,31 @@ def depthwise_xla(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
         rhs_dilation=window.dilation,
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
         feature_group_count=x.shape[-1],
+    )
+
+
+def dense_slices(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
+    """`dense` as a sum of matrix products, one for each tap."""
+    taps = window.taps(x, 0.0)
+    weights = kernel.reshape(len(taps), *kernel.shape[2:])
+    dtype = jnp.promote_types(x.dtype, jnp.float32)
+    terms = (
+        jnp.matmul(tap.reshape(-1, tap.shape[-1]), weight, preferred_element_type=dtype)
+        for tap, weight in zip(taps, weights, strict=True)
+    )
+    total = functools.reduce(operator.add, terms).astype(x.dtype)
+    return total.reshape(*taps[0].shape[:-1], -1)
+
+
+def dense_xla(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
+    """`dense` as XLA's convolution."""
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        window.stride,
+        window.padding,
+        rhs_dilation=window.dilation,
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
     )
 
 

@@ -79,14 +79,7 @@ class Conv(nn.Module):
         padding = pads(self.padding, x.shape, kernel.shape, strides, self.dilation)
         if self.depthwise:
             return kernels.depthwise(x, kernel, strides, self.dilation, padding)
-        return jax.lax.conv_general_dilated(
-            x,
-            kernel,
-            strides,
-            padding,
-            rhs_dilation=(self.dilation, self.dilation),
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        )
+        return kernels.dense(x, kernel, strides, self.dilation, padding)
 
     def macs(self, output_shape: tuple[int, ...], input_shape: tuple[int, ...]) -> int:
         """Multiply-adds for one image, [..., h, w, c] in and out, borders counted in full."""

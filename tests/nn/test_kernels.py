@@ -96,6 +96,36 @@ def test_depthwise_is_a_grouped_convolution(size, stride, dilation, padding, sid
     _assert_equal(kernels.depthwise_slices, kernels.depthwise_xla, (x, kernel), window)
 
 
+@pytest.mark.parametrize(
+    ("size", "stride", "dilation", "padding", "sides"),
+    [
+        ((3, 3), 1, 1, "same", (5, 8)),
+        ((3, 3), 2, 2, "same", (7, 8)),
+        ((1, 7), 1, 1, "same", (4, 9)),
+        ((7, 1), (2, 1), 1, "symmetric", (8, 5)),
+        ((3, 3), 3, 1, ((0, 0), (0, 0)), (8, 7)),
+    ],
+)
+def test_matrix_products_are_a_convolution(size, stride, dilation, padding, sides):
+    x, kernel = _images(sides), _draw(1, (*size, 3, 4))
+    padding = _padding(padding, sides, size, stride if isinstance(stride, int) else 1, dilation)
+    window = kernels._window(x, size, stride, dilation, padding)
+    _assert_equal(kernels.dense_slices, kernels.dense_xla, (x, kernel), window)
+
+
+def test_a_convolution_in_a_loop_is_matrix_products_on_a_cpu():
+    x, kernel = _images((5, 6)), _draw(1, (3, 3, 3, 4))
+
+    def looped(x, kernel):
+        with kernels.looped():
+            return kernels.dense(x, kernel, padding=((1, 1), (1, 1)))
+
+    both = {"dot_general", "conv_general_dilated"}
+    for form, name in ((looped, "dot_general"), (kernels.dense, "conv_general_dilated")):
+        primitives = {str(each.primitive) for each in jax.make_jaxpr(form)(x, kernel).eqns}
+        assert primitives & both == {name}
+
+
 POOLS = pytest.mark.parametrize(
     ("size", "stride", "padding", "sides"),
     [

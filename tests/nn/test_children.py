@@ -1,0 +1,142 @@
+"""One program for all children: each computes what the network built from its genotype does."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxnas import nn
+from jaxnas.spaces import SpaceError
+from jaxnas.spaces.block_cells import BlockCellSpace
+
+SHAPE = (12, 12, 3)
+# Operations with and without weights, of one and of two steps, with and without dilation.
+OPERATIONS = ("skip_connect", "conv_1x3_3x1", "dil_conv_3x3", "max_pool_3x3", "sep_conv_3x3")
+
+
+def space(**changes):
+    settings = {
+        "title": "small",
+        "family": "nasnet",
+        "operations": OPERATIONS,
+        "blocks": 3,
+        "tables": ("normal", "reduction"),
+        "channels": 4,
+        "cell_count": 3,
+    }
+    return BlockCellSpace(**settings | changes)
+
+
+FEW = ("skip_connect", "avg_pool_3x3", "conv_3x3")
+SPACES = {
+    # Two normal cells in a stage, so that one may take the older input as it is.
+    "nasnet": space(cell_count=4),
+    "combine": space(operations=FEW, combine=True, cell_count=2),
+    "pnas": space(operations=FEW, tables=("cell",), output="all"),
+}
+PROGRAMS = {}
+
+
+def program(name):
+    """A child network of a space, with its compiled loss, gradient and statistics."""
+    if name not in PROGRAMS:
+        network = nn.Child(SPACES[name], 10)
+
+        def loss(params, variables, x, choices):
+            variables = {**variables, "params": params}
+            out, changed = network.apply(variables, x, choices, train=True, mutable=["batch_stats"])
+            return (out * weights(out)).sum(), (out, changed["batch_stats"])
+
+        PROGRAMS[name] = network, jax.jit(jax.value_and_grad(loss, has_aux=True))
+    return PROGRAMS[name]
+
+
+def weights(out):
+    return jnp.cos(jnp.arange(out.size, dtype=jnp.float32)).reshape(out.shape)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return jnp.asarray(np.random.default_rng(0).normal(size=(8, *SHAPE)), jnp.float32)
+
+
+def draw(name, seed):
+    return np.random.default_rng(seed).integers(0, SPACES[name].options).astype(np.int32)
+
+
+def assert_close(found, wanted, tolerance):
+    """Leaf by leaf, relative to the leaf's largest value."""
+    assert jax.tree.structure(found) == jax.tree.structure(wanted)
+    for (path, ours), theirs in zip(
+        jax.tree_util.tree_leaves_with_path(found), jax.tree.leaves(wanted), strict=True
+    ):
+        scale = np.abs(theirs).max() + 1e-2
+        assert np.abs(ours - theirs).max() <= tolerance * scale, jax.tree_util.keystr(path)
+
+
+# The others need a minute to compile.
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.slow) for n in ("nasnet", "combine")] + ["pnas"],
+)
+def test_a_child_is_the_network_of_its_genotype(name, images):
+    network, step = program(name)
+    for seed in range(3):
+        candidate = draw(name, seed)
+        choices = nn.child_choices(network, candidate)
+        variables = nn.child_variables(network, jax.random.key(seed), SHAPE, candidate)
+        built = nn.build(SPACES[name].decode(candidate), 10)
+        (_, (out, statistics)), gradient = step(variables["params"], variables, images, choices)
+
+        initial = nn.init(built, jax.random.key(seed), SHAPE)
+        jax.tree.map(
+            np.testing.assert_array_equal, nn.cut_child(network, variables, candidate), initial
+        )
+
+        @jax.jit
+        def alone(params, built=built, initial=initial):
+            def loss(params):
+                out, changed = built.apply(
+                    {**initial, "params": params}, images, train=True, mutable=["batch_stats"]
+                )
+                return (out * weights(out)).sum(), (out, changed["batch_stats"])
+
+            return jax.value_and_grad(loss, has_aux=True)(params)
+
+        (_, (wanted, wanted_statistics)), wanted_gradient = alone(initial["params"])
+        assert np.abs(wanted).max() > 0.1
+        np.testing.assert_allclose(out, wanted, rtol=1e-4, atol=1e-4)
+        cut = nn.cut_child(network, {"params": gradient, "batch_stats": statistics}, candidate)
+        assert_close(cut["batch_stats"], wanted_statistics, 1e-4)
+        assert_close(cut["params"], wanted_gradient, 1e-2)
+        # All of the gradient is in what was cut.
+        whole, part = (
+            sum(float((leaf**2).sum()) for leaf in jax.tree.leaves(tree))
+            for tree in (gradient, cut["params"])
+        )
+        assert whole == pytest.approx(part, rel=1e-4)
+
+        after = {"params": variables["params"], "batch_stats": statistics}
+        judged = network.apply(after, images, choices, train=False)
+        wanted = built.apply({**initial, "batch_stats": wanted_statistics}, images, train=False)
+        np.testing.assert_allclose(judged, wanted, rtol=1e-4, atol=1e-4)
+    assert step._cache_size() == 1, "other children, the same program"
+
+
+def test_the_cells_before_decide_whether_the_older_input_is_convolved():
+    small = space(operations=FEW, cell_count=6)
+    network = nn.Child(small, 10)
+    # A chain: each block takes the one before twice; only the last is put out.
+    chain = np.array([[0, 1, 0, 0], [2, 2, 0, 0], [3, 3, 0, 0]], np.int32)
+    matched = [
+        int(choice.matched)
+        for choice in nn.child_choices(network, np.concatenate([chain, chain]).ravel())
+    ]
+    # The first has the stem; behind the stem, and behind a reduction, sizes or channels differ.
+    assert matched == [1, 1, 1, 1, 0, 1, 1, 0]
+
+
+def test_wrong_candidates_are_refused():
+    network = nn.Child(SPACES["pnas"], 10)
+    with pytest.raises(SpaceError, match="12 whole numbers"):
+        nn.child_choices(network, np.zeros(5, np.int32))
