@@ -12,15 +12,23 @@ from jaxnas.runs import files
 
 
 class Metrics:
-    """The files `metrics.jsonl` and `metrics.csv` of a run's folder.
+    """The files `metrics.jsonl` and `metrics.csv` of a run's folder, or others of this form.
 
     The first is the truth; the second is made from it. Columns of the CSV stand in the order of
     their first appearance. Opening repairs what a kill left: a torn last line, a missing CSV row.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._jsonl = folder / "metrics.jsonl"
-        self._csv = folder / "metrics.csv"
+    def __init__(self, folder: Path, name: str = "metrics", index: str = "epoch") -> None:
+        """Opens them.
+
+        Args:
+          folder: where they are.
+          name: of the files.
+          index: of the int that every row has and that rows are ordered by.
+        """
+        self._jsonl = folder / f"{name}.jsonl"
+        self._csv = folder / f"{name}.csv"
+        self._index = index
         self._columns: list[str] = []
         self._write(self.rows())
 
@@ -28,13 +36,16 @@ class Metrics:
         """Appends one row to both files.
 
         Args:
-          row: holds at least an int ``epoch``; scalars of NumPy and JAX are welcome.
+          row: holds at least the int of the index, such as ``epoch``; scalars of NumPy and JAX are
+            welcome.
 
         Raises:
-          RunError: if there is no ``epoch`` or a value is not finite or has no JSON form.
+          RunError: if there is no index or a value is not finite or has no JSON form.
         """
-        if type(row.get("epoch")) is not int:
-            raise files.RunError(f"a row of metrics needs an int 'epoch', not {row.get('epoch')!r}")
+        if type(row.get(self._index)) is not int:
+            raise files.RunError(
+                f"a row of metrics needs an int {self._index!r}, not {row.get(self._index)!r}"
+            )
         line = files.to_json(row, self._jsonl.name) + "\n"
         row = json.loads(line)
         _append(self._jsonl, line)
@@ -66,7 +77,7 @@ class Metrics:
                     f"{self._jsonl}, line {number}, is damaged ({error}); "
                     "restore it, use --overwrite, or use another --run-dir"
                 ) from error
-            if not isinstance(row, dict) or type(row.get("epoch")) is not int:
+            if not isinstance(row, dict) or type(row.get(self._index)) is not int:
                 raise files.RunError(
                     f"{self._jsonl}, line {number}, is no row of metrics; "
                     "restore it, use --overwrite, or use another --run-dir"
@@ -74,9 +85,9 @@ class Metrics:
             rows.append(row)
         return rows
 
-    def truncate(self, epoch: int) -> None:
-        """Drops the rows of epochs after `epoch`: the files are what they were at its end."""
-        self._write([row for row in self.rows() if row["epoch"] <= epoch])
+    def truncate(self, last: int) -> None:
+        """Drops the rows whose index is above `last`: the files are what they were at its end."""
+        self._write([row for row in self.rows() if row[self._index] <= last])
 
     def _write(self, rows: list[dict[str, Any]]) -> None:
         self._columns = list(dict.fromkeys(column for row in rows for column in row))

@@ -13,7 +13,7 @@ import numpy as np
 from scipy import stats
 
 from jaxnas.runs import files, style
-from jaxnas.runs.statistics import CONFIDENCE, paired_difference, spread
+from jaxnas.runs.statistics import CONFIDENCE, paired_difference, spread, wins
 from jaxnas.runs.tabular_search import Found
 
 
@@ -43,22 +43,6 @@ def result_rows(
             | {"seconds": round(each.seconds, 3), "compile_seconds": round(each.compile_seconds, 3)}
         )
     return rows
-
-
-def wins(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, float, float]:
-    """How often one of `ours` is above one of `theirs`, all pairs, ties half (Mann and Whitney).
-
-    Returns:
-      the share, and both ends of its confidence interval (of the mean of placements; DeLong et
-      al. 1988); they are equal to the share where one side has a single value.
-    """
-    above = (ours[:, None] > theirs) + 0.5 * (ours[:, None] == theirs)
-    share = float(above.mean())
-    if min(above.shape) < 2:
-        return share, share, share
-    variance = sum(above.mean(axis).var(ddof=1) / above.shape[1 - axis] for axis in (0, 1))
-    half = float(stats.norm.ppf((1 + CONFIDENCE) / 2)) * math.sqrt(variance)
-    return share, max(0.0, share - half), min(1.0, share + half)
 
 
 def markdown(found: Sequence[Found], valid: np.ndarray, test: np.ndarray) -> str:

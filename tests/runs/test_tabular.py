@@ -8,6 +8,7 @@ from scipy import stats
 
 from jaxnas.runs import tabular_report
 from jaxnas.runs.config import ConfigError
+from jaxnas.runs.statistics import wins
 from jaxnas.runs.tabular_search import SEARCHERS, Found, TabularSearch, run_searcher
 from search.toys import Toy
 
@@ -59,11 +60,11 @@ def test_rows_are_of_the_last_incumbents():
 def test_wins_are_mann_and_whitneys():
     rng = np.random.default_rng(1)
     ours, theirs = rng.integers(3, 12, 40), rng.integers(0, 10, 30)
-    share, low, high = tabular_report.wins(ours, theirs)
+    share, low, high = wins(ours, theirs)
     statistic = stats.mannwhitneyu(ours, theirs).statistic
     assert share == pytest.approx(statistic / (40 * 30))
     assert 0 <= low < share < high <= 1
-    reverse, below, above = tabular_report.wins(theirs, ours)
+    reverse, below, above = wins(theirs, ours)
     assert (reverse, below, above) == pytest.approx((1 - share, 1 - high, 1 - low))
 
 
@@ -72,7 +73,7 @@ def test_the_interval_of_wins_covers_the_truth():
     rng = np.random.default_rng(2)
     truth, hits = stats.norm.cdf(1 / np.sqrt(2)), 0
     for _ in range(400):
-        _, low, high = tabular_report.wins(rng.normal(1, 1, 40), rng.normal(0, 1, 40))
+        _, low, high = wins(rng.normal(1, 1, 40), rng.normal(0, 1, 40))
         hits += low <= truth <= high
     assert 0.91 < hits / 400 < 0.98
 
