@@ -72,6 +72,7 @@ class _Phase(NamedTuple):
     name: str
     epoch: training.Epoch
     evaluate: Callable[[Any], dict[str, jax.Array]]
+    evaluate_untrained: Callable[[Any], dict[str, jax.Array]]
     abstract: Any
 
 
@@ -394,17 +395,24 @@ class MethodRun:
                 self._optimizer,
                 self._regularisation,
             )
-        scores = self._learning.evaluator(training.flax_apply(network), self._data, wide=self._wide)
+        apply = training.flax_apply(network)
+        scores = self._learning.evaluator(apply, self._data, wide=self._wide)
+        estimate = training.statistics_estimator(apply, self._learning.task, wide=self._wide)
+
+        def gates(state: Any) -> jax.Array | None:
+            if name == "adaptation":
+                return self._each(self._adaptation.gates)(state, self._keys)
+            return state.gates
 
         def evaluate(state: Any) -> dict[str, jax.Array]:
-            if name == "adaptation":
-                gates = self._each(self._adaptation.gates)(state, self._keys)
-            else:
-                gates = state.gates
-            return scores(state.variables, gates)
+            return scores(state.variables, gates(state))
+
+        def evaluate_untrained(state: Any) -> dict[str, jax.Array]:
+            own = gates(state)
+            return scores(estimate(state.variables, own, self._data["train"][0]), own)
 
         epoch = training.default_loop()(self._each(step))
-        return _Phase(name, epoch, evaluate, abstract)
+        return _Phase(name, epoch, evaluate, evaluate_untrained, abstract)
 
     def _fixed_network(self, derived: list[Derivation] | None) -> nn.Network:
         """What trains once the architecture is fixed.
@@ -501,7 +509,7 @@ class MethodRun:
             if self.adapts:
                 theta.append(np.asarray(state.theta).tolist())
             if self._learning.judges_untrained:
-                scores = phase.evaluate(state)
+                scores = phase.evaluate_untrained(state)
                 first = {name: np.asarray(each).tolist() for name, each in scores.items()}
                 log(0, {}, scores)
         scores: dict[str, Any] = {}
