@@ -27,7 +27,7 @@ DEFAULTS = Experiment(
     base="darts_v2",
     methods=("original", "cell"),
     eval_every=10,
-    training=Training(epochs=200, batch_size=256, learning_rate=0.06, rate_warmup_epochs=10),
+    training=Training(epochs=200, batch_size=256, learning_rate=0.06, rate_warmup_epochs=None),
 )
 """SimSiam's recipe for CIFAR-10, with warm-up and a quarter of its epochs."""
 

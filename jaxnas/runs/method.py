@@ -152,6 +152,11 @@ class MethodRun:
             raise ConfigError(
                 f"--devices {self.settings.devices} is more than the {jax.device_count()} there are"
             )
+        if self.settings.accumulate > self.total_steps:
+            raise ConfigError(
+                f"--accumulate {self.settings.accumulate} is more than the {self.total_steps} "
+                "steps of the run, so that the weights would never move"
+            )
         _ = self._learning  # which refuses what does not fit it
         _refuse_unbuildable(self.base, self.adapts or self._random, self.dataset.input_shape)
 
@@ -250,7 +255,7 @@ class MethodRun:
     @cached_property
     def _optimizer(self) -> Any:
         settings = self.settings
-        warmup = sum(self._steps(epoch) for epoch in range(settings.rate_warmup_epochs))
+        warmup = sum(self._steps(epoch) for epoch in range(settings.rising_epochs))
         moves, warmup = (-(-steps // settings.accumulate) for steps in (self.total_steps, warmup))
         common: dict[str, Any] = {
             "momentum": settings.momentum,
