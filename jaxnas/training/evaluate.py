@@ -1,4 +1,4 @@
-"""Accuracy and loss over a whole set of images, the features of its images, and their statistics."""
+"""Accuracy and loss over a whole set of images, their features and their batch statistics."""
 
 from __future__ import annotations
 
@@ -112,9 +112,7 @@ def statistics_estimator(
     """
 
     @jax.jit
-    def once(
-        variables: Any, gates: jax.Array | None, images: jax.Array, index: jax.Array
-    ) -> Any:
+    def once(variables: Any, gates: jax.Array | None, images: jax.Array, index: jax.Array) -> Any:
         key = jax.random.fold_in(jax.random.key(0), index)
         drawn = jax.random.permutation(key, len(images))[:batch_size]
         inputs = task.inputs(images[drawn])

@@ -126,7 +126,11 @@ def small_network(gated=False):
     gates = jnp.full(space.shape, 1 / 3) if gated else None
     given = () if gates is None else (gates,)
     network = nn.supernet(space, 0) if gated else nn.build(base, 0)
-    return network, nn.init(network, jax.random.key(0), (linear.SIDE, linear.SIDE, 3), *given), gates
+    return (
+        network,
+        nn.init(network, jax.random.key(0), (linear.SIDE, linear.SIDE, 3), *given),
+        gates,
+    )
 
 
 @pytest.mark.parametrize("gated", [False, True], ids=["plain", "gated"])
