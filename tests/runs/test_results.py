@@ -18,6 +18,7 @@ from jaxnas.runs import (
     write_report,
     write_results,
 )
+from jaxnas.runs.finished import Finished, notes
 from jaxnas.spaces.zoo import named
 
 
@@ -185,6 +186,26 @@ def test_accuracy_without_labels_is_called_a_linear_probes():
     mixed = [*WITHOUT_LABELS, *PUBLISHED]
     for rows in (PUBLISHED, mixed):
         assert "| test accuracy % |" in markdown_table(rows)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "said"), [((0,), "from one seed a difference is no evidence"), ((0, 1), "intervals")]
+)
+def test_notes_say_what_to_compare_without_labels_where_there_are_methods(seeds, said):
+    def finished(*methods, **changes):
+        return [
+            Finished("", result(seed, 50.0, method, **changes), [], None, [f"Of seed {seed}."])
+            for method in methods
+            for seed in seeds
+        ]
+
+    own = [f"Of seed {seed}." for seed in seeds]
+    assert notes(finished("original", scores=SCORES)) == own
+    assert notes(finished("original", "cell")) == own * 2
+    *others, last = notes(finished("original", "cell", scores=SCORES))
+    assert others == own * 2
+    assert last.startswith("Compare methods by linear probe, kNN and ridge accuracy")
+    assert said in last
 
 
 def test_report_tells_the_run(tmp_path):
