@@ -15,7 +15,7 @@ def test_the_guides_features_are_what_the_classifier_of_the_run_sees(monkeypatch
     (code,) = re.findall(r"```python\n(import jax\n.*?)```", GUIDE.read_text(), re.DOTALL)
     (folder,) = re.findall(r'load_run\("(.*)"\)', code)
     monkeypatch.chdir(tmp_path)
-    write_method(tmp_path / Path(folder).parent, "cell", (0,))
+    write_method(tmp_path / Path(folder).parent, "original", (0,))
     names: dict = {}
     exec(compile(code, "self_supervised.md", "exec"), names)
     features, trained = names["features"], names["trained"]
