@@ -17,7 +17,7 @@ from typing import Annotated, get_args
 import rich.console
 import tyro
 
-from jaxnas.runs import RunError, markdown_table, read_results, results_table, write_results
+from jaxnas.runs import RunError, markdown_table, print_results, read_results, write_results
 from jaxnas.runs.config import Method
 
 METHODS = (*get_args(Method), "found", "random")
@@ -55,7 +55,7 @@ def main(merge: Merge) -> None:
     merge.out.mkdir(parents=True, exist_ok=True)
     write_results(merge.out, rows)
     (merge.out / "table.md").write_text(markdown_table(rows))
-    rich.console.Console().print(results_table(rows))
+    print_results(rich.console.Console(), rows)
 
 
 if __name__ == "__main__":

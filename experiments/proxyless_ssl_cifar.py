@@ -3,6 +3,8 @@
 Trains a known network on two random views of every image, as it is (`original`) and while it adapts
 (`cell`, `full`); frozen features are judged by nearest neighbours and a linear classifier.
 
+    python experiments/proxyless_ssl_cifar.py --dataset digits --base resnet20 --methods original \\
+        --epochs 5 --batch-size 128
     python experiments/proxyless_ssl_cifar.py --seed 0 --base darts_v2 --method simclr
     python experiments/proxyless_ssl_cifar.py --base resnet18 --method simsiam --seeds 0 1 2
     python experiments/proxyless_ssl_cifar.py --base resnet20 --train-limit 5000 --epochs 10
@@ -27,7 +29,7 @@ DEFAULTS = Experiment(
     base="darts_v2",
     methods=("original", "cell"),
     eval_every=10,
-    training=Training(epochs=200, batch_size=256, learning_rate=0.06, rate_warmup_epochs=10),
+    training=Training(epochs=200, batch_size=256, learning_rate=0.06, rate_warmup_epochs=None),
 )
 """SimSiam's recipe for CIFAR-10, with warm-up and a quarter of its epochs."""
 

@@ -43,7 +43,7 @@ HEADS = ("projection", "prediction")
 """Names of a `Projector`'s modules in a network."""
 
 Outputs = int | Projector
-"""What a network ends in: so many classes, or the heads."""
+"""What a network ends in: so many classes, 0 for the features alone, or the heads."""
 
 
 class Representation(NamedTuple):
@@ -82,7 +82,7 @@ class _Layers(nn.Module):
 def finish(
     features: jax.Array, outputs: Outputs, train: bool, *, has_bias: bool = True
 ) -> jax.Array | Representation:
-    """Features float32 [b, d] to logits float32 [b, classes], or to a `Representation`.
+    """Features float32 [b, d] to logits float32 [b, classes], or to what else `outputs` asks for.
 
     Must be called from a compact module.
 
@@ -92,6 +92,8 @@ def finish(
       train: whether batch norms of the heads use the batch's statistics.
       has_bias: whether the classifier has one.
     """
+    if outputs == 0:
+        return features
     if isinstance(outputs, int):
         return Dense(outputs, has_bias, name="classifier")(features)
     projection = _Layers(outputs.widths, outputs.final_norm, name=HEADS[0])(features, train)

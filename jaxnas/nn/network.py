@@ -359,22 +359,25 @@ def build(
 
     Args:
       genotype: the architecture.
-      outputs: number of classes, or the heads of self-supervised learning.
+      outputs: number of classes, 0 for a network that ends in its features float32 [b, d]; or the
+        heads of self-supervised learning.
       dtype: of the computation.
       auxiliary: whether it has the genotype's auxiliary head.
 
     Raises:
       TypeError: if `genotype` is none.
-      ValueError: if `outputs` is neither heads nor a positive whole number, if no path of edges
-        that are not null leads to the head, or if an auxiliary head is asked for and the genotype
-        says no place for it, or there are no classes.
+      ValueError: if `outputs` is neither heads nor a whole number of at least 0, if no path of
+        edges that are not null leads to the head, or if an auxiliary head is asked for and the
+        genotype says no place for it, or there are no classes.
     """
     if not isinstance(genotype, Genotype):
         raise TypeError(
             f"genotype must be a Genotype, such as spaces.zoo.named('darts_v2'), not {genotype!r}"
         )
-    if not isinstance(outputs, Projector) and (not isinstance(outputs, int) or outputs < 1):
-        raise ValueError(f"the number of classes must be a positive whole number, not {outputs!r}")
+    if not isinstance(outputs, Projector) and (not isinstance(outputs, int) or outputs < 0):
+        raise ValueError(
+            f"the number of classes must be a whole number of at least 0, not {outputs!r}"
+        )
     if not genotype.connected():
         raise ValueError(
             f"genotype {genotype.name!r}: no path of edges leads from the image to the classifier"
@@ -403,5 +406,5 @@ def supernet(
 def _check_auxiliary(genotype: Genotype, outputs: Outputs, auxiliary: bool) -> None:
     if auxiliary and genotype.auxiliary < 0:
         raise ValueError(f"genotype {genotype.name!r} has no place for an auxiliary head")
-    if auxiliary and isinstance(outputs, Projector):
+    if auxiliary and (isinstance(outputs, Projector) or outputs == 0):
         raise ValueError("an auxiliary head is for classes; there are none without labels")

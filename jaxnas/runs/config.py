@@ -45,12 +45,15 @@ class WeightTraining:
     cutout: int = 0
     """Side of the square cut out of each training image, 0 for none."""
     optimizer: Literal["sgd", "lars"] = "sgd"
-    """SGD, or LARS for large batches (its momentum is not Nesterov's)."""
-    rate_warmup_epochs: int = 0
-    """Epochs in which the learning rate rises from 0, before the schedule."""
+    """SGD, or LARS for large batches (its momentum is not Nesterov's); for LARS give a learning
+    rate of about 1.0 x batch / 256, as SimCLR's code has on CIFAR-10."""
+    rate_warmup_epochs: int | None = 0
+    """Epochs in which the learning rate rises from 0, before the schedule; None for a tenth of all,
+    at most 10."""
     accumulate: int = 1
     """Steps whose mean gradient moves the weights once, for batches that the memory does not hold;
-    each step's batch norms, and pairs of SimCLR, are its own."""
+    each step's batch norms, and pairs of SimCLR, are its own, and the learning rate is not
+    rescaled."""
     devices: int = 1
     """Devices over which each batch is split."""
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -75,7 +78,7 @@ class WeightTraining:
         for name in ("accumulate", "devices"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{flag(name)} must be at least 1, not {getattr(self, name)}")
-        if not 0 <= self.rate_warmup_epochs <= self.epochs:
+        if not 0 <= self.rising_epochs <= self.epochs:
             raise ConfigError(
                 f"--rate-warmup-epochs must be from 0 to --epochs ({self.epochs}), "
                 f"not {self.rate_warmup_epochs}"
@@ -88,6 +91,13 @@ class WeightTraining:
             raise ConfigError(
                 f"--batch-size {self.batch_size} does not split evenly over {self.devices} devices"
             )
+
+    @property
+    def rising_epochs(self) -> int:
+        """Epochs in which the learning rate rises from 0."""
+        if self.rate_warmup_epochs is not None:
+            return self.rate_warmup_epochs
+        return min(10, round(self.epochs / 10))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,25 +177,34 @@ class SelfSupervision:
 
     method: Literal["simclr", "simsiam"] = "simclr"
     """SimCLR (Chen et al. 2020) or SimSiam (Chen & He 2021); which PNAA had is not known."""
-    temperature: float = 0.5
-    """Of SimCLR's loss."""
+    temperature: float | None = None
+    """Of SimCLR's loss; 0.5 by default."""
     jitter: float = 0.5
-    """Strength of the views' colour jitter, as SimCLR's code counts it."""
+    """Strength s of the colour jitter of both views, as SimCLR's code counts it: factors of
+    1 - 0.8 s to 1 + 0.8 s on brightness, contrast and saturation, a turn of the hue of up to 0.2 s
+    of the circle (s up to 2.5)."""
     crop: float | None = None
     """Least share of an image's area in a view; 0.08 for SimCLR and 0.2 for SimSiam by default."""
     blur: float = 0.0
-    """Probability that a view is blurred; both papers have 0 on CIFAR-10."""
+    """Probability that a view is blurred, each of the two on its own, by a Gaussian of 0.1 to 2
+    pixels in a kernel of a tenth of the image's side (at least 3); both papers have 0 on CIFAR-10.
+    """
     solarize: float = 0.0
-    """Probability that a view is solarized; both papers have 0."""
+    """Probability that a view is solarized, each of the two on its own: values of at least half are
+    inverted; both papers have 0."""
     neighbours: int = 200
     """Of the nearest-neighbour classifier, weighted at temperature 0.1."""
     probe_epochs: int = 100
     """Epochs of the linear classifier on the frozen features, in the end."""
 
     def __post_init__(self) -> None:
+        if self.temperature is not None and self.method != "simclr":
+            raise ConfigError(
+                f"--temperature is SimCLR's; leave it out with --method {self.method}"
+            )
         for name in ("temperature", "neighbours", "probe_epochs"):
             value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
+            if value is not None and not (math.isfinite(value) and value > 0):
                 raise ConfigError(f"{flag(name)} must be above 0, not {value}")
         if not (math.isfinite(self.jitter) and self.jitter >= 0):
             raise ConfigError(f"--jitter must be 0 or more, not {self.jitter}")
@@ -201,6 +220,14 @@ class SelfSupervision:
         if self.crop is not None:
             return self.crop
         return 0.08 if self.method == "simclr" else 0.2
+
+    @property
+    def resolved(self) -> dict[str, float]:
+        """What is in force where the flags leave it to the method."""
+        found = {"crop": self.smallest_crop}
+        if self.method == "simclr":
+            found["temperature"] = 0.5 if self.temperature is None else self.temperature
+        return found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -236,7 +263,8 @@ class Experiment:
     overwrite: bool = False
     """Delete an earlier run in the run directory."""
     eval_every: int = 1
-    """Test accuracy is measured every so many epochs, and at the end."""
+    """Test accuracy (without labels: kNN and ridge accuracy of the features) is measured every so
+    many epochs, and at the end."""
     training: Training = dataclasses.field(default_factory=Training)
 
     def __post_init__(self) -> None:

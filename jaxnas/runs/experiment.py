@@ -19,9 +19,9 @@ from jaxnas.runs.bases import load_base
 from jaxnas.runs.config import ConfigError, Experiment, SelfSupervision
 from jaxnas.runs.directory import RunDirectory
 from jaxnas.runs.files import RunError
-from jaxnas.runs.finished import OUTCOME, folder_name, seed_suffix, write_everything
+from jaxnas.runs.finished import OUTCOME, folder_name, notes, seed_suffix, write_everything
 from jaxnas.runs.method import MethodRun, Outcome, TrainingError
-from jaxnas.runs.results import results_table
+from jaxnas.runs.results import print_results
 from jaxnas.runs.stages import Stages, Watcher
 from jaxnas.spaces import GenotypeError
 from jaxnas.tabular import TabularError
@@ -93,6 +93,8 @@ def run_experiment(
             "adapt_epochs": experiment.training.adaptation_epochs,
             "warmup_epochs": experiment.training.waiting_epochs,
             "arch_learning_rate": runs[0].arch_learning_rate,
+            "rate_warmup_epochs": experiment.training.rising_epochs,
+            **(supervision.resolved if supervision else {}),
         },
     }
     folder = RunDirectory(path, recorded, resume=experiment.resume, overwrite=experiment.overwrite)
@@ -106,19 +108,37 @@ def run_experiment(
         for run in runs:  # before anything trains; to measure takes a folder
             run.refuse_unreachable()
         steps = {folder_name(run.method, run.seeds): run.total_steps for run in runs}
+        if message := _left_over(runs):
+            console.print(message, highlight=False, soft_wrap=True)
         with Stages(console, steps) as stages:
             for run, name in zip(runs, steps, strict=True):
+                if (directory.path / name / OUTCOME).exists():
+                    stages.skip(name)
+                    continue
                 title = f"{run.method}, seed {', '.join(map(str, run.seeds))}"
                 with stages.watch(name, title) as watcher:
                     # A copy, whose data on the device goes with it.
                     run_method(dataclasses.replace(run), run.method, directory, watcher)
         finished = write_everything(directory.path)
     report = directory.path / "report.md"
-    console.print(results_table([each.result for each in finished]))
-    for note in (note for each in finished for note in each.notes):
+    print_results(console, [each.result for each in finished])
+    for note in notes(finished):
         console.print(note, highlight=False)
     console.print(f"Report: {report}", highlight=False, soft_wrap=True)
     return report
+
+
+def _left_over(runs: list[MethodRun]) -> str | None:
+    """A sentence about the last steps, where they are too few to move the weights."""
+    accumulate = runs[0].settings.accumulate
+    left = {run.method: run.total_steps % accumulate for run in runs}
+    if not any(left.values()):
+        return None
+    each = ", ".join(f"{method} {steps}" for method, steps in left.items())
+    return (
+        f"--accumulate {accumulate}: the last steps of a run are too few to move the weights and "
+        f"count for batch norms only ({each})."
+    )
 
 
 def run_method(run: MethodRun, title: str, directory: RunDirectory, watcher: Watcher) -> None:

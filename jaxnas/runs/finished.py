@@ -15,7 +15,7 @@ from jaxnas.runs.files import RunError
 from jaxnas.runs.metrics import Metrics
 from jaxnas.runs.plots import learning_curves, theta_heatmap
 from jaxnas.runs.report import write_report
-from jaxnas.runs.results import Result, write_results
+from jaxnas.runs.results import Result, accuracy_name, without_labels, write_results
 from jaxnas.runs.statistics import paired_difference
 from jaxnas.spaces import AdaptationSpace, Genotype, GenotypeError
 
@@ -129,18 +129,33 @@ def write_everything(path: str | os.PathLike[str]) -> list[Finished]:
         rows=results,
         differences=_differences(results),
         pictures=pictures,
-        notes=[note for each in finished for note in each.notes],
+        notes=notes(finished),
     )
     return finished
+
+
+def notes(finished: list[Finished]) -> list[str]:
+    """What a reader of an experiment's table should know."""
+    found = [note for each in finished for note in each.notes]
+    results = [each.result for each in finished]
+    if without_labels(results) and len({row.method for row in results}) > 1:
+        compare = "Compare methods by linear probe, kNN and ridge accuracy over equal seeds"
+        found.append(
+            f"{compare}; from one seed a difference is no evidence."
+            if len({row.seed for row in results}) == 1
+            else f"{compare}: the report has the differences and their intervals."
+        )
+    return found
 
 
 def _differences(results: list[Result]) -> list[str]:
     """What each method's accuracies have more than the original's, where seeds show how sure."""
     scores: dict[str, dict[str, dict[int, float]]] = {}
+    main = accuracy_name(results)
     for row in results:
-        of_row = {"test_accuracy": row.test_accuracy} | row.scores
+        of_row = {main: row.test_accuracy} | row.scores
         for name, value in of_row.items():
-            if name.endswith("accuracy") and not name.startswith("untrained"):
+            if name == main or name in ("knn_accuracy", "ridge_accuracy"):
                 scores.setdefault(name, {}).setdefault(row.method, {})[row.seed] = value
     lines = []
     for name, methods in scores.items():

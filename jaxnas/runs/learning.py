@@ -131,6 +131,10 @@ class SelfSupervised:
             raise ConfigError(
                 f"--neighbours {neighbours} is more than the {count} training images there are"
             )
+        if self.supervision.method == "simclr" and self.settings.batch_size < 2:
+            raise ConfigError(
+                "--batch-size 1 leaves SimCLR no other image to tell one from; give at least 2"
+            )
         channels = self.dataset.input_shape[-1]
         if channels not in (1, 3):
             raise ConfigError(
@@ -160,7 +164,7 @@ class SelfSupervised:
         drawing = self.dataset.channel_mean(), self.dataset.channel_std(), views
         dtype = jnp.dtype(self.settings.precision)
         if chosen.method == "simclr":
-            return tasks.simclr(*drawing, temperature=chosen.temperature, dtype=dtype)
+            return tasks.simclr(*drawing, temperature=chosen.resolved["temperature"], dtype=dtype)
         return tasks.simsiam(*drawing, dtype=dtype)
 
     def evaluator(self, apply: Apply, data: Data, *, wide: bool) -> Evaluate:
@@ -223,12 +227,16 @@ class SelfSupervised:
             "test_loss": float(probe.loss),
             **scores,
             "untrained_knn_accuracy": first["knn_accuracy"],
+            "untrained_ridge_accuracy": first["ridge_accuracy"],
         }
         note = (
-            f"kNN accuracy {100 * scores['knn_accuracy']:.2f}%, untrained "
-            f"{100 * first['knn_accuracy']:.2f}%; standard deviation of the features "
-            f"{scores['feature_std']:.2f} (1 for an even spread, 0 in collapse), effective rank "
-            f"{scores['feature_rank']:.1f} of {train.shape[-1]}."
+            f"kNN accuracy {100 * scores['knn_accuracy']:.2f}% (untrained "
+            f"{100 * first['knn_accuracy']:.2f}%), ridge accuracy "
+            f"{100 * scores['ridge_accuracy']:.2f}% (untrained "
+            f"{100 * first['ridge_accuracy']:.2f}%); standard deviation of the features "
+            f"{scores['feature_std']:.2f} (untrained {first['feature_std']:.2f}; 1 for an even "
+            f"spread, 0 in collapse), effective rank {scores['feature_rank']:.1f} of "
+            f"{train.shape[-1]} (untrained {first['feature_rank']:.1f})."
         )
         return Judged(parts, found, (note,))
 

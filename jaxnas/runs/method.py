@@ -72,6 +72,7 @@ class _Phase(NamedTuple):
     name: str
     epoch: training.Epoch
     evaluate: Callable[[Any], dict[str, jax.Array]]
+    evaluate_untrained: Callable[[Any], dict[str, jax.Array]]
     abstract: Any
 
 
@@ -150,6 +151,11 @@ class MethodRun:
         if self.settings.devices > jax.device_count():
             raise ConfigError(
                 f"--devices {self.settings.devices} is more than the {jax.device_count()} there are"
+            )
+        if self.settings.accumulate > self.total_steps:
+            raise ConfigError(
+                f"--accumulate {self.settings.accumulate} is more than the {self.total_steps} "
+                "steps of the run, so that the weights would never move"
             )
         _ = self._learning  # which refuses what does not fit it
         _refuse_unbuildable(self.base, self.adapts or self._random, self.dataset.input_shape)
@@ -249,7 +255,7 @@ class MethodRun:
     @cached_property
     def _optimizer(self) -> Any:
         settings = self.settings
-        warmup = sum(self._steps(epoch) for epoch in range(settings.rate_warmup_epochs))
+        warmup = sum(self._steps(epoch) for epoch in range(settings.rising_epochs))
         moves, warmup = (-(-steps // settings.accumulate) for steps in (self.total_steps, warmup))
         common: dict[str, Any] = {
             "momentum": settings.momentum,
@@ -394,17 +400,24 @@ class MethodRun:
                 self._optimizer,
                 self._regularisation,
             )
-        scores = self._learning.evaluator(training.flax_apply(network), self._data, wide=self._wide)
+        apply = training.flax_apply(network)
+        scores = self._learning.evaluator(apply, self._data, wide=self._wide)
+        estimate = training.statistics_estimator(apply, self._learning.task, wide=self._wide)
+
+        def gates(state: Any) -> jax.Array | None:
+            if name == "adaptation":
+                return self._each(self._adaptation.gates)(state, self._keys)
+            return state.gates
 
         def evaluate(state: Any) -> dict[str, jax.Array]:
-            if name == "adaptation":
-                gates = self._each(self._adaptation.gates)(state, self._keys)
-            else:
-                gates = state.gates
-            return scores(state.variables, gates)
+            return scores(state.variables, gates(state))
+
+        def evaluate_untrained(state: Any) -> dict[str, jax.Array]:
+            own = gates(state)
+            return scores(estimate(state.variables, own, self._data["train"][0]), own)
 
         epoch = training.default_loop()(self._each(step))
-        return _Phase(name, epoch, evaluate, abstract)
+        return _Phase(name, epoch, evaluate, evaluate_untrained, abstract)
 
     def _fixed_network(self, derived: list[Derivation] | None) -> nn.Network:
         """What trains once the architecture is fixed.
@@ -501,7 +514,7 @@ class MethodRun:
             if self.adapts:
                 theta.append(np.asarray(state.theta).tolist())
             if self._learning.judges_untrained:
-                scores = phase.evaluate(state)
+                scores = phase.evaluate_untrained(state)
                 first = {name: np.asarray(each).tolist() for name, each in scores.items()}
                 log(0, {}, scores)
         scores: dict[str, Any] = {}

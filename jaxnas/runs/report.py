@@ -8,12 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from jaxnas.runs import files
-from jaxnas.runs.results import Result, markdown_table
+from jaxnas.runs.results import Result, markdown_table, without_labels
 
+_ACCURACY = (
+    "Accuracy: test accuracy of the final network; mean ± sample standard deviation (n - 1)."
+)
 _FROZEN = (
-    "Nothing was trained with labels but classifiers of the frozen features: test accuracy is that "
-    "of a linear one (logistic regression by SGD), ridge accuracy of least squares, kNN accuracy "
-    "of the nearest training images, each on all training images."
+    "Mean ± sample standard deviation (n - 1). Nothing was trained with labels but classifiers of "
+    "the frozen features: the linear probe is logistic regression by SGD, ridge accuracy that of "
+    "least squares, kNN accuracy that of the nearest training images, each on all training images, "
+    "in percent of the test images.\n\nUntrained numbers are of the network before its first step, "
+    "its batch norms' statistics estimated on the training images."
 )
 _DIFFERENCES = (
     "Differences in points, means over pairs of equal seeds with Student's 95% interval; *not "
@@ -56,8 +61,7 @@ def write_report(
         f"```\n{command}\n```",
         "## Results",
         markdown_table(rows).rstrip(),
-        "Accuracy: test accuracy of the final network; mean ± sample standard deviation (n - 1).",
-        *([_FROZEN] if any(row.scores for row in rows) else []),
+        _FROZEN if without_labels(rows) else _ACCURACY,
         *([_DIFFERENCES, "\n".join(f"- {line}" for line in differences)] if differences else []),
         *(
             f"## {caption}\n\n![{caption}]({name})\n\n{explanation}"

@@ -11,7 +11,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import rich.console
 import rich.table
+from rich.cells import cell_len
 
 from jaxnas.runs import files
 from jaxnas.runs.files import RunError
@@ -159,31 +161,66 @@ def _score_names(rows: Iterable[Result]) -> list[str]:
     return sorted(names, key=lambda name: not name.endswith("accuracy"))
 
 
+def without_labels(rows: Sequence[Result]) -> bool:
+    """Whether all rows are of learning without labels, and their accuracy that of a probe."""
+    return bool(rows) and all(row.scores for row in rows)
+
+
+def accuracy_name(rows: Sequence[Result]) -> str:
+    """What tables call `Result.test_accuracy`."""
+    return "linear probe" if without_labels(rows) else "test accuracy"
+
+
 def _header(rows: Sequence[Result]) -> list[str]:
     scores = [
         name.replace("_", " ") + (" %" if name.endswith("accuracy") else "")
         for name in _score_names(rows)
     ]
     return [
-        "method", "seed", "test accuracy %", *scores, "parameters", "multiply-adds", "seconds",
-        "digest",
+        "method", "seed", f"{accuracy_name(rows)} %", *scores, "parameters", "multiply-adds",
+        "seconds", "digest",
     ]  # fmt: skip
 
 
-def results_table(rows: Sequence[Result]) -> rich.table.Table:
-    """For the terminal: one row a seed, then mean ± standard deviation of each group."""
-    table = rich.table.Table(title=_title(rows))
-    for name in _header(rows):
+def print_results(console: rich.console.Console, rows: Sequence[Result]) -> None:
+    """Prints one row a seed, then mean ± standard deviation of each group.
+
+    A file or a pipe gets all columns; a terminal too narrow for them as many as fit, from the left,
+    and the names of the others.
+    """
+    header, (seeds, means) = _header(rows), _lines(rows)
+    cells = [max(cell_len(line[i]) for line in seeds + means) for i in range(len(header))]
+    widths = [max(cell_len(name), width) for name, width in zip(header, cells, strict=True)]
+    shown = len(header)
+
+    def too_wide() -> bool:
+        return console.is_terminal and sum(widths[:shown]) + 3 * shown + 1 > console.width
+
+    if too_wide():  # a header may stand on several lines, a number may not
+        words = [max(cell_len(word) for word in name.split()) for name in header]
+        widths = [max(pair) for pair in zip(words, cells, strict=True)]
+    while too_wide() and shown > _FEWEST_COLUMNS:
+        shown -= 1
+    left_out = header[shown:]
+    table = rich.table.Table(
+        title=_title(rows), caption=f"no room for {', '.join(left_out)}" if left_out else None
+    )
+    for name, width in zip(header[:shown], widths, strict=False):
         justify = "left" if name in ("method", "digest") else "right"
-        table.add_column(name, justify=justify, overflow="fold")  # never cut
-    seeds, means = _lines(rows)
+        table.add_column(name, justify=justify, width=width)
     for line in seeds:
-        table.add_row(*line)
+        table.add_row(*line[:shown])
     if means:
         table.add_section()
     for line in means:
-        table.add_row(*line, style="bold")
-    return table
+        table.add_row(*line[:shown], style="bold")
+    if not console.is_terminal:  # whose width is none
+        whole = sum(widths) + 3 * shown + 1
+        console = rich.console.Console(file=console.file, width=whole, markup=False)
+    console.print(table)
+
+
+_FEWEST_COLUMNS = 3  # method, seed, accuracy
 
 
 def markdown_table(rows: Sequence[Result]) -> str:

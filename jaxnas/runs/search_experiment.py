@@ -25,7 +25,7 @@ from jaxnas.runs.method import MethodRun
 from jaxnas.runs.metrics import Metrics
 from jaxnas.runs.plots import learning_curves, search_curves
 from jaxnas.runs.report import write_report
-from jaxnas.runs.results import results_table, write_results
+from jaxnas.runs.results import print_results, write_results
 from jaxnas.runs.search_config import SearchExperiment
 from jaxnas.runs.search_run import Searched, SearchRun, part_sizes, search_task
 from jaxnas.runs.stages import Stages, Watcher
@@ -131,7 +131,7 @@ def run_search(
         rows = Metrics(directory.path / "search").rows()
         _write(directory.path, name, rows, finished, notes)
     report = directory.path / "report.md"
-    console.print(results_table([each.result for each in finished]))
+    print_results(console, [each.result for each in finished])
     for note in notes:
         console.print(note, highlight=False, soft_wrap=True)
     console.print(f"Report: {report}", highlight=False, soft_wrap=True)

@@ -1,6 +1,6 @@
 """How weights are found: pure functions over optax, the one loop that runs them, and probes."""
 
-from jaxnas.training.evaluate import evaluator, extractor
+from jaxnas.training.evaluate import evaluator, extractor, statistics_estimator
 from jaxnas.training.loop import (
     Epoch,
     default_loop,
@@ -52,5 +52,6 @@ __all__ = [
     "ridge_accuracy",
     "scan_loop",
     "sgd",
+    "statistics_estimator",
     "train_step",
 ]

@@ -412,10 +412,21 @@ def test_no_auxiliary_head_without_a_place_for_it():
         supernet(space, CLASSES, auxiliary=True)
 
 
-@pytest.mark.parametrize("classes", [0, -3, "10", 2.5])
+@pytest.mark.parametrize("classes", [-3, "10", 2.5])
 def test_a_number_of_classes_that_cannot_be_is_refused(classes):
-    with pytest.raises(ValueError, match="number of classes must be a positive whole number"):
+    with pytest.raises(ValueError, match="number of classes must be a whole number of at least 0"):
         build(SMALL["concat"], classes)
+
+
+def test_without_classes_a_network_ends_in_what_its_classifier_sees():
+    network = build(SMALL["concat"], CLASSES)
+    images = jax.random.normal(jax.random.key(1), (2, 8, 8, 3))
+    variables = network.init(jax.random.key(0), images, train=False)
+    features = build(SMALL["concat"], 0).apply(variables, images, train=False)
+    assert features.dtype == jnp.float32
+    classifier = variables["params"]["classifier"]
+    logits = features @ classifier["kernel"] + classifier["bias"]
+    np.testing.assert_allclose(logits, network.apply(variables, images, train=False), atol=1e-6)
 
 
 def test_a_name_is_no_genotype():

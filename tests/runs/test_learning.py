@@ -11,7 +11,7 @@ import pytest
 from jaxnas import nn, training
 from jaxnas.data import Augmentation
 from jaxnas.randomness import stream
-from jaxnas.runs.config import ConfigError, SelfSupervision
+from jaxnas.runs.config import ConfigError, SelfSupervision, Training
 from jaxnas.runs.learning import SelfSupervised
 from jaxnas.tasks import supervised
 
@@ -26,6 +26,7 @@ SCORES = {
     "feature_std",
     "feature_rank",
     "untrained_knn_accuracy",
+    "untrained_ridge_accuracy",
 }
 
 
@@ -74,9 +75,26 @@ def test_the_notes_tell_of_collapse_and_of_the_untrained_network():
     scores = outcome.result.scores
     (note,) = outcome.notes
     assert note.startswith("original, seed 0: kNN accuracy ")
-    for name in ("knn_accuracy", "untrained_knn_accuracy"):
-        assert f"{scores[name]:.2f}%" in note
-    assert f"effective rank {scores['feature_rank']:.1f} of 8" in note
+    for name in ("knn", "ridge"):
+        now, untrained = scores[f"{name}_accuracy"], scores[f"untrained_{name}_accuracy"]
+        assert f"{now:.2f}% (untrained {untrained:.2f}%)" in note
+    assert f"effective rank {scores['feature_rank']:.1f} of 8 (untrained " in note
+
+
+@pytest.mark.parametrize("method", ["original", pytest.param("cell", marks=pytest.mark.slow)])
+def test_how_often_a_network_is_judged_changes_nothing_of_it(method, monkeypatch):
+    """Nor with which batch statistics before its first step, which change what is seen of it."""
+    rows = []
+    (often,) = ssl_run(method, eval_every=1).run(tell=rows.append)
+    assert often.result.digest == finished(method)[0].result.digest
+    monkeypatch.setattr(
+        training, "statistics_estimator", lambda *_, **__: lambda variables, *_: variables
+    )
+    (other,) = ssl_run(method, eval_every=4).run(tell=rows.append)
+    assert other.result.digest == often.result.digest
+    estimated, initial = (row["feature_std"] for row in rows if row["epoch"] == 0)
+    assert estimated != pytest.approx(initial, rel=0.2)
+    assert other.result.scores["feature_std"] == often.result.scores["feature_std"]
 
 
 def test_a_killed_run_goes_on_to_the_same_bits(tmp_path):
@@ -103,12 +121,16 @@ def test_a_killed_run_goes_on_to_the_same_bits(tmp_path):
 
 
 def test_accumulated_gradients_move_the_weights_once():
-    """An epoch of three steps, each a batch, that move the weights together: one move of SGD."""
+    """An epoch of three steps, each a batch, that move the weights together: one move of SGD.
+
+    In a warm-up the first move is of rate 0; there is no other.
+    """
     changes = {"epochs": 1, "adapt_epochs": 0, "warmup_epochs": 0, "batch_size": 26}
-    run = ssl_run("original", accumulate=4, **changes)
+    changes["accumulate"] = 3
+    run = ssl_run("original", rate_warmup_epochs=1, **changes)
     assert run.total_steps == 3
     (still,) = run.run()
-    (moved,) = ssl_run("original", accumulate=3, **changes).run()
+    (moved,) = ssl_run("original", **changes).run()
     start = nn.init(
         nn.build(tiny.BASE, 4), stream(jax.random.key(0), "init"), tiny.dataset().input_shape
     )
@@ -130,6 +152,8 @@ def test_accumulated_gradients_move_the_weights_once():
     [
         ({"label_smoothing": 0.1}, "--label-smoothing is for training with labels"),
         ({"cutout": 2}, "--cutout is for training with labels"),
+        ({"batch_size": 1}, "--batch-size 1 leaves SimCLR no other image to tell one from"),
+        ({"accumulate": 21}, "--accumulate 21 is more than the 20 steps of the run, so that the"),
         ({"supervision": SelfSupervision()}, "--neighbours 200 is more than the 80 training"),
     ],
 )
@@ -142,6 +166,10 @@ def test_what_cannot_be_is_refused_before_anything_runs(changes, message):
     ("changes", "message"),
     [
         ({"temperature": 0.0}, "--temperature must be above 0, not 0.0"),
+        (
+            {"method": "simsiam", "temperature": 0.2},
+            "--temperature is SimCLR's; leave it out with --method simsiam",
+        ),
         ({"jitter": -1.0}, "--jitter must be 0 or more, not -1.0"),
         ({"blur": 1.5}, "--blur must be from 0 to 1, not 1.5"),
         ({"crop": 0.0}, "--crop must be above 0 and at most 1, not 0.0"),
@@ -164,6 +192,23 @@ def test_views_and_heads_are_the_methods():
     assert SelfSupervision().smallest_crop == 0.08
     assert SelfSupervision(method="simsiam").smallest_crop == 0.2
     assert SelfSupervision(method="simsiam", crop=0.5).smallest_crop == 0.5
+    assert SelfSupervision().resolved == {"crop": 0.08, "temperature": 0.5}
+    assert SelfSupervision(temperature=0.1).resolved["temperature"] == 0.1
+    assert SelfSupervision(method="simsiam").resolved == {"crop": 0.2}
+
+
+@pytest.mark.parametrize(
+    ("epochs", "warmup"), [(1, 0), (2, 0), (10, 1), (38, 4), (100, 10), (200, 10), (800, 10)]
+)
+def test_the_learning_rate_rises_for_a_tenth_of_the_epochs_and_at_most_ten(epochs, warmup):
+    assert Training(epochs=epochs, rate_warmup_epochs=None).rising_epochs == warmup
+    assert Training(epochs=epochs).rising_epochs == 0
+    assert Training(epochs=epochs, rate_warmup_epochs=1).rising_epochs == 1
+
+
+def test_simsiam_needs_no_other_image():
+    supervision = dataclasses.replace(SUPERVISION, method="simsiam")
+    assert ssl_run("original", supervision=supervision, batch_size=1).total_steps == 4 * 80
 
 
 def test_simsiam_trains_too():

@@ -12,12 +12,13 @@ from jaxnas.runs import (
     RunDirectory,
     RunError,
     markdown_table,
+    print_results,
     read_results,
-    results_table,
     summary,
     write_report,
     write_results,
 )
+from jaxnas.runs.finished import Finished, notes
 from jaxnas.spaces.zoo import named
 
 
@@ -124,17 +125,87 @@ def test_markdown_table():
     ]
 
 
+def printed(rows, width, terminal=True):
+    """What is printed of the rows, as lines."""
+    console = rich.console.Console(
+        width=width, force_terminal=terminal, color_system=None, file=io.StringIO()
+    )
+    print_results(console, rows)
+    return console.file.getvalue().splitlines()
+
+
 def test_the_terminal_shows_the_same_numbers():
-    console = rich.console.Console(width=120, record=True, file=io.StringIO())
-    console.print(results_table(PUBLISHED))
-    console.print(results_table([result(0, 90.0), result(0, 80.0, base="plain20")]))
-    text = console.export_text()
+    text = "\n".join(
+        printed(PUBLISHED, 120) + printed([result(0, 90.0), result(0, 80.0, base="plain20")], 120)
+    )
     assert "resnet20 on cifar10" in text
     assert "91.66 ± 0.15" in text
     assert "91.39" in text
     assert "4" * 12 in text
     assert "4" * 13 not in text
     assert "adaptation, plain20, cifar10" in text
+    assert "no room" not in text
+
+
+SCORES = {
+    "knn_accuracy": 38.33,
+    "ridge_accuracy": 42.76,
+    "untrained_knn_accuracy": 28.66,
+    "untrained_ridge_accuracy": 31.69,
+    "feature_rank": 16.44,
+    "feature_std": 0.36,
+}
+WITHOUT_LABELS = [result(seed, 43.39 + seed, scores=SCORES) for seed in range(3)]
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120, 140])
+def test_a_narrow_terminal_leaves_out_columns_and_breaks_no_number(width):
+    lines = printed(WITHOUT_LABELS, width)
+    assert max(map(len, lines)) <= width
+    text = "\n".join(lines)
+    assert "44.39 ± 1.00" in text
+    assert ("38.33 ± 0.00" in text) or width < 80
+    assert "40,551,424" not in text
+    left_out = " ".join(text.split("no room for")[1].split())
+    assert left_out.endswith("parameters, multiply-adds, seconds, digest")
+    assert ("feature std" in left_out) == (width < 140)
+
+
+def test_a_pipe_gets_the_whole_table_whatever_its_width():
+    lines = printed(WITHOUT_LABELS, 80, terminal=False)
+    (header,) = [line for line in lines if "digest" in line]
+    for name in ("linear probe %", "untrained ridge accuracy %", "feature std", "multiply-adds"):
+        assert name in header
+    (mean,) = [line for line in lines if "mean of 3" in line]
+    assert "40,551,424" in mean
+    assert "no room" not in "".join(lines)
+
+
+def test_accuracy_without_labels_is_called_a_linear_probes():
+    assert "| linear probe % |" in markdown_table(WITHOUT_LABELS)
+    mixed = [*WITHOUT_LABELS, *PUBLISHED]
+    for rows in (PUBLISHED, mixed):
+        assert "| test accuracy % |" in markdown_table(rows)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "said"), [((0,), "from one seed a difference is no evidence"), ((0, 1), "intervals")]
+)
+def test_notes_say_what_to_compare_without_labels_where_there_are_methods(seeds, said):
+    def finished(*methods, **changes):
+        return [
+            Finished("", result(seed, 50.0, method, **changes), [], None, [f"Of seed {seed}."])
+            for method in methods
+            for seed in seeds
+        ]
+
+    own = [f"Of seed {seed}." for seed in seeds]
+    assert notes(finished("original", scores=SCORES)) == own
+    assert notes(finished("original", "cell")) == own * 2
+    *others, last = notes(finished("original", "cell", scores=SCORES))
+    assert others == own * 2
+    assert last.startswith("Compare methods by linear probe, kNN and ridge accuracy")
+    assert said in last
 
 
 def test_report_tells_the_run(tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxnas import nn, training
-from jaxnas.spaces import Block, zoo
+from jaxnas.spaces import AdaptationSpace, Block, zoo
 
 from . import linear
 
@@ -117,3 +117,60 @@ def test_a_network_is_evaluated_with_its_running_statistics():
     (trained, stats), (among_others, _) = (apply(made, x, None, True) for x in (inputs, others))
     assert np.all(stats_of(stats) != before)
     assert not np.allclose(trained[0], among_others[0])
+
+
+def small_network(gated=False):
+    """A network of one block, its variables from the start on, and gates where it takes them."""
+    base = dataclasses.replace(zoo.named("resnet20"), stem=4, blocks=(Block("normal", 4),))
+    space = AdaptationSpace(base, "full")
+    gates = jnp.full(space.shape, 1 / 3) if gated else None
+    given = () if gates is None else (gates,)
+    network = nn.supernet(space, 0) if gated else nn.build(base, 0)
+    return (
+        network,
+        nn.init(network, jax.random.key(0), (linear.SIDE, linear.SIDE, 3), *given),
+        gates,
+    )
+
+
+@pytest.mark.parametrize("gated", [False, True], ids=["plain", "gated"])
+def test_an_untrained_network_is_judged_by_statistics_of_the_images(gated):
+    """Its features are spread as those of a batch of all images in training mode."""
+    network, made, gates = small_network(gated)
+    images = linear.images(60)[0] // 8  # dark: far from the mean 0 and variance 1 of the start
+    apply = training.flax_apply(network)
+    found = training.statistics_estimator(apply, linear.TASK, 40)(made, gates, images)
+    assert all(map(np.array_equal, *map(jax.tree.leaves, (found["params"], made["params"]))))
+    inputs = linear.TASK.inputs(images)
+    expected, _ = apply(made, inputs, gates, True)
+    estimated, _ = apply(found, inputs, gates, False)
+    at_start, _ = apply(made, inputs, gates, False)
+    spread = [float(jnp.std(each, 0).mean()) for each in (expected, estimated, at_start)]
+    assert spread[1] == pytest.approx(spread[0], rel=0.1)
+    assert spread[2] < 0.7 * spread[0]
+
+
+def test_less_than_a_hundredth_of_the_first_statistics_is_left():
+    images, _ = linear.images(8)
+    estimate = training.statistics_estimator(linear.apply, linear.TASK, 8)
+    far = {**variables(), "batch_stats": {"mean": jnp.full(linear.SIZE, 1e3)}}
+    mean = np.asarray(estimate(far, None, images)["batch_stats"]["mean"])
+    left = mean - linear.flat(images).mean(0)
+    assert np.all((left > 5) & (left < 10))
+
+
+def test_statistics_of_networks_side_by_side_are_one_program():
+    images, _ = linear.images(7)
+    traces = []
+
+    def counted(*args):
+        traces.append(1)
+        return linear.apply(*args)
+
+    wide = jax.tree.map(lambda *leaves: jnp.stack(leaves), variables(0), variables(1))
+    found = training.statistics_estimator(counted, linear.TASK, 4, wide=True)(wide, None, images)
+    assert len(traces) == 1
+    alone = training.statistics_estimator(linear.apply, linear.TASK, 4)
+    for index in range(2):
+        expected = alone(variables(index), None, images)["batch_stats"]["mean"]
+        np.testing.assert_allclose(found["batch_stats"]["mean"][index], expected, rtol=1e-5)
