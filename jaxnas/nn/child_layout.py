@@ -244,6 +244,7 @@ class BlockLayout:
         return self.older_stride == 1 and self.network.inputs_of(self.index)[1] >= 0
 
 
+@functools.cache
 def layouts(space: BlockCellSpace, style: Style) -> tuple[BlockLayout, ...]:
     """The blocks of a space's networks."""
     count = len(BlockLayout(space, 0, style).network.blocks)

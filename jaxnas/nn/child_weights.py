@@ -125,15 +125,15 @@ def _parts(network: Child, genotype: Genotype, variables: Any) -> Iterator[_Part
                 if name == "classifier":
                     channels = network.layouts[-1].output_channels(genotype)
                 yield from _module((collection, name), (collection, name), variables, channels)
-    for layout in network.layouts:
-        yield from _block(network, layout, genotype, variables)
+    blocks = network.layouts
+    for layout, choice in zip(blocks, choices(blocks, genotype), strict=True):
+        yield from _block(network, layout, choice, genotype, variables)
 
 
 def _block(
-    network: Child, layout: BlockLayout, genotype: Genotype, variables: Any
+    network: Child, layout: BlockLayout, choice: Choice, genotype: Genotype, variables: Any
 ) -> Iterator[_Part]:
     name, cell = f"block_{layout.index}", layout.cell(genotype)
-    (choice,) = choices(network.layouts, genotype)[layout.index : layout.index + 1]
     sources = layout.network.inputs_of(layout.index)
     for collection in ("params", "batch_stats"):
         for which, source in enumerate(sources):

@@ -106,14 +106,7 @@ def draw_kernels(key: jax.Array, shapes: dict[str, tuple[int, ...]]) -> dict[str
     # A few more than needed, so that networks of about one size are drawn by one program.
     spare = -len(names) % _TOGETHER
     names, numbers = (np.pad(each, (0, spare)) for each in (names, numbers))
-
-    def draw(place: tuple[jax.Array, jax.Array]) -> jax.Array:
-        name, number = place
-        chunk_key = jax.random.fold_in(jax.random.fold_in(key, name), number)
-        return jax.random.truncated_normal(chunk_key, -2, 2, (_CHUNK,))
-
-    # A loop, which XLA cannot fuse into (and repeat in) each of the slices below.
-    flat = jax.lax.map(draw, (jnp.asarray(names), jnp.asarray(numbers))).reshape(-1)
+    flat = _draw_chunks(key, names, numbers)
     out = {}
     start = 0
     for name, shape in shapes.items():
@@ -122,6 +115,19 @@ def draw_kernels(key: jax.Array, shapes: dict[str, tuple[int, ...]]) -> dict[str
         out[name] = _part(flat, start, np.float32(scale), shape)
         start += chunks[name] * _CHUNK
     return out
+
+
+@jax.jit
+def _draw_chunks(key: jax.Array, names: Any, numbers: Any) -> jax.Array:
+    """Unit normals truncated at two, float32 [chunks * _CHUNK], each chunk by its own key."""
+
+    def draw(place: tuple[jax.Array, jax.Array]) -> jax.Array:
+        name, number = place
+        chunk_key = jax.random.fold_in(jax.random.fold_in(key, name), number)
+        return jax.random.truncated_normal(chunk_key, -2, 2, (_CHUNK,))
+
+    # A loop, which XLA cannot fuse into (and repeat in) each of the slices taken later.
+    return jax.lax.map(draw, (names, numbers)).reshape(-1)
 
 
 @functools.partial(jax.jit, static_argnames="shape")

@@ -9,7 +9,7 @@ from jaxnas.training.loop import (
     python_loop,
     scan_loop,
 )
-from jaxnas.training.optimizer import accumulate, lars, sgd
+from jaxnas.training.optimizer import accumulate, lars, learning_rates, scheduled_sgd, sgd
 from jaxnas.training.probe import (
     FeatureStatistics,
     Probe,
@@ -47,10 +47,12 @@ __all__ = [
     "init",
     "knn_accuracy",
     "lars",
+    "learning_rates",
     "linear_probe",
     "python_loop",
     "ridge_accuracy",
     "scan_loop",
+    "scheduled_sgd",
     "sgd",
     "statistics_estimator",
     "train_step",

@@ -37,7 +37,25 @@ def sgd(
     Raises:
       ValueError: for a schedule that does not exist, or a warm-up that is not part of the total.
     """
-    rate = _rate(learning_rate, total_steps, schedule, warmup_steps)
+    rate = learning_rates(learning_rate, total_steps, schedule, warmup_steps)
+    return scheduled_sgd(
+        rate,
+        momentum=momentum,
+        weight_decay=weight_decay,
+        decay_norm_and_bias=decay_norm_and_bias,
+        grad_clip=grad_clip,
+    )
+
+
+def scheduled_sgd(
+    rate: optax.Schedule,
+    *,
+    momentum: float,
+    weight_decay: float,
+    decay_norm_and_bias: bool,
+    grad_clip: float | None,
+) -> optax.GradientTransformation:
+    """`sgd` at any learning rate: number of the step to float32 scalar."""
     mask = None if decay_norm_and_bias else _kernels
     return optax.chain(
         optax.identity() if grad_clip is None else optax.clip_by_global_norm(grad_clip),
@@ -75,7 +93,7 @@ def lars(
       ValueError: if the warm-up is not part of the total.
     """
     return optax.lars(
-        _rate(learning_rate, total_steps, "cosine", warmup_steps),
+        learning_rates(learning_rate, total_steps, "cosine", warmup_steps),
         weight_decay,
         weight_decay_mask=_kernels,
         trust_coefficient=trust_coefficient,
@@ -103,9 +121,10 @@ def accumulate(optimizer: optax.GradientTransformation, every: int) -> optax.Gra
     return optax.MultiSteps(optimizer, every).gradient_transformation()
 
 
-def _rate(
+def learning_rates(
     learning_rate: float, total_steps: int, schedule: Schedule, warmup_steps: int
 ) -> optax.Schedule:
+    """The learning rate by step; arguments and errors are those of `sgd`."""
     if not 0 <= warmup_steps <= total_steps:
         raise ValueError(
             f"a warm-up of {warmup_steps} steps does not fit in {total_steps} steps: "

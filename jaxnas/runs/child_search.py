@@ -1,0 +1,223 @@
+"""A black-box search whose rewards are children that are trained."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnas.randomness import stream
+from jaxnas.runs.checkpoints import Checkpoints
+from jaxnas.runs.child_training import Candidate, Outcome, as_candidates
+from jaxnas.runs.directory import RunDirectory
+from jaxnas.runs.evaluators import Evaluator
+from jaxnas.runs.files import RunError
+from jaxnas.runs.metrics import Metrics
+from jaxnas.search.blackbox import Algorithm
+from jaxnas.spaces import Space
+
+Reward = Callable[[Outcome], float]
+"""What a searcher is told of a child."""
+
+
+class Trial(NamedTuple):
+    """A child that was asked for.
+
+    Attributes:
+      number: of the trial, from 1.
+      candidate: canonical.
+      accuracy: of the held-out images after the child's last epoch, percent; 0 if it failed.
+      reward: what the searcher was told.
+    """
+
+    number: int
+    candidate: Candidate
+    accuracy: float
+    reward: float
+
+
+class ChildStore:
+    """Children that were trained, on disk: each once, whoever asks for it."""
+
+    def __init__(self, directory: RunDirectory) -> None:
+        """Reads what is there.
+
+        Raises:
+          RunError: if it is damaged.
+        """
+        self._rows = Metrics(directory.path, "children", "child")
+        self._outcomes: dict[Candidate, Outcome] = {}
+        for row in self._rows.rows():
+            try:
+                outcome = Outcome(
+                    tuple(row["candidate"]),
+                    tuple(row["accuracies"]),
+                    row["seconds"],
+                    row["failure"],
+                )
+            except (KeyError, TypeError) as error:
+                raise RunError(
+                    f"{directory.path / 'children.jsonl'}: row {row['child']} is no child; "
+                    "restore the file, use --overwrite, or use another --run-dir"
+                ) from error
+            self._outcomes[outcome.candidate] = outcome
+
+    def __len__(self) -> int:
+        return len(self._outcomes)
+
+    def __contains__(self, candidate: Candidate) -> bool:
+        return candidate in self._outcomes
+
+    def __getitem__(self, candidate: Candidate) -> Outcome:
+        return self._outcomes[candidate]
+
+    def outcomes(self) -> list[Outcome]:
+        """All of them, in the order in which they came."""
+        return list(self._outcomes.values())
+
+    def add(self, outcome: Outcome) -> None:
+        """Keeps a child; when this returns it is in the file."""
+        self._rows.log({"child": len(self) + 1, **outcome._asdict()})
+        self._outcomes[outcome.candidate] = outcome
+
+
+@dataclasses.dataclass(frozen=True)
+class ChildSearch:
+    """A searcher over children.
+
+    Attributes:
+      name: of the searcher.
+      algorithm: the searcher.
+      space: of the children.
+      children: how many it asks for, some of them perhaps twice.
+      epochs: of a child's training.
+      reward: of a child.
+      seed: of the experiment.
+    """
+
+    name: str
+    algorithm: Algorithm
+    space: Space
+    children: int
+    epochs: int
+    reward: Reward
+    seed: int
+
+    def run(
+        self,
+        directory: RunDirectory,
+        store: ChildStore,
+        evaluator: Evaluator,
+        *,
+        progress: Callable[[], None] = lambda: None,
+        say: Callable[[str], None] = lambda message: None,
+        tell: Callable[[str], None] = lambda line: None,
+        improved: Callable[[Trial], None] = lambda trial: None,
+    ) -> list[Trial]:
+        """Searches from the start, or from the directory's last checkpoint, to the end.
+
+        A batch's children are kept one by one, the searcher's state after each batch; a run that
+        is killed goes on to the same bits.
+
+        Args:
+          directory: the search's own.
+          store: of all children; a child that is there is not trained again.
+          evaluator: trains the others.
+          progress: called for every child that has been asked for.
+          say: told of checkpoints that cannot be used.
+          tell: told each batch in a line.
+          improved: told after a batch of a trial that is better than all before.
+
+        Raises:
+          RunError: see `Evaluator.evaluate`, and if something cannot be written.
+        """
+        started = time.perf_counter()
+        key = stream(jax.random.key(self.seed), self.name)
+        ask, update = jax.jit(self.algorithm.ask), jax.jit(self.algorithm.tell)
+        checkpoints = Checkpoints(directory.path / "checkpoints", say)
+        restored = checkpoints.restore(lambda meta: jax.eval_shape(self.algorithm.init, key))
+        done, before, state = 0, 0.0, self.algorithm.init(key)
+        if restored is not None:
+            done, state, meta = restored
+            before = meta["seconds"]
+        directory.truncate(done)
+        log = Metrics(directory.path, "trials", "trial")
+        log.truncate(done * self.algorithm.batch)
+        trials = [read_trial(row) for row in log.rows()]
+        for _ in trials:
+            progress()
+        while len(trials) < self.children:
+            state, asked = ask(state)
+            candidates = as_candidates(self.space.canonical(np.asarray(asked)))
+            candidates = candidates[: self.children - len(trials)]
+            known = len(store)
+            self._train(candidates, store, evaluator, progress)
+            batch = [
+                Trial(number, candidate, accuracy(store[candidate]), self.reward(store[candidate]))
+                for number, candidate in enumerate(candidates, start=len(trials) + 1)
+            ]
+            rewards = jnp.array([trial.reward for trial in batch], jnp.float32)
+            if len(batch) == len(asked):  # the last may be cut short, and nobody asks after it
+                state = update(state, asked, rewards)
+            best = max((trial.reward for trial in trials), default=-np.inf)
+            trials += batch
+            for trial in batch:
+                log.log({**trial._asdict(), "trial": trial.number})
+            done += 1
+            seconds = before + time.perf_counter() - started
+            row = {
+                "epoch": done,
+                "children": len(trials),
+                "trained": len(store) - known,
+                "mean_accuracy": float(np.mean([trial.accuracy for trial in batch])),
+                "best_accuracy": max(trial.accuracy for trial in trials),
+                "seconds": round(seconds, 3),
+            }
+            directory.log(row)
+            leader = max(batch, key=lambda trial: trial.reward)
+            if leader.reward > best:
+                improved(leader)
+            checkpoints.save(done, state, {"seconds": seconds}, score=done)
+            tell(
+                f"{self.name}: {len(trials)}/{self.children} children, {row['trained']} newly "
+                f"trained, mean accuracy {row['mean_accuracy']:.2f}, best "
+                f"{row['best_accuracy']:.2f}, {seconds:.0f} s"
+            )
+        return trials
+
+    def _train(
+        self,
+        candidates: list[Candidate],
+        store: ChildStore,
+        evaluator: Evaluator,
+        progress: Callable[[], None],
+    ) -> None:
+        """Sees to it that all of them are in the store."""
+        missing = [each for each in dict.fromkeys(candidates) if each not in store]
+        for _ in range(len(candidates) - len(missing)):
+            progress()
+        for outcome in evaluator.evaluate(missing, self.epochs):
+            store.add(outcome)
+            progress()
+
+
+def accuracy(outcome: Outcome) -> float:
+    """After the last epoch, percent; 0 for a child that failed."""
+    return outcome.accuracies[-1] if outcome.accuracies else 0.0
+
+
+def read_trial(row: dict[str, Any]) -> Trial:
+    """A row of `trials.jsonl`.
+
+    Raises:
+      RunError: if it is none.
+    """
+    try:
+        return Trial(row["trial"], tuple(row["candidate"]), row["accuracy"], row["reward"])
+    except (KeyError, TypeError) as error:
+        raise RunError(f"trials.jsonl: row {row.get('trial')} is no trial ({error!r})") from error

@@ -1,0 +1,90 @@
+"""Real children: one program trains them all, and what one becomes depends on nothing else."""
+
+import logging
+
+import jax
+import numpy as np
+import pytest
+
+from jaxnas.runs.child_training import ChildTraining
+from jaxnas.runs.config import ConfigError, WeightTraining
+from jaxnas.spaces.block_cells import BlockCellSpace
+
+from .tiny import dataset
+
+SPACE = BlockCellSpace(
+    title="small",
+    family="nasnet",
+    operations=("skip_connect", "avg_pool_3x3", "conv_1x1"),
+    blocks=2,
+    tables=("cell",),
+    channels=4,
+    cell_count=2,
+    output="all",
+)
+WEIGHTS = WeightTraining(epochs=2, batch_size=16, learning_rate=0.05)
+
+
+def make(weights=WEIGHTS, **changes):
+    fields = {"train_share": 0.7, "judged": 1, "most_epochs": 5, "seed": 3}
+    return ChildTraining(SPACE, dataset(), weights, **fields | changes)
+
+
+@pytest.fixture(scope="module")
+def training():
+    return make(judged=2)
+
+
+def candidates(count):
+    generator = np.random.default_rng(0)
+    drawn = generator.integers(0, SPACE.options, (count, len(SPACE.options)))
+    return [tuple(row) for row in SPACE.canonical(drawn).tolist()]
+
+
+def compiled(records, name):
+    """How often the program was."""
+    text = f"Finished XLA compilation of jit({name})"
+    return sum(text in record.getMessage() for record in records)
+
+
+def test_a_hundred_children_are_one_program(caplog):
+    training = make(judged=2)
+    with jax.log_compiles(), caplog.at_level(logging.WARNING):
+        outcomes = [training.train(candidate, 2) for candidate in candidates(100)]
+        longer = training.train(candidates(1)[0], 5)
+    assert [compiled(caplog.records, name) for name in ("one", "batch_scores")] == [1, 1]
+    assert outcomes[0].seconds["compile"] > 0
+    assert all(outcome.seconds["compile"] == 0 for outcome in outcomes[1:])
+    assert max(outcome.accuracies[-1] for outcome in outcomes) > 40, "of four classes"
+    assert len(longer.accuracies) == len(outcomes[0].accuracies) == 2
+
+
+def test_a_child_is_the_same_whoever_trained_before(training):
+    ours, theirs = candidates(2)
+    alone = make(judged=2).train(theirs, 2)
+    training.train(ours, 2)
+    again = training.train(theirs, 2)
+    assert again.accuracies == alone.accuracies
+    assert not again.failure
+
+
+def test_a_child_that_diverges_fails_and_says_where():
+    weights = WeightTraining(epochs=2, batch_size=16, learning_rate=1e30)
+    outcome = make(weights).train(candidates(1)[0], 2)
+    assert outcome.accuracies == ()
+    assert "the loss was not finite in epoch" in outcome.failure
+
+
+@pytest.mark.parametrize(
+    ("weights", "changes", "message"),
+    [
+        ({"dropout": 0.1}, {}, "--child.dropout is not for children"),
+        ({"batch_size": 60}, {}, "leaves 56 to train by, in batches of 60"),
+        ({}, {"judged": 3}, "--judged must be from 1 to --child.epochs"),
+        ({}, {"train_share": 0.999}, "and 0 to judge by"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(weights, changes, message):
+    fields = {"epochs": 2, "batch_size": 16, **weights}
+    with pytest.raises(ConfigError, match=message):
+        make(WeightTraining(**fields), **changes)
