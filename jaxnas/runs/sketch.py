@@ -153,7 +153,7 @@ def blocks(axes: Axes, genotype: Genotype, panels: list[Panel], width: float, y:
     owner = {block: index for index, panel in enumerate(panels) for block in panel.blocks}
     boxes: list[list] = [["stem", f"{genotype.stem}", None, 1]]
     for index, block in enumerate(genotype.blocks):
-        text = f"{block.channels}{' /2' if block.stride == 2 else ''}"
+        text = f"{block.channels}{' /' if block.stride_text else ''}{block.stride_text}"
         if boxes[-1][:3] == [block.cell, text, owner[index]]:
             boxes[-1][3] += 1
         else:
