@@ -7,11 +7,10 @@ import functools
 
 import numpy as np
 
+from jaxnas.spaces.enas_macro import SKIPS
 from jaxnas.spaces.genotype import OPERATIONS, Block, Cell, Edge, Genotype, Node
 from jaxnas.spaces.layer_symmetry import first_order, unique_layers
 from jaxnas.spaces.space import Decision, Space, SpaceError
-
-SKIPS = ("none", "skip")
 
 
 @dataclasses.dataclass(frozen=True)
