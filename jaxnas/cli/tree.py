@@ -15,16 +15,19 @@ def tree(genotype: Genotype) -> Tree:
     """The blocks, equal neighbours as one, and what each node of each cell is the sum of."""
     root = Tree(Text(f"{genotype.name} ({genotype.family} family)", style="bold"))
     blocks = root.add(Text(f"{len(genotype.blocks)} blocks"))
-    blocks.add(Text(f"stem: {genotype.stem} channels, {genotype.stem_form}"))
+    if genotype.stem:
+        blocks.add(Text(f"stem: {genotype.stem} channels, {genotype.stem_form}"))
     start = 0
+    first = "stem" if genotype.stem else "image"
     for (name, channels, stride, sources), group in itertools.groupby(
-        genotype.blocks, lambda block: (block.cell, block.channels, block.stride, block.sources)
+        genotype.blocks,
+        lambda block: (block.cell, block.channels, block.stride_text, block.sources),
     ):
         count = len(list(group))
-        inputs = ", ".join("stem" if source < 0 else str(source) for source in sources)
+        inputs = ", ".join(first if source < 0 else str(source) for source in sources)
         blocks.add(
             Text(f"{_range(start, count)}: {name}, {channels} channels")
-            + Text(", stride 2" if stride == 2 else "")
+            + Text(f", stride {stride}" if stride else "")
             + Text(f", of {inputs}" if inputs else "", style="dim")
         )
         start += count
@@ -32,6 +35,9 @@ def tree(genotype: Genotype) -> Tree:
             blocks.add(Text(f"auxiliary head after block {genotype.auxiliary}", style="dim"))
     if genotype.head:
         blocks.add(Text(f"head: {genotype.head} channels"))
+    if genotype.family == "nas2017":
+        ends = ", ".join(map(str, genotype.head_inputs()))
+        blocks.add(Text(f"classifier: of {ends}"))
     for cell in genotype.cells:
         _add_cell(root.add(Text(f"cell {cell.name}", style="bold")), genotype, cell)
     return root

@@ -43,7 +43,8 @@ def cost(model: nn.Module, input_shape: tuple[int, ...]) -> Cost:
     """Cost of `model` for images of `input_shape` [h, w, c]. Computes no values."""
     variables, by_layer = _trace(model, input_shape)
     params = variables["params"]
-    stats = {name: leaf for name, leaf in variables["batch_stats"].items() if name != "auxiliary"}
+    every = variables.get("batch_stats", {})  # a bare network without a stem has no batch norm
+    stats = {name: leaf for name, leaf in every.items() if name != "auxiliary"}
     aux_params = _size(params.get("auxiliary", {}))
     return Cost(
         params=_size(params) - aux_params,

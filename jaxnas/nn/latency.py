@@ -20,6 +20,7 @@ import numpy as np
 from jaxnas.nn.chain import ChainSupernet, path_table
 from jaxnas.nn.cost import edge_table
 from jaxnas.nn.init import abstract_variables
+from jaxnas.nn.kernels import pair
 from jaxnas.nn.layers import Conv, Dense
 from jaxnas.nn.network import supernet
 from jaxnas.nn.operations import Match, Op, Style
@@ -182,7 +183,7 @@ def _is_free(module: nn.Module, shape: Shape) -> bool:
     return (
         isinstance(module, Op)
         and module.op == SKIP
-        and module.stride == 1
+        and pair(module.stride) == (1, 1)
         and module.features == shape[-1]
     )
 

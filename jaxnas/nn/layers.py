@@ -7,6 +7,7 @@ code that defined it, so that it samples the same pixels.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -115,11 +116,27 @@ class Relu(nn.Module):
         return nn.relu6(x) if self.six else nn.relu(x)
 
 
-def pad_shortcut(x: jax.Array, features: int, stride: int) -> jax.Array:
+def pad_shortcut(x: jax.Array, features: int, stride: int | tuple[int, int]) -> jax.Array:
     """Option A of He et al. 2016: subsampled, and zero channels on both sides up to `features`."""
-    x = x[:, ::stride, ::stride, :]
+    height, width = pair(stride)
+    x = x[:, ::height, ::width, :]
     extra = features - x.shape[-1]
     return jnp.pad(x, ((0, 0), (0, 0), (0, 0), (extra // 2, extra - extra // 2)))
+
+
+def concatenate(images: Sequence[jax.Array]) -> jax.Array:
+    """Images [b, h, w, c] of any sizes side by side in the channels, those of the first in front.
+
+    The smaller have zeros around them, an odd one below or on the right. Zoph & Le 2017 pad the
+    smaller with zeros; that they stand in the middle is this project's choice.
+    """
+    largest = [max(image.shape[axis] for image in images) for axis in (1, 2)]
+    padded = []
+    for image in images:
+        missing = [side - own for side, own in zip(largest, image.shape[1:3], strict=True)]
+        sides = [(each // 2, each - each // 2) for each in missing]
+        padded.append(jnp.pad(image, ((0, 0), *sides, (0, 0))) if any(missing) else image)
+    return jnp.concatenate(padded, -1)
 
 
 class BatchNorm(nn.Module):

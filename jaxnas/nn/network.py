@@ -10,7 +10,8 @@ import jax.numpy as jnp
 
 from jaxnas.nn import kernels
 from jaxnas.nn.heads import Outputs, Projector, Representation, finish
-from jaxnas.nn.layers import Conv, Dense, Relu, materialise, runtime_one
+from jaxnas.nn.kernels import pair
+from jaxnas.nn.layers import Conv, Dense, Relu, concatenate, materialise, runtime_one
 from jaxnas.nn.operations import Match, Op, Style
 from jaxnas.spaces.adaptation import ID, SAME, AdaptationSpace
 from jaxnas.spaces.genotype import CELL_FAMILIES, NULL, SKIP, Block, Cell, Genotype
@@ -65,9 +66,11 @@ class BlockModule(nn.Module):
     ) -> jax.Array:
         """[b, h, w, c] inputs to the block's output; `gates` is [edges, 3] (none, id, same)."""
         first = inputs[0]
-        stride = self.block.stride
+        stride: int | tuple[int, int] = self.block.stride
+        if self.block.strides:
+            stride = self.block.strides[0], self.block.strides[1]
         sides = first.shape[1], first.shape[2]
-        strided = -(-sides[0] // stride), -(-sides[1] // stride)
+        strided = [-(-side // step) for side, step in zip(sides, pair(stride), strict=True)]
         values: list[jax.Array] = list(inputs)
         for index, node in enumerate(self.cell.nodes):
             target = self.cell.inputs + index
@@ -105,7 +108,7 @@ class BlockModule(nn.Module):
         op: str,
         x: jax.Array,
         features: int,
-        stride: int,
+        stride: int | tuple[int, int],
         gates: jax.Array | None,
         train: bool,
         noise: Noise | None,
@@ -193,8 +196,11 @@ class AuxiliaryHead(nn.Module):
 def read_image(genotype: Genotype, style: Style, x: jax.Array, train: bool) -> dict[int, jax.Array]:
     """The states before the first block: -1 the stem, -2 its older input.
 
-    Must be called from a compact module.
+    In the nas2017 family both are the image. Must be called from a compact module.
     """
+    if genotype.family == "nas2017":
+        x = x.astype(style.dtype)
+        return {-2: x, -1: x}
     if genotype.stem_form == "double":
         x = style.conv(genotype.stem // 2, 3, "stem_conv_0", stride=2)(x)
         x = Relu()(style.norm("stem_norm_0")(x, train))
@@ -306,7 +312,7 @@ class Network(nn.Module):
                 )
                 if train or self.is_initializing():
                     auxiliary = head(states[index], train)
-        x = states[len(genotype.blocks) - 1]
+        x = concatenate([states[index] for index in genotype.head_inputs()])
         out = classify(genotype, self.outputs, style, x, train, noise)
         return WithAuxiliary(out, auxiliary) if self.auxiliary and train else out
 
@@ -320,6 +326,8 @@ class Network(nn.Module):
     ) -> tuple[jax.Array, ...]:
         """A block's inputs at its channels; the older at the size of the newer."""
         name = f"block_{index}_input"
+        if style.family == "nas2017":
+            return (concatenate(inputs),)
         if style.family in ("residual", "nasbench201", "macro"):
             return inputs
 

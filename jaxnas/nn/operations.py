@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnas.nn import kernels
+from jaxnas.nn.kernels import pair
 from jaxnas.nn.layers import BatchNorm, Conv, Dense, Relu, pad_shortcut, pads, weighted
 from jaxnas.spaces.genotype import Genotype
 
@@ -42,7 +43,7 @@ class Style:
     @property
     def padding(self) -> str:
         """TensorFlow's for what was born there, PyTorch's for the rest."""
-        return "same" if self.family in ("nasnet", "enas", "macro") else "symmetric"
+        return "same" if self.family in ("nasnet", "enas", "macro", "nas2017") else "symmetric"
 
     def conv(self, features: int, kernel: int | tuple[int, int], name: str, **options: Any) -> Conv:
         """A convolution of this style."""
@@ -63,13 +64,13 @@ class Op(nn.Module):
     Attributes:
       op: the operation's name (`spaces.genotype.OPERATIONS`), never ``null``.
       features: channels of the target node.
-      stride: 1, or 2 where the edge carries its block's stride.
+      stride: 1, or where the edge carries its block's stride 2, or height's and width's.
       style: of the network.
     """
 
     op: str
     features: int
-    stride: int
+    stride: int | tuple[int, int]
     style: Style
 
     @nn.compact
@@ -82,7 +83,7 @@ class Op(nn.Module):
         sizes = [_sides(size) for size in found[2].strip("_").split("_") if size]
         match kind:
             case "skip_connect":
-                if self.stride == 1 and x.shape[-1] == self.features:
+                if pair(self.stride) == (1, 1) and x.shape[-1] == self.features:
                     return weighted(x, gate)
                 return self._norm(self._project(x), train, gate)
             case "pad_shortcut":
@@ -118,7 +119,7 @@ class Op(nn.Module):
                 raise ValueError(f"operation {self.op!r} has no implementation")
 
     def _relu(self, x: jax.Array) -> jax.Array:
-        return x if self.style.family == "residual" else Relu()(x)
+        return x if self.style.family in ("residual", "nas2017") else Relu()(x)
 
     def _norm(self, x: jax.Array, train: bool, gate: jax.Array | None) -> jax.Array:
         return self.style.norm("norm")(x, train, gate)
@@ -138,7 +139,8 @@ class Op(nn.Module):
         x = self._relu(x)
         for index, size in enumerate(sizes):
             last = index == len(sizes) - 1
-            stride = tuple(1 if len(sizes) > 1 and k == 1 else self.stride for k in size)
+            strides = zip(size, pair(self.stride), strict=True)
+            stride = tuple(1 if len(sizes) > 1 and k == 1 else step for k, step in strides)
             name = "conv" + suffix + (f"_{index}" if len(sizes) > 1 else "")
             x = style.conv(features, size, name, stride=stride, dilation=dilation)(x)
             if last:
@@ -176,7 +178,7 @@ class Op(nn.Module):
         self, kind: str, size: Any, x: jax.Array, train: bool, gate: jax.Array | None
     ) -> jax.Array:
         """Pooling, and a projection where the channels change."""
-        strides = self.stride, self.stride
+        strides = pair(self.stride)
         # An even window has no middle: an odd pixel at the end has a window of its own.
         form = self.style.padding if size[0] % 2 else "same"
         padding = pads(form, x.shape, size, strides)
@@ -196,17 +198,18 @@ class Op(nn.Module):
     def _project(self, x: jax.Array) -> jax.Array:
         """An identity between shapes: a 1x1 convolution, at stride 2 a factorized reduction.
 
-        NASNet's identity is a 1x1 convolution at any stride; ENAS's has no ReLU at stride 2.
+        NASNet's identity is a 1x1 convolution at any stride, as is that of NAS, without ReLU;
+        ENAS's has no ReLU at stride 2.
         """
-        if self.style.family == "nasnet":
-            return self.style.conv(self.features, 1, "conv", stride=self.stride)(Relu()(x))
+        if self.style.family in ("nasnet", "nas2017"):
+            return self.style.conv(self.features, 1, "conv", stride=self.stride)(self._relu(x))
         if self.style.family not in ("enas", "macro") or self.stride == 1:
             x = self._relu(x)
         return project(x, self.features, self.stride, self.style)
 
     def _excite(self, x: jax.Array, divisor: int) -> jax.Array:
         """Squeeze-and-excitation (Hu et al. 2018) with 1/`divisor` of the channels inside."""
-        if self.stride != 1 or self.features != x.shape[-1]:
+        if pair(self.stride) != (1, 1) or self.features != x.shape[-1]:
             raise ValueError(f"{self.op} keeps an image's shape and cannot change it")
         squeezed = x.astype(jnp.float32).mean((1, 2))
         inner = Dense(max(1, x.shape[-1] // divisor), name="reduce")(squeezed)
@@ -220,13 +223,13 @@ def _sides(text: str) -> tuple[int, int]:
     return int(first), int(second or first)
 
 
-def project(x: jax.Array, features: int, stride: int, style: Style) -> jax.Array:
+def project(x: jax.Array, features: int, stride: int | tuple[int, int], style: Style) -> jax.Array:
     """A 1x1 convolution to `features` channels, at stride 2 the two of a factorized reduction.
 
     Their second half sees the pixels that the first one leaves out; the padding keeps an odd side
     at ceil(side / 2). Must be called from a compact module.
     """
-    if stride == 1:
+    if pair(stride) == (1, 1):
         return style.conv(features, 1, "conv")(x)
     half = features // 2
     shifted = jnp.pad(x, ((0, 0), (0, 1), (0, 1), (0, 0)))[:, 1:, 1:, :]

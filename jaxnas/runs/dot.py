@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jaxnas.runs import operations
-from jaxnas.spaces.genotype import NULL, Cell, Genotype
+from jaxnas.spaces.genotype import NULL, WIRED, Cell, Genotype
 
 
 def dot(genotype: Genotype) -> str:
@@ -17,22 +17,29 @@ def dot(genotype: Genotype) -> str:
     ]
     for number, cell in enumerate(genotype.cells):
         lines += [f"  {line}" for line in _cell(genotype, cell, f"c{number}")]
-    if genotype.family == "macro":
+    if genotype.family in WIRED:
         lines += [f"  {line}" for line in _wiring(genotype)]
     return "\n".join([*lines, "}"]) + "\n"
 
 
 def _wiring(genotype: Genotype) -> list[str]:
-    """The blocks, and from where each has its inputs."""
-    lines = ["subgraph cluster_blocks {", '  label="blocks";', '  b_1 [label="stem", shape=oval];']
+    """The blocks, and from where each and the head have their inputs."""
+    stem = "stem" if genotype.stem else "image"
+    lines = [
+        "subgraph cluster_blocks {",
+        '  label="blocks";',
+        f'  b_1 [label="{stem}", shape=oval];',
+    ]
     for index, block in enumerate(genotype.blocks):
-        stride = " /2" if block.stride == 2 else ""
+        stride = f" /{block.stride_text}" if block.stride_text else ""
         label = _quoted(f"{index} {block.cell} {block.channels}{stride}")
         lines.append(f'  b{index} [label={label}, shape=box, style="rounded"];')
         lines += [
             f"  b{'_1' if source < 0 else source} -> b{index};"
             for source in genotype.inputs_of(index)
         ]
+    lines.append('  b_head [label="head", shape=oval, style=bold];')
+    lines += [f"  b{index} -> b_head;" for index in genotype.head_inputs()]
     return [*lines, "}"]
 
 

@@ -55,6 +55,8 @@ def inputs(family: str, count: int) -> tuple[str, ...]:
 
     ``hᵢ`` is the output of the block before, ``hᵢ₋₁`` that of the one before it.
     """
+    if family == "nas2017":
+        return ("earlier, concatenated",)
     if family == "macro":
         return ("hᵢ", *["earlier"] * (count - 1))
     if INPUTS[family] == 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, PathPatch, Polygon
@@ -149,18 +150,28 @@ def _text(axes: Axes, x: float, y: float, text: str, size: float, colour: str) -
 
 
 def blocks(axes: Axes, genotype: Genotype, panels: list[Panel], width: float, y: float) -> float:
-    """Draws the sequence of blocks, equal neighbours as one box; returns where it ends."""
+    """Draws the sequence of blocks, equal neighbours as one box; returns where it ends.
+
+    Blocks of the nas2017 family are no sequence: each has its number, and says what it reads.
+    """
+    layers = genotype.family == "nas2017"
     owner = {block: index for index, panel in enumerate(panels) for block in panel.blocks}
-    boxes: list[list] = [["stem", f"{genotype.stem}", None, 1]]
+    boxes: list[list] = [
+        ["image", "", None, 1] if layers else ["stem", f"{genotype.stem}", None, 1]
+    ]
     for index, block in enumerate(genotype.blocks):
-        text = f"{block.channels}{' /2' if block.stride == 2 else ''}"
-        if boxes[-1][:3] == [block.cell, text, owner[index]]:
+        text = f"{block.channels}{' /' if block.stride_text else ''}{block.stride_text}"
+        if layers:
+            text += f" of {_numbers(block.sources)}"
+            boxes.append([f"{index} · {block.cell}", text, owner[index], 1])
+        elif boxes[-1][:3] == [block.cell, text, owner[index]]:
             boxes[-1][3] += 1
         else:
             boxes.append([block.cell, text, owner[index], 1])
+    end = f"of {_numbers(genotype.head_inputs())}" if layers else ""
     if genotype.head:
-        boxes.append(["head", f"{genotype.head}", None, 1])
-    boxes.append(["pool, linear", "", None, 1])
+        boxes.append(["head", " ".join([f"{genotype.head}", end]).strip(), None, 1])
+    boxes.append(["pool, linear", "" if genotype.head else end, None, 1])
     x, y = MARGIN, y - 0.25
     for position, (name, text, panel, repeats) in enumerate(boxes):
         second = text + (f" ×{repeats}" if repeats > 1 else "")
@@ -184,7 +195,9 @@ def blocks(axes: Axes, genotype: Genotype, panels: list[Panel], width: float, y:
         )
         axes.text(middle, y - 0.09, second, size=7, ha="center", va="center_baseline")
         x += size
-        if position < len(boxes) - 1:
+        if layers:
+            x += 0.1
+        elif position < len(boxes) - 1:
             axes.add_patch(
                 FancyArrowPatch(
                     (x + 0.02, y),
@@ -199,6 +212,12 @@ def blocks(axes: Axes, genotype: Genotype, panels: list[Panel], width: float, y:
             )
             x += 0.17
     return y - 0.2
+
+
+def _numbers(blocks: Sequence[int]) -> str:
+    """Blocks that something reads, such as ``image, 0–2``."""
+    earlier = [block for block in blocks if block >= 0]
+    return ", ".join(["image"] * (-1 in blocks) + [layout.ranges(earlier)] * bool(earlier))
 
 
 def legend(axes: Axes, panels: list[Panel], y: float) -> float:

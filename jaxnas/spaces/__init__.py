@@ -13,6 +13,7 @@ from jaxnas.spaces.chain import ChainSpace, proxylessnas_space
 from jaxnas.spaces.enas_macro import EnasMacroSpace
 from jaxnas.spaces.genotype import Block, Cell, Edge, Genotype, GenotypeError, Node
 from jaxnas.spaces.mnasnet import MnasNetSpace
+from jaxnas.spaces.nas2017 import Nas2017Space
 from jaxnas.spaces.nas_bench_macro import NasBenchMacroSpace
 from jaxnas.spaces.nasbench201 import NASBench201Space
 from jaxnas.spaces.space import Decision, Space, SpaceError
@@ -32,6 +33,7 @@ __all__ = [
     "GenotypeError",
     "MnasNetSpace",
     "NASBench201Space",
+    "Nas2017Space",
     "NasBenchMacroSpace",
     "Node",
     "Space",

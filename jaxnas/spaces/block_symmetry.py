@@ -114,12 +114,9 @@ def unique_cells(blocks: int, operations: int, combine: bool = False) -> int:
       operations: how many there are.
       combine: whether a block also chooses between sum and concatenation.
     """
-    total = 0
-    for cycles in _partitions(blocks):
-        of_type = math.factorial(blocks)
-        for length, times in collections.Counter(cycles).items():
-            of_type //= length**times * math.factorial(times)
-        total += of_type * _fixed(cycles, operations, combine)
+    total = sum(
+        orders * _fixed(cycles, operations, combine) for cycles, orders in cycle_types(blocks)
+    )
     return total // math.factorial(blocks)
 
 
@@ -156,6 +153,15 @@ def _fixed(cycles: tuple[int, ...], operations: int, combine: bool) -> int:
         return total
 
     return acyclic(frozenset(range(len(cycles))))
+
+
+def cycle_types(number: int) -> Iterator[tuple[tuple[int, ...], int]]:
+    """The lengths of cycles that orders of `number` things have, and how many orders have them."""
+    for cycles in _partitions(number):
+        orders = math.factorial(number)
+        for length, times in collections.Counter(cycles).items():
+            orders //= length**times * math.factorial(times)
+        yield cycles, orders
 
 
 def _partitions(number: int, most: int | None = None) -> Iterator[tuple[int, ...]]:

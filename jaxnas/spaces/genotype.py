@@ -19,6 +19,10 @@ gives the operations their meaning (`docs/architectures.md`):
   Batch norm and ReLU stand before the classifier. The networks of NAS-Bench-201.
 * ``macro``: every block names the earlier blocks whose outputs are its inputs (`Block.sources`),
   and takes them as they are; operations are those of ``enas``. ENAS's macro networks.
+* ``nas2017``: there is no stem; every block names the earlier blocks, or the image, whose outputs
+  it reads. Those are concatenated, the smaller with zeros around them, and so are before the
+  classifier all outputs that no block reads. Convolutions are convolution, batch norm, and may
+  have different sides and strides. The networks of NAS (Zoph & Le 2017).
 
 A ``null`` edge belongs to the graph but carries nothing: adaptation may turn it into an identity.
 """
@@ -39,6 +43,7 @@ def _names(*texts: str) -> frozenset[str]:
 
 _POOLS = "max_pool_3x3 avg_pool_3x3 max_pool_5x5"
 _SEPARABLE = "sep_conv_3x3 sep_conv_5x5"
+_SIDES = (1, 3, 5, 7)
 
 OPERATIONS: dict[str, frozenset[str]] = {
     "residual": _names(
@@ -62,11 +67,16 @@ OPERATIONS: dict[str, frozenset[str]] = {
     "enas": _names(_SEPARABLE, "max_pool_3x3 avg_pool_3x3"),
     "nasbench201": _names("conv_1x1 conv_3x3 avg_pool_2x2 avg_pool_3x3"),
     "macro": _names(_SEPARABLE, "max_pool_3x3 avg_pool_3x3 conv_1x1 conv_3x3 conv_5x5"),
+    "nas2017": _names(*(f"conv_{height}x{width}" for height in _SIDES for width in _SIDES)),
 }
 """Names of the operations that each family knows."""
 
-INPUTS = {"residual": 1, "darts": 2, "nasnet": 2, "enas": 2, "nasbench201": 1}
-"""How many inputs a block of each family has; in ``macro`` as many as it has sources."""
+INPUTS = {"residual": 1, "darts": 2, "nasnet": 2, "enas": 2, "nasbench201": 1, "nas2017": 1}
+"""How many inputs a block of each family has; in ``macro`` as many as it has sources. In
+``nas2017`` it has one, which is all of its sources."""
+
+WIRED = ("macro", "nas2017")
+"""The families whose blocks name their sources."""
 
 CELL_FAMILIES = ("darts", "nasnet", "enas")
 """The families whose published networks are trained with drop path."""
@@ -225,11 +235,14 @@ class Block:
     Attributes:
       cell: its name.
       channels: of one node.
-      stride: 1 or 2.
+      stride: 1 or 2; in the ``nas2017`` family 1.
       previous: how many blocks back the older input of a cell of two inputs lies; 3 behind a
         reduction in NASNet's large networks (``skip_reduction_layer_input``).
       sources: in the ``macro`` family, the earlier blocks whose outputs are the inputs, in the
-        cell's order; -1 is the stem.
+        cell's order; -1 is the stem. In the ``nas2017`` family the earlier blocks that the block
+        reads, in rising order; -1 is the image.
+      strides: in the ``nas2017`` family, the strides of height and width, each 1 to 3. JSON leaves
+        it out where there are none.
     """
 
     cell: str
@@ -237,6 +250,7 @@ class Block:
     stride: int = 1
     previous: int = 2
     sources: tuple[int, ...] = ()
+    strides: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.channels < 1 or self.stride not in (1, 2):
@@ -248,6 +262,21 @@ class Block:
             raise GenotypeError(
                 f"block of cell {self.cell!r}: previous must be 2 or 3, not {self.previous}"
             )
+        if self.strides and (
+            len(self.strides) != 2 or not set(self.strides) <= {1, 2, 3} or self.stride != 1
+        ):
+            raise GenotypeError(
+                f"block of cell {self.cell!r}: strides must be two numbers of 1 to 3 besides a "
+                f"stride of 1, not {self.strides} besides {self.stride}"
+            )
+
+    @property
+    def stride_text(self) -> str:
+        """The stride, such as ``2`` or ``2x1``; empty where there is none."""
+        height, width = self.strides or (self.stride, self.stride)
+        if (height, width) == (1, 1):
+            return ""
+        return f"{height}x{width}" if self.strides else f"{height}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -257,7 +286,7 @@ class Genotype:
     Attributes:
       name: how tables and reports call it.
       family: one of `OPERATIONS`; it says what the operations mean.
-      stem: channels of the convolution that reads the image.
+      stem: channels of the convolution that reads the image; in the ``nas2017`` family 0.
       cells: the different cells.
       blocks: the network, from the image on.
       head: channels of the 1x1 convolution before pooling, 0 for none.
@@ -287,10 +316,11 @@ class Genotype:
                 f"genotype {self.name!r}: family must be one of {sorted(OPERATIONS)}, "
                 f"not {self.family!r}"
             )
-        if self.stem < 1 or self.head < 0:
+        without_stem = self.family == "nas2017"
+        if self.stem < 0 or (self.stem == 0) != without_stem or self.head < 0:
             raise GenotypeError(
-                f"genotype {self.name!r}: stem must be positive and head not negative, "
-                f"not {self.stem} and {self.head}"
+                f"genotype {self.name!r}: stem must be {'0' if without_stem else 'positive'} and "
+                f"head not negative, not {self.stem} and {self.head}"
             )
         for field, known in (("stem_form", STEMS), ("activation", ACTIVATIONS)):
             if getattr(self, field) not in known:
@@ -319,7 +349,7 @@ class Genotype:
                     f"cell {cell.name!r}: a block of family {self.family!r} has "
                     f"{INPUTS[self.family]} inputs, not {cell.inputs}"
                 )
-            nodes_only = self.family in ("residual", "darts", "nasbench201")
+            nodes_only = self.family in ("residual", "darts", "nasbench201", "nas2017")
             if nodes_only and min(cell.output) < cell.inputs:
                 raise GenotypeError(
                     f"cell {cell.name!r}: output node {min(cell.output)} is an input; "
@@ -346,8 +376,15 @@ class Genotype:
         self._check_sources()
 
     def _check_sources(self) -> None:
+        if self.family == "nas2017":
+            return self._check_layers()
         scales = [1]  # of the stem and of each block's output, relative to the stem's
         for index, (block, cell) in enumerate(zip(self.blocks, self.placed_cells(), strict=True)):
+            if block.strides:
+                raise GenotypeError(
+                    f"block {index}: family {self.family!r} has one stride for both sides; "
+                    f"strides must be empty, not {block.strides}"
+                )
             wanted = cell.inputs if self.family == "macro" else 0
             if len(block.sources) != wanted:
                 raise GenotypeError(
@@ -368,6 +405,19 @@ class Genotype:
                 )
             scales.append(found.pop() * block.stride)
 
+    def _check_layers(self) -> None:
+        for index, block in enumerate(self.blocks):
+            if not block.strides:
+                raise GenotypeError(
+                    f"block {index}: a block of family 'nas2017' has strides of height and width"
+                )
+            known = range(-1, index)
+            if not block.sources or list(block.sources) != sorted(set(block.sources) & set(known)):
+                raise GenotypeError(
+                    f"block {index}: its sources must be earlier blocks in rising order, of -1 "
+                    f"(the image) to {index - 1}, not {block.sources}"
+                )
+
     def cell(self, name: str) -> Cell:
         """The cell of that name."""
         return next(cell for cell in self.cells if cell.name == name)
@@ -381,15 +431,27 @@ class Genotype:
         """The blocks whose outputs are the inputs of block `index`, in the order of its cell.
 
         -1 is the stem, -2 what the first block has for an older input: an earlier part of the
-        stem, or the stem itself.
+        stem, or the stem itself. In the ``nas2017`` family -1 is the image, and all of them
+        together are the one input.
         """
         newer = index - 1
-        if self.family == "macro":
+        if self.family in WIRED:
             return self.blocks[index].sources
         if INPUTS[self.family] == 1:
             return (newer,)
         older = max(index - self.blocks[index].previous, -2 if index == 0 else -1)
         return (newer, older) if self.family == "nasnet" else (older, newer)
+
+    def head_inputs(self) -> tuple[int, ...]:
+        """The blocks whose outputs the head reads: the last one.
+
+        In the ``nas2017`` family all that no block reads.
+        """
+        blocks = range(len(self.blocks))
+        if self.family != "nas2017":
+            return (blocks[-1],)
+        read = {source for block in self.blocks for source in block.sources}
+        return tuple(index for index in blocks if index not in read)
 
     def connected(self) -> bool:
         """Whether the head can be reached from the stem over edges that are not null.
@@ -398,13 +460,12 @@ class Genotype:
         """
         alive: list[bool] = []
         for index, cell in enumerate(self.placed_cells()):
-            sources = tuple(
-                number
-                for number, block in enumerate(self.inputs_of(index))
-                if block < 0 or alive[block]
-            )
+            fed = [block < 0 or alive[block] for block in self.inputs_of(index)]
+            if self.family == "nas2017":
+                fed = [any(fed)]
+            sources = tuple(number for number, each in enumerate(fed) if each)
             alive.append(bool(cell.reached(sources) & set(cell.output)))
-        return alive[-1]
+        return any(alive[block] for block in self.head_inputs())
 
     def to_json(self) -> str:
         """JSON text that `from_json` reads back to an equal genotype."""
@@ -413,6 +474,9 @@ class Genotype:
             for node in cell["nodes"]:
                 if node["squeeze"] == 1:  # so that genotypes without it keep their text and digest
                     del node["squeeze"]
+        for block in data["blocks"]:
+            if not block["strides"]:
+                del block["strides"]
         return json.dumps(data, indent=1)
 
     @classmethod
@@ -435,7 +499,7 @@ class Genotype:
             edges = ", ".join(str(edge) for edge in cell.edges)
             lines.append(f"  {cell.name}: {edges}; output {', '.join(map(str, cell.output))}")
         blocks = (
-            f"{block.cell} {block.channels}{'/2' if block.stride == 2 else ''}"
+            f"{block.cell} {block.channels}{'/' if block.stride_text else ''}{block.stride_text}"
             + (f" of {' '.join(map(str, block.sources))}" if block.sources else "")
             for block in self.blocks
         )

@@ -7,12 +7,13 @@ import sys
 import types
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from jaxnas import nn
 from jaxnas.cli import main
 from jaxnas.runs.config import Experiment
-from jaxnas.spaces import Genotype, zoo
+from jaxnas.spaces import Genotype, Nas2017Space, zoo
 from jaxnas.spaces.genotype import NULL
 from runs import tiny
 
@@ -147,6 +148,18 @@ def test_a_tree_says_what_the_blocks_of_a_macro_network_take(run):
     text = run("show", "enas_macro", "--channels", 4, "--cells", 6)
     assert "block 5: conv_3x3_1_skips, 8 channels, of 4, 2" in text
     assert "block 2: reduce, 8 channels, stride 2, of stem" in text
+
+
+def test_a_tree_says_what_layers_and_the_classifier_read(run, tmp_path):
+    space = Nas2017Space(layers=3, strides=(1, 2, 3))
+    network = space.decode(np.array([0, 0, 0, 0, 0, 3, 1, 2, 0, 1, 1, 0, 0, 1, 2, 1, 0, 2]))
+    (tmp_path / "found.json").write_text(network.to_json())
+    text = run("show", tmp_path / "found.json")
+    assert "block 0: conv_1x1, 24 channels, of image" in text
+    assert "block 1: conv_7x3, 36 channels, stride 3x1, of 0" in text
+    assert "block 2: conv_1x1, 48 channels, stride 2x3, of 0" in text
+    assert "classifier: of 1, 2" in text
+    assert "stem" not in text
 
 
 def test_adapt_runs_the_experiment_of_its_flags(run, monkeypatch):

@@ -222,6 +222,23 @@ def _nasbench201():
     return dataclasses.replace(network, name="nasbench201", blocks=network.blocks[:3])
 
 
+def _nas2017():
+    """NAS's family: different sides and strides, inputs of different sizes, two unread outputs."""
+    layers = (
+        ("conv_3x1", 4, (1, 1), (-1,)),
+        ("conv_1x3", 3, (3, 2), (0,)),
+        ("conv_5x3", 2, (2, 1), (-1,)),
+        ("conv_3x3", 5, (1, 2), (1, 2)),
+        ("conv_1x1", 3, (1, 1), (-1, 2)),
+    )
+    cells = (Cell(op, 1, (Node(relu=True),), (Edge(op, 0, 1),), (1,)) for op, *_ in layers)
+    blocks = (
+        Block(op, channels, sources=sources, strides=strides)
+        for op, channels, strides, sources in layers
+    )
+    return Genotype("nas2017", "nas2017", 0, tuple(cells), tuple(blocks))
+
+
 def _chain():
     """Inverted residuals with ReLU6, excitation and large kernels, behind a strided stem."""
     return zoo.inverted_chain(
@@ -248,6 +265,7 @@ SMALL = {
     "primitives": _primitives(),
     "chain": _chain(),
     "nasbench201": _nasbench201(),
+    "nas2017": _nas2017(),
 }
 
 

@@ -65,6 +65,19 @@ def odd_pixels(x):
     return out
 
 
+def concatenate(images):
+    """Images in the middle of black ones of the largest sides, channel behind channel."""
+    height, width = (max(image.shape[axis] for image in images) for axis in (1, 2))
+    out = []
+    for image in images:
+        batch, own_height, own_width, channels = image.shape
+        top, left = (height - own_height) // 2, (width - own_width) // 2
+        canvas = np.zeros((batch, height, width, channels))
+        canvas[:, top : top + own_height, left : left + own_width] = image
+        out.append(canvas)
+    return np.concatenate(out, -1)
+
+
 def pad_shortcut(x, features, stride):
     x = x[:, ::stride, ::stride]
     out = np.zeros((*x.shape[:3], features))
@@ -114,7 +127,7 @@ class Reference:
 
     @property
     def padding(self):
-        return "same" if self.family in ("nasnet", "enas", "macro") else "symmetric"
+        return "same" if self.family in ("nasnet", "enas", "macro", "nas2017") else "symmetric"
 
     def leaf(self, tree, *path):
         for name in path:
@@ -156,6 +169,10 @@ class Reference:
         before = (lambda each: each) if family == "residual" else relu
         kind, _, size = op.rpartition("_")
         size = tuple(int(side) for side in size.split("x")) if "x" in size else ()
+        if family == "nas2017":
+            if op == SKIP and stride in (1, (1, 1)) and x.shape[-1] == features:
+                return x
+            return self.norm((*path, "norm"), self.conv((*path, "conv"), x, stride))
         if op == SKIP:
             if stride == 1 and x.shape[-1] == features:
                 return x
@@ -204,6 +221,8 @@ class Reference:
         return x
 
     def stem(self, genotype, x):
+        if self.family == "nas2017":
+            return x, x
         if genotype.stem_form == "double":
             x = self.norm(("stem_norm_0",), self.conv(("stem_conv_0",), x, 2))
             early = self.norm(("stem_norm_1",), self.conv(("stem_conv_1",), relu(x), 2))
@@ -245,8 +264,10 @@ class Reference:
             newer = states[-1]
             if genotype.family in ("residual", "nasbench201"):
                 inputs = [newer]
-            elif genotype.family == "macro":
+            elif genotype.family in ("macro", "nas2017"):
                 inputs = [states[source + 2] for source in block.sources]
+                if genotype.family == "nas2017":
+                    inputs = [concatenate(inputs)]
             else:
                 # Beyond the stem there is nothing; the first block sees the stem's earlier part.
                 older = states[max(index - block.previous, -1) + 2] if index else early
@@ -255,6 +276,10 @@ class Reference:
             now = None if gates is None else gates[index]
             states.append(self.block(index, block, cell, inputs, now))
         x = states[-1]
+        if genotype.family == "nas2017":
+            read = {source for block in genotype.blocks for source in block.sources}
+            unread = [i for i in range(len(genotype.blocks)) if i not in read]
+            x = concatenate([states[index + 2] for index in unread])
         if genotype.head:
             x = self.act(self.norm(("head_norm",), self.conv(("head_conv",), x)))
         if genotype.family == "nasbench201":
@@ -269,9 +294,10 @@ class Reference:
         values = list(inputs)
         batch, height, width, channels = inputs[0].shape
         for number, node in enumerate(cell.nodes):
-            scale = block.stride if node.strided else 1
+            both = block.strides or (block.stride, block.stride)
+            down, across = both if node.strided else (1, 1)
             features = node.expansion * channels or block.channels // node.squeeze
-            zero = np.zeros((batch, -(-height // scale), -(-width // scale), features))
+            zero = np.zeros((batch, -(-height // down), -(-width // across), features))
             terms = []
             for position, edge in enumerate(cell.edges):
                 if edge.target != cell.inputs + number:
@@ -279,7 +305,9 @@ class Reference:
                 source_strided = (
                     edge.source >= cell.inputs and cell.nodes[edge.source - cell.inputs].strided
                 )
-                stride = block.stride if node.strided and not source_strided else 1
+                stride = 1
+                if node.strided and not source_strided:
+                    stride = block.strides or block.stride
 
                 def run(op, position=position, edge=edge, features=features, stride=stride):
                     path = (f"block_{index}", f"edge_{position}_{op}")

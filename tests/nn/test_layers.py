@@ -10,6 +10,7 @@ from jaxnas.nn.layers import (
     BatchNorm,
     Conv,
     Dense,
+    concatenate,
     materialise,
     pad_shortcut,
     runtime_one,
@@ -64,6 +65,18 @@ def test_a_dense_layer_is_affine_and_float32():
     assert dense.macs((7, 3), x.shape) == 21
     without = Dense(3, use_bias=False).apply({"params": {"kernel": params["kernel"]}}, x)
     assert_close(without, expected - np.asarray(params["bias"]))
+
+
+def test_images_of_different_sizes_are_concatenated_in_the_middle_of_the_largest():
+    shapes = (3, 4, 2), (5, 2, 1), (2, 1, 3)
+    parts = [images(seed, shape=shape) for seed, shape in enumerate(shapes)]
+    found = np.asarray(concatenate(parts))
+    assert found.shape == (2, 5, 4, 6)
+    np.testing.assert_array_equal(found[:, 1:4, :, :2], parts[0])
+    np.testing.assert_array_equal(found[:, :, 1:3, 2:3], parts[1])
+    np.testing.assert_array_equal(found[:, 1:3, 1:2, 3:], parts[2])
+    assert np.count_nonzero(found) == sum(np.count_nonzero(part) for part in parts)
+    np.testing.assert_array_equal(concatenate(parts[:1]), parts[0])
 
 
 @pytest.mark.parametrize(("features", "channels"), [(4, 4), (5, 4), (9, 4), (8, 3)])

@@ -26,6 +26,7 @@ BASES = {
     "enas": dataclasses.replace(SMALL["micro"], blocks=SMALL["micro"].blocks[:2]),
     "nasbench201": SMALL["nasbench201"],
     "macro": zoo.enas_macro(channels=4, cell_count=3),
+    "nas2017": SMALL["nas2017"],
 }
 
 

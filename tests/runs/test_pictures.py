@@ -16,6 +16,7 @@ from jaxnas.runs.operations import words
 from jaxnas.runs.plots import search_curves
 from jaxnas.spaces.genotype import NULL, SKIP, Block, Cell, Edge, Genotype, Node
 from jaxnas.spaces.zoo import ZOO, named
+from nn.networks import SMALL
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -89,6 +90,22 @@ def test_a_network_is_drawn_with_every_operation_and_block(tmp_path, name):
 def test_inputs_are_called_as_their_family_numbers_them(name, ends):
     found = ElementTree.fromstring(picture(named(name), "svg"))
     assert {e.text.strip() for e in found.iter() if e.text} >= set(ends)
+
+
+def test_layers_that_are_no_sequence_say_what_they_read():
+    genotype = SMALL["nas2017"]
+    found = ElementTree.fromstring(picture(dataclasses.replace(genotype, head=6), "svg"))
+    found = [e.text.strip() for e in found.iter() if e.text]
+    assert {"image", "0 · conv_3x1", "4 of image", "3 /3x2 of 0", "5 /1x2 of 1–2"} <= set(found)
+    assert {"0 · earlier, concatenated", "3 of image, 2", "6 of 3–4", "pool, linear"} <= set(found)
+    assert "stem" not in found
+    nodes, edges = declared(dot(genotype))
+    assert {"b_1", "b0", "b4", "b_head"} <= set(nodes)
+    wired = {edge for edge in edges if edge[0].startswith("b")}
+    assert wired == {
+        *(("b_1", "b0"), ("b0", "b1"), ("b_1", "b2"), ("b1", "b3"), ("b2", "b3")),
+        *(("b_1", "b4"), ("b2", "b4"), ("b3", "b_head"), ("b4", "b_head")),
+    }
 
 
 def test_an_adaptation_shows_the_old_and_the_new_operation(tmp_path):
@@ -211,7 +228,7 @@ def test_every_network_is_text_for_graphviz(name):
         nulls = sum(edge.op == NULL for edge in cell.edges)
         count += 2 * (len(cell.edges) - nulls) + nulls + len(cell.output)
     wired = sum(len(block.sources) for block in genotype.blocks)
-    assert len(edges) == count + wired
+    assert len(edges) == count + wired + bool(wired)  # one to the head
     assert text.count("{") == text.count("}") == 1 + len(genotype.cells) + bool(wired)
     assert text.count('"') % 2 == 0
 

@@ -46,10 +46,13 @@ def test_synflow_is_the_growth_of_the_sum_of_logits_as_all_kernels_grow(scale):
     assert float(found) == pytest.approx(expected, abs=1e-3)
 
 
-@pytest.mark.parametrize("name", ["darts_v2", "proxyless_mobile", "mnasnet_a1", "enas_macro"])
+@pytest.mark.parametrize(
+    "name", ["darts_v2", "proxyless_mobile", "mnasnet_a1", "enas_macro", "nas2017"]
+)
 def test_synflow_refuses_networks_that_are_not_linear(name):
+    genotype = SMALL[name] if name == "nas2017" else zoo.named(name)
     with pytest.raises(ValueError, match=f"synflow is for chains of blocks with ReLU.*{name}"):
-        synflow(nn.build(zoo.named(name), 10), {}, (32, 32, 3))
+        synflow(nn.build(genotype, 10), {}, (32, 32, 3))
 
 
 def test_naswot_is_the_determinant_of_how_often_codes_agree(monkeypatch):

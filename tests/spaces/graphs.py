@@ -23,7 +23,7 @@ from jaxnas.spaces.genotype import (
 
 FAST = settings(deadline=None, max_examples=40, derandomize=True)
 
-FAMILIES = ("residual", "darts", "nasnet", "enas", "nasbench201", "macro")
+FAMILIES = ("residual", "darts", "nasnet", "enas", "nasbench201", "macro", "nas2017")
 CARRIED = {family: sorted(ops - {NULL}) for family, ops in OPERATIONS.items()}
 
 
@@ -82,10 +82,12 @@ def genotypes(draw, family=None, most_blocks=5, connected=False, **limits):
     placed = draw(st.lists(blocks, min_size=1, max_size=most_blocks))
     if family == "macro":
         placed = draw(_wired(placed, {cell.name: cell.inputs for cell in made}))
+    if family == "nas2017":
+        placed = [draw(_layers(block, index)) for index, block in enumerate(placed)]
     return Genotype(
         name=draw(st.text(max_size=8)),
         family=family,
-        stem=draw(st.integers(1, 64)),
+        stem=0 if family == "nas2017" else draw(st.integers(1, 64)),
         cells=made,
         blocks=tuple(placed),
         head=draw(st.integers(0, 64)),
@@ -108,6 +110,22 @@ def _wired(draw, blocks, inputs):
         out.append(dataclasses.replace(block, sources=tuple(sources)))
         scales.append(scale * block.stride)
     return out
+
+
+@st.composite
+def _layers(draw, block, index):
+    """The block as a layer of NAS, of any earlier ones and the image."""
+    sources = draw(st.sets(st.integers(-1, index - 1), min_size=1))
+    strides = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
+    return dataclasses.replace(block, stride=1, sources=tuple(sorted(sources)), strides=strides)
+
+
+def alone(cell, family):
+    """A network of that cell alone, which reads the stem or the image."""
+    sources = {"macro": (-1,) * cell.inputs, "nas2017": (-1,)}.get(family, ())
+    strides = (1, 1) if family == "nas2017" else ()
+    block = Block(cell.name, 4, sources=sources, strides=strides)
+    return Genotype("base", family, 0 if family == "nas2017" else 4, (cell,), (block,))
 
 
 def carrying(edges):
@@ -156,10 +174,11 @@ def flat_connected(genotype):
         back = [1] if genotype.family in ("residual", "nasbench201") else [block.previous, 1]
         if genotype.family == "nasnet":
             back.reverse()
-        if genotype.family == "macro":
+        if genotype.family in ("macro", "nas2017"):
             back = [index - source for source in block.sources]
         for position, distance in enumerate(back):
             before = index - distance
+            position = 0 if genotype.family == "nas2017" else position
             wires.append((("stem",) if before < 0 else (before, "out"), (index, position)))
         wires += [((index, e.source), (index, e.target)) for e in carrying(cell.edges)]
         wires += [((index, node), (index, "out")) for node in cell.output]
@@ -169,7 +188,10 @@ def flat_connected(genotype):
         steps[number[source], number[target]] = True
     for _ in range(len(names).bit_length()):  # squaring doubles the length of the walks
         steps = steps @ steps
-    return bool(steps[number["stem",], number[len(genotype.blocks) - 1, "out"]])
+    ends = [len(genotype.blocks) - 1]
+    if genotype.family == "nas2017":
+        ends = [i for i in range(ends[0] + 1) if all(i not in b.sources for b in genotype.blocks)]
+    return any(steps[number["stem",], number[end, "out"]] for end in ends)
 
 
 def chosen_op(op, choice):

@@ -13,7 +13,7 @@ from jaxnas.spaces.adaptation import CANDIDATES, ID, NONE, SAME
 from jaxnas.spaces.adapted import unique_tables
 from jaxnas.spaces.genotype import NULL, SKIP, Cell, Edge, Node
 
-from .graphs import FAMILIES, FAST, cells
+from .graphs import FAMILIES, FAST, alone, cells
 
 RESNET = AdaptedSpace(AdaptationSpace(zoo.resnet(20), "cell"))
 
@@ -54,15 +54,7 @@ def test_canonical_against_brute_force(family: str):
     @FAST
     @given(cell=cells(family, most_edges=4, connected=True), data=st.data())
     def check(cell: Cell, data: st.DataObject):
-        sources = (-1,) * cell.inputs if family == "macro" else ()
-        base = zoo.resnet(8) if family == "residual" else zoo.named("enas_macro", cells=1)
-        block = dataclasses.replace(
-            base.blocks[0], cell=cell.name, channels=8, stride=1, sources=sources
-        )
-        base = dataclasses.replace(
-            base, family=family, cells=(cell,), blocks=(block,), auxiliary=-1
-        )
-        space = AdaptedSpace(AdaptationSpace(base, "cell"))
+        space = AdaptedSpace(AdaptationSpace(alone(cell, family), "cell"))
         row = data.draw(st.tuples(*[st.integers(0, 2)] * len(cell.edges)))
         canonical = space.canonical(np.array(row))
         expected = by_walking(cell, row)

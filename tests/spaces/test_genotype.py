@@ -19,16 +19,22 @@ FAST = graphs.FAST
 
 
 def chain(*blocks, family="residual", cells=None, **changes):
-    inputs = 1 if family in ("residual", "nasbench201") else 2
+    inputs = 1 if family in ("residual", "nasbench201", "nas2017") else 2
     cell = Cell("only", inputs, (Node(),), (Edge(SKIP, 0, inputs),), (inputs,))
     fields = {
         "name": "chain",
         "family": family,
-        "stem": 4,
+        "stem": 0 if family == "nas2017" else 4,
         "cells": (cell,) if cells is None else cells,
         "blocks": blocks or (Block("only", 4),),
     }
     return Genotype(**{**fields, **changes})
+
+
+def layers(*placed):
+    """A network of NAS's family, of layers with these sources and strides."""
+    blocks = [Block("only", 4, sources=sources, strides=strides) for sources, strides in placed]
+    return chain(*blocks, family="nas2017")
 
 
 # What a cell reaches.
@@ -101,6 +107,16 @@ def test_the_trap_of_the_input_order():
     assert long.inputs_of(4) == (3, 1)
 
 
+def test_the_head_reads_the_last_block_or_all_that_none_reads():
+    blocks = (Block("only", 4), Block("only", 4))
+    assert chain(*blocks).head_inputs() == (1,)
+    found = layers(((-1,), (1, 1)), ((-1, 0), (2, 1)), ((-1,), (1, 1)), ((1,), (1, 3)))
+    assert found.head_inputs() == (2, 3)
+    assert [found.inputs_of(index) for index in range(4)] == [(-1,), (-1, 0), (-1,), (1,)]
+    assert [block.stride_text for block in found.blocks] == ["", "2x1", "", "1x3"]
+    assert "only 4 of -1, only 4/2x1 of -1 0, only 4 of -1, only 4/1x3 of 1" in str(found)
+
+
 @FAST
 @given(st.sampled_from(graphs.FAMILIES).flatmap(graphs.cells))
 def test_an_edge_carries_the_stride_where_it_leads_behind_it(cell):
@@ -119,7 +135,7 @@ def test_equal_genotypes_are_equal_values(genotype):
     assert twin is not genotype
     assert twin == genotype
     assert hash(twin) == hash(genotype)
-    assert dataclasses.replace(genotype, stem=genotype.stem + 1) != genotype
+    assert dataclasses.replace(genotype, head=genotype.head + 1) != genotype
 
 
 @pytest.mark.parametrize("part", [Edge(SKIP, 0, 1), Node(), Block("only", 4), chain()], ids=repr)
@@ -139,6 +155,7 @@ def test_the_text_names_every_edge_and_block(genotype):
         for edge in cell.edges:
             assert f"{edge.op} {edge.source}>{edge.target}" in text
     strided = sum(block.stride == 2 for block in genotype.blocks)
+    strided += sum(block.strides[:1] == (2,) for block in genotype.blocks)
     blocks = text.split("  blocks: ")[-1]
     for block in genotype.blocks:
         assert f"{block.cell} {block.channels}" in blocks
@@ -184,6 +201,13 @@ def test_json_names_a_part_of_the_channels_only_where_there_is_one(genotype):
         assert parts == [node.squeeze if node.squeeze > 1 else None for node in cell.nodes]
 
 
+@FAST
+@given(graphs.genotypes())
+def test_json_names_two_strides_only_where_there_are(genotype):
+    found = [block.get("strides") for block in json.loads(genotype.to_json())["blocks"]]
+    assert found == [list(block.strides) or None for block in genotype.blocks]
+
+
 def test_json_is_what_it_was_before_nodes_could_have_a_part_of_the_channels():
     """Stored bases, results and digests hold it."""
     for name, digest in (
@@ -209,7 +233,7 @@ def objects(data, path=("genotype",)):
 OPTIONAL = {
     *("head", "stem_form", "activation", "epsilon", "auxiliary"),
     *("stride", "previous", "sources", "expansion", "strided", "relu", "concat"),
-    "squeeze",
+    *("squeeze", "strides"),
 }
 
 WRONG = {
@@ -364,6 +388,34 @@ GOOD, BAD = (SKIP, 0, 1), "cell 'c', edge 1 "
             lambda: macro(Block("c", 4, 2, sources=(-1,)), Block("two", 4, sources=(-1, 0))),
             "block 1: its sources -1, 0 differ in size",
         ),
+        (lambda: Block("c", 4, strides=(1,)), r"block of cell 'c': strides must be .* not \(1,\)"),
+        (lambda: Block("c", 4, strides=(1, 4)), r"block of cell 'c': strides .* not \(1, 4\) bes"),
+        (lambda: Block("c", 4, 2, strides=(1, 1)), r"'c': strides .* not \(1, 1\) besides 2"),
+        (
+            lambda: chain(Block("only", 4, strides=(1, 1))),
+            r"block 0: family 'residual' has one stride .* must be empty, not \(1, 1\)",
+        ),
+        (lambda: chain(family="nas2017", stem=4), "'chain': stem must be 0 .* not 4 and 0"),
+        (
+            lambda: chain(Block("only", 4, sources=(-1,)), family="nas2017"),
+            "block 0: a block of family 'nas2017' has strides of height and width",
+        ),
+        (lambda: layers(((), (1, 1))), r"block 0: its sources must be .* to -1, not \(\)"),
+        (lambda: layers(((0,), (1, 1))), r"block 0: its sources .* to -1, not \(0,\)"),
+        (lambda: layers(((-2,), (1, 1))), r"block 0: its sources .* not \(-2,\)"),
+        (
+            lambda: layers(((-1,), (1, 1)), ((0, -1), (1, 1))),
+            r"block 1: its sources must be .* in rising order, .* to 0, not \(0, -1\)",
+        ),
+        (lambda: layers(((-1, -1), (1, 1))), r"block 0: its sources .* not \(-1, -1\)"),
+        (
+            lambda: chain(
+                Block("c", 4, sources=(-1,), strides=(1, 1)),
+                cells=(cell(output=(0,)),),
+                family="nas2017",
+            ),
+            "cell 'c': output node 0 is an input; family 'nas2017' concatenates nodes only",
+        ),
     ],
 )
 def test_what_describes_no_network_is_refused_by_name(make, message):
@@ -374,14 +426,13 @@ def test_what_describes_no_network_is_refused_by_name(make, message):
 @pytest.mark.parametrize("family", graphs.FAMILIES)
 def test_no_family_takes_the_others_own_operations(family):
     inputs = INPUTS.get(family, 1)
-    block = Block("c", 4, sources=(-1,) if family == "macro" else ())
     for op in sorted(set().union(*OPERATIONS.values())):
         one = Cell("c", inputs, (Node(),), (Edge(op, 0, inputs),), (inputs,))
         if op in OPERATIONS[family]:
-            assert chain(block, family=family, cells=(one,)).cell("c") is one
+            assert graphs.alone(one, family).cell("c") is one
         else:
             with pytest.raises(GenotypeError, match=f"unknown operation {op!r}"):
-                chain(block, family=family, cells=(one,))
+                graphs.alone(one, family)
 
 
 @pytest.mark.parametrize("name", ["jaxnas.spaces", "jaxnas.spaces.zoo", "jaxnas.spaces.adaptation"])
