@@ -123,7 +123,7 @@ def main(flags: Flags) -> None:
         "ppo",
         flags.space,
         flags.child,
-        lambda: make(flags),
+        make(flags),
         lambda outcome: accuracy(outcome) / 100,
         fields,
     )

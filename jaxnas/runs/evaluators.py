@@ -90,11 +90,6 @@ class LocalProcesses:
                 process.kill()  # what a worker has begun is trained again by the next run
             self._pool = None
 
-    @property
-    def workers(self) -> list[int]:
-        """Process numbers of the workers that run now."""
-        return [] if self._pool is None else list(self._pool._processes or {})
-
     def evaluate(self, candidates: Sequence[Candidate], epochs: int) -> Iterator[Outcome]:
         """See `Evaluator`."""
         deaths: Counter[Candidate] = Counter()

@@ -55,12 +55,12 @@ class Stages:
         self._bars.__exit__(*error)  # pyright: ignore[reportArgumentType]
 
     @contextlib.contextmanager
-    def watch(self, name: str, title: str) -> Iterator[Watcher]:
+    def watch(self, name: str, title: str, unit: str = "steps") -> Iterator[Watcher]:
         """Shows the stage `name` as running, and as done when the context ends well."""
         task, total = self._tasks[name], self._steps[name]
         self._bars.start_task(task)
         if not self._console.is_terminal:
-            self._line(f"{title}: {total} steps; the first waits until it is compiled")
+            self._line(f"{title}: {total} {unit}; the first waits until it is compiled")
         yield Watcher(
             lambda: self._bars.advance(task),
             lambda message: self._console.print(message, style="yellow", highlight=False),

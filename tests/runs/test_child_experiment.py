@@ -1,0 +1,88 @@
+"""A search of real children from its flags to its report, at the smallest size."""
+
+import json
+
+import pytest
+
+from jaxnas import search
+from jaxnas.runs.child_config import ChildExperiment
+from jaxnas.runs.child_experiment import run_children
+from jaxnas.runs.child_search import Trial, accuracy
+from jaxnas.runs.child_winners import best
+from jaxnas.runs.config import WeightTraining
+from jaxnas.spaces import Genotype
+
+from . import tiny
+from .test_child_training import SPACE
+
+CHILD = WeightTraining(epochs=1, batch_size=16, learning_rate=0.05)
+
+
+def run(folder, **changes):
+    experiment = ChildExperiment(
+        dataset=str(folder / "tiny.npz"),
+        run_dir=folder / "run",
+        children=6,
+        random_batch=4,
+        train_share=0.7,
+        finalists=2,
+        finalist_epochs=2,
+        channels=2,
+        cells=2,
+        training=WeightTraining(epochs=1, batch_size=40),
+        **changes,
+    )
+    searcher = search.reinforce(SPACE, batch=3)
+    return run_children(
+        experiment, "reinforce", SPACE, CHILD, searcher, lambda each: accuracy(each) / 100, {}
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tiny.write(tmp_path_factory.mktemp("experiment"))
+    run(folder)
+    return folder
+
+
+def test_the_report_tells_of_both_searches(folder):
+    report = (folder / "run" / "report.md").read_text()
+    for text in ("| reinforce | 6 |", "| random | 6 |", "| compile |", "rewards.svg"):
+        assert text in report
+    trained = [
+        json.loads(line) for line in (folder / "run" / "children.jsonl").read_text().splitlines()
+    ]
+    assert f"{len(trained)} different children were trained, 0 failed" in report
+    finals = (folder / "run" / "finals" / "children.jsonl").read_text().splitlines()
+    assert 2 <= len(finals) <= 4
+    assert all(json.loads(line)["seconds"]["compile"] == 0 for line in finals), "one program"
+
+
+@pytest.mark.parametrize("name", ["reinforce", "random"])
+def test_the_winner_can_be_taken_elsewhere(folder, name):
+    read = [
+        Genotype.from_json((folder / "run" / f"genotype_{name}{suffix}.json").read_text())
+        for suffix in ("", "_imagenet")
+    ]
+    assert read[0].cells == read[1].cells
+    assert [genotype.stem_form for genotype in read] == ["small", "valid"]
+    for picture in (f"network_{name}.svg", f"{name}/best.svg", "rewards.svg"):
+        assert (folder / "run" / picture).is_file()
+
+
+def test_a_finished_run_goes_through_again_and_trains_nothing(folder):
+    before = (folder / "run" / "results.json").read_bytes()
+    children = (folder / "run" / "children.jsonl").read_bytes()
+    run(folder, resume=True)
+    assert (folder / "run" / "results.json").read_bytes() == before
+    assert (folder / "run" / "children.jsonl").read_bytes() == children
+
+
+def test_the_best_are_different_children():
+    trials = [
+        Trial(number, candidate, 0.0, reward)
+        for number, (candidate, reward) in enumerate(
+            [((1,), 0.2), ((2,), 0.9), ((2,), 0.9), ((3,), 0.5), ((4,), 0.9)]
+        )
+    ]
+    assert best(trials, 3) == [(2,), (4,), (3,)]
