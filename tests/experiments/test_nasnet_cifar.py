@@ -63,6 +63,6 @@ SMALL = {
 def test_a_run_with_two_workers_ends_with_a_report(monkeypatch, tmp_path):
     flags = [word for name, value in SMALL.items() for word in (f"--{name}", value)]
     scripts.run(monkeypatch, NAME, "--run-dir", tmp_path / "run", "--workers", 2, *flags)
-    rows = json.loads((tmp_path / "run" / "results.json").read_text())["results"]
+    rows = json.loads((tmp_path / "run" / "results.json").read_text())
     assert {row["method"] for row in rows} == {"ppo", "random"}
     assert all(np.isfinite(row["test_accuracy"]) for row in rows)
