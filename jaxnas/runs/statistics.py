@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from scipy import optimize, stats
@@ -68,6 +68,30 @@ def paired_difference(
     error = statistics.stdev(differences) / math.sqrt(n)
     half = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * error
     return Difference(n, mean, mean - half, mean + half)
+
+
+def rank_interval(
+    kind: Literal["kendall", "spearman"], correlation: float, n: int
+) -> tuple[float, float] | None:
+    """Both ends of the confidence interval of a rank correlation (Bonett & Wright 2000).
+
+    By Fisher's z, whose variance is 0.437 / (n - 4) for Kendall's tau and (1 + rho^2 / 2) / (n - 3)
+    for Spearman's rho.
+
+    Args:
+      kind: of the correlation.
+      correlation: between -1 and 1, or NaN.
+      n: how many pairs of values it is of.
+
+    Returns:
+      None below 5 pairs, and where all pairs agree or nothing is known.
+    """
+    if n < 5 or not abs(correlation) < 1 - 1e-9:
+        return None
+    variance = 0.437 / (n - 4) if kind == "kendall" else (1 + correlation**2 / 2) / (n - 3)
+    half = float(stats.norm.ppf((1 + CONFIDENCE) / 2)) * math.sqrt(variance)
+    middle = math.atanh(correlation)
+    return math.tanh(middle - half), math.tanh(middle + half)
 
 
 class Wins(NamedTuple):

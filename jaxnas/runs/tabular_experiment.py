@@ -31,7 +31,7 @@ def run_tabular(settings: TabularSearch) -> Path:
         for field in dataclasses.fields(settings)
         if field.name not in ("run_dir", "overwrite", "table")
     }
-    directory = RunDirectory(settings.run_dir, config, overwrite=settings.overwrite)
+    directory = RunDirectory(settings.run_dir, config, resume=None, overwrite=settings.overwrite)
     directory.check()
     table = tabular.load_nasbench201(settings.table)
     space = NASBench201Space()
