@@ -141,7 +141,7 @@ def write(
     accuracy = [row[ACCURACY] for row in rows]
     results: dict[str, dict[str, Any]] = {}
     lines = [
-        "| score | Kendall's tau, 95% | Spearman's rho, 95% | first, compiling (s) | each |",
+        "| score | Kendall's tau, 95% | Spearman's rho, 95% | first, compiling (s) | each (s) |",
         "|---|---:|---:|---:|---:|",
     ]
     for name in SCORES:

@@ -46,8 +46,14 @@ def result_rows(
 
 
 def markdown(found: Sequence[Found], valid: np.ndarray, test: np.ndarray) -> str:
-    """The rows as a table, with what random search found to compare with."""
-    (random,) = (each for each in found if each.algorithm == "random")
+    """The rows as a table, with what random search found to compare with; see `result_rows`.
+
+    Raises:
+      ValueError: if none of `found` is of the algorithm "random".
+    """
+    random = next((each for each in found if each.algorithm == "random"), None)
+    if random is None:
+        raise ValueError('found must hold random search, by the name "random", to compare with')
     baseline = test[random.incumbents[:, -1]]
     lines = [
         "| algorithm | seeds | queries | validation, 12 epochs | test, 200 epochs | minus random | "

@@ -154,3 +154,11 @@ def test_flags_that_cannot_be_are_told(flags, message):
 def test_random_always_runs_first():
     assert TabularSearch(algorithm=("ppo", "random")).algorithms == ("random", "ppo")
     assert TabularSearch().algorithms == tuple(SEARCHERS)
+
+
+def test_what_cannot_be_compared_is_told():
+    for values in (VALUES[1:], np.where(VALUES == 7, np.nan, VALUES)):
+        with pytest.raises(ValueError, match="values must be 60 finite numbers, one for each cand"):
+            run_searcher("random", SEARCHERS["random"], SPACE, values, seeds=1, queries=1)
+    with pytest.raises(ValueError, match="found must hold random search"):
+        tabular_report.markdown([found("local", [1])], VALUES, VALUES)

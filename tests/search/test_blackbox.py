@@ -327,6 +327,18 @@ def test_settings_that_are_numbers_can_be_vmapped():
     assert (found[0] != found[1]).any()
 
 
+@pytest.mark.parametrize("searcher", ["random", "evolution", "local", "reinforce", "surrogate"])
+def test_the_scale_of_rewards_does_not_matter_but_to_an_entropys_weight(searcher):
+    algorithm = SEARCHERS[searcher](MIXED)
+
+    def tried(scale):
+        key = jax.random.key(0)
+        return search.simulate(algorithm, lambda each: scale * value(each), 24, key).candidates
+
+    one, other = jax.jit(jax.vmap(tried))(jnp.array([1.0, 128.0]))
+    np.testing.assert_array_equal(one, other)
+
+
 def test_best_so_far_is_the_first_of_the_best():
     rewards = jnp.array([[1.0, 3.0, 2.0, 3.0, 5.0], [-2.0, -2.0, -3.0, -1.0, -1.0]])
     np.testing.assert_array_equal(search.best_so_far(rewards), [[0, 1, 1, 1, 4], [0, 0, 0, 3, 3]])
