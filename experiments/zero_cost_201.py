@@ -13,10 +13,12 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import math
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -27,11 +29,18 @@ from jaxnas.randomness import stream
 from jaxnas.runs.config import ConfigError
 from jaxnas.runs.directory import RunDirectory
 from jaxnas.runs.script import run_script
+from jaxnas.runs.statistics import rank_interval
 from jaxnas.search import gradient_norm, naswot, synflow
 from jaxnas.spaces import NASBench201Space
 
 SCORES = ("synflow", "naswot", "gradient_norm", "parameters")
 ACCURACY = "cifar10_test_acc_200ep"
+CORRELATIONS: dict[Literal["kendall", "spearman"], Callable[..., float]] = {
+    "kendall": tabular.kendall,
+    "spearman": tabular.spearman,
+}
+FEW = 10
+"""Below so many architectures a correlation says nothing."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +52,7 @@ class ZeroCost:
     table: Path | None = None
     """NAS-Bench-201: a .csv, .csv.gz or NATS-Bench's folder; in JAXNAS_DATA_DIR by default."""
     architectures: int = 200
-    """How many to score."""
+    """How many to score, at most the connected ones; below 10 the correlations mean nothing."""
     batch_size: int = 32
     """Images that are seen."""
     seed: int = 0
@@ -62,14 +71,19 @@ def main(flags: ZeroCost) -> None:
     """Scores, correlates and writes."""
     settings = dataclasses.asdict(flags)
     config = {name: settings[name] for name in ("architectures", "batch_size", "seed")}
-    directory = RunDirectory(flags.run_dir, config, overwrite=flags.overwrite)
+    directory = RunDirectory(flags.run_dir, config, resume=None, overwrite=flags.overwrite)
     directory.check()
     space = NASBench201Space()
+    everything = np.array(list(space.enumerate()))
+    connected = np.flatnonzero(space.canonical(everything).any(1))
+    if flags.architectures > len(connected):
+        raise ConfigError(
+            f"--architectures must be at most {len(connected)}, the connected ones of "
+            f"{space.name}, not {flags.architectures}"
+        )
     key = jax.random.key(flags.seed)
     table = tabular.load_nasbench201(flags.table)
     accuracy = table.accuracy("cifar10", "test", 200)
-    everything = np.array(list(space.enumerate()))
-    connected = np.flatnonzero(space.canonical(everything).any(1))
     order = jax.random.permutation(stream(key, "architectures"), connected)
     places = np.asarray(order[: flags.architectures])
     candidates = everything[places]
@@ -125,27 +139,30 @@ def write(
     writer.writerows(rows)
     run.write_text("scores.csv", text.getvalue())
     accuracy = [row[ACCURACY] for row in rows]
-    results: dict[str, dict[str, float | None]] = {}
+    results: dict[str, dict[str, Any]] = {}
     lines = [
-        "| score | Kendall's tau | Spearman's rho | first, with compiling (s) | each (s) |",
+        "| score | Kendall's tau, 95% | Spearman's rho, 95% | first, compiling (s) | each (s) |",
         "|---|---:|---:|---:|---:|",
     ]
     for name in SCORES:
         values = [row[name] for row in rows]
         first, *others = seconds.get(name, (0.0, 0.0))
         each = statistics.median(others)
-        results[name] = {
-            "kendall": tabular.kendall(values, accuracy),
-            "spearman": tabular.spearman(values, accuracy),
-            "seconds_first": first,
-            "seconds_each": each,
-        }
-        lines.append(
-            f"| {name} | {results[name]['kendall']:.3f} | {results[name]['spearman']:.3f} | "
-            f"{first:.1f} | {each:.2f} |"
-        )
+        cells = []
+        results[name] = {"seconds_first": first, "seconds_each": each}
+        for kind, correlate in CORRELATIONS.items():
+            correlation = correlate(values, accuracy)
+            interval = rank_interval(kind, correlation, len(rows))
+            # A score that is the same for all has no correlation.
+            results[name][kind] = None if math.isnan(correlation) else correlation
+            results[name][f"{kind}_interval"] = interval
+            ends = "" if interval is None else " [{:.3f}, {:.3f}]".format(*interval)
+            cells.append(f"{correlation:.3f}{ends}")
+        lines.append(f"| {name} | {cells[0]} | {cells[1]} | {first:.1f} | {each:.2f} |")
     run.write_json("results.json", results)
     table = "\n".join(lines) + "\n"
+    if len(rows) < FEW:
+        table += f"\nCorrelations of fewer than {FEW} architectures mean nothing.\n"
     run.write_text("results.md", table)
     print(f"{len(rows)} architectures, batch of {flags.batch_size}, seed {flags.seed}\n\n{table}")
 

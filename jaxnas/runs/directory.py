@@ -41,7 +41,7 @@ class RunDirectory:
         path: str | os.PathLike[str],
         config: dict[str, Any],
         *,
-        resume: bool = False,
+        resume: bool | None = False,
         overwrite: bool = False,
     ) -> None:
         """Takes note only; the folder is created, locked and checked on entering the context.
@@ -49,7 +49,8 @@ class RunDirectory:
         Args:
           path: the folder, which may not be there yet.
           config: JSON-able, without the key ``environment``, which is added.
-          resume: go on with the earlier run in the folder, if there is one.
+          resume: go on with the earlier run in the folder, if there is one; None of a script that
+            has no such flag.
           overwrite: delete the earlier run in the folder, if there is one, with all its files.
 
         Raises:
@@ -162,8 +163,9 @@ class RunDirectory:
                 self._take_lock()  # where another process holds it, that is what to say
                 self._release()
             raise RunError(
-                f"{self.path} holds an earlier run; use --resume to go on with it, --overwrite to "
-                "delete it, or another --run-dir"
+                f"{self.path} holds an earlier run; use "
+                f"{'' if self._resume is None else '--resume to go on with it, '}"
+                "--overwrite to delete it, or another --run-dir"
             )
         if self._overwrite and (self.path / _LOCK).exists():
             return  # a run, even if its config.json is damaged

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import sys
 from collections.abc import Callable
@@ -21,15 +22,25 @@ def run_script(flags: Any, description: str | None, run: Callable[[Any], object]
 
     from jaxnas.runs.experiment import USER_ERRORS
 
+    parsed = None
     try:
-        run(tyro.cli(flags, description=description))
+        parsed = tyro.cli(flags, description=description)
+        run(parsed)
         sys.stdout.flush()
     except USER_ERRORS as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        stop_interrupted("interrupted; the same command with --resume goes on")
+        again = "--resume goes on" if _can_resume(parsed) else "--overwrite starts anew"
+        stop_interrupted(f"interrupted; the same command with {again}")
     except BrokenPipeError:
         stop_without_reader()
+
+
+def _can_resume(flags: Any) -> bool:
+    """Whether one of the flags, or of the groups of them, is ``--resume``."""
+    return hasattr(flags, "resume") or (
+        dataclasses.is_dataclass(flags) and any(map(_can_resume, vars(flags).values()))
+    )
 
 
 def stop_interrupted(sentence: str) -> Never:

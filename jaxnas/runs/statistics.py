@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, stats
 
 CONFIDENCE = 0.95
 
@@ -70,17 +70,78 @@ def paired_difference(
     return Difference(n, mean, mean - half, mean + half)
 
 
-def wins(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, float, float]:
-    """How often one of `ours` is above one of `theirs`, all pairs, ties half (Mann and Whitney).
+def rank_interval(
+    kind: Literal["kendall", "spearman"], correlation: float, n: int
+) -> tuple[float, float] | None:
+    """Both ends of the confidence interval of a rank correlation (Bonett & Wright 2000).
+
+    By Fisher's z, whose variance is 0.437 / (n - 4) for Kendall's tau and (1 + rho^2 / 2) / (n - 3)
+    for Spearman's rho.
+
+    Args:
+      kind: of the correlation.
+      correlation: between -1 and 1, or NaN.
+      n: how many pairs of values it is of.
 
     Returns:
-      the share, and both ends of its confidence interval (of the mean of placements; DeLong et
-      al. 1988); they are equal to the share where one side has a single value.
+      None below 5 pairs, and where all pairs agree or nothing is known.
+    """
+    if n < 5 or not abs(correlation) < 1 - 1e-9:
+        return None
+    variance = 0.437 / (n - 4) if kind == "kendall" else (1 + correlation**2 / 2) / (n - 3)
+    half = float(stats.norm.ppf((1 + CONFIDENCE) / 2)) * math.sqrt(variance)
+    middle = math.atanh(correlation)
+    return math.tanh(middle - half), math.tanh(middle + half)
+
+
+class Wins(NamedTuple):
+    """How often one method is above another.
+
+    Attributes:
+      share: of pairs, 0 to 1.
+      low: lower end of its confidence interval; None where one side has a single value.
+      high: its upper end.
+    """
+
+    share: float
+    low: float | None
+    high: float | None
+
+    def __str__(self) -> str:
+        if self.low is None or self.high is None:
+            return f"{self.share:.0%}"
+        return f"{self.share:.0%} [{100 * self.low:.0f}, {100 * self.high:.0f}]"
+
+
+def wins(ours: np.ndarray, theirs: np.ndarray) -> Wins:
+    """How often one of `ours` is above one of `theirs`, all pairs, ties half (Mann and Whitney).
+
+    The interval holds the shares t that are no more than z standard errors from the one seen, the
+    error being that at t (Newcombe 2006, part 2, method 5), so that it is no point where all pairs
+    agree. Where the placements vary more than his model has it, their own variance (DeLong et al.
+    1988) scales the error.
     """
     above = (ours[:, None] > theirs) + 0.5 * (ours[:, None] == theirs)
     share = float(above.mean())
-    if min(above.shape) < 2:
-        return share, share, share
-    variance = sum(above.mean(axis).var(ddof=1) / above.shape[1 - axis] for axis in (0, 1))
-    half = float(stats.norm.ppf((1 + CONFIDENCE) / 2)) * math.sqrt(variance)
-    return share, max(0.0, share - half), min(1.0, share + half)
+    m, n = above.shape
+    if min(m, n) < 2:
+        return Wins(share, None, None)
+    more = (m + n) / 2 - 1
+
+    def variance(t: float) -> float:
+        return t * (1 - t) * (1 + more * (1 - t) / (2 - t) + more * t / (1 + t)) / (m * n)
+
+    of_placements = sum(above.mean(axis).var(ddof=1) / above.shape[1 - axis] for axis in (0, 1))
+    scale = max(1.0, of_placements / variance(share)) if 0 < share < 1 else 1.0
+    z = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
+
+    def low(share: float) -> float:
+        if not share:
+            return 0.0
+        end = min(share, 1 - 1e-9)  # at 1 itself there is no error
+        found: Any = optimize.brentq(
+            lambda t: (t - share) ** 2 - z**2 * scale * variance(t), 0.0, end
+        )
+        return float(found)
+
+    return Wins(share, low(share), 1 - low(1 - share))

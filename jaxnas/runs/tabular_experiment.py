@@ -31,7 +31,7 @@ def run_tabular(settings: TabularSearch) -> Path:
         for field in dataclasses.fields(settings)
         if field.name not in ("run_dir", "overwrite", "table")
     }
-    directory = RunDirectory(settings.run_dir, config, overwrite=settings.overwrite)
+    directory = RunDirectory(settings.run_dir, config, resume=None, overwrite=settings.overwrite)
     directory.check()
     table = tabular.load_nasbench201(settings.table)
     space = NASBench201Space()
@@ -40,13 +40,14 @@ def run_tabular(settings: TabularSearch) -> Path:
     with directory as run:
         found = []
         for name in settings.algorithms:
+            console.print(f"{name}: compiling, then searching")
             searcher = SEARCHERS[name]
             found.append(
                 run_searcher(name, searcher, space, valid / 100, settings.seeds, settings.queries)
             )
             (row,) = result_rows(found[-1:], valid, test)
             console.print(
-                f"{name}: test {row['test_mean']:.2f}, {found[-1].seconds:.1f} s after "
+                f"{name}: test {row['test_mean']:.2f}%, {found[-1].seconds:.1f} s after "
                 f"{found[-1].compile_seconds:.1f} s of compilation"
             )
         names = arch_strings()
@@ -67,7 +68,7 @@ def _report(title: str, text: str, settings: TabularSearch, best: float) -> str:
 
 Each search looks up {settings.queries} architectures. The one with the best validation accuracy
 after 12 epochs is its answer; its test accuracy after 200 epochs is reported. The best of the table
-is {best:.2f}. Mean ± standard deviation over {settings.seeds} seeds; *less random*: mean
+is {best:.2f}. Mean ± standard deviation over {settings.seeds} seeds; *minus random*: mean
 difference, seed by seed, with Student's 95% interval; *above random*: how often a search's answer
 is better than one of random search, all pairs, ties half, with a 95% interval. Seconds are of all
 seeds together, compilation apart.

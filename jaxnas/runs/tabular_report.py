@@ -46,11 +46,17 @@ def result_rows(
 
 
 def markdown(found: Sequence[Found], valid: np.ndarray, test: np.ndarray) -> str:
-    """The rows as a table, with what random search found to compare with."""
-    (random,) = (each for each in found if each.algorithm == "random")
+    """The rows as a table, with what random search found to compare with; see `result_rows`.
+
+    Raises:
+      ValueError: if none of `found` is of the algorithm "random".
+    """
+    random = next((each for each in found if each.algorithm == "random"), None)
+    if random is None:
+        raise ValueError('found must hold random search, by the name "random", to compare with')
     baseline = test[random.incumbents[:, -1]]
     lines = [
-        "| algorithm | seeds | queries | validation, 12 epochs | test, 200 epochs | less random | "
+        "| algorithm | seeds | queries | validation, 12 epochs | test, 200 epochs | minus random | "
         "above random | seconds | compilation |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
@@ -61,8 +67,7 @@ def markdown(found: Sequence[Found], valid: np.ndarray, test: np.ndarray) -> str
             less = paired_difference(
                 dict(enumerate(values.tolist())), dict(enumerate(baseline.tolist()))
             )
-            share, low, high = (100 * number for number in wins(values, baseline))
-            cells = [str(less), f"{share:.0f}% [{low:.0f}, {high:.0f}]"]
+            cells = [str(less), str(wins(values, baseline))]
         lines.append(
             f"| {each.algorithm} | {row['seeds']} | {row['queries']} "
             f"| {spread(row['valid_mean'], row['valid_std'])} "

@@ -31,7 +31,7 @@ class Searcher(NamedTuple):
     """
 
     make: Callable[[Space, int], Algorithm]
-    together: int
+    together: int = 100
 
 
 SEARCHERS: dict[str, Searcher] = {
@@ -107,7 +107,14 @@ def run_searcher(
       values: float32 [space.size], finite: the reward of each candidate, in order of `Space.codes`.
       seeds: how many.
       queries: of each search.
+
+    Raises:
+      ValueError: if `values` are not one finite number for each candidate.
     """
+    if np.shape(values) != (space.size,) or not np.isfinite(values).all():
+        raise ValueError(
+            f"values must be {space.size} finite numbers, one for each candidate of {space.name}"
+        )
     algorithm = searcher.make(space, queries)
     rewards = jnp.asarray(values, jnp.float32)
 

@@ -8,7 +8,15 @@ from jaxnas.search.adaptation import (
     one_hot_gates,
     table_costs,
 )
-from jaxnas.search.blackbox import Algorithm, Trials, best_so_far, search, simulate
+from jaxnas.search.blackbox import (
+    Algorithm,
+    RewardError,
+    Trials,
+    algorithm,
+    best_so_far,
+    search,
+    simulate,
+)
 from jaxnas.search.controller import Controller, independent, lstm
 from jaxnas.search.darts import DartsSettings, DartsState, darts, strongest_edges
 from jaxnas.search.estimators import ESTIMATORS, Estimator, Gates
@@ -34,9 +42,11 @@ __all__ = [
     "Gates",
     "ProxylessSettings",
     "ProxylessState",
+    "RewardError",
     "SharedWeightSearch",
     "Trials",
     "adaptation",
+    "algorithm",
     "best_so_far",
     "darts",
     "evolution",

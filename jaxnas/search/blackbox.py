@@ -21,16 +21,22 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from jaxnas.search.candidates import options_of
+from jaxnas.spaces import Space
+
 
 class Algorithm(NamedTuple):
     """A searcher over candidates, int32 [batch, decisions]. Higher rewards are better.
 
+    `algorithm` makes one. Leaves of a state may be NumPy's, as a file gives them back.
+
     Attributes:
-      init: typed key to state, a PyTree.
+      init: typed key to state, a PyTree. Raises TypeError for another key.
       ask: state to (state, candidates).
-      tell: (state, candidates, float32 [batch] rewards) to state. Candidates need not be those
-        asked for last. Raises ValueError for a reward that is not finite; under jit, where values
-        are not known, that is the caller's to see to.
+      tell: (state, candidates int [n, decisions], finite float [n] rewards) to state. Candidates
+        need not be those asked for last, nor as many. Raises ValueError for another shape, a
+        decision that has no such option, or a reward that is not finite; under jit, where values
+        are not known, only shapes are checked.
       batch: how many candidates one `ask` gives.
     """
 
@@ -52,31 +58,101 @@ class Trials(NamedTuple):
     rewards: Any
 
 
+class RewardError(ValueError):
+    """A reward that is NaN or infinite.
+
+    Attributes:
+      trials: all before it, in order.
+    """
+
+    def __init__(self, message: str, trials: Trials) -> None:
+        super().__init__(message)
+        self.trials = trials
+
+
 def algorithm(
+    space: Space,
     init: Callable[[jax.Array], Any],
     ask: Callable[[Any], tuple[Any, jax.Array]],
     tell: Callable[[Any, jax.Array, jax.Array], Any],
     batch: int,
 ) -> Algorithm:
-    """An `Algorithm` of these functions, whose `tell` refuses what is no finite number."""
+    """An `Algorithm` of these pure functions, with the checks that all have in common.
 
-    def checked(state: Any, candidates: jax.Array, rewards: jax.Array) -> Any:
-        rewards = jnp.asarray(rewards, jnp.float32)
+    Args:
+      space: what to search.
+      init: typed key to state, a PyTree of arrays.
+      ask: state to (state, candidates int32 [batch, decisions]).
+      tell: (state, candidates int32 [n, decisions], rewards float32 [n]) to state.
+      batch: how many candidates one `ask` gives.
+
+    Raises:
+      TypeError: if `space` is none.
+      ValueError: if `batch` is not positive.
+    """
+    options = options_of(space)
+    if batch < 1:
+        raise ValueError(f"batch must be positive; got {batch}")
+
+    def checked_init(key: jax.Array) -> Any:
+        if not (isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)):
+            raise TypeError(f"key must be a typed key, jax.random.key(0), not {key!r}")
+        return init(key)
+
+    def checked_ask(state: Any) -> tuple[Any, jax.Array]:
+        return ask(jax.tree.map(jnp.asarray, state))
+
+    def checked_tell(state: Any, candidates: jax.Array, rewards: jax.Array) -> Any:
+        candidates, rewards = jnp.asarray(candidates), jnp.asarray(rewards, jnp.float32)
+        count = candidates.shape[0] if candidates.ndim else 0
+        if not count or candidates.shape[1:] != options.shape or rewards.shape != (count,):
+            raise ValueError(
+                f"tell takes candidates [n, {len(options)}] and n rewards, n at least 1; got "
+                f"shapes {candidates.shape} and {rewards.shape}"
+            )
+        if not jnp.issubdtype(candidates.dtype, jnp.integer):
+            raise ValueError(f"candidates must be whole numbers, not {candidates.dtype}")
+        if not isinstance(candidates, Tracer):
+            _check_candidates(np.asarray(candidates), options)
         if not isinstance(rewards, Tracer):
-            check_rewards(np.asarray(rewards))
-        return tell(state, jnp.asarray(candidates, jnp.int32), rewards)
+            _check_rewards(Trials(np.asarray(candidates), np.asarray(rewards)), "candidate")
+        return tell(jax.tree.map(jnp.asarray, state), candidates.astype(jnp.int32), rewards)
 
-    return Algorithm(init, ask, checked, batch)
+    return Algorithm(checked_init, checked_ask, checked_tell, batch)
 
 
-def check_rewards(rewards: np.ndarray) -> None:
-    """Raises ValueError naming the first reward that is NaN or infinite."""
-    wrong = np.flatnonzero(~np.isfinite(rewards))
+def _check_candidates(candidates: np.ndarray, options: np.ndarray) -> None:
+    """Raises ValueError naming the first decision that has no such option."""
+    wrong = np.argwhere((candidates < 0) | (candidates >= options))
     if len(wrong):
+        row, place = wrong[0]
         raise ValueError(
-            f"the reward of candidate {wrong[0]} is {rewards[wrong[0]]}: rewards must be finite; "
-            "give a candidate that failed the reward of the worst network, such as 0"
+            f"candidate {row} has option {candidates[row, place]} of decision {place}, which has "
+            f"options 0 to {options[place] - 1}"
         )
+
+
+def _check_rewards(trials: Trials, what: str) -> None:
+    """Raises RewardError naming the first reward that is NaN or infinite."""
+    wrong = np.flatnonzero(~np.isfinite(trials.rewards))
+    if len(wrong):
+        first = wrong[0]
+        raise RewardError(
+            f"the reward of {what} {first} (from 0), {trials.candidates[first].tolist()}, is "
+            f"{trials.rewards[first]}: rewards must be finite; give a candidate that failed the "
+            "reward of the worst network, such as 0",
+            Trials(trials.candidates[:first], trials.rewards[:first]),
+        )
+
+
+def _check_search(algorithm: Algorithm, queries: int) -> None:
+    if not isinstance(algorithm, Algorithm):
+        raise TypeError(
+            "algorithm must be an Algorithm, such as jaxnas.search.evolution(space), not "
+            f"{algorithm!r}"
+        )
+    if queries < 1:
+        raise ValueError(f"queries must be above 0, not {queries}")
 
 
 def simulate(
@@ -92,7 +168,14 @@ def simulate(
       evaluate: candidates int32 [batch, decisions] to float32 [batch] finite rewards.
       queries: how many candidates are tried; the last batch is cut short.
       key: typed; vmap over keys for many seeds.
+
+    Raises:
+      RewardError: afterwards, naming the first reward that is not finite. Under jit or vmap, where
+        values are not known, that is the caller's to see to.
+      TypeError: if `algorithm` is none or `key` is not typed.
+      ValueError: if `queries` is below 1.
     """
+    _check_search(algorithm, queries)
 
     def step(state: Any, _: None) -> tuple[Any, Trials]:
         state, candidates = algorithm.ask(state)
@@ -101,7 +184,10 @@ def simulate(
 
     rounds = -(-queries // algorithm.batch)
     _, trials = jax.lax.scan(step, algorithm.init(key), length=rounds)
-    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:queries], trials)
+    trials = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:queries], trials)
+    if not isinstance(trials.rewards, Tracer):
+        _check_rewards(jax.tree.map(np.asarray, trials), "query")
+    return trials
 
 
 def search(
@@ -109,15 +195,36 @@ def search(
     evaluate: Callable[[np.ndarray], np.ndarray],
     queries: int,
     key: jax.Array,
+    *,
+    start: tuple[Any, Trials] | None = None,
+    on_batch: Callable[[Any, Trials], object] | None = None,
 ) -> Trials:
     """The same with any Python function for `evaluate`, one batch after the other.
 
+    Args:
+      algorithm: the searcher.
+      evaluate: candidates int32 [batch, decisions] to as many finite rewards.
+      queries: how many candidates are tried, those of `start` among them; the result is cut to as
+        many.
+      key: typed; without meaning where there is a `start`.
+      start: what `on_batch` was given, to go on from there to the same bits.
+      on_batch: called after every batch with the state and all trials so far, to save them.
+
     Raises:
-      ValueError: naming a reward that is not finite, or rewards of another number.
+      RewardError: naming the first reward that is not finite; it holds the trials before it.
+      TypeError: if `algorithm` is none or `key` is not typed.
+      ValueError: if `queries` is below 1, `evaluate` gives rewards of another number, or `start`
+        has trials that are not whole batches.
     """
+    _check_search(algorithm, queries)
     ask, tell = jax.jit(algorithm.ask), jax.jit(algorithm.tell)
-    state, done = algorithm.init(key), []
-    while len(done) * algorithm.batch < queries:
+    state, trials = (algorithm.init(key), None) if start is None else start
+    if trials is not None and len(trials.rewards) % algorithm.batch:
+        raise ValueError(
+            f"start must have whole batches of {algorithm.batch} trials, as on_batch was given "
+            f"them; it has {len(trials.rewards)} trials"
+        )
+    while trials is None or len(trials.rewards) < queries:
         state, asked = ask(state)
         candidates = np.asarray(asked)
         rewards = np.asarray(evaluate(candidates), np.float32)
@@ -126,10 +233,17 @@ def search(
                 f"evaluate must give {len(candidates)} rewards, one for each candidate; "
                 f"got shape {rewards.shape}"
             )
-        check_rewards(rewards)
+        new = Trials(candidates, rewards)
+        trials = new if trials is None else jax.tree.map(_join, trials, new)
+        _check_rewards(trials, "query")
         state = tell(state, asked, rewards)
-        done.append(Trials(candidates, rewards))
-    return Trials(*(np.concatenate(each)[:queries] for each in zip(*done, strict=True)))
+        if on_batch is not None:
+            on_batch(state, trials)
+    return Trials(trials.candidates[:queries], trials.rewards[:queries])
+
+
+def _join(before: np.ndarray, new: np.ndarray) -> np.ndarray:
+    return np.concatenate([before, new])
 
 
 def best_so_far(rewards: jax.Array) -> jax.Array:

@@ -10,6 +10,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnas.spaces import Space
+
+
+def options_of(space: Space) -> np.ndarray:
+    """`space.options`.
+
+    Raises:
+      TypeError: if `space` is no space.
+    """
+    if not isinstance(space, Space):
+        raise TypeError(
+            f"space must be a jaxnas.spaces.Space, such as NASBench201Space(), not {space!r}"
+        )
+    return space.options
+
 
 def sample(key: jax.Array, options: np.ndarray, count: int) -> jax.Array:
     """int32 [count, d]: every decision uniform over its options."""

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnas.search.candidates import options_of
 from jaxnas.spaces import Space
 
 
@@ -57,7 +58,7 @@ def lstm(space: Space, *, layers: int = 1, units: int = 100, scale: float = 0.1)
     NAS two of 35 and U(-0.08, 0.08) (Zoph & Le 2017). The papers do not say what is fed in and
     whether decisions share a softmax: here each has its own, and its own embedding of `units`.
     """
-    possible = _possible(space.options)
+    possible = _possible(options_of(space))
     count, most = possible.shape
 
     def init(key: jax.Array) -> LstmParams:
@@ -129,7 +130,7 @@ def lstm(space: Space, *, layers: int = 1, units: int = 100, scale: float = 0.1)
 
 def independent(space: Space) -> Controller:
     """A softmax for each decision that knows nothing of the others; uniform at the start."""
-    possible = _possible(space.options)
+    possible = _possible(options_of(space))
 
     def init(key: jax.Array) -> jax.Array:
         return jnp.zeros(possible.shape)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnas.search.blackbox import Algorithm, algorithm
-from jaxnas.search.candidates import below, mutations, sample
+from jaxnas.search.candidates import below, mutations, options_of, sample
 from jaxnas.search.memory import MemoryState, nothing_known, remember
 from jaxnas.spaces import Space
 
@@ -26,14 +26,17 @@ def evolution(
       batch: children of one `ask`.
 
     Raises:
-      ValueError: if a size is not positive, or `batch` above `population`.
+      ValueError: if a size is not positive, or `tournament` or `batch` above `population`.
     """
-    if min(population, tournament, batch) < 1 or batch > population:
+    if min(population, tournament, batch) < 1 or max(tournament, batch) > population:
         raise ValueError(
-            "population, tournament and batch must be positive, and batch no more than population; "
-            f"got {population}, {tournament} and {batch}"
+            "population, tournament and batch must be positive, and tournament and batch no more "
+            f"than population; got {population}, {tournament} and {batch}"
         )
-    options = space.options
+    options = options_of(space)
+
+    def init(key: jax.Array) -> MemoryState:
+        return nothing_known(key, population, len(options))
 
     def ask(state: MemoryState) -> tuple[MemoryState, jax.Array]:
         first, draw, change = jax.random.split(jax.random.fold_in(state.key, state.asked), 3)
@@ -45,4 +48,4 @@ def evolution(
         candidates = jnp.where(state.told < population, sample(first, options, batch), children)
         return state._replace(asked=state.asked + 1), candidates
 
-    return algorithm(lambda key: nothing_known(key, population, len(options)), ask, remember, batch)
+    return algorithm(space, init, ask, remember, batch)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnas.search.blackbox import Algorithm, algorithm
-from jaxnas.search.candidates import neighbour, neighbour_count, sample
+from jaxnas.search.candidates import neighbour, neighbour_count, options_of, sample
 from jaxnas.spaces import Space
 
 
@@ -36,7 +36,7 @@ def local(space: Space) -> Algorithm:
     Where none is better, the search starts anew at a random candidate (White et al. 2021 show it
     to be a strong baseline).
     """
-    options = space.options
+    options = options_of(space)
     count = neighbour_count(options)
 
     def init(key: jax.Array) -> LocalState:
@@ -65,4 +65,4 @@ def local(space: Space) -> Algorithm:
 
         return jax.lax.scan(one, state, (candidates, rewards))[0]
 
-    return algorithm(init, ask, tell, 1)
+    return algorithm(space, init, ask, tell, 1)

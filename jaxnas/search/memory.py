@@ -39,9 +39,10 @@ def nothing_known(key: jax.Array, capacity: int, decisions: int) -> MemoryState:
 
 def remember(state: MemoryState, candidates: jax.Array, rewards: jax.Array) -> MemoryState:
     """The state with these trials in the place of the oldest."""
-    places = (state.told + jnp.arange(len(rewards))) % len(state.rewards)
+    kept = min(len(rewards), len(state.rewards))  # the last: a place is written once
+    places = (state.told + jnp.arange(len(rewards) - kept, len(rewards))) % len(state.rewards)
     return state._replace(
         told=state.told + len(rewards),
-        candidates=state.candidates.at[places].set(candidates),
-        rewards=state.rewards.at[places].set(rewards),
+        candidates=state.candidates.at[places].set(candidates[-kept:]),
+        rewards=state.rewards.at[places].set(rewards[-kept:]),
     )

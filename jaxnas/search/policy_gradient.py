@@ -177,4 +177,4 @@ def _policy_gradient(
             baseline=jax.lax.scan(average, baseline, rewards)[0],
         )
 
-    return algorithm(init, ask, tell, batch)
+    return algorithm(space, init, ask, tell, batch)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnas.search.blackbox import Algorithm, algorithm
-from jaxnas.search.candidates import sample
+from jaxnas.search.candidates import options_of, sample
 from jaxnas.spaces import Space
 
 
@@ -21,11 +21,13 @@ class RandomState(NamedTuple):
 
 def random(space: Space, *, batch: int = 1) -> Algorithm:
     """Every decision uniform over its options, whatever the rewards (Zoph et al. 2018, 4.4)."""
+    options = options_of(space)
+
+    def init(key: jax.Array) -> RandomState:
+        return RandomState(key, jnp.int32(0))
 
     def ask(state: RandomState) -> tuple[RandomState, jax.Array]:
         key = jax.random.fold_in(state.key, state.asked)
-        return state._replace(asked=state.asked + 1), sample(key, space.options, batch)
+        return state._replace(asked=state.asked + 1), sample(key, options, batch)
 
-    return algorithm(
-        lambda key: RandomState(key, jnp.int32(0)), ask, lambda state, *_: state, batch
-    )
+    return algorithm(space, init, ask, lambda state, *_: state, batch)

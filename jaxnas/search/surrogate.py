@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnas.search.blackbox import Algorithm, algorithm
-from jaxnas.search.candidates import below, mutations, one_hot, sample
+from jaxnas.search.candidates import below, mutations, one_hot, options_of, sample
 from jaxnas.search.memory import MemoryState, nothing_known, remember
 from jaxnas.spaces import Space
 
@@ -47,8 +47,11 @@ def surrogate(
             "capacity, initial, batch, pool and features must be positive, and batch no more than "
             f"capacity; got {capacity}, {initial}, {batch}, {pool} and {features}"
         )
-    options = space.options
+    options = options_of(space)
     width = int(options.sum())
+
+    def init(key: jax.Array) -> MemoryState:
+        return nothing_known(key, capacity, len(options))
 
     def predict(key: jax.Array, state: MemoryState, candidates: jax.Array) -> jax.Array:
         """float32 [pool]: what one member expects of the candidates."""
@@ -93,4 +96,4 @@ def surrogate(
         )
         return state._replace(asked=state.asked + 1), candidates
 
-    return algorithm(lambda key: nothing_known(key, capacity, len(options)), ask, remember, batch)
+    return algorithm(space, init, ask, remember, batch)

@@ -172,7 +172,11 @@ class NASBench201Space(Space):
 
         Returns:
           int64 [...].
+
+        Raises:
+          SpaceError: if they have another number of decisions or are no options.
         """
+        chosen = self._all_complete(candidates)
         widths = [2**stage * self.channels for stage in range(3)]
 
         def convolution(side: int, inputs: int, outputs: int) -> int:
@@ -187,7 +191,7 @@ class NASBench201Space(Space):
             of_edge[OPERATIONS.index(f"nor_conv_{side}x{side}")] = self.cells * sum(
                 convolution(side, width, width) for width in widths
             )
-        return fixed + of_edge[np.asarray(candidates)].sum(-1)
+        return fixed + of_edge[chosen].sum(-1)
 
 
 @functools.cache

@@ -38,6 +38,7 @@ class Decision(NamedTuple):
 class Space(abc.ABC):
     """A search space: decisions, and what candidates mean.
 
+    `name` and `decisions` are enough to search one. Only networks need `encode` and `decode`.
     A partial candidate has decided the first `levels[i]` decisions; its length says how many.
     """
 
@@ -51,26 +52,36 @@ class Space(abc.ABC):
     def decisions(self) -> tuple[Decision, ...]:
         """What is decided, in the order in which a controller decides it."""
 
-    @abc.abstractmethod
     def encode(self, genotype: Genotype) -> np.ndarray:
         """int32 [decisions]: a candidate that `decode` makes `genotype` of, but for its name.
 
         Raises:
           SpaceError: if it is no network of this space.
+          NotImplementedError: if the space does not define it.
         """
+        raise NotImplementedError(f"space {self.name} defines no encode, from a genotype")
 
-    @abc.abstractmethod
     def decode(self, candidate: np.ndarray) -> Genotype:
         """The genotype of a complete candidate, int [decisions].
 
         Raises:
           SpaceError: see `validate`.
+          NotImplementedError: if the space does not define it.
         """
+        raise NotImplementedError(f"space {self.name} defines no decode, to a genotype")
 
     @property
-    @abc.abstractmethod
     def unique_size(self) -> int:
-        """The number of different canonical candidates, exactly."""
+        """The number of different canonical candidates, exactly.
+
+        Raises:
+          NotImplementedError: if the space defines `canonical` but not this.
+        """
+        if type(self).canonical is not Space.canonical:
+            raise NotImplementedError(
+                f"space {self.name} defines canonical: its unique_size is to be defined as well"
+            )
+        return self.size
 
     @property
     def levels(self) -> tuple[int, ...]:
@@ -105,11 +116,22 @@ class Space(abc.ABC):
         """The place of each candidate in the order of `enumerate`; for small spaces.
 
         Args:
-          candidates: int32 [..., decisions], of NumPy or JAX, traced or not; not checked.
+          candidates: int32 [..., decisions], of NumPy or JAX, traced or not.
 
         Returns:
           int32 [...].
+
+        Raises:
+          SpaceError: if the space has more candidates than int32 has numbers, they have another
+            number of decisions, or those of NumPy are no options. Those of JAX may be traced, so
+            that the last is not checked.
         """
+        if self.size > np.iinfo(np.int32).max:
+            raise SpaceError(f"{self.name} has {self.size} candidates, too many for codes of int32")
+        if isinstance(candidates, (np.ndarray, list, tuple)):
+            candidates = self._all_complete(candidates)
+        elif candidates.shape[-1:] != (len(self.decisions),):
+            raise self._other_shape(candidates.shape)
         places = np.cumprod([1, *self.options[:0:-1]])[::-1].astype(np.int32)
         return (candidates * places).sum(-1)
 
@@ -146,6 +168,26 @@ class Space(abc.ABC):
                 f"{len(self.decisions)}"
             )
         return array
+
+    def _all_complete(self, candidates: Any) -> np.ndarray:
+        """`candidates` as int32 [..., decisions].
+
+        Raises:
+          SpaceError: see `codes`.
+        """
+        array = np.asarray(candidates)
+        if array.shape[-1:] != (len(self.decisions),) or array.dtype.kind not in "iu":
+            raise self._other_shape(array.shape, array.dtype)
+        wrong = np.argwhere((array < 0) | (array >= self.options))
+        if len(wrong):
+            self.validate(array[tuple(wrong[0, :-1])])
+        return array.astype(np.int32)
+
+    def _other_shape(self, shape: tuple[int, ...], dtype: Any = "whole numbers") -> SpaceError:
+        return SpaceError(
+            f"candidates of {self.name} must be whole numbers [..., {len(self.decisions)}]; "
+            f"got shape {shape} of {dtype}"
+        )
 
     def grow(self, partial: np.ndarray | tuple[()] = ()) -> np.ndarray:
         """All canonical candidates one level further, in order and each once.

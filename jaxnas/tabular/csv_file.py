@@ -21,6 +21,7 @@ from jaxnas.tabular.nasbench201 import (
     tabulate,
 )
 
+_REMEDY = f"write it again with jaxnas.tabular.write_csv, or {WHERE_FROM}"
 _NEEDED = ("index", *ACCURACY_COLUMNS, *PARAMS_COLUMNS)
 
 
@@ -37,16 +38,16 @@ def read_csv(path: Path) -> Table:
     try:
         packed = path.suffix == ".gz"
         with (gzip.open if packed else open)(path, "rt", encoding="utf-8", newline="") as file:
-            return tabulate(_records(csv.reader(file, strict=True), path), str(path))
+            return tabulate(_records(csv.reader(file, strict=True), path), str(path), _REMEDY)
     except (OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error) as error:
-        raise TabularError(f"{path} cannot be read ({error}): {WHERE_FROM}.") from error
+        raise TabularError(f"{path} cannot be read ({error}): {_REMEDY}.") from error
 
 
 def _records(lines: Iterator[list[str]], path: Path) -> Iterator[Record]:
     header = next(lines, [])
     lacking = [column for column in ("arch", *_NEEDED) if column not in header]
     if lacking:
-        raise TabularError(f"{path} lacks the columns {', '.join(lacking)}: {WHERE_FROM}.")
+        raise TabularError(f"{path} lacks the columns {', '.join(lacking)}: {_REMEDY}.")
     arch = header.index("arch")
     taken = [
         (column, header.index(column))
@@ -57,12 +58,12 @@ def _records(lines: Iterator[list[str]], path: Path) -> Iterator[Record]:
         if len(cells) != len(header):
             raise TabularError(
                 f"{path} has {len(cells)} cells in line {number} but {len(header)} in its first: "
-                f"{WHERE_FROM}."
+                f"{_REMEDY}."
             )
         try:
             numbers = {column: float(cells[place] or "nan") for column, place in taken}
         except ValueError as error:
-            raise TabularError(f"{path}, line {number}: {error}; {WHERE_FROM}.") from None
+            raise TabularError(f"{path}, line {number}: {error}; {_REMEDY}.") from None
         yield Record(cells[arch], numbers)
 
 

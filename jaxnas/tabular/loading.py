@@ -35,7 +35,8 @@ def load_nasbench201(path: str | os.PathLike[str] | None = None) -> Table:
     for folder in (path / _OFFICIAL, path):
         if any(folder.glob("*.pickle.pbz2")):
             return read_folder(folder)
+    what = "NAS-Bench-201 is not at" if path.exists() else "no such file or folder:"
     raise TabularError(
-        f"NAS-Bench-201 is not at {path}: {WHERE_FROM}, and give its folder as the path "
+        f"{what} {path}: {WHERE_FROM}, and give its folder as the path "
         f"or put it into the folder nasbench201 of JAXNAS_DATA_DIR."
     )

@@ -79,9 +79,12 @@ class Table:
           epochs: 12 or 200, two trainings each with its own schedule.
 
         Raises:
-          TabularError: if there is no such column.
+          TabularError: if there is no such data set, split or training.
         """
-        return self._column(f"{dataset}_{split}_acc_{epochs}ep", ACCURACY_COLUMNS)
+        _choose("dataset", dataset, DATASETS)
+        _choose("split", split, SPLITS)
+        _choose("epochs", epochs, EPOCHS)
+        return self.columns[f"{dataset}_{split}_acc_{epochs}ep"]
 
     def parameters(self, dataset: str) -> np.ndarray:
         """int32 [15625]: the number of parameters with this data set's classifier.
@@ -89,7 +92,8 @@ class Table:
         Raises:
           TabularError: if there is no such data set.
         """
-        return self._column(f"params_{dataset}", PARAMS_COLUMNS)
+        _choose("dataset", dataset, DATASETS)
+        return self.columns[f"params_{dataset}"]
 
     def train_seconds(self, dataset: str, epochs: int) -> np.ndarray:
         """float32 [15625]: seconds of the training whose "test" accuracy is told, NaN if unknown.
@@ -97,14 +101,18 @@ class Table:
         Measured by the benchmark's authors on a GPU of theirs, without the time of evaluation.
 
         Raises:
-          TabularError: if there is no such column.
+          TabularError: if there is no such data set or training.
         """
-        return self._column(f"{dataset}_train_seconds_{epochs}ep", SECONDS_COLUMNS)
+        _choose("dataset", dataset, DATASETS)
+        _choose("epochs", epochs, EPOCHS)
+        return self.columns[f"{dataset}_train_seconds_{epochs}ep"]
 
-    def _column(self, name: str, known: tuple[str, ...]) -> np.ndarray:
-        if name not in known:
-            raise TabularError(f"the table has no column {name}: choose from {', '.join(known)}.")
-        return self.columns[name]
+
+def _choose(name: str, value: object, known: tuple[object, ...]) -> None:
+    """Raises TabularError if `value` is not one of `known`."""
+    if value not in known:
+        *others, last = map(str, known)
+        raise TabularError(f"{name} must be {', '.join(others)} or {last}, not {value!r}.")
 
 
 @functools.cache
@@ -116,12 +124,13 @@ def arch_strings() -> tuple[str, ...]:
     )
 
 
-def tabulate(records: Iterable[Record], where: str) -> Table:
+def tabulate(records: Iterable[Record], where: str, remedy: str = WHERE_FROM) -> Table:
     """Makes a table of the records of all architectures.
 
     Args:
       records: one for each architecture, in any order.
       where: what to call their source in messages.
+      remedy: what to do about it, in messages.
 
     Raises:
       TabularError: if an architecture is missing, there twice or unknown, an official index is
@@ -134,20 +143,19 @@ def tabulate(records: Iterable[Record], where: str) -> Table:
         code = code_of.get(arch)
         if code is None:
             raise TabularError(
-                f"{where} tells of {arch!r}, which is no architecture of NAS-Bench-201: "
-                f"{WHERE_FROM}."
+                f"{where} tells of {arch!r}, which is no architecture of NAS-Bench-201: {remedy}."
             )
         if seen[code]:
-            raise TabularError(f"{where} tells of {arch} twice: {WHERE_FROM}.")
+            raise TabularError(f"{where} tells of {arch} twice: {remedy}.")
         seen[code] = True
         values[code] = [numbers.get(column, np.nan) for column in _COLUMNS]
     if not seen.all():
         raise TabularError(
             f"{where} lacks {SIZE - seen.sum()} of the {SIZE} architectures, the first of them "
-            f"{arch_strings()[int(np.argmin(seen))]}: {WHERE_FROM}."
+            f"{arch_strings()[int(np.argmin(seen))]}: {remedy}."
         )
     columns = dict(zip(_COLUMNS, values.T, strict=True))
-    _check(columns, where)
+    _check(columns, where, remedy)
     return Table(
         columns.pop("index").astype(np.int32),
         {
@@ -157,7 +165,7 @@ def tabulate(records: Iterable[Record], where: str) -> Table:
     )
 
 
-def _check(columns: Mapping[str, np.ndarray], where: str) -> None:
+def _check(columns: Mapping[str, np.ndarray], where: str, remedy: str) -> None:
     for column, numbers in columns.items():
         if column in ACCURACY_COLUMNS:
             good = (numbers >= 0) & (numbers <= 100)
@@ -173,9 +181,9 @@ def _check(columns: Mapping[str, np.ndarray], where: str) -> None:
             code = int(np.argmin(good))
             raise TabularError(
                 f"{where} has {numbers[code]:g} as {column} of {arch_strings()[code]}, where "
-                f"{needed} belongs: {WHERE_FROM}."
+                f"{needed} belongs: {remedy}."
             )
     index = np.sort(columns["index"])
     if (index[1:] == index[:-1]).any():
         twice = int(index[1:][index[1:] == index[:-1]][0])
-        raise TabularError(f"{where} gives index {twice} to two architectures: {WHERE_FROM}.")
+        raise TabularError(f"{where} gives index {twice} to two architectures: {remedy}.")

@@ -28,12 +28,20 @@ def test_a_run_leaves_results_and_a_report(monkeypatch, tmp_path, csv_path, caps
     report = (tmp_path / "run" / "report.md").read_text()
     assert "| evolution | 4 | 30 |" in report
     assert (tmp_path / "run" / "regret.svg").exists()
-    assert "| evolution | 4 | 30 |" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "| evolution | 4 | 30 |" in out
+    assert out.index("evolution: compiling") < out.index("evolution: test ")
+    assert f"evolution: test {rows[1]['test_mean']:.2f}%, " in out
+    with pytest.raises(SystemExit) as caught:
+        scripts.run(monkeypatch, "nasbench201", *sizes)
+    assert str(caught.value.code).endswith(
+        "earlier run; use --overwrite to delete it, or another --run-dir"
+    )
 
 
 def test_a_table_that_is_not_there_is_told_and_nothing_is_made(monkeypatch, tmp_path):
     missing = tmp_path / "none"
-    message = f"NAS-Bench-201 is not at {missing}"
+    message = f"no such file or folder: {missing}"
     scripts.assert_refuses(monkeypatch, "nasbench201", tmp_path, ["--table", missing], message)
 
 

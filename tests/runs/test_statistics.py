@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from jaxnas.runs.statistics import paired_difference
+from jaxnas.runs.statistics import paired_difference, rank_interval
+from jaxnas.tabular import kendall, spearman
 
 # Student's t at 97.5% with 2 and 4 degrees of freedom, from printed tables.
 T = {3: 4.303, 5: 2.776}
@@ -40,3 +41,25 @@ def test_only_shared_seeds_count_and_one_gives_no_interval():
     assert (found.n, found.mean, found.low, found.high) == (1, 1.0, None, None)
     assert not found.shown
     assert paired_difference({0: 1.0}, {1: 1.0}) is None
+
+
+@pytest.mark.parametrize("n", [10, 100])
+def test_the_interval_of_a_rank_correlation_covers_the_truth(n):
+    """Of normal variables of correlation r, tau is 2/pi asin r and rho 6/pi asin(r/2)."""
+    rng, r, hits = np.random.default_rng(0), 0.7, np.zeros(2)
+    truth = 2 / np.pi * np.arcsin(r), 6 / np.pi * np.arcsin(r / 2)
+    for _ in range(400):
+        a = rng.normal(size=n)
+        b = r * a + np.sqrt(1 - r**2) * rng.normal(size=n)
+        for place, (kind, correlate) in enumerate([("kendall", kendall), ("spearman", spearman)]):
+            found = rank_interval(kind, correlate(a, b), n)
+            hits[place] += found is None or found[0] <= truth[place] <= found[1]
+    assert ((hits / 400 > 0.92) & (hits / 400 < 0.99)).all()
+
+
+def test_a_rank_correlation_of_few_or_of_nothing_has_no_interval():
+    for correlation, n in ((0.5, 4), (1.0, 50), (-1.0, 50), (np.nan, 50)):
+        assert rank_interval("kendall", correlation, n) is None
+    low, high = rank_interval("spearman", 0.787, 200)
+    half = 1.959964 * np.sqrt((1 + 0.787**2 / 2) / 197)
+    assert np.arctanh([low, high]) == pytest.approx(np.arctanh(0.787) + np.array([-half, half]))

@@ -68,14 +68,43 @@ def test_wins_are_mann_and_whitneys():
     assert (reverse, below, above) == pytest.approx((1 - share, 1 - high, 1 - low))
 
 
-def test_the_interval_of_wins_covers_the_truth():
-    """Of normal variables a standard deviation apart, one is above with probability 0.7602."""
+@pytest.mark.parametrize("seeds", [5, 40])
+@pytest.mark.parametrize(
+    ("distance", "spread"),
+    [(0, 1), (1, 1), (2, 1), (1, 0.1)],  # DeLong's interval has 60% of the last two at 5 seeds
+)
+def test_the_interval_of_wins_covers_the_truth(seeds, distance, spread):
+    """One normal variable is above another with the probability that their difference is."""
     rng = np.random.default_rng(2)
-    truth, hits = stats.norm.cdf(1 / np.sqrt(2)), 0
+    truth, hits = stats.norm.cdf(distance / np.hypot(1, spread)), 0
     for _ in range(400):
-        _, low, high = wins(rng.normal(1, 1, 40), rng.normal(0, 1, 40))
+        _, low, high = wins(rng.normal(distance, spread, seeds), rng.normal(0, 1, seeds))
         hits += low <= truth <= high
-    assert 0.91 < hits / 400 < 0.98
+    assert 0.92 < hits / 400 < 0.995
+
+
+def test_the_interval_of_wins_covers_the_truth_with_ties():
+    rng, values = np.random.default_rng(3), np.arange(3)
+    ours, theirs = np.array([0.1, 0.2, 0.7]), np.array([0.6, 0.3, 0.1])
+    truth = ours @ ((values[:, None] > values) + 0.5 * np.eye(3)) @ theirs
+    hits = 0
+    for _ in range(400):
+        _, low, high = wins(rng.choice(3, 5, p=ours), rng.choice(3, 5, p=theirs))
+        hits += low <= truth <= high
+    assert 0.92 < hits / 400 < 0.995
+
+
+def test_wins_without_exception_are_no_certainty():
+    """Where all pairs agree, the end is z of its own standard errors away from 1."""
+    ours, theirs = np.array([3.0, 4.0, 5.0]), np.array([0.0, 1.0, 2.0])
+    share, low, high = wins(ours, theirs)
+    assert (share, high) == (1, 1)
+    variance = low * (1 - low) * (1 + 2 * (1 - low) / (2 - low) + 2 * low / (1 + low)) / 9
+    assert 1 - low == pytest.approx(1.959964 * np.sqrt(variance), rel=1e-6)
+    assert low == pytest.approx(0.501, abs=1e-3)
+    assert wins(theirs, ours) == pytest.approx((0, 0, 1 - low))
+    assert wins(ours[:1], theirs) == (1, None, None)
+    assert wins(np.arange(500), np.arange(-500, 0)).low == pytest.approx(0.9961, abs=1e-4)
 
 
 def test_the_table_compares_with_random():
@@ -85,9 +114,10 @@ def test_the_table_compares_with_random():
     )
     random, local = text.splitlines()[2:]
     assert random.startswith("| random | 2 | 1 | 80.50 ± 0.71 | 90.50 ± 0.71 |  |  |")
-    assert (
-        "| 82.50 ± 0.71 | 92.50 ± 0.71 | +2.00 [+2.00, +2.00] higher | 100% [100, 100] |" in local
-    )
+    assert "| 82.50 ± 0.71 | 92.50 ± 0.71 | +2.00 [+2.00, +2.00] higher | 100% [39, 100] |" in local
+    assert "| minus random | above random |" in text
+    single = tabular_report.markdown([found("random", [0]), found("local", [2])], test - 10, test)
+    assert "| 92.00 | +2.00 (n = 1: no interval) | 100% |" in single
 
 
 def test_curves_and_architectures_are_written(tmp_path):
@@ -124,3 +154,11 @@ def test_flags_that_cannot_be_are_told(flags, message):
 def test_random_always_runs_first():
     assert TabularSearch(algorithm=("ppo", "random")).algorithms == ("random", "ppo")
     assert TabularSearch().algorithms == tuple(SEARCHERS)
+
+
+def test_what_cannot_be_compared_is_told():
+    for values in (VALUES[1:], np.where(VALUES == 7, np.nan, VALUES)):
+        with pytest.raises(ValueError, match="values must be 60 finite numbers, one for each cand"):
+            run_searcher("random", SEARCHERS["random"], SPACE, values, seeds=1, queries=1)
+    with pytest.raises(ValueError, match="found must hold random search"):
+        tabular_report.markdown([found("local", [1])], VALUES, VALUES)

@@ -16,13 +16,6 @@ class Toy(Space):
 
     name = "toy"
     decisions = property(lambda self: self._decisions)
-    unique_size = property(lambda self: self.size)
-
-    def encode(self, genotype):
-        raise NotImplementedError
-
-    def decode(self, candidate):
-        raise NotImplementedError
 
 
 MIXED = Toy(2, 5, 1, 3, 7, 2, 4, 4)

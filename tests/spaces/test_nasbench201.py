@@ -225,3 +225,12 @@ def test_parameters_of_a_few_cells():
     assert SPACE.parameters(candidates, 120).tolist() == [80_456, 136_456, 566_536]
     assert SPACE.parameters(candidates[0], 100) == 79_156
     assert OPERATIONS[candidates[0, 0]] == "avg_pool_3x3"
+
+
+def test_parameters_are_of_candidates_only():
+    for wrong in (np.zeros((2, 3), np.int32), np.zeros(6), np.zeros(7, np.int32)):
+        with pytest.raises(SpaceError, match=r"must be whole numbers \[\.\.\., 6\]; got shape"):
+            SPACE.parameters(wrong, 10)
+    for wrong in (-1, 5):
+        with pytest.raises(SpaceError, match=f"edge 2>3 has options 0 to 4 .*, not {wrong}"):
+            SPACE.parameters(np.array([[0, 0, 0, 0, 0, 4], [0, 0, 0, 0, 0, wrong]]), 10)

@@ -14,6 +14,7 @@ from jaxnas.spaces import (
     AdaptationSpace,
     AdaptedSpace,
     ChainSpace,
+    Decision,
     EnasMacroSpace,
     Genotype,
     MnasNetSpace,
@@ -198,3 +199,44 @@ def test_refuses_other_networks(space: Space):
     for changes in (wider, {"epsilon": 0.5}):
         with pytest.raises(SpaceError):
             space.encode(dataclasses.replace(network, **changes))
+
+
+@every
+def test_codes_are_places_and_of_options_only(space: Space):
+    size = len(space.decisions)
+    everything = all_of(space, size)
+    np.testing.assert_array_equal(space.codes(everything), np.arange(len(everything)))
+    assert space.codes(everything[-1].tolist()) == len(everything) - 1
+    wrong = np.stack([everything[0], everything[-1]])
+    wrong[1, -1] = space.options[-1]
+    last = re.escape(space.decisions[-1].name)
+    with pytest.raises(SpaceError, match=rf"{last} has options 0 to .*, not {space.options[-1]}$"):
+        space.codes(wrong)
+    for other in (everything[:, 1:], everything.astype(float), np.int32(0)):
+        with pytest.raises(
+            SpaceError, match=rf"must be whole numbers \[\.\.\., {size}\]; got shape"
+        ):
+            space.codes(other)
+
+
+def test_codes_do_not_overflow():
+    space = enas_micro_space()
+    with pytest.raises(SpaceError, match="too many for codes of int32"):
+        space.codes(np.zeros(len(space.decisions), np.int32))
+
+
+def test_a_space_to_search_is_a_name_and_decisions():
+    class Mixer(Space):
+        name = "mixer"
+        decisions = (Decision("depth", ("2", "4"), "depth"), Decision("width", ("64",), "width"))
+
+    class Symmetric(Mixer):
+        def canonical(self, candidates: np.ndarray) -> np.ndarray:
+            return np.sort(candidates)
+
+    assert Mixer().unique_size == Mixer().size == 2
+    for call in (lambda: Mixer().decode(np.zeros(2)), lambda: Mixer().encode(zoo.resnet(8))):
+        with pytest.raises(NotImplementedError, match=r"space mixer defines no (de|en)code, "):
+            call()
+    with pytest.raises(NotImplementedError, match="its unique_size is to be defined as well"):
+        _ = Symmetric().unique_size

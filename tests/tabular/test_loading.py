@@ -29,13 +29,18 @@ def test_a_folder_named_by_the_user(csv_path: Path, table: Table):
 
 def test_a_missing_table_says_where_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     message = (
-        r"^NAS-Bench-201 is not at {}: unpack NATS-tss-v1_0-3ffb9-simple\.tar, which "
+        r"^{} {}: unpack NATS-tss-v1_0-3ffb9-simple\.tar, which "
         r"https://github\.com/D-X-Y/NATS-Bench links to, "
     )
-    for path in (tmp_path, tmp_path / "nothing", tmp_path / "nothing.csv"):
-        with pytest.raises(TabularError, match=message.format(path)):
+    there, lacking = "NAS-Bench-201 is not at", "no such file or folder:"
+    for path, what in (
+        (tmp_path, there),
+        (tmp_path / "nothing", lacking),
+        (tmp_path / "nothing.csv", lacking),
+    ):
+        with pytest.raises(TabularError, match=message.format(what, path)):
             load_nasbench201(path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("JAXNAS_DATA_DIR", raising=False)
-    with pytest.raises(TabularError, match=message.format("data/nasbench201")):
+    with pytest.raises(TabularError, match=message.format(lacking, "data/nasbench201")):
         load_nasbench201()

@@ -69,11 +69,11 @@ def test_codes_are_traced(table: Table):
 @pytest.mark.parametrize(
     ("ask", "message"),
     [
-        (lambda t: t.accuracy("cifar", "test", 12), "no column cifar_test_acc_12ep: choose from "),
-        (lambda t: t.accuracy("cifar10", "train", 12), "no column cifar10_train_acc_12ep"),
-        (lambda t: t.accuracy("cifar10", "test", 90), "no column cifar10_test_acc_90ep"),
-        (lambda t: t.parameters("svhn"), "no column params_svhn: choose from params_cifar10, "),
-        (lambda t: t.train_seconds("cifar10", 1), "no column cifar10_train_seconds_1ep"),
+        (lambda t: t.accuracy("cifar", "test", 12), "^dataset must be cifar10, cifar100 or imagen"),
+        (lambda t: t.accuracy("cifar10", "val", 12), "^split must be valid or test, not 'val'"),
+        (lambda t: t.accuracy("cifar10", "test", 90), "^epochs must be 12 or 200, not 90"),
+        (lambda t: t.parameters("svhn"), "^dataset must be .*, not 'svhn'"),
+        (lambda t: t.train_seconds("cifar10", 1), "^epochs must be 12 or 200, not 1"),
     ],
 )
 def test_a_column_that_does_not_exist_is_told(table: Table, ask, message: str):
