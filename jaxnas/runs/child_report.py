@@ -38,8 +38,7 @@ def reward_table(trials: Mapping[str, Sequence[Trial]], store: ChildStore) -> st
         means = [f"{statistics.fmean(ranked[:count]):.2f}" for count in (5, 25)]
         above = ""
         if name != control:
-            share, low, high = (100 * each for each in wins(ours[len(ours) // 2 :], theirs))
-            above = f"{share:.0f}% [{low:.0f}, {high:.0f}]"
+            above = str(wins(ours[len(ours) // 2 :], theirs))
         lines.append(
             f"| {name} | {len(rows)} | {len(by_child)} | {ranked[0]:.2f} | {means[0]} | {means[1]} "
             f"| {spread(float(ours.mean()), std)} | {above} |"
