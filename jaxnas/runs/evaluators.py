@@ -5,6 +5,8 @@ from __future__ import annotations
 import concurrent.futures
 import multiprocessing
 import os
+import signal
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -85,8 +87,9 @@ class LocalProcesses:
 
     def __exit__(self, *error: object) -> None:
         if self._pool is not None:
+            processes = list((self._pool._processes or {}).values())  # shutdown forgets them
             self._pool.shutdown(wait=False, cancel_futures=True)
-            for process in list((self._pool._processes or {}).values()):
+            for process in processes:
                 process.kill()  # what a worker has begun is trained again by the next run
             self._pool = None
 
@@ -129,9 +132,21 @@ _worker: list[ChildTraining] = []
 
 
 def _start_worker(make: Callable[[], ChildTraining]) -> None:
-    """In a worker, before it first uses a device: takes of a GPU only what it needs."""
+    """In a worker, before it first uses a device: takes of a GPU only what it needs.
+
+    It ends with the process that it works for, however that ends, and without a word.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     _worker[:] = [make()]
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _train(candidate: Candidate, epochs: int) -> Outcome:

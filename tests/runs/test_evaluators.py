@@ -2,6 +2,12 @@
 
 import functools
 import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +16,7 @@ from jaxnas.runs.files import RunError
 
 from .toy_children import SPACE, ToyTraining
 
+TESTS = Path(__file__).parents[1]
 CANDIDATES = [tuple(each) for each in itertools.islice(SPACE.enumerate(), 24)]
 
 
@@ -34,10 +41,56 @@ def test_a_killed_workers_children_are_trained_again(tmp_path, expected):
     assert (tmp_path / "died").exists(), "no worker died"
 
 
+@pytest.mark.slow  # three times two processes
 def test_a_child_that_always_kills_its_worker_stops_the_search(tmp_path):
     make = functools.partial(ToyTraining, str(tmp_path), always=True)
     with pytest.raises(RunError, match=f"died {MOST_DEATHS} times .* fewer --workers"):
         outcomes(LocalProcesses(make, 2))
+
+
+SEARCH = """
+import functools, sys
+from jaxnas.runs.evaluators import LocalProcesses
+from runs.toy_children import ToyTraining
+
+if __name__ == "__main__":
+    with LocalProcesses(functools.partial(ToyTraining, sys.argv[1], seconds=60), 2) as workers:
+        list(workers.evaluate([(0, 0, 0, 0), (0, 0, 0, 1)], 1))
+"""
+
+
+def alive(number):
+    try:
+        return "zombie" not in Path(f"/proc/{number}/status").read_text()
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks at processes as Linux has them")
+@pytest.mark.parametrize(
+    "end", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
+def test_workers_end_with_the_search(tmp_path, end):
+    script = tmp_path / "driver.py"
+    script.write_text(SEARCH)
+    path = os.pathsep.join(str(folder) for folder in (TESTS, TESTS.parent))
+    command = [sys.executable, script, tmp_path]
+    with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path}) as search:
+        try:
+            wait(lambda: len(list(tmp_path.glob("pid*"))) == 2, 60)
+            workers = [int(mark.name.removeprefix("pid")) for mark in tmp_path.glob("pid*")]
+            assert all(alive(number) for number in workers)
+            search.send_signal(end)
+            wait(lambda: not any(alive(number) for number in workers), 20)
+        finally:
+            search.kill()
+
+
+def wait(condition, seconds):
+    started = time.monotonic()
+    while not condition():
+        assert time.monotonic() - started < seconds, "waited in vain"
+        time.sleep(0.1)
 
 
 def test_there_is_a_worker():
