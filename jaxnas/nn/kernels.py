@@ -102,7 +102,7 @@ def depthwise(
     All of one dtype; on a CPU, sums are in float32 at least, those of the weights' gradient too.
     """
     window = _window(x, kernel.shape[:2], stride, dilation, padding)
-    return (depthwise_slices if _slices() else depthwise_xla)(x, kernel, window)
+    return (depthwise_slices if _slices() else convolution_xla)(x, kernel, window)
 
 
 def dense(
@@ -114,7 +114,8 @@ def dense(
 ) -> jax.Array:
     """A convolution: x [b, h, w, c] and kernel [kh, kw, c, f] to [b, h', w', f]."""
     window = _window(x, kernel.shape[:2], stride, dilation, padding)
-    return (dense_slices if _slices() and _looped.get() else dense_xla)(x, kernel, window)
+    form = dense_slices if _slices() and _looped.get() else convolution_xla
+    return form(x, kernel, window)
 
 
 def max_pool(
@@ -223,8 +224,8 @@ def _depthwise_backward(
 depthwise_slices.defvjp(_depthwise_forward, _depthwise_backward)
 
 
-def depthwise_xla(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
-    """`depthwise` as XLA's grouped convolution."""
+def convolution_xla(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
+    """`dense` and `depthwise` as XLA's convolution, grouped by the kernel's input channels."""
     return lax.conv_general_dilated(
         x,
         kernel,
@@ -232,7 +233,7 @@ def depthwise_xla(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
         window.padding,
         rhs_dilation=window.dilation,
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        feature_group_count=x.shape[-1],
+        feature_group_count=x.shape[-1] // kernel.shape[2],
     )
 
 
@@ -247,18 +248,6 @@ def dense_slices(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
     )
     total = functools.reduce(operator.add, terms).astype(x.dtype)
     return total.reshape(*taps[0].shape[:-1], -1)
-
-
-def dense_xla(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
-    """`dense` as XLA's convolution."""
-    return lax.conv_general_dilated(
-        x,
-        kernel,
-        window.stride,
-        window.padding,
-        rhs_dilation=window.dilation,
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))

@@ -93,7 +93,7 @@ def test_depthwise_is_a_grouped_convolution(size, stride, dilation, padding, sid
     x, kernel = _images(sides), _draw(1, (*size, 1, 3))
     padding = _padding(padding, sides, size, stride, dilation)
     window = kernels._window(x, size, stride, dilation, padding)
-    _assert_equal(kernels.depthwise_slices, kernels.depthwise_xla, (x, kernel), window)
+    _assert_equal(kernels.depthwise_slices, kernels.convolution_xla, (x, kernel), window)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_matrix_products_are_a_convolution(size, stride, dilation, padding, side
     x, kernel = _images(sides), _draw(1, (*size, 3, 4))
     padding = _padding(padding, sides, size, stride if isinstance(stride, int) else 1, dilation)
     window = kernels._window(x, size, stride, dilation, padding)
-    _assert_equal(kernels.dense_slices, kernels.dense_xla, (x, kernel), window)
+    _assert_equal(kernels.dense_slices, kernels.convolution_xla, (x, kernel), window)
 
 
 def test_a_convolution_in_a_loop_is_matrix_products_on_a_cpu():
@@ -167,7 +167,7 @@ def _mean(x, window):
 @pytest.mark.parametrize(
     ("form", "reference"),
     [
-        (kernels.depthwise_slices, kernels.depthwise_xla),
+        (kernels.depthwise_slices, kernels.convolution_xla),
         (kernels.max_pool_slices, _max_pool_xla),
         (_mean, _mean),
     ],
