@@ -9,7 +9,6 @@ each compiled once for every shape. On a CPU that is the way: the one program co
 from __future__ import annotations
 
 import dataclasses
-import functools
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -19,7 +18,7 @@ import numpy as np
 from jax.core import Tracer
 
 from jaxnas.nn.heads import Outputs, Representation, finish
-from jaxnas.nn.layers import materialise, runtime_one
+from jaxnas.nn.layers import materialise, run_alone, runtime_one
 from jaxnas.nn.operations import Match, Op, Style
 from jaxnas.nn.switch import Branch, run_one
 from jaxnas.spaces.cells import CellSpace
@@ -41,14 +40,7 @@ class Paths(NamedTuple):
     outputs: jax.Array | np.ndarray
 
 
-@functools.partial(jax.jit, static_argnums=(0, 3))
-def _run(module: nn.Module, variables: Any, x: jax.Array, train: bool) -> tuple[jax.Array, Any]:
-    """The output of a module that stands alone, and its batch statistics after it."""
-    if not train:
-        out: Any = module.apply(variables, x, False)
-        return out, variables["batch_stats"]
-    out, changed = module.apply(variables, x, True, mutable=["batch_stats"])
-    return out, changed.get("batch_stats", {})
+_run = jax.jit(run_alone, static_argnums=(0, 3))
 
 
 class _Parts(nn.Module):

@@ -19,7 +19,7 @@ import numpy as np
 
 from jaxnas.nn.operations import Op, Style
 from jaxnas.spaces.block_cells import BlockCellSpace
-from jaxnas.spaces.genotype import Block, Cell, Genotype
+from jaxnas.spaces.genotype import Block, Cell, Edge, Genotype
 
 COLLECTIONS: tuple[str, ...] = ("kernel", "norm", "statistics")
 """The three parts of a slot's row: kernels, batch norms' scales and biases, their statistics."""
@@ -52,12 +52,12 @@ class Pool(NamedTuple):
     Attributes:
       states: their numbers.
       width: their channels, those of the widest.
-      strided: whether they lie behind the block's stride.
+      stride: of the operations on them: the block's, or 1 behind it.
     """
 
     states: tuple[int, ...]
     width: int
-    strided: bool
+    stride: int
 
 
 class Variant(NamedTuple):
@@ -161,8 +161,8 @@ class BlockLayout:
         channels = self.block.channels
         widths = [channels, self.network.stem if self.first_is_raw else channels]
         widths += [channels * (1 + self.space.combine)] * self.space.blocks
-        behind = [self.block.stride == 1 or state >= 2 for state in range(self.states)]
-        shapes = list(zip(widths, behind, strict=True))
+        strides = [self.block.stride] * 2 + [1] * self.space.blocks
+        shapes = list(zip(widths, strides, strict=True))
         return tuple(
             Pool(tuple(s for s in range(self.states) if shapes[s] == shape), *shape)
             for shape in dict.fromkeys(shapes)
@@ -183,8 +183,7 @@ class BlockLayout:
         for index, pool in enumerate(self.pools):
             narrow = self.space.combine and pool.states[-1] >= 2
             widths = {self.block.channels, pool.width} if narrow else {pool.width}
-            stride = 1 if pool.strided else self.block.stride
-            shapes += [(index, width, stride) for width in sorted(widths)]
+            shapes += [(index, width, pool.stride) for width in sorted(widths)]
         return tuple(
             Variant(op, *shape) for shape, op in itertools.product(shapes, self.space.operations)
         )
@@ -213,13 +212,23 @@ class BlockLayout:
         if state >= 2:
             return None
         pool = self.pools[self.pool_of(state)]
-        if not pool.strided:
-            return 2
-        return None if pool.width == self.block.channels else 1
+        fits = pool.stride == 1 and pool.width == self.block.channels
+        return None if fits else pool.stride
 
     def cell(self, genotype: Genotype) -> Cell:
         """The cell of a genotype that stands here."""
         return genotype.cell(self.block.cell)
+
+    def variant_of(self, cell: Cell, edge: Edge) -> int:
+        """Which of `variants` an edge of a cell is."""
+        index = self.pool_of(edge.source)
+        pool = self.pools[index]
+        width = pool.width if edge.source < 2 else self.block_width(cell, edge.source)
+        return self.variants.index(Variant(edge.op, index, width, pool.stride))
+
+    def block_width(self, cell: Cell, state: int) -> int:
+        """Channels of a block's value."""
+        return self.block.channels * (1 + cell.nodes[state - 2].concat)
 
     def output_channels(self, genotype: Genotype) -> np.ndarray:
         """int [channels that are put out]: their places in the output of every state."""
@@ -227,7 +236,7 @@ class BlockLayout:
         starts = np.cumsum((0, *self.output_widths))
         found = []
         for state in cell.output:
-            width = self.block.channels * (1 + (state >= 2 and cell.nodes[state - 2].concat))
+            width = self.block.channels if state < 2 else self.block_width(cell, state)
             found.append(starts[state] + np.arange(width))
         return np.concatenate(found)
 
@@ -258,14 +267,8 @@ def choices(layouts: tuple[BlockLayout, ...], genotype: Genotype) -> tuple[Choic
         cell, channels = layout.cell(genotype), layout.block.channels
         variants, sources, offsets = [], [], []
         for slot, edge in enumerate(cell.edges):
-            pool = layout.pool_of(edge.source)
-            wide = edge.source >= 2 and cell.nodes[edge.source - 2].concat
-            width = 2 * channels if wide else channels
-            if edge.source < 2:
-                width = layout.pools[pool].width
-            stride = 1 if layout.pools[pool].strided else layout.block.stride
-            variants.append(layout.variants.index(Variant(edge.op, pool, width, stride)))
-            place = layout.place_of(edge.source)
+            variants.append(layout.variant_of(cell, edge))
+            pool, place = layout.pool_of(edge.source), layout.place_of(edge.source)
             sources.append([place if pool == each else 0 for each in range(len(layout.pools))])
             offsets.append(channels if cell.nodes[slot // 2].concat and slot % 2 else 0)
         outputs = np.zeros(layout.states, np.float32)

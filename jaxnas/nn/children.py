@@ -15,11 +15,13 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from jaxnas.nn import kernels
 from jaxnas.nn.child_layout import COLLECTIONS, BlockLayout, Choice, layouts, row_of, tree_of
 from jaxnas.nn.heads import Outputs, Representation
+from jaxnas.nn.layers import run_alone
 from jaxnas.nn.network import classify, read_image
 from jaxnas.nn.operations import Match, Op, Style
 from jaxnas.nn.switch import run_one
@@ -51,7 +53,8 @@ class Child(nn.Module):
     @property
     def style(self) -> Style:
         """What its layers have in common."""
-        return Style(self.space.family, "relu", 1e-5, self.dtype)
+        some = self.space.decode(np.zeros(len(self.space.options), np.int32))
+        return Style.of(some, self.dtype)
 
     @property
     def layouts(self) -> tuple[BlockLayout, ...]:
@@ -102,8 +105,7 @@ class Child(nn.Module):
         """All states side by side, zeros where one is not put out."""
         values = []
         for state in range(layout.states):
-            pool = layout.pool_of(state)
-            value = pools[pool][layout.pools[pool].states.index(state)]
+            value = pools[layout.pool_of(state)][layout.place_of(state)]
             put_out = choice.outputs[state]
             stride = layout.output_match(state)
             if stride is None:
@@ -134,8 +136,9 @@ class Child(nn.Module):
         )
 
         def match(learned: Any, statistics: Any) -> tuple[jax.Array, Any]:
+            variables = {"params": learned[0], "batch_stats": statistics}
             with kernels.looped():
-                return _apply(module, learned[0], learned[1], statistics, train)
+                return run_alone(module, variables, learned[1], train)
 
         shape = jax.eval_shape(match, (params, x), statistics)[0]
 
@@ -154,18 +157,6 @@ def _taken(channels: Any, x: jax.Array) -> jax.Array:
     """Some channels of x [b, h, w, c], as they are; as a product, the gradient of which is one."""
     choice = jnp.arange(x.shape[-1])[:, None] == channels
     return jnp.matmul(x, choice.astype(x.dtype), precision=lax.Precision.HIGHEST)
-
-
-def _apply(
-    module: nn.Module, params: Any, x: jax.Array, statistics: Any, train: bool
-) -> tuple[jax.Array, Any]:
-    """The output of a module that stands alone, and its batch statistics after it."""
-    variables = {"params": params, "batch_stats": statistics}
-    if not train:
-        out: Any = module.apply(variables, x, False)
-        return out, statistics
-    out, changed = module.apply(variables, x, True, mutable=["batch_stats"])
-    return out, changed.get("batch_stats", {})
 
 
 class Slots(nn.Module):
@@ -265,9 +256,8 @@ def _branch(layout: BlockLayout, train: bool, index: int) -> Callable[..., Any]:
 
     def run(row: Rows, operands: Pools) -> tuple[jax.Array, jax.Array]:
         x = operands[variant.pool][..., : variant.width]
-        tree = tree_of(row, of)
         with kernels.looped():
-            out, statistics = _apply(module, tree["params"], x, tree["batch_stats"], train)
+            out, statistics = run_alone(module, tree_of(row, of), x, train)
         return out, row_of({"batch_stats": statistics}, row, of)["statistics"]
 
     return run
@@ -278,7 +268,7 @@ def _empty(layout: BlockLayout, inputs: tuple[jax.Array, jax.Array]) -> Pools:
     pools = []
     for pool in layout.pools:
         batch, *sides, _ = inputs[0].shape
-        stride = layout.block.stride if pool.strided else 1
+        stride = layout.block.stride // pool.stride  # behind it already
         shape = (batch, *(-(-side // stride) for side in sides), pool.width)
         values = [
             inputs[state] if state < 2 else jnp.zeros(shape, inputs[0].dtype)
