@@ -9,18 +9,17 @@ from typing import Any
 
 import rich.console
 
-from jaxnas import data, search
+from jaxnas import search
 from jaxnas.data import Dataset
 from jaxnas.runs import files
 from jaxnas.runs.child_config import ChildExperiment
 from jaxnas.runs.child_report import reward_curves, reward_table, seconds_table
-from jaxnas.runs.child_search import ChildSearch, ChildStore, Reward, Trial
+from jaxnas.runs.child_search import ChildSearch, ChildStore, Reward, Trial, accuracy
 from jaxnas.runs.child_training import Candidate, ChildTraining
 from jaxnas.runs.child_winners import (
     as_array,
     best,
     final_run,
-    train_finalists,
     winner_note,
     write_winner,
 )
@@ -74,16 +73,12 @@ def run_children(
       one of `experiment.USER_ERRORS`.
     """
     console = rich.console.Console(markup=False)  # names and paths may hold brackets
-    label = experiment.dataset.replace(":", "-").replace("/", "-")
-    path = experiment.run_dir or Path("runs") / f"{name}-{label}-seed{experiment.seed}"
-    recorded = experiment.recorded() | {"search": name, "settings": settings}
-    folder = RunDirectory(path, recorded, resume=experiment.resume, overwrite=experiment.overwrite)
-    folder.check()  # what follows may take long
-    dataset = load_dataset(experiment)
+    folder = experiment.directory(name, settings)
+    path, dataset = folder.path, experiment.load()
     # Made now, so that flags that cannot be are told of before anything trains.
     make_training(experiment, space, child, dataset)
     full = final_run(experiment, dataset, space, (0,) * len(space.options))
-    control = search.random(space, batch=experiment.random_batch)
+    control = search.random(space, batch=algorithm.batch)
     searches = {
         each: ChildSearch(
             each, searcher, space, experiment.children, child.epochs, reward, experiment.seed
@@ -131,12 +126,6 @@ def run_children(
     return report
 
 
-def load_dataset(experiment: ChildExperiment) -> Dataset:
-    """The data set of an experiment."""
-    dataset = data.load(experiment.dataset, experiment.data_dir, download=experiment.download)
-    return dataset if experiment.train_limit is None else dataset.limit(experiment.train_limit)
-
-
 def make_training(
     experiment: ChildExperiment,
     space: BlockCellSpace,
@@ -146,7 +135,7 @@ def make_training(
     """How children are trained, in the search and longer; a worker calls it too."""
     return ChildTraining(
         space,
-        dataset or load_dataset(experiment),
+        dataset or experiment.load(),
         child,
         experiment.train_share,
         experiment.judged,
@@ -204,8 +193,8 @@ def _winner(
     candidates = best(trials, experiment.finalists)
     title = f"{name}, the best trained longer"
     with stages.watch(f"{name}, finals", title, "children") as watcher:
-        epochs = experiment.finalist_epochs
-        return train_finalists(candidates, epochs, finals, workers, watcher.progress)
+        finals.train(candidates, experiment.finalist_epochs, workers, watcher.progress)
+    return max(candidates, key=lambda each: accuracy(finals[each]))
 
 
 def _write(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -85,6 +85,25 @@ class ChildStore:
         self._rows.log({"child": len(self) + 1, **outcome._asdict()})
         self._outcomes[outcome.candidate] = outcome
 
+    def train(
+        self,
+        candidates: Sequence[Candidate],
+        epochs: int,
+        evaluator: Evaluator,
+        progress: Callable[[], None],
+    ) -> None:
+        """Sees to it that all of them are here.
+
+        Raises:
+          RunError: see `Evaluator.evaluate`, and if something cannot be written.
+        """
+        missing = [each for each in dict.fromkeys(candidates) if each not in self]
+        for _ in range(len(candidates) - len(missing)):
+            progress()
+        for outcome in evaluator.evaluate(missing, epochs):
+            self.add(outcome)
+            progress()
+
 
 @dataclasses.dataclass(frozen=True)
 class ChildSearch:
@@ -146,7 +165,7 @@ class ChildSearch:
             done, state, meta = restored
             before = meta["seconds"]
         directory.truncate(done)
-        log = Metrics(directory.path, "trials", "trial")
+        log = Metrics(directory.path, "trials", "number")
         log.truncate(done * self.algorithm.batch)
         trials = [read_trial(row) for row in log.rows()]
         for _ in trials:
@@ -156,7 +175,7 @@ class ChildSearch:
             candidates = as_candidates(self.space.canonical(np.asarray(asked)))
             candidates = candidates[: self.children - len(trials)]
             known = len(store)
-            self._train(candidates, store, evaluator, progress)
+            store.train(candidates, self.epochs, evaluator, progress)
             batch = [
                 Trial(number, candidate, accuracy(store[candidate]), self.reward(store[candidate]))
                 for number, candidate in enumerate(candidates, start=len(trials) + 1)
@@ -167,7 +186,7 @@ class ChildSearch:
             best = max((trial.reward for trial in trials), default=-np.inf)
             trials += batch
             for trial in batch:
-                log.log({**trial._asdict(), "trial": trial.number})
+                log.log(trial._asdict())
             done += 1
             seconds = before + time.perf_counter() - started
             row = {
@@ -190,21 +209,6 @@ class ChildSearch:
             )
         return trials
 
-    def _train(
-        self,
-        candidates: list[Candidate],
-        store: ChildStore,
-        evaluator: Evaluator,
-        progress: Callable[[], None],
-    ) -> None:
-        """Sees to it that all of them are in the store."""
-        missing = [each for each in dict.fromkeys(candidates) if each not in store]
-        for _ in range(len(candidates) - len(missing)):
-            progress()
-        for outcome in evaluator.evaluate(missing, self.epochs):
-            store.add(outcome)
-            progress()
-
 
 def accuracy(outcome: Outcome) -> float:
     """After the last epoch, percent; 0 for a child that failed."""
@@ -218,6 +222,6 @@ def read_trial(row: dict[str, Any]) -> Trial:
       RunError: if it is none.
     """
     try:
-        return Trial(row["trial"], tuple(row["candidate"]), row["accuracy"], row["reward"])
+        return Trial(row["number"], tuple(row["candidate"]), row["accuracy"], row["reward"])
     except (KeyError, TypeError) as error:
-        raise RunError(f"trials.jsonl: row {row.get('trial')} is no trial ({error!r})") from error
+        raise RunError(f"trials.jsonl: row {row.get('number')} is no trial ({error!r})") from error

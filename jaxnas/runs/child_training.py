@@ -17,7 +17,7 @@ from jaxnas import nn, training
 from jaxnas.data import Dataset, epoch_permutation
 from jaxnas.randomness import stream
 from jaxnas.runs.config import ConfigError, WeightTraining, flag
-from jaxnas.runs.search_run import part_sizes, search_task
+from jaxnas.runs.search_run import part_sizes, search_task, split
 from jaxnas.spaces.block_cells import BlockCellSpace
 from jaxnas.training.loop import Data, first_bad_step
 from jaxnas.training.train import Batch
@@ -108,11 +108,7 @@ class ChildTraining:
 
     @cached_property
     def _data(self) -> Data:
-        images, labels = map(jnp.asarray, (self.dataset.train_images, self.dataset.train_labels))
-        shuffled = jax.random.permutation(stream(self._key, "split"), len(images))
-        cut = part_sizes(self.dataset, self.train_share)["train"]
-        rows = {"train": shuffled[:cut], "arch": shuffled[cut:]}
-        return {part: (images[row], labels[row]) for part, row in rows.items()}
+        return split(self.dataset, self.train_share, self._key)
 
     def _optimizer(self, rates: Any) -> optax.GradientTransformation:
         """At the learning rates float32 [steps]."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -12,7 +12,6 @@ from jaxnas.runs.child_config import ChildExperiment
 from jaxnas.runs.child_search import ChildStore, Trial, accuracy
 from jaxnas.runs.child_training import Candidate
 from jaxnas.runs.directory import RunDirectory
-from jaxnas.runs.evaluators import Evaluator
 from jaxnas.runs.method import MethodRun
 from jaxnas.spaces import Genotype
 from jaxnas.spaces.block_cells import BlockCellSpace
@@ -25,36 +24,10 @@ def best(trials: Sequence[Trial], count: int) -> list[Candidate]:
     return list(dict.fromkeys(trial.candidate for trial in ranked))[:count]
 
 
-def train_finalists(
-    candidates: list[Candidate],
-    epochs: int,
-    store: ChildStore,
-    workers: Evaluator,
-    progress: Callable[[], None],
-) -> Candidate:
-    """The best of the candidates when trained longer."""
-    missing = [each for each in candidates if each not in store]
-    for _ in range(len(candidates) - len(missing)):
-        progress()
-    for outcome in workers.evaluate(missing, epochs):
-        store.add(outcome)
-        progress()
-    return max(candidates, key=lambda each: accuracy(store[each]))
-
-
 def full_size(experiment: ChildExperiment, space: BlockCellSpace, candidate: Candidate) -> Genotype:
     """A candidate's cells in the network of full size."""
-    normal, reduction = space.cells(as_array(candidate))
-    return nasnet_network(
-        space.name,
-        normal,
-        reduction,
-        filters=experiment.channels,
-        normal_cells=experiment.cells,
-        stack="cifar",
-        stem=3 * experiment.channels,
-        in_place=len(space.tables) == 1,
-    )
+    full = dataclasses.replace(space, channels=experiment.channels, cell_count=experiment.cells)
+    return full.decode(as_array(candidate))
 
 
 def final_run(

@@ -6,12 +6,15 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from jaxnas import data
+from jaxnas.data import Dataset
 from jaxnas.runs.config import ConfigError, Training, WeightTraining
+from jaxnas.runs.directory import RunDirectory
 
 
 @dataclasses.dataclass(frozen=True)
-class SearchExperiment:
-    """Searches a network on a part of the training images, then trains it anew on all of them."""
+class SearchFlags:
+    """What every search takes that is judged on a part of the training images."""
 
     dataset: str = "cifar10"
     """cifar10, cifar100, tiny_imagenet, digits, tfds:NAME, a folder of class folders, or .npz."""
@@ -31,12 +34,8 @@ class SearchExperiment:
     """Delete an earlier run in the run directory."""
     eval_every: int = 1
     """Test accuracy of the found network is measured every so many epochs, and at the end."""
-    search_epochs: int = 50
-    """Epochs of the search."""
-    search_batch_size: int = 64
-    """Images in a step of the search, of each part of the data that the step has."""
     train_share: float = 0.5
-    """Share of the training images that train the supernet; the others judge architectures."""
+    """Share of the training images that networks are trained by; the others judge them."""
     training: WeightTraining = dataclasses.field(default_factory=WeightTraining)
     """Of the found network, and of a random one of the same space beside it."""
 
@@ -45,12 +44,6 @@ class SearchExperiment:
             raise ConfigError("a seed is a whole number from 0 to 2**32 - 1")
         if self.eval_every < 1:
             raise ConfigError(f"--eval-every must be at least 1, not {self.eval_every}")
-        if self.search_epochs < 1:
-            raise ConfigError(f"--search-epochs must be at least 1, not {self.search_epochs}")
-        if self.search_batch_size < 1:
-            raise ConfigError(
-                f"--search-batch-size must be at least 1, not {self.search_batch_size}"
-            )
         if not 0 < self.train_share < 1:
             raise ConfigError(f"--train-share must be between 0 and 1, not {self.train_share}")
 
@@ -65,3 +58,47 @@ class SearchExperiment:
         for name in ("data_dir", "download", "run_dir", "resume", "overwrite"):
             del fields[name]
         return fields
+
+    def directory(self, name: str, settings: dict[str, Any]) -> RunDirectory:
+        """The folder of a run of the method `name` with its settings, checked but not entered.
+
+        Raises:
+          RunError: if it cannot be used.
+        """
+        label = self.dataset.replace(":", "-").replace("/", "-")
+        folder = RunDirectory(
+            self.run_dir or Path("runs") / f"{name}-{label}-seed{self.seed}",
+            self.recorded() | {"search": name, "settings": settings},
+            resume=self.resume,
+            overwrite=self.overwrite,
+        )
+        folder.check()  # what follows may take long
+        return folder
+
+    def load(self) -> Dataset:
+        """The data set.
+
+        Raises:
+          DataError: if it cannot be found, read or limited.
+        """
+        dataset = data.load(self.dataset, self.data_dir, download=self.download)
+        return dataset if self.train_limit is None else dataset.limit(self.train_limit)
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchExperiment(SearchFlags):
+    """Searches a network on a part of the training images, then trains it anew on all of them."""
+
+    search_epochs: int = 50
+    """Epochs of the search."""
+    search_batch_size: int = 64
+    """Images in a step of the search, of each part of the data that the step has."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.search_epochs < 1:
+            raise ConfigError(f"--search-epochs must be at least 1, not {self.search_epochs}")
+        if self.search_batch_size < 1:
+            raise ConfigError(
+                f"--search-batch-size must be at least 1, not {self.search_batch_size}"
+            )

@@ -12,7 +12,6 @@ import jax
 import jax.numpy as jnp
 import rich.console
 
-from jaxnas import data
 from jaxnas.data import Dataset
 from jaxnas.randomness import stream
 from jaxnas.runs import files
@@ -80,14 +79,8 @@ def run_search(
       one of `experiment.USER_ERRORS`.
     """
     console = rich.console.Console(markup=False)  # names and paths may hold brackets
-    label = experiment.dataset.replace(":", "-").replace("/", "-")
-    path = experiment.run_dir or Path("runs") / f"{name}-{label}-seed{experiment.seed}"
-    recorded = experiment.recorded() | {"search": name, "settings": settings}
-    folder = RunDirectory(path, recorded, resume=experiment.resume, overwrite=experiment.overwrite)
-    folder.check()  # what follows may take long
-    dataset = data.load(experiment.dataset, experiment.data_dir, download=experiment.download)
-    if experiment.train_limit is not None:
-        dataset = dataset.limit(experiment.train_limit)
+    folder = experiment.directory(name, settings)
+    dataset = experiment.load()
     seed, batch_size = experiment.seed, experiment.search_batch_size
     task = search_task(dataset, jnp.dtype(experiment.training.precision))
     steps = {

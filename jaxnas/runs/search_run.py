@@ -102,11 +102,7 @@ class SearchRun:
 
     @cached_property
     def _data(self) -> Data:
-        images = jnp.asarray(self.dataset.train_images), jnp.asarray(self.dataset.train_labels)
-        shuffled = jax.random.permutation(stream(self._key, "split"), len(images[0]))
-        cut = part_sizes(self.dataset, self.train_share)["train"]
-        rows = {"train": shuffled[:cut], "arch": shuffled[cut:]}
-        return {part: (images[0][rows[part]], images[1][rows[part]]) for part in PARTS}
+        return split(self.dataset, self.train_share, self._key)
 
     @cached_property
     def _epochs(self) -> dict[str, training.Epoch]:
@@ -210,6 +206,15 @@ def search_task(dataset: Dataset, dtype: Any) -> Task:
         dataset.augmentation,
         dtype=dtype,
     )
+
+
+def split(dataset: Dataset, train_share: float, key: jax.Array) -> Data:
+    """The training images on the device, dealt out at random to `PARTS`."""
+    images = jnp.asarray(dataset.train_images), jnp.asarray(dataset.train_labels)
+    shuffled = jax.random.permutation(stream(key, "split"), len(images[0]))
+    cut = part_sizes(dataset, train_share)["train"]
+    rows = {"train": shuffled[:cut], "arch": shuffled[cut:]}
+    return {part: (images[0][rows[part]], images[1][rows[part]]) for part in PARTS}
 
 
 def part_sizes(dataset: Dataset, train_share: float) -> dict[str, int]:

@@ -23,7 +23,6 @@ def run(folder, **changes):
         dataset=str(folder / "tiny.npz"),
         run_dir=folder / "run",
         children=6,
-        random_batch=4,
         train_share=0.7,
         finalists=2,
         finalist_epochs=2,
