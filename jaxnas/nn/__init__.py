@@ -1,7 +1,12 @@
 """How an architecture computes: Flax modules built from genotypes."""
 
 from jaxnas.nn.chain import ChainSupernet, Pair, cut_chain
-from jaxnas.nn.child_weights import child_choices, child_variables, cut_child
+from jaxnas.nn.child_weights import (
+    child_choices,
+    child_variables,
+    cut_child,
+    shared_variables,
+)
 from jaxnas.nn.children import Child
 from jaxnas.nn.cost import (
     ChainCost,
@@ -58,5 +63,6 @@ __all__ = [
     "load_network",
     "load_safetensors",
     "save_safetensors",
+    "shared_variables",
     "supernet",
 ]

@@ -19,7 +19,7 @@ import numpy as np
 
 from jaxnas.nn.operations import Op, Style
 from jaxnas.spaces.block_cells import BlockCellSpace
-from jaxnas.spaces.genotype import Block, Cell, Edge, Genotype
+from jaxnas.spaces.genotype import Block, Genotype
 
 COLLECTIONS: tuple[str, ...] = ("kernel", "norm", "statistics")
 """The three parts of a slot's row: kernels, batch norms' scales and biases, their statistics."""
@@ -33,17 +33,18 @@ class Choice(NamedTuple):
       sources: int32 [slots, pools], place of the operand in its pool; 0 in the others.
       offsets: int32 [slots], the first channel of the block's value that the operand is added to.
       outputs: float32 [states], 1 for those that the cell puts out.
-      matched: int32 scalar, 1 where the older input passes a convolution, 0 where it is taken as
-        it is.
-      taken: int32 [channels], the channels of the older input that are taken as it is.
+      matched: int32 [2], 1 where an input passes a convolution, 0 where it is taken as it is.
+      taken: int32 [2, channels], the channels of an input that is taken as it is.
+      rows: int32 [slots], the rows of weights, see `BlockLayout.row_of`.
     """
 
-    variants: jax.Array | np.ndarray
-    sources: jax.Array | np.ndarray
-    offsets: jax.Array | np.ndarray
-    outputs: jax.Array | np.ndarray
-    matched: jax.Array | np.ndarray
-    taken: jax.Array | np.ndarray
+    variants: jax.Array
+    sources: jax.Array
+    offsets: jax.Array
+    outputs: jax.Array
+    matched: jax.Array
+    taken: jax.Array
+    rows: jax.Array
 
 
 class Pool(NamedTuple):
@@ -127,11 +128,14 @@ class BlockLayout:
       space: the cells.
       index: of the block in the network.
       style: of the network.
+      shared: whether all cells share their weights: a slot then has a row for each state that it
+        may read, and a row has a place for each operation. Else it has one row, and one place.
     """
 
     space: BlockCellSpace
     index: int
     style: Style
+    shared: bool = False
 
     @functools.cached_property
     def network(self) -> Genotype:
@@ -151,15 +155,20 @@ class BlockLayout:
         return 2 + self.space.blocks
 
     @property
-    def first_is_raw(self) -> bool:
-        """Whether the older input is the stem's output as it is, with the stem's channels."""
-        return self.index == 0
+    def inputs(self) -> tuple[int, int]:
+        """The blocks that states 0 and 1 come from, see `Genotype.inputs_of`."""
+        first, second = self.network.inputs_of(self.index)
+        return first, second
+
+    def is_raw(self, state: int) -> bool:
+        """Whether an input is the stem's output as it is, with the stem's channels."""
+        return self.space.family == "nasnet" and self.index == 0 and state == 1
 
     @functools.cached_property
     def pools(self) -> tuple[Pool, ...]:
         """States by shape."""
         channels = self.block.channels
-        widths = [channels, self.network.stem if self.first_is_raw else channels]
+        widths = [self.network.stem if self.is_raw(state) else channels for state in range(2)]
         widths += [channels * (1 + self.space.combine)] * self.space.blocks
         strides = [self.block.stride] * 2 + [1] * self.space.blocks
         shapes = list(zip(widths, strides, strict=True))
@@ -189,8 +198,36 @@ class BlockLayout:
         )
 
     def leaves(self, variant: int) -> tuple[Leaf, ...]:
-        """See `leaves`."""
-        return leaves(self.variants[variant], self.block.channels, self.style)
+        """The variables of a variant, at their places in a row."""
+        found = leaves(self.variants[variant], self.block.channels, self.style)
+        if not self.shared:
+            return found
+        # Behind those of the variants before it that the same row may serve.
+        pool = self.variants[variant].pool
+        before = [i for i in range(variant) if self.variants[i].pool == pool]
+        starts = dict.fromkeys(COLLECTIONS, 0)
+        for leaf in (leaf for i in before for leaf in self.leaves(i)):
+            starts[leaf.collection] = max(starts[leaf.collection], leaf.part.stop)
+        return tuple(leaf._replace(start=leaf.start + starts[leaf.collection]) for leaf in found)
+
+    @property
+    def rows(self) -> int:
+        """How many rows of weights there are."""
+        return int(self.row_of.max()) + 1
+
+    @functools.cached_property
+    def row_of(self) -> np.ndarray:
+        """int32 [slots, states]: the row of a slot that reads a state; -1 if it cannot."""
+        table = np.full((self.slots, self.states), -1, np.int32)
+        count = 0
+        for slot in range(self.slots):
+            before = 2 + slot // 2
+            if self.shared:
+                table[slot, :before] = np.arange(count, count + before)
+                count += before
+            else:
+                table[slot, :before] = slot
+        return table
 
     @functools.cached_property
     def row(self) -> dict[str, int]:
@@ -215,87 +252,128 @@ class BlockLayout:
         fits = pool.stride == 1 and pool.width == self.block.channels
         return None if fits else pool.stride
 
-    def cell(self, genotype: Genotype) -> Cell:
-        """The cell of a genotype that stands here."""
-        return genotype.cell(self.block.cell)
+    @functools.cached_property
+    def variant_table(self) -> np.ndarray:
+        """int32 [states, 2, operations]: which of `variants` an operation is on a state, and on a
+        block that concatenates."""
+        operations = self.space.operations
+        table = np.zeros((self.states, 2, len(operations)), np.int32)
+        for state, wide in itertools.product(range(self.states), range(1 + self.space.combine)):
+            index = self.pool_of(state)
+            pool = self.pools[index]
+            width = pool.width if state < 2 else self.block.channels * (1 + wide)
+            for number, op in enumerate(operations):
+                variant = Variant(op, index, width, pool.stride)
+                table[state, wide, number] = self.variants.index(variant)
+        return table
 
-    def variant_of(self, cell: Cell, edge: Edge) -> int:
-        """Which of `variants` an edge of a cell is."""
-        index = self.pool_of(edge.source)
-        pool = self.pools[index]
-        width = pool.width if edge.source < 2 else self.block_width(cell, edge.source)
-        return self.variants.index(Variant(edge.op, index, width, pool.stride))
-
-    def block_width(self, cell: Cell, state: int) -> int:
-        """Channels of a block's value."""
-        return self.block.channels * (1 + cell.nodes[state - 2].concat)
-
-    def output_channels(self, genotype: Genotype) -> np.ndarray:
-        """int [channels that are put out]: their places in the output of every state."""
-        cell = self.cell(genotype)
-        starts = np.cumsum((0, *self.output_widths))
-        found = []
-        for state in cell.output:
-            width = self.block.channels if state < 2 else self.block_width(cell, state)
-            found.append(starts[state] + np.arange(width))
-        return np.concatenate(found)
+    @functools.cached_property
+    def places(self) -> np.ndarray:
+        """int32 [states, pools]: the place of a state in its pool; 0 in the others."""
+        table = np.zeros((self.states, len(self.pools)), np.int32)
+        for state in range(self.states):
+            table[state, self.pool_of(state)] = self.place_of(state)
+        return table
 
     @property
-    def older_stride(self) -> int:
-        """Stride of the convolution that the older input passes."""
-        newer, older = self.network.inputs_of(self.index)
-        blocks = self.network.blocks[max(older + 1, 0) : newer + 1]
+    def table(self) -> int:
+        """Which of the space's tables stands here."""
+        return min(int(self.block.cell == "reduction"), len(self.space.tables) - 1)
+
+    def input_stride(self, state: int) -> int:
+        """Stride of the convolution that an input passes: the older at the newer's size."""
+        blocks = self.network.blocks[max(self.inputs[state] + 1, 0) : self.index]
         return 2 if any(block.stride == 2 for block in blocks) else 1
 
-    @property
-    def may_take_older(self) -> bool:
-        """Whether some cells before this one make the older input fit without a convolution."""
-        return self.older_stride == 1 and self.network.inputs_of(self.index)[1] >= 0
+    def may_take(self, state: int) -> bool:
+        """Whether some cells before this one make an input fit without a convolution.
+
+        NASNet's newer input passes one always.
+        """
+        always = self.space.family == "nasnet" and state == 0
+        return not always and self.input_stride(state) == 1 and self.inputs[state] >= 0
+
+    def has_base(self, state: int) -> bool:
+        """Whether an input passes another convolution, as ENAS's newer one does."""
+        return self.space.family == "enas" and state == 1
 
 
 @functools.cache
-def layouts(space: BlockCellSpace, style: Style) -> tuple[BlockLayout, ...]:
+def layouts(space: BlockCellSpace, style: Style, shared: bool) -> tuple[BlockLayout, ...]:
     """The blocks of a space's networks."""
     count = len(BlockLayout(space, 0, style).network.blocks)
-    return tuple(BlockLayout(space, index, style) for index in range(count))
+    return tuple(BlockLayout(space, index, style, shared) for index in range(count))
 
 
-def choices(layouts: tuple[BlockLayout, ...], genotype: Genotype) -> tuple[Choice, ...]:
-    """A genotype of the space as an input of the child network."""
+def choices(layouts: tuple[BlockLayout, ...], candidate: Any) -> tuple[Choice, ...]:
+    """A candidate as an input of the child network, also under `jit`.
+
+    Args:
+      layouts: of the network.
+      candidate: int [decisions], complete and valid.
+    """
+    tables = layouts[0].space.parts(jnp.asarray(candidate, jnp.int32))
+    masks = _masks(layouts, tables)
     found = []
-    for layout in layouts:
-        cell, channels = layout.cell(genotype), layout.block.channels
-        variants, sources, offsets = [], [], []
-        for slot, edge in enumerate(cell.edges):
-            variants.append(layout.variant_of(cell, edge))
-            pool, place = layout.pool_of(edge.source), layout.place_of(edge.source)
-            sources.append([place if pool == each else 0 for each in range(len(layout.pools))])
-            offsets.append(channels if cell.nodes[slot // 2].concat and slot % 2 else 0)
-        outputs = np.zeros(layout.states, np.float32)
-        outputs[list(cell.output)] = 1
-        taken = _taken(layouts, layout, genotype)
+    for layout, (outputs, _) in zip(layouts, masks, strict=True):
+        inputs, operations, concat = tables[layout.table]
+        states, channels = inputs.reshape(-1), layout.block.channels
+        wide = jnp.concatenate([jnp.zeros(2, jnp.int32), jnp.asarray(concat, jnp.int32)])
+        second = jnp.arange(layout.slots) % 2
+        fit = [_input(layout, each, masks) for each in range(2)]
         found.append(
             Choice(
-                np.array(variants, np.int32),
-                np.array(sources, np.int32),
-                np.array(offsets, np.int32),
+                jnp.asarray(layout.variant_table)[states, wide[states], operations.reshape(-1)],
+                jnp.asarray(layout.places)[states],
+                channels * second * jnp.repeat(wide[2:], 2),
                 outputs,
-                np.array(taken is None, np.int32),
-                np.zeros(channels, np.int32) if taken is None else taken.astype(np.int32),
+                jnp.stack([matched for matched, _ in fit]),
+                jnp.stack([taken for _, taken in fit]),
+                jnp.asarray(layout.row_of)[jnp.arange(layout.slots), states],
             )
         )
     return tuple(found)
 
 
-def _taken(
-    layouts: tuple[BlockLayout, ...], layout: BlockLayout, genotype: Genotype
-) -> np.ndarray | None:
-    """The channels of the older input that are taken as they are; None if it is convolved."""
-    if not layout.may_take_older:
-        return None
-    older = layout.network.inputs_of(layout.index)[1]
-    channels = layouts[older].output_channels(genotype)
-    return channels if len(channels) == layout.block.channels else None
+def _masks(layouts: tuple[BlockLayout, ...], tables: list[Any]) -> list[Any]:
+    """`_put_out` of all blocks."""
+    found = []
+    for layout in layouts:
+        inputs, _, concat = tables[layout.table]
+        found.append(_put_out(layout, inputs, concat))
+    return found
+
+
+def _put_out(layout: BlockLayout, inputs: Any, concat: Any) -> tuple[jax.Array, jax.Array]:
+    """What a cell puts out: float32 [states], and bool [channels of all states at their widest]."""
+    states = jnp.arange(layout.states)
+    if layout.space.output == "all":
+        outputs = states >= 2
+    else:
+        outputs = ~(inputs.reshape(-1)[:, None] == states).any(0)
+    channels = []
+    for state, width in enumerate(layout.output_widths):
+        narrow = jnp.arange(width) < layout.block.channels
+        present = narrow if state < 2 else narrow | concat[state - 2]
+        channels.append(outputs[state] & present)
+    return outputs.astype(jnp.float32), jnp.concatenate(channels)
+
+
+def output_channels(layouts: tuple[BlockLayout, ...], candidate: np.ndarray) -> list[np.ndarray]:
+    """Of each block int [channels put out]: their places among those of all states."""
+    tables = layouts[0].space.parts(np.asarray(candidate, np.int32))
+    masks = _masks(layouts, tables)
+    return [np.flatnonzero(np.asarray(mask)) for _, mask in masks]
+
+
+def _input(layout: BlockLayout, state: int, masks: list[Any]) -> tuple[jax.Array, jax.Array]:
+    """Whether an input is convolved, int32 scalar; and the channels [c] that are taken if not."""
+    channels = layout.block.channels
+    if not layout.may_take(state):
+        return jnp.ones((), jnp.int32), jnp.zeros(channels, jnp.int32)
+    _, mask = masks[layout.inputs[state]]
+    taken = jnp.nonzero(mask, size=channels, fill_value=0)[0]
+    return (mask.sum() != channels).astype(jnp.int32), taken.astype(jnp.int32)
 
 
 def tree_of(row: dict[str, Any], of: tuple[Leaf, ...]) -> dict[str, Any]:

@@ -10,10 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnas.nn.child_layout import BlockLayout, Choice, choices
+from jaxnas.nn.child_layout import BlockLayout, Choice, choices, output_channels
 from jaxnas.nn.children import Child
 from jaxnas.nn.init import abstract_variables, draw_kernels
-from jaxnas.spaces.genotype import Genotype
 
 Path = tuple[str, ...]
 
@@ -44,7 +43,7 @@ def child_choices(network: Child, candidate: np.ndarray) -> tuple[Choice, ...]:
     Raises:
       SpaceError: see `Space.complete`.
     """
-    return choices(network.layouts, network.space.decode(candidate))
+    return choices(network.layouts, network.space.complete(candidate))
 
 
 def child_variables(
@@ -63,10 +62,26 @@ def child_variables(
     Raises:
       SpaceError: see `Space.complete`.
     """
-    genotype = network.space.decode(candidate)
     hashable: Any = network
     shapes = _abstract(hashable, input_shape)
-    parts = list(_parts(network, genotype, shapes))
+    return _drawn(key, shapes, list(_parts(network, candidate, shapes)))
+
+
+def shared_variables(network: Child, key: jax.Array, input_shape: tuple[int, ...]) -> Any:
+    """Initial variables that all children share, each by itself as `init` draws it.
+
+    Args:
+      network: with shared weights.
+      key: typed.
+      input_shape: [h, w, c] of an image.
+    """
+    hashable: Any = network
+    shapes = _abstract(hashable, input_shape)
+    return _drawn(key, shapes, list(_all_parts(network, shapes)))
+
+
+def _drawn(key: jax.Array, shapes: Any, parts: list[_Part]) -> Any:
+    """Variables of these shapes with initial values in the parts, and zeros elsewhere."""
     drawn = draw_kernels(
         key, {"/".join(part.built): part.shape for part in parts if part.built[-1] == "kernel"}
     )
@@ -96,7 +111,7 @@ def cut_child(network: Child, variables: Any, candidate: np.ndarray) -> Any:
       SpaceError: see `Space.complete`.
     """
     tree: dict[str, Any] = {}
-    for part in _parts(network, network.space.decode(candidate), variables):
+    for part in _parts(network, candidate, variables):
         inner = tree
         for name in part.built[:-1]:
             inner = inner.setdefault(name, {})
@@ -116,42 +131,70 @@ def _leaf(tree: Any, path: Path) -> Any:
     return tree
 
 
-def _parts(network: Child, genotype: Genotype, variables: Any) -> Iterator[_Part]:
-    """The variables of a genotype's network; `variables` are the child's, or their shapes."""
+def _parts(network: Child, candidate: np.ndarray, variables: Any) -> Iterator[_Part]:
+    """The variables of a candidate's network; `variables` are the child's, or their shapes."""
+    found = child_choices(network, candidate)
+    put_out = output_channels(network.layouts, candidate)
     for collection, modules in variables.items():
         for name in modules:
             if not name.startswith("block_"):
-                channels = None
-                if name == "classifier":
-                    channels = network.layouts[-1].output_channels(genotype)
-                yield from _module((collection, name), (collection, name), variables, channels)
-    blocks = network.layouts
-    for layout, choice in zip(blocks, choices(blocks, genotype), strict=True):
-        yield from _block(network, layout, choice, genotype, variables)
+                path = (collection, name)
+                if name == "auxiliary":
+                    channels = put_out[network.layouts[0].network.auxiliary]
+                    for inner in modules[name]:
+                        first = channels if inner == "reduce_conv" else None
+                        yield from _module((*path, inner), (*path, inner), variables, first)
+                else:
+                    channels = put_out[-1] if name == "classifier" else None
+                    yield from _module(path, path, variables, channels)
+    for layout, choice in zip(network.layouts, found, strict=True):
+        yield from _block(layout, choice, put_out, variables)
 
 
 def _block(
-    network: Child, layout: BlockLayout, choice: Choice, genotype: Genotype, variables: Any
+    layout: BlockLayout, choice: Choice, put_out: list[np.ndarray], variables: Any
 ) -> Iterator[_Part]:
-    name, cell = f"block_{layout.index}", layout.cell(genotype)
-    sources = layout.network.inputs_of(layout.index)
+    name = f"block_{layout.index}"
     for collection in ("params", "batch_stats"):
-        for which, source in enumerate(sources):
-            if which == 1 and (layout.first_is_raw or not choice.matched):
-                continue
-            channels = network.layouts[source].output_channels(genotype) if source >= 0 else None
-            path = (collection, f"{name}_input_{which}")
-            yield from _module(path, path, variables, channels)
-        for state in cell.output:
+        for state, source in enumerate(layout.inputs):
+            channels = put_out[source] if source >= 0 else None
+            if not layout.is_raw(state) and choice.matched[state]:
+                path = (collection, f"{name}_input_{state}")
+                yield from _module(path, path, variables, channels)
+            if layout.has_base(state):
+                path = (collection, f"{name}_input_base")
+                yield from _module(path, path, variables, None)
+        for state in np.flatnonzero(np.asarray(choice.outputs)).tolist():
             if layout.output_match(state) is not None:
                 child = (collection, f"{name}_output_{state}")
                 yield from _module((collection, name, f"output_{state}"), child, variables, None)
-    for slot, (edge, variant) in enumerate(zip(cell.edges, choice.variants, strict=True)):
-        for leaf in layout.leaves(int(variant)):
-            collection = "batch_stats" if leaf.collection == "statistics" else "params"
-            built = (collection, name, f"edge_{slot}_{edge.op}", *leaf.path)
-            child = (collection, name, leaf.collection)
-            yield _Part(built, child, (slot, leaf.part), leaf.shape)
+    rows = np.asarray(choice.rows)
+    for slot, variant in enumerate(np.asarray(choice.variants).tolist()):
+        edge = f"edge_{slot}_{layout.variants[variant].op}"
+        yield from _row(layout, variant, int(rows[slot]), edge)
+
+
+def _row(layout: BlockLayout, variant: int, row: int, built: str) -> Iterator[_Part]:
+    """The variables of an operation in a row of weights; `built` is what a network calls it."""
+    name = f"block_{layout.index}"
+    for leaf in layout.leaves(variant):
+        collection = "batch_stats" if leaf.collection == "statistics" else "params"
+        child = (collection, name, leaf.collection)
+        yield _Part((collection, name, built, *leaf.path), child, (row, leaf.part), leaf.shape)
+
+
+def _all_parts(network: Child, shapes: Any) -> Iterator[_Part]:
+    """All variables of shared weights, each under a name of its own."""
+    with_rows = {f"block_{layout.index}" for layout in network.layouts}
+    for collection, modules in shapes.items():
+        for name in modules:
+            if name not in with_rows:
+                yield from _module((collection, name), (collection, name), shapes, None)
+    for layout in network.layouts:
+        for slot, state in np.argwhere(layout.row_of >= 0).tolist():
+            for variant in sorted(set(layout.variant_table[state].ravel().tolist())):
+                built = f"edge_{slot}_from_{state}_{layout.variants[variant].op}_{variant}"
+                yield from _row(layout, variant, int(layout.row_of[slot, state]), built)
 
 
 def _module(

@@ -1,9 +1,10 @@
 """Child networks of a space of block cells, as one program: the genotype is an input.
 
-A child trains alone, from its own weights, so a slot keeps the weights of one operation, whichever
-that is. The operands of a cell's blocks are computed one after the other in a loop, each by a
-switch over the operations: what is compiled grows with the number of cells and operations, not with
-the blocks, and only the chosen operations run, forward and backward.
+Children that train alone, each from its own weights, have those of one operation in a slot,
+whichever that is; those that share their weights (ENAS) have there the weights of every operation
+on every state. The operands of a cell's blocks are computed one after the other in a loop, each by
+a switch over the operations: what is compiled grows with the number of cells and operations, not
+with the blocks, and only the chosen operations run, forward and backward.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from jax import lax
 
 from jaxnas.nn import kernels
 from jaxnas.nn.child_layout import COLLECTIONS, BlockLayout, Choice, layouts, row_of, tree_of
-from jaxnas.nn.heads import Outputs, Representation
+from jaxnas.nn.heads import Outputs
 from jaxnas.nn.layers import run_alone
-from jaxnas.nn.network import classify, read_image
+from jaxnas.nn.network import AuxiliaryHead, Noise, WithAuxiliary, classify, read_image
 from jaxnas.nn.operations import Match, Op, Style
 from jaxnas.nn.switch import run_one
 from jaxnas.spaces.block_cells import BlockCellSpace
@@ -37,18 +38,22 @@ Pools = tuple[jax.Array, ...]
 class Child(nn.Module):
     """Any network of a space; which one is an input.
 
-    `child_variables` makes its variables, `cut_child` takes those of the network built from the
-    genotype out of them.
+    `child_variables` makes its variables, or `shared_variables`; `cut_child` takes those of the
+    network built from the genotype out of them.
 
     Attributes:
-      space: of NASNet's or PNAS's cells.
+      space: of NASNet's, PNAS's or ENAS's cells.
       outputs: number of classes, or the heads of self-supervised learning.
       dtype: of the computation; parameters, batch statistics and logits stay float32.
+      shared: whether all children share their weights.
+      auxiliary: whether it has the space's auxiliary head.
     """
 
     space: BlockCellSpace
     outputs: Outputs
     dtype: Any = jnp.float32
+    shared: bool = False
+    auxiliary: bool = False
 
     @property
     def style(self) -> Style:
@@ -59,47 +64,71 @@ class Child(nn.Module):
     @property
     def layouts(self) -> tuple[BlockLayout, ...]:
         """Its blocks."""
-        return layouts(self.space, self.style)
+        return layouts(self.space, self.style, self.shared)
 
     @nn.compact
     def __call__(
-        self, x: jax.Array, choices: tuple[Choice, ...], *, train: bool, noise: None = None
-    ) -> jax.Array | Representation:
-        """Logits float32 [b, classes] of images, or a `Representation`.
+        self,
+        x: jax.Array,
+        choices: tuple[Choice, ...],
+        *,
+        train: bool,
+        noise: Noise | None = None,
+    ) -> Any:
+        """Logits of images.
 
         Args:
           x: float [b, h, w, c], normalised.
           choices: of `child_choices`, one for each block.
           train: whether batch norm uses the batch's statistics and updates its running ones.
-          noise: none; a child in a search switches nothing off.
+          noise: dropout, for training; children know no drop path.
+
+        Returns:
+          float32 [b, classes], or a `Representation`; with an auxiliary head in training both
+          logits as `WithAuxiliary`.
         """
-        assert noise is None
         blocks = self.layouts
         network, style = blocks[0].network, self.style
         states = read_image(network, style, x, train)
+        auxiliary = None
         for layout, choice in zip(blocks, choices, strict=True):
-            name, channels = f"block_{layout.index}", layout.block.channels
-            source, older_source = network.inputs_of(layout.index)
-            match = functools.partial(Match, channels, style=style, relu=True)
-            newer = match(stride=1, name=f"{name}_input_0")(states[source], train)
-            older = states[older_source]
-            if not layout.first_is_raw:
-                name_older = f"{name}_input_1"
-                if layout.may_take_older:
-                    older = self._matched_or(
-                        name_older,
-                        match(stride=1, parent=None),
-                        older,
-                        choice.matched,
-                        functools.partial(_taken, choice.taken),
-                        train,
-                    )
-                else:
-                    older = match(stride=layout.older_stride, name=name_older)(older, train)
-            slots = Slots(layout, name=name)
-            pools = slots((newer, older), choice, train)
+            inputs = [
+                self._input(layout, choice, state, states[source], train)
+                for state, source in enumerate(layout.inputs)
+            ]
+            slots = Slots(layout, name=f"block_{layout.index}")
+            pools = slots((inputs[0], inputs[1]), choice, train)
             states[layout.index] = self._output(layout, choice, pools, train)
-        return classify(network, self.outputs, style, states[len(blocks) - 1], train, None)
+            if self.auxiliary and layout.index == network.auxiliary:
+                assert isinstance(self.outputs, int)
+                head = AuxiliaryHead(self.outputs, style, large=False, name="auxiliary")
+                if train or self.is_initializing():
+                    auxiliary = head(states[layout.index], train)
+        out = classify(network, self.outputs, style, states[len(blocks) - 1], train, noise)
+        return WithAuxiliary(out, auxiliary) if self.auxiliary and train else out
+
+    def _input(
+        self, layout: BlockLayout, choice: Choice, state: int, x: jax.Array, train: bool
+    ) -> jax.Array:
+        """What a block makes of an earlier one's output x before its cell."""
+        if layout.is_raw(state):
+            return x
+        name = f"block_{layout.index}_input_{state}"
+        match = functools.partial(Match, layout.block.channels, style=self.style, relu=True)
+        if layout.may_take(state):
+            x = self._matched_or(
+                name,
+                match(stride=1, parent=None),
+                x,
+                choice.matched[state],
+                functools.partial(_taken, choice.taken[state]),
+                train,
+            )
+        else:
+            x = match(stride=layout.input_stride(state), name=name)(x, train)
+        if layout.has_base(state):
+            x = match(stride=1, name=f"block_{layout.index}_input_base")(x, train)
+        return x
 
     def _output(self, layout: BlockLayout, choice: Choice, pools: Pools, train: bool) -> jax.Array:
         """All states side by side, zeros where one is not put out."""
@@ -171,14 +200,16 @@ class Slots(nn.Module):
     @nn.compact
     def __call__(self, inputs: tuple[jax.Array, jax.Array], choice: Choice, train: bool) -> Pools:
         """The cell's states, from its two inputs [b, h, w, c]."""
-        shapes = {name: (self.layout.slots, self.layout.row[name]) for name in COLLECTIONS}
+        shapes = {name: (self.layout.rows, self.layout.row[name]) for name in COLLECTIONS}
         zeros = nn.initializers.zeros
         rows = {name: self.param(name, zeros, shapes[name]) for name in ("kernel", "norm")}
         statistics = self.variable("batch_stats", "statistics", jnp.zeros, shapes["statistics"])
         rows["statistics"] = statistics.value
+        if self.layout.shared:
+            rows = {name: table[choice.rows] for name, table in rows.items()}
         result: Any = _run(self.layout, train, rows, inputs, choice)
         if train and not self.is_initializing():
-            statistics.value = result[1]
+            statistics.value = statistics.value.at[choice.rows].set(result[1])
         return result[0]
 
 

@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import itertools
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -161,9 +161,27 @@ class BlockCellSpace(Space):
         Raises:
           SpaceError: see `validate`; or if it is partial.
         """
-        tables = self.complete(candidate).reshape(len(self.tables), self.blocks, self._width)
-        found = [self._cell(name, table) for name, table in zip(_CELLS, tables, strict=False)]
+        parts = self.parts(self.complete(candidate))
+        found = [self._cell(name, *table) for name, table in zip(_CELLS, parts, strict=False)]
         return found[0], dataclasses.replace(found[-1], name=_CELLS[1])
+
+    def parts(self, candidate: Any) -> list[tuple[Any, Any, Any]]:
+        """A complete candidate by its tables, as arrays of NumPy or JAX, whichever it is.
+
+        Args:
+          candidate: int [decisions], valid.
+
+        Returns:
+          of each table the inputs (states) and the operations, int [blocks, 2], and where a block
+          concatenates, bool [blocks].
+        """
+        tables = candidate.reshape(len(self.tables), self.blocks, self._width)
+        inputs, operations = (np.array(columns) for columns in self._columns)
+        never = np.zeros(self.blocks, bool)
+        return [
+            (table[:, inputs], table[:, operations], table[:, 4] == 1 if self.combine else never)
+            for table in tables
+        ]
 
     def decode(self, candidate: np.ndarray) -> Genotype:
         normal, reduction = self.cells(candidate)
@@ -240,15 +258,18 @@ class BlockCellSpace(Space):
         """Where in a block's decisions its inputs and its operations stand."""
         return ([0, 2], [1, 3]) if self.interleaved else ([0, 1], [2, 3])
 
-    def _cell(self, name: str, table: np.ndarray) -> Cell:
-        """The cell of int [blocks, decisions of a block]."""
-        inputs, operations = (table[:, columns].tolist() for columns in self._columns)
+    def _cell(
+        self, name: str, inputs: np.ndarray, operations: np.ndarray, concat: np.ndarray
+    ) -> Cell:
+        """The cell of a table's `parts`."""
         edges = tuple(
             Edge(self.operations[operation], source, target)
-            for target, block in enumerate(zip(inputs, operations, strict=True), start=2)
+            for target, block in enumerate(
+                zip(inputs.tolist(), operations.tolist(), strict=True), start=2
+            )
             for source, operation in zip(*block, strict=True)
         )
-        nodes = tuple(Node(concat=self.combine and bool(block[4])) for block in table)
+        nodes = tuple(Node(concat=each) for each in concat.tolist())
         used = set() if self.output == "all" else {edge.source for edge in edges}
         first = 2 if self.output == "all" else 0
         output = tuple(state for state in range(first, 2 + len(nodes)) if state not in used)

@@ -7,7 +7,7 @@ import pytest
 
 from jaxnas import nn
 from jaxnas.spaces import SpaceError
-from jaxnas.spaces.block_cells import BlockCellSpace
+from jaxnas.spaces.block_cells import BlockCellSpace, enas_micro_space
 
 SHAPE = (12, 12, 3)
 # Operations with and without weights, of one and of two steps, with and without dilation.
@@ -33,26 +33,36 @@ SPACES = {
     "nasnet": space(cell_count=4),
     "combine": space(operations=FEW, combine=True, cell_count=2),
     "pnas": space(operations=FEW, tables=("cell",), output="all"),
+    # Two normal cells in a stage again, or one.
+    "enas": enas_micro_space(2, channels=4, cell_count=6),
+    "shared enas": space(
+        family="enas",
+        operations=("sep_conv_3x3", "avg_pool_3x3", "skip_connect"),
+        blocks=2,
+        interleaved=True,
+    ),
 }
+SPACES["shared nasnet"] = SPACES["nasnet"]
 PROGRAMS = {}
 
 
 def program(name):
     """A child network of a space, with its compiled loss, gradient and statistics."""
     if name not in PROGRAMS:
-        network = nn.Child(SPACES[name], 10)
+        network = nn.Child(SPACES[name], 10, shared="shared" in name, auxiliary="enas" in name)
 
         def loss(params, variables, x, choices):
             variables = {**variables, "params": params}
             out, changed = network.apply(variables, x, choices, train=True, mutable=["batch_stats"])
-            return (out * weights(out)).sum(), (out, changed["batch_stats"])
+            return weighted(out), (out, changed["batch_stats"])
 
         PROGRAMS[name] = network, jax.jit(jax.value_and_grad(loss, has_aux=True))
     return PROGRAMS[name]
 
 
-def weights(out):
-    return jnp.cos(jnp.arange(out.size, dtype=jnp.float32)).reshape(out.shape)
+def weighted(out):
+    """A scalar that depends on every number in `out`."""
+    return sum((leaf * jnp.cos(jnp.arange(10.0))).sum() for leaf in jax.tree.leaves(out))
 
 
 @pytest.fixture(scope="module")
@@ -77,21 +87,30 @@ def assert_close(found, wanted, tolerance):
 # The others need a minute to compile.
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=pytest.mark.slow) for n in ("nasnet", "combine")] + ["pnas"],
+    [
+        pytest.param(n, marks=pytest.mark.slow)
+        for n in ("nasnet", "combine", "shared nasnet", "enas")
+    ]
+    + ["pnas", "shared enas"],
 )
 def test_a_child_is_the_network_of_its_genotype(name, images):
     network, step = program(name)
     for seed in range(3):
         candidate = draw(name, seed)
         choices = nn.child_choices(network, candidate)
-        variables = nn.child_variables(network, jax.random.key(seed), SHAPE, candidate)
-        built = nn.build(SPACES[name].decode(candidate), 10)
-        (_, (out, statistics)), gradient = step(variables["params"], variables, images, choices)
-
+        built = nn.build(SPACES[name].decode(candidate), 10, auxiliary=network.auxiliary)
         initial = nn.init(built, jax.random.key(seed), SHAPE)
-        jax.tree.map(
-            np.testing.assert_array_equal, nn.cut_child(network, variables, candidate), initial
-        )
+        if network.shared:
+            variables = nn.shared_variables(network, jax.random.key(seed), SHAPE)
+            cut = nn.cut_child(network, variables, candidate)
+            assert jax.tree.map(jnp.shape, cut) == jax.tree.map(jnp.shape, initial)
+            initial = cut
+        else:
+            variables = nn.child_variables(network, jax.random.key(seed), SHAPE, candidate)
+            jax.tree.map(
+                np.testing.assert_array_equal, nn.cut_child(network, variables, candidate), initial
+            )
+        (_, (out, statistics)), gradient = step(variables["params"], variables, images, choices)
 
         @jax.jit
         def alone(params, built=built, initial=initial):
@@ -99,13 +118,14 @@ def test_a_child_is_the_network_of_its_genotype(name, images):
                 out, changed = built.apply(
                     {**initial, "params": params}, images, train=True, mutable=["batch_stats"]
                 )
-                return (out * weights(out)).sum(), (out, changed["batch_stats"])
+                return weighted(out), (out, changed["batch_stats"])
 
             return jax.value_and_grad(loss, has_aux=True)(params)
 
         (_, (wanted, wanted_statistics)), wanted_gradient = alone(initial["params"])
-        assert np.abs(wanted).max() > 0.1
-        np.testing.assert_allclose(out, wanted, rtol=1e-4, atol=1e-4)
+        for ours, theirs in zip(jax.tree.leaves(out), jax.tree.leaves(wanted), strict=True):
+            assert np.abs(theirs).max() > 0.1
+            np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
         cut = nn.cut_child(network, {"params": gradient, "batch_stats": statistics}, candidate)
         assert_close(cut["batch_stats"], wanted_statistics, 1e-4)
         assert_close(cut["params"], wanted_gradient, 1e-2)
@@ -129,7 +149,7 @@ def test_the_cells_before_decide_whether_the_older_input_is_convolved():
     # A chain: each block takes the one before twice; only the last is put out.
     chain = np.array([[0, 1, 0, 0], [2, 2, 0, 0], [3, 3, 0, 0]], np.int32)
     matched = [
-        int(choice.matched)
+        int(choice.matched[1])
         for choice in nn.child_choices(network, np.concatenate([chain, chain]).ravel())
     ]
     # The first has the stem; behind the stem, and behind a reduction, sizes or channels differ.

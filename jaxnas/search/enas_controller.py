@@ -1,0 +1,241 @@
+"""ENAS's controllers (Pham et al. 2018): an LSTM that points at what it has already decided.
+
+What a block or layer has become is remembered as an anchor, the LSTM's state behind it. To choose
+an input is to point at an anchor (Vinyals et al. 2015):
+
+    logits_j = v . tanh(W_1 anchor_j + W_2 h)
+
+The structure is that of the authors' code, where the paper does not say it, but for two things. In
+the macro space a skip points at the anchor of the layer that it comes from; in the code it is that
+of the layer behind it. And the bias of the separable convolutions starts at 0; see `LogitSettings`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxnas.search.controller import Controller
+from jaxnas.spaces.block_cells import BlockCellSpace
+from jaxnas.spaces.enas_macro import EnasMacroSpace
+
+_SCALE = 0.1  # parameters start from U(-0.1, 0.1)
+_NORMAL_BIAS = 0.25  # what they have on top in the normal cell, and the others have less
+
+Choose = Callable[[int, jax.Array], jax.Array]
+"""(decision, logits) to the option."""
+
+
+@dataclasses.dataclass(frozen=True)
+class LogitSettings:
+    """What becomes of logits: c tanh(logits / temperature), so that none runs away."""
+
+    temperature: float | None = None
+    """None for 1."""
+    tanh_constant: float = 1.1
+    """c."""
+    operation_share: float = 2.5
+    """By what c is divided for the operations of the micro space."""
+    favoured: float = 0.0
+    """Where the bias of separable convolutions starts in the micro space. The authors' code has
+    10, where tanh is flat unless there is a temperature: which one is better cannot be learnt."""
+
+    def __post_init__(self) -> None:
+        for name in ("temperature", "tanh_constant", "operation_share"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise ValueError(f"{name} must be above 0 and finite, not {value}")
+
+    def bounded(self, logits: jax.Array, share: float = 1.0) -> jax.Array:
+        """The logits, bounded by ±c / share."""
+        return self.tanh_constant / share * jnp.tanh(logits / (self.temperature or 1.0))
+
+
+class EnasParams(NamedTuple):
+    """Of a controller of H units over O operations.
+
+    Attributes:
+      kernel: float32 [2H, 4H], input and state to the LSTM's gates (input, forget, cell, output).
+      start: float32 [H], fed in where nothing has been chosen.
+      embeddings: float32 [O, H], of the operations.
+      head: float32 [H, O], of the operations' softmax.
+      head_bias: float32 [O]; empty in the macro space.
+      anchor: float32 [H, H], W_1.
+      query: float32 [H, H], W_2.
+      point: float32 [H], v.
+    """
+
+    kernel: jax.Array
+    start: jax.Array
+    embeddings: jax.Array
+    head: jax.Array
+    head_bias: jax.Array
+    anchor: jax.Array
+    query: jax.Array
+    point: jax.Array
+
+
+class _Memory(NamedTuple):
+    """The LSTM's state, and what it is fed next; each float32 [H]."""
+
+    hidden: jax.Array
+    cell: jax.Array
+    fed: jax.Array
+
+
+def enas_controller(
+    space: BlockCellSpace | EnasMacroSpace,
+    logits: LogitSettings,
+    *,
+    units: int = 64,
+) -> Controller:
+    """The controller of a micro or macro space.
+
+    Args:
+      space: one of `enas_micro_space`'s form, or macro.
+      logits: what becomes of them.
+      units: H, of the LSTM.
+
+    Raises:
+      ValueError: if a block of the space has more to decide than two inputs and two operations, or
+        if a size is not positive.
+    """
+    if units < 1:
+        raise ValueError(f"units must be positive, not {units}")
+    micro = isinstance(space, BlockCellSpace)
+    if micro and (space.combine or not space.interleaved):
+        raise ValueError(
+            "ENAS's controller decides an input, its operation, and both again; "
+            f"the blocks of {space.name} decide otherwise"
+        )
+    operations = len(space.operations if micro else space.decisions[0].options)
+    walk = _walk_micro if micro else _walk_macro
+    most = max(len(decision.options) for decision in space.decisions)
+
+    def init(key: jax.Array) -> EnasParams:
+        shapes = EnasParams(
+            kernel=jnp.zeros((2 * units, 4 * units)),
+            start=jnp.zeros(units),
+            embeddings=jnp.zeros((operations, units)),
+            head=jnp.zeros((units, operations)),
+            head_bias=jnp.zeros(0),
+            anchor=jnp.zeros((units, units)),
+            query=jnp.zeros((units, units)),
+            point=jnp.zeros(units),
+        )
+        keys = EnasParams(*jax.random.split(key, len(shapes)))
+        params = jax.tree.map(
+            lambda leaf, key: jax.random.uniform(key, leaf.shape, minval=-_SCALE, maxval=_SCALE),
+            shapes,
+            keys,
+        )
+        if not micro:
+            return params
+        return params._replace(head_bias=jnp.where(_is_favoured(space), logits.favoured, 0.0))
+
+    def run(params: EnasParams, choose: Choose) -> tuple[jax.Array, jax.Array]:
+        """The candidate, and all its decisions' log probabilities."""
+        chosen, found = [], []
+
+        def decide(values: jax.Array) -> jax.Array:
+            option = choose(len(chosen), values)
+            chosen.append(option)
+            missing = most - len(values)
+            log_probs = jax.nn.log_softmax(values)
+            found.append(jnp.pad(log_probs, (0, missing), constant_values=-jnp.inf))
+            return option
+
+        walk(space, logits, params, decide)
+        return jnp.stack(chosen).astype(jnp.int32), jnp.stack(found)
+
+    def sample(params: EnasParams, key: jax.Array) -> jax.Array:
+        def choose(index: int, values: jax.Array) -> jax.Array:
+            return jax.random.categorical(jax.random.fold_in(key, index), values)
+
+        return run(params, choose)[0]
+
+    def log_probs(params: EnasParams, candidate: jax.Array) -> jax.Array:
+        return run(params, lambda index, values: candidate[index])[1]
+
+    return Controller(init, sample, log_probs)
+
+
+def _walk_micro(
+    space: Any, settings: LogitSettings, params: EnasParams, decide: Callable[[jax.Array], Any]
+) -> None:
+    """A cell's blocks: an input, its operation, and both again; the normal cell comes first."""
+    memory = _begin(params)
+    favoured = _is_favoured(space)
+    for table in range(len(space.tables)):
+        memory = memory._replace(fed=params.start)
+        anchors, projected = [], []
+        for _ in range(2):  # the cell's inputs, of which nothing is known
+            memory = _advance(params, memory)
+            anchors.append(jnp.zeros_like(memory.hidden))
+            projected.append(memory.hidden @ params.anchor)
+        for _ in range(space.blocks):
+            for _ in range(2):
+                memory = _advance(params, memory)
+                pointed = _point(params, jnp.stack(projected), memory.hidden)
+                source = decide(settings.bounded(pointed))
+                memory = _advance(params, memory._replace(fed=jnp.stack(anchors)[source]))
+                values = settings.bounded(
+                    memory.hidden @ params.head + params.head_bias, settings.operation_share
+                )
+                if table == 0:
+                    values += jnp.where(favoured, _NORMAL_BIAS, -_NORMAL_BIAS)
+                memory = memory._replace(fed=params.embeddings[decide(values)])
+            memory = _advance(params, memory)
+            anchors.append(memory.hidden)
+            projected.append(memory.hidden @ params.anchor)
+            memory = memory._replace(fed=params.start)
+
+
+def _walk_macro(
+    space: Any, settings: LogitSettings, params: EnasParams, decide: Callable[[jax.Array], Any]
+) -> None:
+    """A layer's operation, and at once all of its skips."""
+    memory = _advance(params, _begin(params))  # the stem, of which nothing is known
+    anchors, projected = [jnp.zeros_like(memory.hidden)], [memory.hidden @ params.anchor]
+    for layer in range(space.layers):
+        memory = _advance(params, memory)
+        operation = decide(settings.bounded(memory.hidden @ params.head))
+        memory = _advance(params, memory._replace(fed=params.embeddings[operation]))
+        fed = params.start
+        if layer:  # the layer before is its input anyway
+            pointed = _point(params, jnp.stack(projected[:layer]), memory.hidden)
+            pointed = settings.bounded(pointed)
+            taken = [decide(jnp.stack([-each, each])) for each in pointed]
+            weights = jnp.stack(taken).astype(jnp.float32)
+            fed = weights @ jnp.stack(anchors[:layer]) / (1 + weights.sum())
+        anchors.append(memory.hidden)
+        projected.append(memory.hidden @ params.anchor)
+        memory = memory._replace(fed=fed)
+
+
+def _is_favoured(space: Any) -> jax.Array:
+    """bool [operations]: the separable convolutions, which the code has start likelier."""
+    return jnp.array([name.startswith("sep_conv") for name in space.operations])
+
+
+def _begin(params: EnasParams) -> _Memory:
+    zeros = jnp.zeros_like(params.start)
+    return _Memory(zeros, zeros, params.start)
+
+
+def _advance(params: EnasParams, memory: _Memory) -> _Memory:
+    """A step of the LSTM, without biases."""
+    gates = jnp.concatenate([memory.fed, memory.hidden]) @ params.kernel
+    into, forget, new, out = jnp.split(gates, 4)
+    cell = jax.nn.sigmoid(forget) * memory.cell + jax.nn.sigmoid(into) * jnp.tanh(new)
+    return memory._replace(hidden=jax.nn.sigmoid(out) * jnp.tanh(cell), cell=cell)
+
+
+def _point(params: EnasParams, projected: jax.Array, hidden: jax.Array) -> jax.Array:
+    """float32 [anchors]: the logits of W_1 anchors, [anchors, H]."""
+    return jnp.tanh(projected + hidden @ params.query) @ params.point
