@@ -199,16 +199,22 @@ class BlockLayout:
 
     def leaves(self, variant: int) -> tuple[Leaf, ...]:
         """The variables of a variant, at their places in a row."""
-        found = leaves(self.variants[variant], self.block.channels, self.style)
-        if not self.shared:
-            return found
-        # Behind those of the variants before it that the same row may serve.
-        pool = self.variants[variant].pool
-        before = [i for i in range(variant) if self.variants[i].pool == pool]
-        starts = dict.fromkeys(COLLECTIONS, 0)
-        for leaf in (leaf for i in before for leaf in self.leaves(i)):
-            starts[leaf.collection] = max(starts[leaf.collection], leaf.part.stop)
-        return tuple(leaf._replace(start=leaf.start + starts[leaf.collection]) for leaf in found)
+        return self._leaves[variant]
+
+    @functools.cached_property
+    def _leaves(self) -> tuple[tuple[Leaf, ...], ...]:
+        ends: dict[tuple[int, str], int] = {}
+        found = []
+        for variant in self.variants:
+            own = leaves(variant, self.block.channels, self.style)
+            if self.shared:  # behind those of the variants before it that the same row may serve
+                starts = {each: ends.get((variant.pool, each), 0) for each in COLLECTIONS}
+                own = tuple(
+                    leaf._replace(start=leaf.start + starts[leaf.collection]) for leaf in own
+                )
+                ends |= {(variant.pool, leaf.collection): leaf.part.stop for leaf in own}
+            found.append(own)
+        return tuple(found)
 
     @property
     def rows(self) -> int:
@@ -305,15 +311,16 @@ def layouts(space: BlockCellSpace, style: Style, shared: bool) -> tuple[BlockLay
     return tuple(BlockLayout(space, index, style, shared) for index in range(count))
 
 
+@functools.partial(jax.jit, static_argnums=0)
 def choices(layouts: tuple[BlockLayout, ...], candidate: Any) -> tuple[Choice, ...]:
-    """A candidate as an input of the child network, also under `jit`.
+    """A candidate as an input of the child network.
 
     Args:
       layouts: of the network.
       candidate: int [decisions], complete and valid.
     """
-    tables = layouts[0].space.parts(jnp.asarray(candidate, jnp.int32))
-    masks = _masks(layouts, tables)
+    tables = layouts[0].space.parts(candidate)
+    masks = _masks(layouts, candidate)
     found = []
     for layout, (outputs, _) in zip(layouts, masks, strict=True):
         inputs, operations, concat = tables[layout.table]
@@ -335,8 +342,10 @@ def choices(layouts: tuple[BlockLayout, ...], candidate: Any) -> tuple[Choice, .
     return tuple(found)
 
 
-def _masks(layouts: tuple[BlockLayout, ...], tables: list[Any]) -> list[Any]:
+@functools.partial(jax.jit, static_argnums=0)
+def _masks(layouts: tuple[BlockLayout, ...], candidate: Any) -> list[tuple[jax.Array, jax.Array]]:
     """`_put_out` of all blocks."""
+    tables = layouts[0].space.parts(candidate)
     found = []
     for layout in layouts:
         inputs, _, concat = tables[layout.table]
@@ -361,9 +370,7 @@ def _put_out(layout: BlockLayout, inputs: Any, concat: Any) -> tuple[jax.Array, 
 
 def output_channels(layouts: tuple[BlockLayout, ...], candidate: np.ndarray) -> list[np.ndarray]:
     """Of each block int [channels put out]: their places among those of all states."""
-    tables = layouts[0].space.parts(np.asarray(candidate, np.int32))
-    masks = _masks(layouts, tables)
-    return [np.flatnonzero(np.asarray(mask)) for _, mask in masks]
+    return [np.flatnonzero(np.asarray(mask)) for _, mask in _masks(layouts, candidate)]
 
 
 def _input(layout: BlockLayout, state: int, masks: list[Any]) -> tuple[jax.Array, jax.Array]:

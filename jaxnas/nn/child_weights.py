@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxnas.nn.child_layout import BlockLayout, Choice, choices, output_channels
 from jaxnas.nn.children import Child
-from jaxnas.nn.init import abstract_variables, draw_kernels
+from jaxnas.nn.init import abstract_variables, draw_kernels, kernel_scale, named_leaves
 
 Path = tuple[str, ...]
 
@@ -64,24 +64,7 @@ def child_variables(
     """
     hashable: Any = network
     shapes = _abstract(hashable, input_shape)
-    return _drawn(key, shapes, list(_parts(network, candidate, shapes)))
-
-
-def shared_variables(network: Child, key: jax.Array, input_shape: tuple[int, ...]) -> Any:
-    """Initial variables that all children share, each by itself as `init` draws it.
-
-    Args:
-      network: with shared weights.
-      key: typed.
-      input_shape: [h, w, c] of an image.
-    """
-    hashable: Any = network
-    shapes = _abstract(hashable, input_shape)
-    return _drawn(key, shapes, list(_all_parts(network, shapes)))
-
-
-def _drawn(key: jax.Array, shapes: Any, parts: list[_Part]) -> Any:
-    """Variables of these shapes with initial values in the parts, and zeros elsewhere."""
+    parts = list(_parts(network, candidate, shapes))
     drawn = draw_kernels(
         key, {"/".join(part.built): part.shape for part in parts if part.built[-1] == "kernel"}
     )
@@ -97,6 +80,43 @@ def _drawn(key: jax.Array, shapes: Any, parts: list[_Part]) -> Any:
         leaf = _leaf(variables, part.child)
         leaf[part.index] = value.reshape(leaf[part.index].shape)
     return jax.tree.map(jnp.asarray, variables)
+
+
+def shared_variables(network: Child, key: jax.Array, input_shape: tuple[int, ...]) -> Any:
+    """Initial variables that all children share, drawn as `init` does those of a network.
+
+    Args:
+      network: with shared weights.
+      key: typed.
+      input_shape: [h, w, c] of an image.
+
+    Raises:
+      ValueError: if `input_shape` is not three positive numbers.
+    """
+    hashable: Any = network
+    shapes = _abstract(hashable, input_shape)
+    scales = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+    for part in _all_parts(network, shapes):
+        match part.built[-1]:
+            case "kernel":
+                scale = kernel_scale(part.shape)
+            case "scale" | "var":
+                scale = 1.0
+            case _:
+                scale = 0.0
+        _leaf(scales, part.child)[part.index] = scale
+    named = named_leaves(scales)
+    drawn = draw_kernels(
+        key, {name: leaf.shape for name, leaf in named.items() if name.endswith("/kernel")}
+    )
+    values = [
+        # A row's kernels each have their own scale, not that of the table of all rows.
+        drawn[name] * (leaf / kernel_scale(leaf.shape)).astype(leaf.dtype)
+        if name in drawn
+        else jnp.asarray(leaf)
+        for name, leaf in named.items()
+    ]
+    return jax.tree.unflatten(jax.tree.structure(scales), values)
 
 
 def cut_child(network: Child, variables: Any, candidate: np.ndarray) -> Any:
@@ -184,7 +204,7 @@ def _row(layout: BlockLayout, variant: int, row: int, built: str) -> Iterator[_P
 
 
 def _all_parts(network: Child, shapes: Any) -> Iterator[_Part]:
-    """All variables of shared weights, each under a name of its own."""
+    """All variables of shared weights."""
     with_rows = {f"block_{layout.index}" for layout in network.layouts}
     for collection, modules in shapes.items():
         for name in modules:
@@ -193,8 +213,7 @@ def _all_parts(network: Child, shapes: Any) -> Iterator[_Part]:
     for layout in network.layouts:
         for slot, state in np.argwhere(layout.row_of >= 0).tolist():
             for variant in sorted(set(layout.variant_table[state].ravel().tolist())):
-                built = f"edge_{slot}_from_{state}_{layout.variants[variant].op}_{variant}"
-                yield from _row(layout, variant, int(layout.row_of[slot, state]), built)
+                yield from _row(layout, variant, int(layout.row_of[slot, state]), f"from_{state}")
 
 
 def _module(

@@ -110,11 +110,16 @@ def draw_kernels(key: jax.Array, shapes: dict[str, tuple[int, ...]]) -> dict[str
     out = {}
     start = 0
     for name, shape in shapes.items():
-        gain = 2.0 if len(shape) == 4 else 1.0  # He before a ReLU, LeCun for the classifier
-        scale = math.sqrt(gain / math.prod(shape[:-1])) / _TRUNCATED_STDDEV
+        scale = kernel_scale(shape) / _TRUNCATED_STDDEV
         out[name] = _part(flat, start, np.float32(scale), shape)
         start += chunks[name] * _CHUNK
     return out
+
+
+def kernel_scale(shape: tuple[int, ...]) -> float:
+    """Standard deviation of an initial kernel: He's before a ReLU, LeCun's for a classifier."""
+    gain = 2.0 if len(shape) == 4 else 1.0
+    return math.sqrt(gain / math.prod(shape[:-1]))
 
 
 @jax.jit
