@@ -22,6 +22,7 @@ from jaxnas.nn.export import export, load_exported
 from jaxnas.nn.heads import HEADS, Outputs, Projector, Representation
 from jaxnas.nn.imports import Imported, import_keras, import_timm
 from jaxnas.nn.init import abstract_variables, init
+from jaxnas.nn.macro import MacroChoice, MacroSupernet, cut_macro, macro_choice
 from jaxnas.nn.nasbench201 import NASBench201Supernet
 from jaxnas.nn.network import Network, Noise, WithAuxiliary, build, supernet
 from jaxnas.nn.weights import WeightsError, load_network, load_safetensors, save_safetensors
@@ -33,6 +34,8 @@ __all__ = [
     "Child",
     "Cost",
     "Imported",
+    "MacroChoice",
+    "MacroSupernet",
     "NASBench201Supernet",
     "Network",
     "Noise",
@@ -52,6 +55,7 @@ __all__ = [
     "cut_chain",
     "cut_child",
     "cut_like",
+    "cut_macro",
     "edge_macs",
     "edge_params",
     "export",
@@ -62,6 +66,7 @@ __all__ = [
     "load_exported",
     "load_network",
     "load_safetensors",
+    "macro_choice",
     "save_safetensors",
     "shared_variables",
     "supernet",

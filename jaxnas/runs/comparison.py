@@ -28,7 +28,7 @@ from jaxnas.runs.experiment import run_method
 from jaxnas.runs.finished import Finished, folder_name, read_method
 from jaxnas.runs.method import MethodRun
 from jaxnas.runs.nat_method import cell_form, make_nat
-from jaxnas.runs.search_experiment import run_only
+from jaxnas.runs.search_experiment import FOLDERS, FOUND, run_only
 from jaxnas.runs.search_run import SearchRun, search_task
 from jaxnas.runs.stages import Stages, Watcher
 from jaxnas.spaces import AdaptationSpace, Genotype
@@ -140,7 +140,7 @@ class _Comparing:
         folder.write_json(_ENTRY, [dataclasses.asdict(each) for each in entries])
 
     def _run_nat(self, cell: Cell, folder: RunDirectory, watcher: Watcher) -> list[Entry]:
-        searched = run_only(self.search_run(cell), folder, watcher)
+        searched = run_only(self.search_run(cell), folder, watcher, FOLDERS[FOUND])
         genotype = searched.found.genotype
         (seed,) = cell.seeds
         form = cell_form(cell.base)

@@ -35,13 +35,19 @@ from jaxnas.tasks import Task
 ANSWER = "found.json"
 """What a search's folder has once it is done."""
 
+FOUND, RANDOM, CONTROL = "found", "random", "control"
+"""The rows of the table: the search's answer, a random network, and the answer of its control."""
+
+FOLDERS = {FOUND: "search", CONTROL: "control_search"}
+"""Where the searches are."""
+
 _SEARCH = (
     "What the search measured, by its epochs: means over the steps of an epoch, and what the "
     "architecture parameters were at its end."
 )
 _CURVES = (
     "Loss and accuracy at the end of each epoch of training anew: the network that the search "
-    "found, and a random one of the same space."
+    "found, a random one of the same space, and what the control found where there is one."
 )
 
 
@@ -51,10 +57,12 @@ class Method(NamedTuple):
     Attributes:
       search: the search.
       random: typed key to a network drawn from the search's space, the control.
+      control: a search that should find less, another control; its answer is trained as well.
     """
 
     search: SharedWeightSearch
     random: Callable[[jax.Array], Genotype]
+    control: SharedWeightSearch | None = None
 
 
 MakeMethod = Callable[[Task, Dataset, dict[str, int]], Method]
@@ -64,7 +72,7 @@ MakeMethod = Callable[[Task, Dataset, dict[str, int]], Method]
 def run_search(
     experiment: SearchExperiment, name: str, make: MakeMethod, settings: dict[str, Any]
 ) -> Path:
-    """Searches, trains what was found and a random network alike, and prints the table.
+    """Searches, trains what was found and the controls alike, and prints the table.
 
     Args:
       experiment: the flags.
@@ -88,15 +96,19 @@ def run_search(
         for part, count in part_sizes(dataset, experiment.train_share).items()
     }
     method = make(task, dataset, steps)
-    search = SearchRun(
-        method.search,
-        name,
-        dataset,
-        seed,
-        experiment.search_epochs,
-        batch_size,
-        experiment.train_share,
-    )
+    runs = {
+        row: SearchRun(
+            search,
+            name if row == FOUND else f"{name}'s {row}",
+            dataset,
+            seed,
+            experiment.search_epochs,
+            batch_size,
+            experiment.train_share,
+        )
+        for row, search in ((FOUND, method.search), (CONTROL, method.control))
+        if search is not None
+    }
 
     def trained(genotype: Genotype) -> MethodRun:
         settings = experiment.plain_training
@@ -105,14 +117,19 @@ def run_search(
     # Made before the search, so that flags that no network of the space can have are told of now.
     random = trained(method.random(stream(jax.random.key(seed), "random")))
     with folder as directory:
-        rows = ("found", "random")
+        rows = (FOUND, RANDOM, CONTROL) if method.control else (FOUND, RANDOM)
         folders = {row: folder_name(row, (seed,)) for row in rows}
-        bars = {"search": search.total_steps}
+        bars = {FOLDERS[row]: run.total_steps for row, run in runs.items()}
         bars |= dict.fromkeys(folders.values(), random.total_steps)
+        searched: dict[str, Searched] = {}
         with Stages(console, bars) as stages:
-            with stages.watch("search", f"{name}, seed {seed}") as watcher:
-                searched = run_only(dataclasses.replace(search), directory, watcher)
-            for row, run in (("found", trained(searched.found.genotype)), ("random", random)):
+            for row, run in runs.items():
+                with stages.watch(FOLDERS[row], f"{run.name}, seed {seed}") as watcher:
+                    # A copy: what a run has compiled and put on the device goes with it.
+                    copy = dataclasses.replace(run)
+                    searched[row] = run_only(copy, directory, watcher, FOLDERS[row])
+            for row in rows:
+                run = random if row == RANDOM else trained(searched[row].found.genotype)
                 with stages.watch(folders[row], f"{row}, seed {seed}") as watcher:
                     run_method(run, row, directory, watcher)
         finished = [
@@ -121,8 +138,8 @@ def run_search(
             for each in read_method(directory.path / folders[row])
         ]
         notes = _notes(name, searched, finished)
-        rows = Metrics(directory.path / "search").rows()
-        _write(directory.path, name, rows, finished, notes)
+        metrics = Metrics(directory.path / FOLDERS[FOUND]).rows()
+        _write(directory.path, name, metrics, finished, notes)
     report = directory.path / "report.md"
     print_results(console, [each.result for each in finished])
     for note in notes:
@@ -131,14 +148,17 @@ def run_search(
     return report
 
 
-def run_only(run: SearchRun, directory: RunDirectory, watcher: Watcher) -> Searched:
-    """Searches in the folder ``search``, unless it was done before an interruption.
+def run_only(
+    run: SearchRun, directory: RunDirectory, watcher: Watcher, folder_name: str
+) -> Searched:
+    """Searches in a folder of that name, unless it was done before an interruption.
 
     Raises:
       RunError: if an answer that is there is damaged.
       TrainingError: if something is no longer finite, or the memory does not suffice.
     """
-    with RunDirectory(directory.path / "search", {"search": run.name}, resume=True) as folder:
+    path = directory.path / folder_name
+    with RunDirectory(path, {"search": run.name}, resume=True) as folder:
         answer = folder.path / ANSWER
         if not answer.exists():
             with refuse_exhaustion("search", "--search-batch-size"):
@@ -174,16 +194,23 @@ def _line(run: SearchRun, row: dict[str, Any]) -> str:
     return ", ".join((head, *numbers, f"{row['seconds']:.0f} s"))
 
 
-def _notes(name: str, searched: Searched, finished: list[Finished]) -> list[str]:
+def _notes(name: str, searched: dict[str, Searched], finished: list[Finished]) -> list[str]:
     """What a reader of the table should know."""
     seconds = ", ".join(f"{each.result.method} {each.result.seconds:.0f} s" for each in finished)
-    return [
-        f"{name}: the search took {searched.seconds:.0f} s ({searched.epochs} epochs), training "
+    main = searched[FOUND]
+    notes = [
+        f"{name}: the search took {main.seconds:.0f} s ({main.epochs} epochs), training "
         f"anew {seconds}; the table's seconds are those of training.",
-        *searched.found.notes,
-        f"digest of the search: {searched.digest[:12]}",
-        *(note for each in finished for note in each.notes),
+        *main.found.notes,
+        f"digest of the search: {main.digest[:12]}",
     ]
+    if CONTROL in searched:
+        control = searched[CONTROL]
+        notes += [
+            f"control: its search took {control.seconds:.0f} s, digest {control.digest[:12]}.",
+            *(f"control: {note}" for note in control.found.notes),
+        ]
+    return [*notes, *(note for each in finished for note in each.notes)]
 
 
 def _write(

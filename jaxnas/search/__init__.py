@@ -19,6 +19,8 @@ from jaxnas.search.blackbox import (
 )
 from jaxnas.search.controller import Controller, independent, lstm
 from jaxnas.search.darts import DartsSettings, DartsState, darts, strongest_edges
+from jaxnas.search.enas import EnasSettings, EnasState, enas
+from jaxnas.search.enas_controller import LogitSettings, enas_controller
 from jaxnas.search.estimators import ESTIMATORS, Estimator, Gates
 from jaxnas.search.evolution import evolution
 from jaxnas.search.local_search import local
@@ -37,9 +39,12 @@ __all__ = [
     "Controller",
     "DartsSettings",
     "DartsState",
+    "EnasSettings",
+    "EnasState",
     "Estimator",
     "Found",
     "Gates",
+    "LogitSettings",
     "ProxylessSettings",
     "ProxylessState",
     "RewardError",
@@ -49,6 +54,8 @@ __all__ = [
     "algorithm",
     "best_so_far",
     "darts",
+    "enas",
+    "enas_controller",
     "evolution",
     "gradient_norm",
     "independent",

@@ -136,7 +136,7 @@ def enas_controller(
         )
         if not micro:
             return params
-        return params._replace(head_bias=jnp.where(_is_favoured(space), logits.favoured, 0.0))
+        return params._replace(head_bias=logits.favoured * _is_favoured(space))
 
     def run(params: EnasParams, choose: Choose) -> tuple[jax.Array, jax.Array]:
         """The candidate, and all its decisions' log probabilities."""
@@ -188,7 +188,7 @@ def _walk_micro(
                     memory.hidden @ params.head + params.head_bias, settings.operation_share
                 )
                 if table == 0:
-                    values += jnp.where(favoured, _NORMAL_BIAS, -_NORMAL_BIAS)
+                    values += _NORMAL_BIAS * (2 * favoured - 1)
                 memory = memory._replace(fed=params.embeddings[decide(values)])
             memory = _advance(params, memory)
             anchors.append(memory.hidden)
@@ -219,8 +219,8 @@ def _walk_macro(
 
 
 def _is_favoured(space: Any) -> jax.Array:
-    """bool [operations]: the separable convolutions, which the code has start likelier."""
-    return jnp.array([name.startswith("sep_conv") for name in space.operations])
+    """float32 [operations]: 1 for the separable convolutions."""
+    return jnp.array([name.startswith("sep_conv") for name in space.operations], jnp.float32)
 
 
 def _begin(params: EnasParams) -> _Memory:
