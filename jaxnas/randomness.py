@@ -9,6 +9,13 @@ from __future__ import annotations
 import zlib
 
 import jax
+import jax.numpy as jnp
+
+
+def check_key(key: object) -> None:
+    """Raises a TypeError unless it is a typed key."""
+    if not (isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)):
+        raise TypeError(f"key must be a typed key such as jax.random.key(0), not {key!r}")
 
 
 def stream(key: jax.Array, name: str) -> jax.Array:

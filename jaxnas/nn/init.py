@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnas.nn import kernels
+from jaxnas.randomness import check_key
 
 # Kernels are drawn in chunks of this many values, all in one vectorised draw.
 _CHUNK = 1024
@@ -72,8 +73,7 @@ def init(module: nn.Module, key: jax.Array, input_shape: tuple[int, ...], *args:
       TypeError: if `key` is no typed key.
       ValueError: if `input_shape` is not three positive numbers.
     """
-    if not (isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)):
-        raise TypeError(f"key must be a typed key such as jax.random.key(0), not {key!r}")
+    check_key(key)
     shapes = abstract_variables(module, input_shape, *args)
     flat, treedef = jax.tree_util.tree_flatten_with_path(shapes)
     names = list(named_leaves(shapes))

@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from jaxnas.randomness import check_key
 from jaxnas.search.candidates import options_of
 from jaxnas.spaces import Space
 
@@ -95,8 +96,7 @@ def algorithm(
         raise ValueError(f"batch must be positive; got {batch}")
 
     def checked_init(key: jax.Array) -> Any:
-        if not (isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)):
-            raise TypeError(f"key must be a typed key, jax.random.key(0), not {key!r}")
+        check_key(key)
         return init(key)
 
     def checked_ask(state: Any) -> tuple[Any, jax.Array]:

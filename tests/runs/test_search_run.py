@@ -250,6 +250,29 @@ def test_found_and_random_stand_side_by_side(done):
         assert (path / picture).is_file()
 
 
+def test_a_control_searches_in_a_folder_of_its_own_and_is_trained_alike(done, tmp_path):
+    _, inputs, _ = done
+    path = tmp_path / "run"
+
+    def make(task, dataset, steps):
+        control = toy_search.search(stop_at=TRAIN_STEPS)
+        return Method(toy_search.search(), lambda key: toy_search.genotype(0.5), control)
+
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        run_search(flags(inputs, path), "toy", make, {})
+    rows = read_results(path)
+    assert [row.method for row in rows] == ["found", "random", "control"]
+    for row, folder in (("found", "search"), ("control", "control_search")):
+        answer = json.loads((path / folder / "found.json").read_text())
+        trained = next(each for each in rows if each.method == row)
+        assert trained.genotype == answer["genotype"]
+    assert rows[0].genotype != rows[2].genotype, "the control stopped before it chose"
+    report = (path / "report.md").read_text()
+    assert "control: A note." in report
+    assert f"digest {answer['digest'][:12]}" in report
+
+
 def test_what_is_done_is_not_done_again(done, monkeypatch):
     path, inputs, text = done
     for kind in ("search_run.SearchRun", "method.MethodRun"):

@@ -239,7 +239,7 @@ def test_what_is_no_search_is_told(run):
         with pytest.raises(ValueError, match=f"queries must be above 0, not {queries}"):
             run(algorithm, value, queries, key)
     for wrong in (0, jax.random.PRNGKey(0), None):
-        with pytest.raises(TypeError, match=r"key must be a typed key, jax.random.key\(0\), not"):
+        with pytest.raises(TypeError, match=r"key must be a typed key such as jax\.random\.key"):
             run(algorithm, value, 3, wrong)
     with pytest.raises(TypeError, match=r"algorithm must be an Algorithm, .* not <function"):
         run(search.random, value, 3, key)
