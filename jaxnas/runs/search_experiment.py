@@ -26,7 +26,13 @@ from jaxnas.runs.plots import learning_curves, search_curves
 from jaxnas.runs.report import write_report
 from jaxnas.runs.results import print_results, write_results
 from jaxnas.runs.search_config import SearchExperiment
-from jaxnas.runs.search_run import Searched, SearchRun, part_sizes, search_task
+from jaxnas.runs.search_run import (
+    Searched,
+    SearchRun,
+    part_sizes,
+    refuse_few,
+    search_task,
+)
 from jaxnas.runs.stages import Stages, Watcher
 from jaxnas.search.shared import Found, SharedWeightSearch, readable
 from jaxnas.spaces import Genotype
@@ -91,10 +97,9 @@ def run_search(
     dataset = experiment.load()
     seed, batch_size = experiment.seed, experiment.search_batch_size
     task = search_task(dataset, jnp.dtype(experiment.training.precision))
-    steps = {
-        part: count // batch_size
-        for part, count in part_sizes(dataset, experiment.train_share).items()
-    }
+    sizes = part_sizes(dataset, experiment.train_share)
+    refuse_few("train", sizes["train"], batch_size)  # a method is made for some steps
+    steps = {part: size // batch_size for part, size in sizes.items()}
     method = make(task, dataset, steps)
     runs = {
         row: SearchRun(

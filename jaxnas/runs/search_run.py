@@ -76,11 +76,7 @@ class SearchRun:
     def __post_init__(self) -> None:
         sizes = part_sizes(self.dataset, self.train_share)
         for parts in self.search.parts.values():
-            if sizes[parts[0]] < self.batch_size:
-                raise ConfigError(
-                    f"--search-batch-size {self.batch_size} is more than the {sizes[parts[0]]} "
-                    f"images of the part {parts[0]!r}; see --train-share"
-                )
+            refuse_few(parts[0], sizes[parts[0]], self.batch_size)
             if not all(sizes[part] for part in parts):
                 raise ConfigError(f"--train-share {self.train_share} leaves no image to a part")
 
@@ -215,6 +211,15 @@ def split(dataset: Dataset, train_share: float, key: jax.Array) -> Data:
     cut = part_sizes(dataset, train_share)["train"]
     rows = {"train": shuffled[:cut], "arch": shuffled[cut:]}
     return {part: (images[0][rows[part]], images[1][rows[part]]) for part in PARTS}
+
+
+def refuse_few(part: str, size: int, batch_size: int) -> None:
+    """Raises a ConfigError if a part of the images is smaller than a batch."""
+    if size < batch_size:
+        raise ConfigError(
+            f"--search-batch-size {batch_size} is more than the {size} images of the part "
+            f"{part!r}; see --train-share"
+        )
 
 
 def part_sizes(dataset: Dataset, train_share: float) -> dict[str, int]:

@@ -23,16 +23,18 @@ NAMES = ("enas_cifar", "enas_macro_cifar")
         ("enas_cifar", ["--blocks", "0"], "there is no such space: blocks must be 1 to 7, not 0"),
         ("enas_cifar", ["--cells", "0"], "there is no such space"),
         ("enas_cifar", ["--controller-units", "0"], "--controller-units must be above 0, not 0"),
-        ("enas_cifar", ["--train-share", "1"], "--train-share must be between 0 and 1"),
         ("enas_macro_cifar", ["--layers", "0"], "there is no such space"),
         ("enas_macro_cifar", ["--enas.auxiliary-weight", "0.4"], "must be 0: macro networks"),
-        ("enas_macro_cifar", ["--auxiliary-weight", "0.4"], "auxiliary"),
+        ("enas_macro_cifar", ["--auxiliary-weight", "0.4"], "no place for an auxiliary head"),
+        ("enas_cifar", ["--search-batch-size", "100"], "--search-batch-size 100 is more than the"),
     ],
 )
 def test_what_is_wrong_is_told_in_one_line(monkeypatch, tmp_path, name, flags, message):
     tiny.write(tmp_path)
-    path = ["--dataset", str(tmp_path / "tiny.npz"), "--batch-size", "16"]
-    scripts.assert_refuses(monkeypatch, name, tmp_path, [*path, *flags], message)
+    small = ["--dataset", str(tmp_path / "tiny.npz"), "--batch-size", "16"]
+    if "--search-batch-size" not in flags:
+        small += ["--search-batch-size", "8", "--train-share", "0.5"]
+    scripts.assert_refuses(monkeypatch, name, tmp_path, [*small, *flags], message)
 
 
 @pytest.mark.parametrize("flags", [["--enas.arcs", "0"], ["--logits.temperature", "-1"]])
