@@ -17,7 +17,7 @@ from jaxnas.search.blackbox import (
     search,
     simulate,
 )
-from jaxnas.search.controller import Controller, independent, lstm
+from jaxnas.search.controller import Controller, independent, lstm, prefix
 from jaxnas.search.darts import DartsSettings, DartsState, darts, strongest_edges
 from jaxnas.search.estimators import ESTIMATORS, Estimator, Gates
 from jaxnas.search.evolution import evolution
@@ -58,6 +58,7 @@ __all__ = [
     "naswot",
     "one_hot_gates",
     "ppo",
+    "prefix",
     "proxylessnas",
     "random",
     "reinforce",

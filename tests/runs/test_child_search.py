@@ -9,7 +9,7 @@ import pytest
 from jaxnas import search
 from jaxnas.runs import child_report
 from jaxnas.runs.checkpoints import Checkpoints
-from jaxnas.runs.child_search import ChildSearch, ChildStore, Trial, accuracy
+from jaxnas.runs.child_search import ChildSearch, ChildStore, Stage, Trial, accuracy
 from jaxnas.runs.directory import RunDirectory
 from jaxnas.runs.evaluators import InProcess
 from jaxnas.runs.files import RunError
@@ -43,7 +43,9 @@ def one(name="ppo", children=30):
         ),
         "random": lambda: search.random(SPACE, batch=4),
     }[name]()
-    return ChildSearch(name, algorithm, SPACE, children, 2, lambda each: accuracy(each) / 100, 7)
+    return ChildSearch(
+        name, (Stage(0, SPACE, algorithm),), children, 2, lambda each: accuracy(each) / 100, 7
+    )
 
 
 def run(folder, evaluator, searched=None):
@@ -60,7 +62,7 @@ def whole(tmp_path_factory):
 
 def last_state(folder):
     searched = one()
-    key = jax.eval_shape(searched.algorithm.init, jax.random.key(0))
+    key = jax.eval_shape(searched.stages[0].algorithm.init, jax.random.key(0))
     return Checkpoints(folder / "checkpoints").restore(lambda meta: key)
 
 

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 
+from jaxnas.runs.child_networks import CellNetworks
 from jaxnas.runs.child_training import ChildTraining
 from jaxnas.runs.config import ConfigError, WeightTraining
 from jaxnas.spaces.block_cells import BlockCellSpace
@@ -27,7 +28,7 @@ WEIGHTS = WeightTraining(epochs=2, batch_size=16, learning_rate=0.05)
 
 def make(weights=WEIGHTS, **changes):
     fields = {"train_share": 0.7, "judged": 1, "most_epochs": 5, "seed": 3}
-    return ChildTraining(SPACE, dataset(), weights, **fields | changes)
+    return ChildTraining(CellNetworks(SPACE), dataset(), weights, **fields | changes)
 
 
 @pytest.fixture(scope="module")
