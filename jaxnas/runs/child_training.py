@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 import zlib
 from functools import cached_property
@@ -19,6 +20,7 @@ from jaxnas.randomness import stream
 from jaxnas.runs.child_networks import Networks
 from jaxnas.runs.config import ConfigError, WeightTraining, flag
 from jaxnas.runs.search_run import part_sizes, search_task, split
+from jaxnas.tasks import Task
 from jaxnas.training.loop import Data, first_bad_step
 from jaxnas.training.train import Batch
 
@@ -143,6 +145,21 @@ class ChildTraining:
         return jnp.pad(rates, (0, self.most_epochs * self.steps_per_epoch - steps))
 
     @cached_property
+    def _task(self) -> Task:
+        return search_task(self.dataset, jnp.dtype(self.settings.precision))
+
+    @cached_property
+    def _prepared(self) -> Any:
+        """(number of the step, batch, key) to its inputs and targets; one program for all."""
+
+        @jax.jit
+        def prepared(step: jax.Array, batch: Any, key: jax.Array) -> Any:
+            augment_key = jax.random.fold_in(stream(key, "augment"), step)
+            return self._task.prepare(augment_key, *batch)
+
+        return prepared
+
+    @cached_property
     def _kept(self) -> list[_Programs]:
         """Those of the last network; more would fill the memory."""
         return []
@@ -160,15 +177,23 @@ class ChildTraining:
         def apply(variables: Any, inputs: jax.Array, gates: Any, *args: Any) -> tuple[Any, Any]:
             return plain(variables, inputs, gates[0], *args)
 
-        task = search_task(self.dataset, jnp.dtype(self.settings.precision))
+        task = self._task._replace(prepare=lambda key, *batch: batch)
 
-        def step(
+        @functools.partial(jax.jit, donate_argnums=0)
+        def learn(
             state: training.TrainState, batch: Batch, key: jax.Array
         ) -> tuple[training.TrainState, dict[str, jax.Array]]:
             _, rates = cast(Any, state.gates)
             return training.train_step(apply, task, self._optimizer(rates))(state, batch, key)
 
-        epoch, judge = training.default_loop()(step), training.evaluator(apply, task)
+        def step(
+            state: training.TrainState, batch: Batch, key: jax.Array
+        ) -> tuple[training.TrainState, dict[str, jax.Array]]:
+            return learn(state, {"train": self._prepared(state.step, batch["train"], key)}, key)
+
+        # On a CPU augmentation compiles for as long as a small network, and so on its own.
+        loop = training.eager_loop if jax.default_backend() == "cpu" else training.scan_loop
+        epoch, judge = loop(step), training.evaluator(apply, task)
         self._kept[:] = [_Programs(network, epoch, judge, set())]
         return self._kept[0]
 
