@@ -60,10 +60,17 @@ def whole(tmp_path_factory):
     return folder, run(folder, evaluator), evaluator.trained
 
 
-def last_state(folder):
-    searched = one()
-    key = jax.eval_shape(searched.stages[0].algorithm.init, jax.random.key(0))
-    return Checkpoints(folder / "checkpoints").restore(lambda meta: key)
+def assert_same_state(folder, other, algorithm):
+    """That two searches ended in the same bits."""
+    like = jax.eval_shape(algorithm.init, jax.random.key(0))
+    ours, theirs = (
+        Checkpoints(each / "checkpoints").restore(lambda meta: like) for each in (folder, other)
+    )
+    assert ours[0] == theirs[0]
+    for leaf, same in zip(jax.tree.leaves(ours[1]), jax.tree.leaves(theirs[1]), strict=True):
+        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            leaf, same = jax.random.key_data(leaf), jax.random.key_data(same)
+        np.testing.assert_array_equal(leaf, same)
 
 
 def test_each_child_is_trained_once(whole):
@@ -93,12 +100,7 @@ def test_a_killed_search_goes_on_to_the_same_bits(whole, tmp_path, killed_after)
     again = Counting()
     assert run(tmp_path / "run", again) == trials
     assert again.trained == trained[killed_after:], "lost or doubled"
-    ours, theirs = last_state(tmp_path / "run"), last_state(folder)
-    assert ours[0] == theirs[0]
-    for leaf, other in zip(jax.tree.leaves(ours[1]), jax.tree.leaves(theirs[1]), strict=True):
-        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            leaf, other = jax.random.key_data(leaf), jax.random.key_data(other)
-        np.testing.assert_array_equal(leaf, other)
+    assert_same_state(tmp_path / "run", folder, one().stages[0].algorithm)
 
 
 def test_a_finished_search_trains_nothing_more(whole):
