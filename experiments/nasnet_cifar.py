@@ -17,20 +17,23 @@ and batch size, the controller's optimiser, clip and epochs.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Annotated
 
 import tyro
 
 from jaxnas import search
-from jaxnas.runs.child_config import ChildExperiment
+from jaxnas.runs.child_config import CellExperiment
 from jaxnas.runs.child_experiment import run_children
-from jaxnas.runs.child_search import accuracy
+from jaxnas.runs.child_networks import CellNetworks
+from jaxnas.runs.child_search import Stage, accuracy
+from jaxnas.runs.child_winners import cells_at_full_size
 from jaxnas.runs.config import ConfigError, WeightTraining
 from jaxnas.runs.script import run_script
 from jaxnas.spaces.block_cells import BlockCellSpace, nasnet_space
 
 CHILD = WeightTraining(epochs=20, learning_rate=0.025, weight_decay=5e-4, grad_clip=5.0)
-DEFAULTS = ChildExperiment(
+DEFAULTS = CellExperiment(
     training=WeightTraining(
         epochs=600,
         batch_size=32,
@@ -50,7 +53,7 @@ not 20,000, in batches of 128 images, not 32."""
 class Flags:
     """Searches with NASNet's controller."""
 
-    experiment: Annotated[ChildExperiment, tyro.conf.OmitArgPrefixes] = DEFAULTS
+    experiment: Annotated[CellExperiment, tyro.conf.OmitArgPrefixes] = DEFAULTS
     child: WeightTraining = CHILD
     """How a child is trained."""
     blocks: int = 5
@@ -121,9 +124,10 @@ def main(flags: Flags) -> None:
     run_children(
         flags.experiment,
         "ppo",
-        flags.space,
+        CellNetworks(flags.space),
         flags.child,
-        make(flags),
+        [Stage(0, flags.space, make(flags))],
+        functools.partial(cells_at_full_size, flags.experiment, flags.space),
         lambda outcome: accuracy(outcome) / 100,
         fields,
     )

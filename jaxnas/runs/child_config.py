@@ -11,7 +11,7 @@ from jaxnas.runs.search_config import SearchFlags
 
 @dataclasses.dataclass(frozen=True)
 class ChildExperiment(SearchFlags):
-    """Trains many small networks to find cells, and the best of them at full size."""
+    """Trains many small networks, and the best of them at full size."""
 
     workers: int = 0
     """Processes of this machine that train children side by side; 0 for none but this one."""
@@ -25,14 +25,10 @@ class ChildExperiment(SearchFlags):
     """The best children of each search, which are trained longer to choose the winner."""
     finalist_epochs: int = 60
     """Epochs of their training."""
-    channels: int = 32
-    """Of a node in the first cells of the networks of full size."""
-    cells: int = 18
-    """Normal cells of the networks of full size; two reductions come on top."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("children", "finalists", "finalist_epochs", "channels", "cells"):
+        for name in ("children", "finalists", "finalist_epochs"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{flag(name)} must be at least 1, not {getattr(self, name)}")
         if self.workers < 0:
@@ -43,3 +39,19 @@ class ChildExperiment(SearchFlags):
         fields = super().recorded()
         del fields["workers"]
         return fields
+
+
+@dataclasses.dataclass(frozen=True)
+class CellExperiment(ChildExperiment):
+    """Children of cells, which a larger network is built of as well."""
+
+    channels: int = 32
+    """Of a node in the first cells of the networks of full size."""
+    cells: int = 18
+    """Normal cells of the networks of full size; two reductions come on top."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("channels", "cells"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{flag(name)} must be at least 1, not {getattr(self, name)}")

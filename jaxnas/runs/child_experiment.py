@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,17 @@ from jaxnas import search
 from jaxnas.data import Dataset
 from jaxnas.runs import files
 from jaxnas.runs.child_config import ChildExperiment
+from jaxnas.runs.child_networks import Networks
 from jaxnas.runs.child_report import reward_curves, reward_table, seconds_table
-from jaxnas.runs.child_search import ChildSearch, ChildStore, Reward, Trial, accuracy
+from jaxnas.runs.child_search import ChildSearch, ChildStore, Reward, Stage, Trial, accuracy
 from jaxnas.runs.child_training import Candidate, ChildTraining
 from jaxnas.runs.child_winners import (
+    TRAINED,
+    FullSize,
     as_array,
     best,
     final_run,
+    genotype_file,
     winner_note,
     write_winner,
 )
@@ -32,9 +37,7 @@ from jaxnas.runs.finished import folder_name, read_method
 from jaxnas.runs.report import write_report
 from jaxnas.runs.results import Result, print_results, write_results
 from jaxnas.runs.stages import Stages
-from jaxnas.search.blackbox import Algorithm
 from jaxnas.spaces import Genotype
-from jaxnas.spaces.block_cells import BlockCellSpace
 
 RANDOM = "random"
 _REWARDS = (
@@ -46,9 +49,10 @@ _REWARDS = (
 def run_children(
     experiment: ChildExperiment,
     name: str,
-    space: BlockCellSpace,
+    networks: Networks,
     child: WeightTraining,
-    algorithm: Algorithm,
+    stages: Sequence[Stage],
+    full_size: FullSize,
     reward: Reward,
     settings: dict[str, Any],
 ) -> Path:
@@ -60,9 +64,10 @@ def run_children(
     Args:
       experiment: the flags.
       name: of the method, and part of the default directory's name.
-      space: of the children, as they are trained in the search.
+      networks: as what children are trained.
       child: how they are trained.
-      algorithm: the searcher.
+      stages: of the search.
+      full_size: what is made of a winner.
       reward: what it is told of a child.
       settings: of the method, JSON-able; with `experiment` they say all that the result depends on.
 
@@ -76,37 +81,42 @@ def run_children(
     folder = experiment.directory(name, settings)
     path, dataset = folder.path, experiment.load()
     # Made now, so that flags that cannot be are told of before anything trains.
-    make_training(experiment, space, child, dataset)
-    full = final_run(experiment, dataset, space, (0,) * len(space.options))
-    control = search.random(space, batch=algorithm.batch)
+    make_training(experiment, networks, child, dataset)
+    some = full_size((0,) * len(stages[-1].space.options))[TRAINED]
+    full = final_run(experiment, dataset, some)
+    control = [
+        stage._replace(algorithm=search.random(stage.space, batch=stage.algorithm.batch))
+        for stage in stages
+    ]
     searches = {
         each: ChildSearch(
-            each, searcher, space, experiment.children, child.epochs, reward, experiment.seed
+            each, tuple(parts), experiment.children, child.epochs, reward, experiment.seed
         )
-        for each, searcher in ((name, algorithm), (RANDOM, control))
+        for each, parts in ((name, stages), (RANDOM, control))
     }
     bars = {
         **dict.fromkeys(searches, experiment.children),
         **{f"{each}, finals": min(experiment.finalists, experiment.children) for each in searches},
         **{f"{each}, full size": full.total_steps for each in searches},
     }
-    with folder as directory, Stages(console, bars) as stages:
+    with folder as directory, Stages(console, bars) as progress:
         store = ChildStore(directory)
-        with evaluator(experiment, space, child) as workers:
+        with evaluator(experiment, networks, child) as workers:
             trials = {
-                each: _search(one, directory, store, workers, stages)
+                each: _search(one, networks, directory, store, workers, progress)
                 for each, one in searches.items()
             }
             with RunDirectory(path / "finals", {"finals": name}, resume=True) as own:
                 finals = ChildStore(own)
                 winners = {
-                    each: _winner(each, of_search, experiment, finals, workers, stages)
+                    each: _winner(each, of_search, experiment, finals, workers, progress)
                     for each, of_search in trials.items()
                 }
-        for each, winner in winners.items():
-            write_winner(directory, each, space, experiment, winner)
-            run = final_run(experiment, dataset, space, winner)
-            with stages.watch(f"{each}, full size", f"{each}, full size") as watcher:
+        sizes = {each: full_size(winner) for each, winner in winners.items()}
+        for each, genotypes in sizes.items():
+            write_winner(directory, each, genotypes)
+            run = final_run(experiment, dataset, genotypes[TRAINED])
+            with progress.watch(f"{each}, full size", f"{each}, full size") as watcher:
                 run_method(run, each, directory, watcher)
         results = [
             dataclasses.replace(finished.result, method=each, base=name)
@@ -116,7 +126,7 @@ def run_children(
         table = reward_table(trials, store)
         notes = [
             f"Seconds of the children's training, by part:\n\n{seconds_table(store.outcomes())}",
-            *(winner_note(each, finals, winner) for each, winner in winners.items()),
+            *(winner_note(each, finals, winners[each], sizes[each]) for each in searches),
         ]
         _write(path, f"{name} on {dataset.name}", trials, results, table, notes)
     console.print(table, soft_wrap=True)
@@ -128,13 +138,13 @@ def run_children(
 
 def make_training(
     experiment: ChildExperiment,
-    space: BlockCellSpace,
+    networks: Networks,
     child: WeightTraining,
     dataset: Dataset | None = None,
 ) -> ChildTraining:
     """How children are trained, in the search and longer; a worker calls it too."""
     return ChildTraining(
-        space,
+        networks,
         dataset or experiment.load(),
         child,
         experiment.train_share,
@@ -144,11 +154,9 @@ def make_training(
     )
 
 
-def evaluator(
-    experiment: ChildExperiment, space: BlockCellSpace, child: WeightTraining
-) -> Evaluator:
+def evaluator(experiment: ChildExperiment, networks: Networks, child: WeightTraining) -> Evaluator:
     """Who trains the children."""
-    make = functools.partial(make_training, experiment, space, child)
+    make = functools.partial(make_training, experiment, networks, child)
     if experiment.workers:
         return LocalProcesses(make, experiment.workers)
     return InProcess(make)
@@ -156,19 +164,20 @@ def evaluator(
 
 def _search(
     one: ChildSearch,
+    networks: Networks,
     directory: RunDirectory,
     store: ChildStore,
     workers: Evaluator,
-    stages: Stages,
+    progress: Stages,
 ) -> list[Trial]:
     """Runs a search in a folder of its own."""
     with (
         RunDirectory(directory.path / one.name, {"search": one.name}, resume=True) as own,
-        stages.watch(one.name, f"{one.name}, seed {one.seed}", "children") as watcher,
+        progress.watch(one.name, f"{one.name}, seed {one.seed}", "children") as watcher,
     ):
 
         def improved(trial: Trial) -> None:
-            draw_network(one.space.decode(as_array(trial.candidate)), own.path / "best")
+            draw_network(networks.genotype(as_array(trial.candidate)), own.path / "best")
 
         return one.run(
             own,
@@ -187,12 +196,12 @@ def _winner(
     experiment: ChildExperiment,
     finals: ChildStore,
     workers: Evaluator,
-    stages: Stages,
+    progress: Stages,
 ) -> Candidate:
     """The best of a search's best children, when they are trained longer."""
     candidates = best(trials, experiment.finalists)
     title = f"{name}, the best trained longer"
-    with stages.watch(f"{name}, finals", title, "children") as watcher:
+    with progress.watch(f"{name}, finals", title, "children") as watcher:
         finals.train(candidates, experiment.finalist_epochs, workers, watcher.progress)
     return max(candidates, key=lambda each: accuracy(finals[each]))
 
@@ -210,7 +219,7 @@ def _write(
     reward_curves(trials, path / "rewards")
     pictures = [("Search and random search", "rewards.svg", f"{_REWARDS}\n\n{table}")]
     for each in trials:
-        genotype = Genotype.from_json(files.read_text(path / f"genotype_{each}.json"))
+        genotype = Genotype.from_json(files.read_text(path / genotype_file(each)))
         draw_network(genotype, path / f"network_{each}")
         text = f"```\n{genotype}\n```"
         pictures.append((f"The network of {each}", f"network_{each}.svg", text))

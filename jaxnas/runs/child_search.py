@@ -105,14 +105,28 @@ class ChildStore:
             progress()
 
 
+class Stage(NamedTuple):
+    """A part of a search, with a space of its own.
+
+    Attributes:
+      start: how many children are asked for before it; its first batch is the next to begin.
+      space: of the children.
+      algorithm: the searcher. Those of a search have states of one shape, which goes on from stage
+        to stage, and batches of one size.
+    """
+
+    start: int
+    space: Space
+    algorithm: Algorithm
+
+
 @dataclasses.dataclass(frozen=True)
 class ChildSearch:
     """A searcher over children.
 
     Attributes:
       name: of the searcher.
-      algorithm: the searcher.
-      space: of the children.
+      stages: in order, the first from the start.
       children: how many it asks for, some of them perhaps twice.
       epochs: of a child's training.
       reward: of a child.
@@ -120,8 +134,7 @@ class ChildSearch:
     """
 
     name: str
-    algorithm: Algorithm
-    space: Space
+    stages: tuple[Stage, ...]
     children: int
     epochs: int
     reward: Reward
@@ -157,22 +170,27 @@ class ChildSearch:
         """
         started = time.perf_counter()
         key = stream(jax.random.key(self.seed), self.name)
-        ask, update = jax.jit(self.algorithm.ask), jax.jit(self.algorithm.tell)
+        programs = [
+            (jax.jit(stage.algorithm.ask), jax.jit(stage.algorithm.tell)) for stage in self.stages
+        ]
+        algorithm = self.stages[0].algorithm
         checkpoints = Checkpoints(directory.path / "checkpoints", say)
-        restored = checkpoints.restore(lambda meta: jax.eval_shape(self.algorithm.init, key))
-        done, before, state = 0, 0.0, self.algorithm.init(key)
+        restored = checkpoints.restore(lambda meta: jax.eval_shape(algorithm.init, key))
+        done, before, state = 0, 0.0, algorithm.init(key)
         if restored is not None:
             done, state, meta = restored
             before = meta["seconds"]
         directory.truncate(done)
         log = Metrics(directory.path, "trials", "number")
-        log.truncate(done * self.algorithm.batch)
+        log.truncate(done * algorithm.batch)
         trials = [read_trial(row) for row in log.rows()]
         for _ in trials:
             progress()
         while len(trials) < self.children:
+            number = max(n for n, stage in enumerate(self.stages) if stage.start <= len(trials))
+            ask, update = programs[number]
             state, asked = ask(state)
-            candidates = as_candidates(self.space.canonical(np.asarray(asked)))
+            candidates = as_candidates(self.stages[number].space.canonical(np.asarray(asked)))
             candidates = candidates[: self.children - len(trials)]
             known = len(store)
             store.train(candidates, self.epochs, evaluator, progress)

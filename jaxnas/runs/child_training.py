@@ -1,8 +1,9 @@
-"""Trains the children of a search, one after the other, all by the same compiled programs."""
+"""Trains the children of a search, one after the other, by the fewest compiled programs."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 import zlib
 from functools import cached_property
@@ -13,12 +14,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxnas import nn, training
+from jaxnas import training
 from jaxnas.data import Dataset, epoch_permutation
 from jaxnas.randomness import stream
+from jaxnas.runs.child_networks import Networks
 from jaxnas.runs.config import ConfigError, WeightTraining, flag
 from jaxnas.runs.search_run import part_sizes, search_task, split
-from jaxnas.spaces.block_cells import BlockCellSpace
+from jaxnas.tasks import Task
 from jaxnas.training.loop import Data, first_bad_step
 from jaxnas.training.train import Batch
 
@@ -32,7 +34,8 @@ class Outcome(NamedTuple):
     Attributes:
       candidate: which child.
       accuracies: after its last epochs, in percent of the held-out images; none if it failed.
-      seconds: of "compile" (0 but for a process's first child), "init", "train" and "judge".
+      seconds: of "compile" (0 where the programs of the child before served), "init", "train" and
+        "judge".
       failure: why it has no accuracy; empty if it has.
     """
 
@@ -42,12 +45,28 @@ class Outcome(NamedTuple):
     failure: str
 
 
+class _Programs(NamedTuple):
+    """What a network is trained and judged by.
+
+    Attributes:
+      network: the module.
+      epoch: a pass over the data, compiled.
+      judge: compiled.
+      run: the parts, "train" and "judge", whose program has been run before.
+    """
+
+    network: Any
+    epoch: training.Epoch
+    judge: Any
+    run: set[str]
+
+
 @dataclasses.dataclass(frozen=True)
 class ChildTraining:
     """How the children of a search are trained.
 
     Attributes:
-      space: whose networks they are.
+      networks: as what they are built.
       dataset: whose training images are split in two; the test images are never read.
       settings: of the weights.
       train_share: share of the training images that train; the others judge.
@@ -61,7 +80,7 @@ class ChildTraining:
         that are not children.
     """
 
-    space: BlockCellSpace
+    networks: Networks
     dataset: Dataset
     settings: WeightTraining
     train_share: float
@@ -97,12 +116,6 @@ class ChildTraining:
         return images // self.settings.batch_size
 
     @cached_property
-    def network(self) -> nn.Child:
-        """All children."""
-        dtype = jnp.dtype(self.settings.precision)
-        return nn.Child(self.space, self.dataset.num_classes, dtype)
-
-    @cached_property
     def _key(self) -> jax.Array:
         return jax.random.key(self.seed)
 
@@ -132,35 +145,67 @@ class ChildTraining:
         return jnp.pad(rates, (0, self.most_epochs * self.steps_per_epoch - steps))
 
     @cached_property
-    def _programs(self) -> tuple[training.Epoch, Any]:
-        """A pass over the data, and the judge, compiled.
+    def _task(self) -> Task:
+        return search_task(self.dataset, jnp.dtype(self.settings.precision))
 
-        What a child's training depends on is an input of them, its learning rates too, so that a
-        longer one is the same program.
+    @cached_property
+    def _prepared(self) -> Any:
+        """(number of the step, batch, key) to its inputs and targets; one program for all."""
+
+        @jax.jit
+        def prepared(step: jax.Array, batch: Any, key: jax.Array) -> Any:
+            augment_key = jax.random.fold_in(stream(key, "augment"), step)
+            return self._task.prepare(augment_key, *batch)
+
+        return prepared
+
+    @cached_property
+    def _kept(self) -> list[_Programs]:
+        """Those of the last network; more would fill the memory."""
+        return []
+
+    def _programs(self, network: Any) -> _Programs:
+        """The programs of a network.
+
+        What else a child's training depends on is an input of them, its learning rates too, so that
+        a longer one is the same program.
         """
-        plain = training.flax_apply(self.network)
+        if self._kept and self._kept[0].network == network:
+            return self._kept[0]
+        plain = training.flax_apply(network)
 
         def apply(variables: Any, inputs: jax.Array, gates: Any, *args: Any) -> tuple[Any, Any]:
             return plain(variables, inputs, gates[0], *args)
 
-        task = search_task(self.dataset, jnp.dtype(self.settings.precision))
+        task = self._task._replace(prepare=lambda key, *batch: batch)
 
-        def step(
+        @functools.partial(jax.jit, donate_argnums=0)
+        def learn(
             state: training.TrainState, batch: Batch, key: jax.Array
         ) -> tuple[training.TrainState, dict[str, jax.Array]]:
             _, rates = cast(Any, state.gates)
             return training.train_step(apply, task, self._optimizer(rates))(state, batch, key)
 
-        return training.default_loop()(step), training.evaluator(apply, task)
+        def step(
+            state: training.TrainState, batch: Batch, key: jax.Array
+        ) -> tuple[training.TrainState, dict[str, jax.Array]]:
+            return learn(state, {"train": self._prepared(state.step, batch["train"], key)}, key)
 
-    def _start(self, candidate: Candidate, epochs: int) -> tuple[training.TrainState, jax.Array]:
+        # On a CPU augmentation compiles for as long as a small network, and so on its own.
+        loop = training.eager_loop if jax.default_backend() == "cpu" else training.scan_loop
+        epoch, judge = loop(step), training.evaluator(apply, task)
+        self._kept[:] = [_Programs(network, epoch, judge, set())]
+        return self._kept[0]
+
+    def _start(
+        self, network: Any, candidate: Candidate, epochs: int
+    ) -> tuple[training.TrainState, jax.Array]:
         """A child before its first step, and its key."""
-        name = zlib.crc32(np.array(candidate, np.int32).tobytes())
-        key = jax.random.fold_in(stream(self._key, "child"), name)
         array = np.array(candidate, np.int32)
-        choices = jax.tree.map(jnp.asarray, nn.child_choices(self.network, array))
-        variables = nn.child_variables(
-            self.network, stream(key, "init"), self.dataset.input_shape, array
+        key = jax.random.fold_in(stream(self._key, "child"), zlib.crc32(array.tobytes()))
+        choices = self.networks.choices(network, array)
+        variables = self.networks.variables(
+            network, stream(key, "init"), self.dataset.input_shape, array
         )
         rates: Any = self._rates(epochs)
         gates: Any = (choices, rates)
@@ -179,13 +224,19 @@ class ChildTraining:
         """
         seconds = {"compile": 0.0, "init": 0.0, "train": 0.0, "judge": 0.0}
         started = time.perf_counter()
-        state, key = self._start(candidate, epochs)
+        dtype = jnp.dtype(self.settings.precision)
+        array = np.array(candidate, np.int32)
+        network = self.networks.network(array, self.dataset.num_classes, dtype)
+        state, key = self._start(network, candidate, epochs)
+        programs = self._programs(network)
         seconds["init"] = time.perf_counter() - started
-        epoch, judge = self._programs
+        steps: list[np.ndarray] = []
+        judgements: list[np.ndarray] = []
         accuracies: list[float] = []
+        failure = ""
         for number in range(epochs):
             marks = [time.perf_counter()]
-            state, metrics = epoch(
+            state, metrics = programs.epoch(
                 state,
                 {"train": self._data["train"]},
                 self._order(key, number),
@@ -193,35 +244,35 @@ class ChildTraining:
                 lambda marks=marks: marks.append(time.perf_counter()),
             )
             bad = first_bad_step(np.asarray(metrics["loss"]))
-            self._book(seconds, "train", np.diff(marks))
+            steps.append(np.diff(marks))
             if bad is not None:
                 failure = f"the loss was not finite in epoch {number + 1}, step {bad + 1}"
-                return Outcome(candidate, (), seconds, failure)
+                break
             if number >= epochs - self.judged:
                 started = time.perf_counter()
-                scores = judge(state.variables, state.gates, *self._data["arch"])
+                scores = programs.judge(state.variables, state.gates, *self._data["arch"])
                 accuracies.append(round(100 * float(scores["accuracy"]), 4))
-                self._book(seconds, "judge", np.array([time.perf_counter() - started]))
-        return Outcome(candidate, tuple(accuracies), seconds, "")
+                judgements.append(np.array([time.perf_counter() - started]))
+        for part, rows in (("train", steps), ("judge", judgements)):
+            if rows:
+                _book(seconds, part, rows, part not in programs.run)
+                programs.run.add(part)
+        return Outcome(candidate, () if failure else tuple(accuracies), seconds, failure)
 
-    @cached_property
-    def _compiled(self) -> set[str]:
-        """The parts whose program this process has run before."""
-        return set()
 
-    def _book(self, seconds: dict[str, float], part: str, steps: np.ndarray) -> None:
-        """Adds the seconds of a part; what its first step ever took above the others is compiling.
+def _book(seconds: dict[str, float], part: str, rows: list[np.ndarray], compiles: bool) -> None:
+    """Adds the seconds of a part's steps, a row for each epoch.
 
-        The first judgement, and on an accelerator the first pass, count as compiling whole: they
-        are one step.
-        """
-        compiling = 0.0
-        if part not in self._compiled:
-            self._compiled.add(part)
-            usual = float(np.median(steps[1:])) if len(steps) > 1 else 0.0
-            compiling = max(float(steps[0]) - usual, 0.0)
-        seconds["compile"] += compiling
-        seconds[part] += float(steps.sum()) - compiling
+    What the first step took above the first of later epochs, or above the others of its own, is
+    compiling; where there are none it is compiling whole. On an accelerator a pass is one step.
+    """
+    compiling = 0.0
+    if compiles:
+        others = [row[0] for row in rows[1:]] or rows[0][1:]
+        usual = float(np.median(others)) if len(others) else 0.0
+        compiling = max(float(rows[0][0]) - usual, 0.0)
+    seconds["compile"] += compiling
+    seconds[part] += float(sum(row.sum() for row in rows)) - compiling
 
 
 def as_candidates(canonical: np.ndarray) -> list[Candidate]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from jaxnas.data import Dataset
-from jaxnas.runs.child_config import ChildExperiment
+from jaxnas.runs.child_config import CellExperiment, ChildExperiment
 from jaxnas.runs.child_search import ChildStore, Trial, accuracy
 from jaxnas.runs.child_training import Candidate
 from jaxnas.runs.directory import RunDirectory
@@ -17,6 +17,12 @@ from jaxnas.spaces import Genotype
 from jaxnas.spaces.block_cells import BlockCellSpace
 from jaxnas.spaces.zoo.nasnet import nasnet_network
 
+TRAINED = ""
+"""The size at which a winner is trained in the end."""
+
+FullSize = Callable[[Candidate], dict[str, Genotype]]
+"""A candidate's network at `TRAINED`, and at other sizes, of which only the genotype is written."""
+
 
 def best(trials: Sequence[Trial], count: int) -> list[Candidate]:
     """The different children of highest reward, the first of equals first."""
@@ -24,19 +30,11 @@ def best(trials: Sequence[Trial], count: int) -> list[Candidate]:
     return list(dict.fromkeys(trial.candidate for trial in ranked))[:count]
 
 
-def full_size(experiment: ChildExperiment, space: BlockCellSpace, candidate: Candidate) -> Genotype:
-    """A candidate's cells in the network of full size."""
-    full = dataclasses.replace(space, channels=experiment.channels, cell_count=experiment.cells)
-    return full.decode(as_array(candidate))
-
-
-def final_run(
-    experiment: ChildExperiment, dataset: Dataset, space: BlockCellSpace, candidate: Candidate
-) -> MethodRun:
+def final_run(experiment: ChildExperiment, dataset: Dataset, genotype: Genotype) -> MethodRun:
     """The training of a winner at full size, on all training images."""
     return MethodRun(
         "original",
-        full_size(experiment, space, candidate),
+        genotype,
         dataset,
         experiment.plain_training,
         (experiment.seed,),
@@ -44,15 +42,12 @@ def final_run(
     )
 
 
-def write_winner(
-    directory: RunDirectory,
-    name: str,
-    space: BlockCellSpace,
-    experiment: ChildExperiment,
-    winner: Candidate,
-) -> None:
-    """Writes a winner's genotypes: at full size, and in the stack for large images."""
-    normal, reduction = space.cells(as_array(winner))
+def cells_at_full_size(
+    experiment: CellExperiment, space: BlockCellSpace, candidate: Candidate
+) -> dict[str, Genotype]:
+    """A candidate's cells in the network of full size, and in the stack for large images."""
+    full = dataclasses.replace(space, channels=experiment.channels, cell_count=experiment.cells)
+    normal, reduction = space.cells(as_array(candidate))
     large = nasnet_network(
         f"{space.name}_imagenet",
         normal,
@@ -63,9 +58,20 @@ def write_winner(
         stem=32,
         in_place=len(space.tables) == 1,
     )
-    genotype = dataclasses.replace(full_size(experiment, space, winner), name=name)
-    directory.write_text(f"genotype_{name}.json", genotype.to_json() + "\n")
-    directory.write_text(f"genotype_{name}_imagenet.json", large.to_json() + "\n")
+    return {TRAINED: full.decode(as_array(candidate)), "imagenet": large}
+
+
+def write_winner(directory: RunDirectory, name: str, sizes: dict[str, Genotype]) -> None:
+    """Writes a winner's genotypes, each to its `genotype_file`."""
+    for size, genotype in sizes.items():
+        if size == TRAINED:
+            genotype = dataclasses.replace(genotype, name=name)
+        directory.write_text(genotype_file(name, size), genotype.to_json() + "\n")
+
+
+def genotype_file(name: str, size: str = TRAINED) -> str:
+    """The file of a winner's genotype."""
+    return f"genotype_{name}_{size}.json" if size else f"genotype_{name}.json"
 
 
 def as_array(candidate: Candidate) -> np.ndarray:
@@ -73,10 +79,15 @@ def as_array(candidate: Candidate) -> np.ndarray:
     return np.array(candidate, np.int32)
 
 
-def winner_note(name: str, finals: ChildStore, winner: Candidate) -> str:
+def winner_note(
+    name: str, finals: ChildStore, winner: Candidate, sizes: dict[str, Genotype]
+) -> str:
     """What a report says of a winner."""
+    files = [
+        f"{genotype_file(name, size)} is it {f'for {size}' if size else 'at full size'}"
+        for size in sizes
+    ]
     return (
         f"{name}: the winner had {accuracy(finals[winner]):.2f}% of the held-out images after the "
-        f"longer training; genotype_{name}.json is it at full size, genotype_{name}_imagenet.json "
-        "in the stack for large images (`--base` of the other commands)."
+        f"longer training; {', '.join(files)} (`--base` of the other commands)."
     )

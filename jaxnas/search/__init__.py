@@ -17,7 +17,7 @@ from jaxnas.search.blackbox import (
     search,
     simulate,
 )
-from jaxnas.search.controller import Controller, independent, lstm
+from jaxnas.search.controller import Controller, independent, lstm, prefix
 from jaxnas.search.darts import DartsSettings, DartsState, darts, strongest_edges
 from jaxnas.search.enas import EnasSettings, EnasState, enas
 from jaxnas.search.enas_controller import LogitSettings, enas_controller
@@ -65,6 +65,7 @@ __all__ = [
     "naswot",
     "one_hot_gates",
     "ppo",
+    "prefix",
     "proxylessnas",
     "random",
     "reinforce",

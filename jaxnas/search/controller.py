@@ -145,6 +145,34 @@ def independent(space: Space) -> Controller:
     return Controller(init, sample, log_probs)
 
 
+def prefix(controller: Controller, larger: Space, space: Space) -> Controller:
+    """The controller of a larger space as that of a smaller one, with the first of its decisions.
+
+    Its parameters stay those of the larger space, so that what it learned goes on when the space
+    grows, as the depth does in NAS (Zoph & Le 2017).
+
+    Args:
+      controller: of `larger`; no decision may depend on a later one.
+      larger: all decisions.
+      space: the first of them.
+
+    Raises:
+      ValueError: if the decisions of `space` are others.
+    """
+    count, most = len(options_of(space)), space.options.max()
+    following = len(options_of(larger)) - count
+    if larger.decisions[:count] != space.decisions:
+        raise ValueError(f"the decisions of {space!r} are not the first of {larger!r}")
+
+    def sample(params: Any, key: jax.Array) -> jax.Array:
+        return controller.sample(params, key)[:count]
+
+    def log_probs(params: Any, candidate: jax.Array) -> jax.Array:
+        return controller.log_probs(params, jnp.pad(candidate, (0, following)))[:count, :most]
+
+    return Controller(controller.init, sample, log_probs)
+
+
 def chosen(log_probs: jax.Array, candidate: jax.Array) -> jax.Array:
     """float32 [..., decisions]: the log probability of each decision of `candidate`."""
     return jnp.take_along_axis(log_probs, candidate[..., None], -1)[..., 0]

@@ -1,14 +1,16 @@
 """A search of real children from its flags to its report, at the smallest size."""
 
+import functools
 import json
 
 import pytest
 
 from jaxnas import search
-from jaxnas.runs.child_config import ChildExperiment
+from jaxnas.runs.child_config import CellExperiment
 from jaxnas.runs.child_experiment import run_children
-from jaxnas.runs.child_search import Trial, accuracy
-from jaxnas.runs.child_winners import best
+from jaxnas.runs.child_networks import CellNetworks
+from jaxnas.runs.child_search import Stage, Trial, accuracy
+from jaxnas.runs.child_winners import best, cells_at_full_size
 from jaxnas.runs.config import WeightTraining
 from jaxnas.spaces import Genotype
 
@@ -19,7 +21,7 @@ CHILD = WeightTraining(epochs=1, batch_size=16, learning_rate=0.05)
 
 
 def run(folder, **changes):
-    experiment = ChildExperiment(
+    experiment = CellExperiment(
         dataset=str(folder / "tiny.npz"),
         run_dir=folder / "run",
         children=6,
@@ -33,7 +35,14 @@ def run(folder, **changes):
     )
     searcher = search.reinforce(SPACE, batch=3)
     return run_children(
-        experiment, "reinforce", SPACE, CHILD, searcher, lambda each: accuracy(each) / 100, {}
+        experiment,
+        "reinforce",
+        CellNetworks(SPACE),
+        CHILD,
+        [Stage(0, SPACE, searcher)],
+        functools.partial(cells_at_full_size, experiment, SPACE),
+        lambda each: accuracy(each) / 100,
+        {},
     )
 
 

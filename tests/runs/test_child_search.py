@@ -9,7 +9,7 @@ import pytest
 from jaxnas import search
 from jaxnas.runs import child_report
 from jaxnas.runs.checkpoints import Checkpoints
-from jaxnas.runs.child_search import ChildSearch, ChildStore, Trial, accuracy
+from jaxnas.runs.child_search import ChildSearch, ChildStore, Stage, Trial, accuracy
 from jaxnas.runs.directory import RunDirectory
 from jaxnas.runs.evaluators import InProcess
 from jaxnas.runs.files import RunError
@@ -43,7 +43,9 @@ def one(name="ppo", children=30):
         ),
         "random": lambda: search.random(SPACE, batch=4),
     }[name]()
-    return ChildSearch(name, algorithm, SPACE, children, 2, lambda each: accuracy(each) / 100, 7)
+    return ChildSearch(
+        name, (Stage(0, SPACE, algorithm),), children, 2, lambda each: accuracy(each) / 100, 7
+    )
 
 
 def run(folder, evaluator, searched=None):
@@ -58,10 +60,17 @@ def whole(tmp_path_factory):
     return folder, run(folder, evaluator), evaluator.trained
 
 
-def last_state(folder):
-    searched = one()
-    key = jax.eval_shape(searched.algorithm.init, jax.random.key(0))
-    return Checkpoints(folder / "checkpoints").restore(lambda meta: key)
+def assert_same_state(folder, other, algorithm):
+    """That two searches ended in the same bits."""
+    like = jax.eval_shape(algorithm.init, jax.random.key(0))
+    ours, theirs = (
+        Checkpoints(each / "checkpoints").restore(lambda meta: like) for each in (folder, other)
+    )
+    assert ours[0] == theirs[0]
+    for leaf, same in zip(jax.tree.leaves(ours[1]), jax.tree.leaves(theirs[1]), strict=True):
+        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            leaf, same = jax.random.key_data(leaf), jax.random.key_data(same)
+        np.testing.assert_array_equal(leaf, same)
 
 
 def test_each_child_is_trained_once(whole):
@@ -91,12 +100,7 @@ def test_a_killed_search_goes_on_to_the_same_bits(whole, tmp_path, killed_after)
     again = Counting()
     assert run(tmp_path / "run", again) == trials
     assert again.trained == trained[killed_after:], "lost or doubled"
-    ours, theirs = last_state(tmp_path / "run"), last_state(folder)
-    assert ours[0] == theirs[0]
-    for leaf, other in zip(jax.tree.leaves(ours[1]), jax.tree.leaves(theirs[1]), strict=True):
-        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            leaf, other = jax.random.key_data(leaf), jax.random.key_data(other)
-        np.testing.assert_array_equal(leaf, other)
+    assert_same_state(tmp_path / "run", folder, one().stages[0].algorithm)
 
 
 def test_a_finished_search_trains_nothing_more(whole):

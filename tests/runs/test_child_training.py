@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 
+from jaxnas.runs.child_networks import CellNetworks
 from jaxnas.runs.child_training import ChildTraining
 from jaxnas.runs.config import ConfigError, WeightTraining
 from jaxnas.spaces.block_cells import BlockCellSpace
@@ -25,9 +26,13 @@ SPACE = BlockCellSpace(
 WEIGHTS = WeightTraining(epochs=2, batch_size=16, learning_rate=0.05)
 
 
+PROGRAMS = ("prepared", "learn", "batch_scores")
+"""What children are trained and judged by."""
+
+
 def make(weights=WEIGHTS, **changes):
     fields = {"train_share": 0.7, "judged": 1, "most_epochs": 5, "seed": 3}
-    return ChildTraining(SPACE, dataset(), weights, **fields | changes)
+    return ChildTraining(CellNetworks(SPACE), dataset(), weights, **fields | changes)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +57,7 @@ def test_a_hundred_children_are_one_program(caplog):
     with jax.log_compiles(), caplog.at_level(logging.WARNING):
         outcomes = [training.train(candidate, 2) for candidate in candidates(100)]
         longer = training.train(candidates(1)[0], 5)
-    assert [compiled(caplog.records, name) for name in ("one", "batch_scores")] == [1, 1]
+    assert [compiled(caplog.records, name) for name in PROGRAMS] == [1, 1, 1]
     assert outcomes[0].seconds["compile"] > 0
     assert all(outcome.seconds["compile"] == 0 for outcome in outcomes[1:])
     assert max(outcome.accuracies[-1] for outcome in outcomes) > 40, "of four classes"

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnas.search.controller import chosen, entropy, independent, lstm
+from jaxnas.search.controller import chosen, entropy, independent, lstm, prefix
 
 from .toys import Toy
 
@@ -91,3 +91,23 @@ def test_entropy_is_of_the_options_there_are():
         jnp.array([[0.3, -0.2, -jnp.inf]])
     )
     assert np.isfinite(slope).all()
+
+
+LARGER = Toy(*SPACE.options, 5, 2)
+
+
+@pytest.mark.parametrize("make", [lambda s: lstm(s, layers=2, units=4, scale=1.5), independent])
+def test_a_prefix_decides_as_the_whole_does(make):
+    whole = make(LARGER)
+    part = prefix(whole, LARGER, SPACE)
+    params, key = part.init(jax.random.key(0)), jax.random.key(1)
+    drawn = whole.sample(params, key)
+    np.testing.assert_array_equal(part.sample(params, key), drawn[:4])
+    of_part, of_whole = part.log_probs(params, drawn[:4]), whole.log_probs(params, drawn)
+    assert of_part.shape == (4, 4), "of the options of the smaller space"
+    np.testing.assert_allclose(of_part, of_whole[:4, :4], rtol=1e-6)
+
+
+def test_a_prefix_has_the_first_decisions():
+    with pytest.raises(ValueError, match="are not the first of"):
+        prefix(independent(LARGER), LARGER, Toy(2, 3, 2))

@@ -8,7 +8,7 @@ import pytest
 
 from jaxnas import search
 
-from .toys import Toy
+from .toys import MIXED, TARGET, Toy
 
 SPACE = Toy(3, 2)
 CANDIDATES = np.array([[0, 1], [2, 0], [1, 1], [0, 0]], np.int32)
@@ -111,3 +111,33 @@ def test_what_is_rewarded_becomes_likely():
 def test_sizes_must_be_positive():
     with pytest.raises(ValueError, match="batch and epochs must be positive; got 20 and 0"):
         search.ppo(SPACE, epochs=0)
+
+
+def test_what_was_learned_stays_when_the_space_grows():
+    """First the first four decisions of a known answer, then all eight, by one state."""
+    smaller = Toy(*MIXED.options[:4])
+    controller = search.lstm(MIXED, layers=2, units=12, scale=0.08)
+    algorithms = {
+        space: search.reinforce(
+            space,
+            controller=search.prefix(controller, MIXED, space),
+            learning_rate=0.02,
+            batch=16,
+        )
+        for space in (smaller, MIXED)
+    }
+    state = algorithms[smaller].init(jax.random.key(0))
+    share = {}
+    for space, algorithm in algorithms.items():
+        ask, tell = jax.jit(algorithm.ask), jax.jit(algorithm.tell)
+        right = []
+        for _ in range(150):
+            state, candidates = ask(state)
+            right.append(np.asarray(candidates) == TARGET[: len(space.options)])
+            state = tell(state, candidates, right[-1].mean(1).astype(np.float32) ** 3)
+        share[space] = np.array(right).mean(1)  # [updates, decisions]
+    assert share[smaller][:5].mean() < 0.7
+    assert share[smaller][-5:].mean() > 0.95
+    assert share[MIXED][:5, :4].mean() > 0.95, "forgotten"
+    assert share[MIXED][:5, 4:].mean() < 0.5
+    assert share[MIXED][-5:].mean() > 0.9
