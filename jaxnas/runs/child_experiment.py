@@ -29,6 +29,7 @@ from jaxnas.runs.drawing import draw_network
 from jaxnas.runs.evaluators import Evaluator, InProcess, LocalProcesses
 from jaxnas.runs.experiment import run_method
 from jaxnas.runs.finished import folder_name, read_method
+from jaxnas.runs.ray_evaluator import RayWorkers
 from jaxnas.runs.report import write_report
 from jaxnas.runs.results import Result, print_results, write_results
 from jaxnas.runs.stages import Stages
@@ -77,6 +78,7 @@ def run_children(
     path, dataset = folder.path, experiment.load()
     # Made now, so that flags that cannot be are told of before anything trains.
     make_training(experiment, space, child, dataset)
+    trainers = evaluator(experiment, space, child, dataset)
     full = final_run(experiment, dataset, space, (0,) * len(space.options))
     control = search.random(space, batch=algorithm.batch)
     searches = {
@@ -92,7 +94,7 @@ def run_children(
     }
     with folder as directory, Stages(console, bars) as stages:
         store = ChildStore(directory)
-        with evaluator(experiment, space, child) as workers:
+        with trainers as workers:
             trials = {
                 each: _search(one, directory, store, workers, stages)
                 for each, one in searches.items()
@@ -145,13 +147,25 @@ def make_training(
 
 
 def evaluator(
-    experiment: ChildExperiment, space: BlockCellSpace, child: WeightTraining
+    experiment: ChildExperiment, space: BlockCellSpace, child: WeightTraining, dataset: Dataset
 ) -> Evaluator:
-    """Who trains the children."""
+    """Who trains the children.
+
+    Raises:
+      RunError: if it is Ray, and Ray is not installed.
+    """
     make = functools.partial(make_training, experiment, space, child)
-    if experiment.workers:
+    if experiment.evaluator == "processes":
         return LocalProcesses(make, experiment.workers)
-    return InProcess(make)
+    if experiment.evaluator == "ray":
+        # The data set goes with it: other machines need not have it, and those of one share it.
+        return RayWorkers(
+            functools.partial(make, dataset),
+            experiment.workers,
+            cpus=1.0 if experiment.cpus_per_child is None else experiment.cpus_per_child,
+            gpus=experiment.gpus_per_child,
+        )
+    return InProcess(functools.partial(make, dataset))
 
 
 def _search(
