@@ -153,8 +153,8 @@ class RayWorkers:
             )
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise RunError(
-                f"there is no Ray cluster to join ({error}): start it, or unset RAY_ADDRESS and "
-                "say `ray stop` to use this machine alone"
+                f"there is no Ray cluster to join ({str(error).splitlines()[0]}): start it, or "
+                "unset RAY_ADDRESS and say `ray stop` to use this machine alone"
             ) from error
         self._ours = True
 

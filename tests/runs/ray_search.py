@@ -65,6 +65,9 @@ def told(make, workers=1, **options):
 def once(folder):
     """A worker is killed; and what is refused, in the cluster that the first evaluator starts."""
     toy = functools.partial(Toy, folder, seconds=0.05)
+    before, os.environ["RAY_ADDRESS"] = os.environ["RAY_ADDRESS"], "nowhere at all"
+    yield "address", told(toy)
+    os.environ["RAY_ADDRESS"] = before
     with RayWorkers(functools.partial(toy, "once"), 2, cpus=0.1) as outer:
         yield "once", sorted(outer.evaluate(CANDIDATES, 3))
         yield "pids", marks(folder)

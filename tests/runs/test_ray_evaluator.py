@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -75,6 +76,7 @@ def test_workers_stay_for_the_next_children_and_end_with_the_context(once):
 @pytest.mark.parametrize(
     ("case", "sentence"),
     [
+        ("address", "RunError: there is no Ray cluster to join (Invalid address format: nowhere"),
         ("without data", "LookupError: there is no such data set"),
         ("gpus", "and 0 GPUs, room for 0 workers of 0.1 CPUs and 0.5 GPUs, not for 2: use fewer"),
         ("room", "workers of 0.1 CPUs and 0 GPUs, not for 9999: use fewer --workers"),
@@ -129,7 +131,36 @@ def test_there_is_a_worker():
         RayWorkers(Toy, 0)
 
 
-def test_a_cluster_that_does_not_answer_is_told_of(monkeypatch):
-    monkeypatch.setenv("RAY_ADDRESS", "nowhere at all")
-    with RayWorkers(Toy, 1) as evaluator, pytest.raises(RunError, match="no Ray cluster to join"):
-        list(evaluator.evaluate(CANDIDATES, 1))
+def machines(*resources):
+    """A cluster of these, and one machine that is gone."""
+    nodes = [{"Alive": True, "Resources": each} for each in resources]
+    gone = {"Alive": False, "Resources": {"CPU": 64.0, "GPU": 8.0}}
+    return SimpleNamespace(nodes=lambda: [*nodes, gone])
+
+
+@pytest.mark.parametrize(
+    ("gpus", "workers", "asked", "share"),
+    [
+        ((0, 0), 8, None, 0),
+        ((1, 0), 1, None, 1),
+        ((1, 0), 2, None, 0.5),
+        ((1, 0), 3, None, 0.3333),
+        ((2, 1), 4, None, 0.5),
+        ((2, 1), 2, None, 1),
+        ((2, 1), 3, 0.6, 0.6),
+        ((2, 1), 8, 0.0, 0),
+    ],
+)
+def test_workers_have_all_gpus_between_them(gpus, workers, asked, share):
+    evaluator = RayWorkers(Toy, workers, cpus=2.0, gpus=asked)
+    evaluator._ray = machines(*({"CPU": 8.0, "GPU": float(each)} for each in gpus))
+    assert evaluator._share() == share
+
+
+@pytest.mark.parametrize(("cpus", "gpus", "room"), [(2.0, 0.6, 3), (3.0, 0.0, 4), (2.0, 0.1, 8)])
+def test_what_does_not_fit_is_refused(cpus, gpus, room):
+    """No worker has parts of two GPUs, nor of two machines."""
+    evaluator = RayWorkers(Toy, 9, cpus=cpus, gpus=gpus)
+    evaluator._ray = machines({"CPU": 8.0, "GPU": 2.0}, {"CPU": 8.0, "GPU": 1.0})
+    with pytest.raises(RunError, match=rf"16 CPUs and 3 GPUs, room for {room} .*, not for 9:"):
+        evaluator._share()
