@@ -8,7 +8,8 @@ compiled program, which takes the genotype as an input.
     python experiments/nasnet_cifar.py --children 40 --train-limit 3000 --child-channels 8 \\
         --child.epochs 2 --child.batch-size 64 --finalists 2 --finalist-epochs 4 --channels 8 \\
         --cells 6 --epochs 6
-    python experiments/nasnet_cifar.py --workers 2 --resume
+    python experiments/nasnet_cifar.py --evaluator processes --workers 2 --resume
+    python experiments/nasnet_cifar.py --evaluator ray --workers 16 --gpus-per-child 0.5
 
 The paper trained 20,000 children on 500 GPUs. Not in the paper: children's channels, learning rate
 and batch size, the controller's optimiser, clip and epochs.

@@ -34,6 +34,7 @@ from jaxnas.runs.drawing import draw_network
 from jaxnas.runs.evaluators import Evaluator, InProcess, LocalProcesses
 from jaxnas.runs.experiment import run_method
 from jaxnas.runs.finished import folder_name, read_method
+from jaxnas.runs.ray_evaluator import RayWorkers
 from jaxnas.runs.report import write_report
 from jaxnas.runs.results import Result, print_results, write_results
 from jaxnas.runs.stages import Stages
@@ -82,6 +83,7 @@ def run_children(
     path, dataset = folder.path, experiment.load()
     # Made now, so that flags that cannot be are told of before anything trains.
     make_training(experiment, networks, child, dataset)
+    trainers = evaluator(experiment, networks, child, dataset)
     some = full_size((0,) * len(stages[-1].space.options))[TRAINED]
     full = final_run(experiment, dataset, some)
     control = [
@@ -101,7 +103,7 @@ def run_children(
     }
     with folder as directory, Stages(console, bars) as progress:
         store = ChildStore(directory)
-        with evaluator(experiment, networks, child) as workers:
+        with trainers as workers:
             trials = {
                 each: _search(one, networks, directory, store, workers, progress)
                 for each, one in searches.items()
@@ -154,12 +156,26 @@ def make_training(
     )
 
 
-def evaluator(experiment: ChildExperiment, networks: Networks, child: WeightTraining) -> Evaluator:
-    """Who trains the children."""
+def evaluator(
+    experiment: ChildExperiment, networks: Networks, child: WeightTraining, dataset: Dataset
+) -> Evaluator:
+    """Who trains the children.
+
+    Raises:
+      RunError: if it is Ray, and Ray is not installed.
+    """
     make = functools.partial(make_training, experiment, networks, child)
-    if experiment.workers:
+    if experiment.evaluator == "processes":
         return LocalProcesses(make, experiment.workers)
-    return InProcess(make)
+    if experiment.evaluator == "ray":
+        # The data set goes with it: other machines need not have it, and those of one share it.
+        return RayWorkers(
+            functools.partial(make, dataset),
+            experiment.workers,
+            cpus=1.0 if experiment.cpus_per_child is None else experiment.cpus_per_child,
+            gpus=experiment.gpus_per_child,
+        )
+    return InProcess(functools.partial(make, dataset))
 
 
 def _search(

@@ -1,4 +1,7 @@
-"""Who trains the children of a search: this process, or several of this machine."""
+"""Who trains the children of a search: this process, or several of this machine.
+
+`ray_evaluator` has them trained by a Ray cluster.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,12 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from jaxnas.runs.child_training import Candidate, ChildTraining, Outcome
 from jaxnas.runs.files import RunError
+
+if TYPE_CHECKING:  # a worker imports what its training needs
+    from jaxnas.runs.child_training import Candidate, ChildTraining, Outcome
 
 MOST_DEATHS = 3
 """So often a child may take its worker with it before the search stops."""
