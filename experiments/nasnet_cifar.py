@@ -18,17 +18,13 @@ and batch size, the controller's optimiser, clip and epochs.
 from __future__ import annotations
 
 import dataclasses
-import functools
 from typing import Annotated
 
 import tyro
 
 from jaxnas import search
+from jaxnas.runs.cell_search import run_cells
 from jaxnas.runs.child_config import CellExperiment
-from jaxnas.runs.child_experiment import run_children
-from jaxnas.runs.child_networks import CellNetworks
-from jaxnas.runs.child_search import Stage, accuracy
-from jaxnas.runs.child_winners import cells_at_full_size
 from jaxnas.runs.config import ConfigError, WeightTraining
 from jaxnas.runs.script import run_script
 from jaxnas.spaces.block_cells import BlockCellSpace, nasnet_space
@@ -122,16 +118,7 @@ def main(flags: Flags) -> None:
     """Searches, and trains what was found."""
     fields = dataclasses.asdict(flags)
     del fields["experiment"]
-    run_children(
-        flags.experiment,
-        "ppo",
-        CellNetworks(flags.space),
-        flags.child,
-        [Stage(0, flags.space, make(flags))],
-        functools.partial(cells_at_full_size, flags.experiment, flags.space),
-        lambda outcome: accuracy(outcome) / 100,
-        fields,
-    )
+    run_cells(flags.experiment, "ppo", flags.space, flags.child, make(flags), fields)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import rich.box
 import rich.console
@@ -14,8 +14,13 @@ import rich.table
 import tyro
 
 from jaxnas.runs.bases import load_genotype, refuse_unbuildable
-from jaxnas.runs.config import ConfigError, Experiment
+from jaxnas.runs.child_config import CellExperiment
+from jaxnas.runs.config import ConfigError, Experiment, WeightTraining
 from jaxnas.spaces import Genotype, zoo
+
+CellSpaceName = Literal["nasnet", "pnas", "enas_micro"]
+ChildAlgorithm = Literal["ppo", "reinforce", "evolution", "local", "surrogate"]
+CHILD = WeightTraining(epochs=20, learning_rate=0.025, weight_decay=5e-4, grad_clip=5.0)
 
 Flag = tyro.conf.FlagCreatePairsOff[bool]
 Source = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME|FILE")]
@@ -213,6 +218,43 @@ class Adapt(Experiment):
         from jaxnas.runs.experiment import run_experiment
 
         run_experiment(self, "adapt")
+
+
+@dataclasses.dataclass(frozen=True)
+class Search:
+    """Searches cells by training many small networks of them, next to random search."""
+
+    experiment: Annotated[CellExperiment, tyro.conf.OmitArgPrefixes] = dataclasses.field(
+        default_factory=CellExperiment
+    )
+    space: CellSpaceName = "nasnet"
+    """Whose cells."""
+    algorithm: ChildAlgorithm = "ppo"
+    """Who searches; random search runs beside it in any case."""
+    blocks: int = 5
+    """Of a cell."""
+    child_channels: int = 24
+    """Of a node in a child's first cells."""
+    child_cells: int = 6
+    """Cells of a child; in all but PNAS's two reductions come on top."""
+    child: WeightTraining = dataclasses.field(default_factory=lambda: CHILD)
+    """How a child is trained."""
+
+    def run(self) -> None:
+        from jaxnas.runs.cell_search import search_cells
+
+        settings = dataclasses.asdict(self)
+        del settings["experiment"]
+        search_cells(
+            self.experiment,
+            self.space,
+            self.algorithm,
+            self.child,
+            blocks=self.blocks,
+            channels=self.child_channels,
+            cell_count=self.child_cells,
+            settings=settings,
+        )
 
 
 def count(genotype: Genotype, classes: int, image_size: int) -> dict[str, Any]:

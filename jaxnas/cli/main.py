@@ -7,7 +7,7 @@ from typing import Annotated, Never
 
 import tyro
 
-from jaxnas.cli.commands import Adapt, Convert, Count, Export, Report, Show, Zoo
+from jaxnas.cli.commands import Adapt, Convert, Count, Export, Report, Search, Show, Zoo
 from jaxnas.runs.config import ConfigError
 from jaxnas.runs.files import RunError
 from jaxnas.runs.script import stop_interrupted, stop_without_reader
@@ -21,7 +21,8 @@ Command = (
     | Annotated[Count, tyro.conf.subcommand("count")]
     | Annotated[Convert, tyro.conf.subcommand("convert")]
     | Annotated[Export, tyro.conf.subcommand("export")]
-    | Annotated[Adapt, tyro.conf.subcommand("adapt")]
+    | Annotated[Adapt, tyro.conf.subcommand("adapt"), tyro.conf.OmitArgPrefixes]
+    | Annotated[Search, tyro.conf.subcommand("search")]
     | Annotated[Report, tyro.conf.subcommand("report")]
 )
 
@@ -33,10 +34,10 @@ def main() -> None:
             Command,
             prog="jaxnas",
             description="Finds and adapts neural architectures, reproducibly.",
-            config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),
+            config=(tyro.conf.OmitSubcommandPrefixes,),
         )
-        if isinstance(command, Adapt):
-            # The one command that needs JAX to know its errors.
+        if isinstance(command, Adapt | Search):
+            # The commands that need JAX to know their errors.
             from jaxnas.runs.experiment import USER_ERRORS
 
             try:
@@ -49,7 +50,8 @@ def main() -> None:
     except _ERRORS as error:
         _fail(error)
     except KeyboardInterrupt:
-        goes_on = "; the same command with --resume goes on" if "adapt" in sys.argv[1:2] else ""
+        resumes = sys.argv[1:2] in (["adapt"], ["search"])
+        goes_on = "; the same command with --resume goes on" if resumes else ""
         stop_interrupted(f"interrupted{goes_on}")
     except BrokenPipeError:
         stop_without_reader()

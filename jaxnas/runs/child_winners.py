@@ -45,8 +45,14 @@ def final_run(experiment: ChildExperiment, dataset: Dataset, genotype: Genotype)
 def cells_at_full_size(
     experiment: CellExperiment, space: BlockCellSpace, candidate: Candidate
 ) -> dict[str, Genotype]:
-    """A candidate's cells in the network of full size, and in the stack for large images."""
+    """A candidate's cells in the network of full size, and NASNet's in the stack for large images.
+
+    ENAS's have no such stack.
+    """
     full = dataclasses.replace(space, channels=experiment.channels, cell_count=experiment.cells)
+    trained = {TRAINED: full.decode(as_array(candidate))}
+    if space.family == "enas":
+        return trained
     normal, reduction = space.cells(as_array(candidate))
     large = nasnet_network(
         f"{space.name}_imagenet",
@@ -58,7 +64,7 @@ def cells_at_full_size(
         stem=32,
         in_place=len(space.tables) == 1,
     )
-    return {TRAINED: full.decode(as_array(candidate)), "imagenet": large}
+    return trained | {"imagenet": large}
 
 
 def write_winner(directory: RunDirectory, name: str, sizes: dict[str, Genotype]) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jaxnas import data
-from jaxnas.data import Dataset
 from jaxnas.runs.config import ConfigError, Training, WeightTraining
-from jaxnas.runs.directory import RunDirectory
+
+if TYPE_CHECKING:  # flags are read, and refused, before JAX is imported
+    from jaxnas.data import Dataset
+    from jaxnas.runs.directory import RunDirectory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +66,8 @@ class SearchFlags:
         Raises:
           RunError: if it cannot be used.
         """
+        from jaxnas.runs.directory import RunDirectory
+
         label = self.dataset.replace(":", "-").replace("/", "-")
         folder = RunDirectory(
             self.run_dir or Path("runs") / f"{name}-{label}-seed{self.seed}",
@@ -81,6 +84,8 @@ class SearchFlags:
         Raises:
           DataError: if it cannot be found, read or limited.
         """
+        from jaxnas import data
+
         dataset = data.load(self.dataset, self.data_dir, download=self.download)
         return dataset if self.train_limit is None else dataset.limit(self.train_limit)
 

@@ -1,0 +1,94 @@
+"""Any searcher over any space of block cells, by children that are trained."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from jaxnas.runs.child_config import CellExperiment
+from jaxnas.runs.child_experiment import run_children
+from jaxnas.runs.child_networks import CellNetworks
+from jaxnas.runs.child_search import Stage, accuracy
+from jaxnas.runs.child_winners import cells_at_full_size
+from jaxnas.runs.config import ConfigError, WeightTraining
+from jaxnas.runs.tabular_search import SEARCHERS
+from jaxnas.search.blackbox import Algorithm
+from jaxnas.spaces.block_cells import (
+    BlockCellSpace,
+    enas_micro_space,
+    nasnet_space,
+    pnas_space,
+)
+
+SPACES: dict[str, Callable[..., BlockCellSpace]] = {
+    "nasnet": functools.partial(nasnet_space, combine=False),
+    "pnas": pnas_space,
+    "enas_micro": enas_micro_space,
+}
+"""What `--space` names; they take ``blocks``, ``channels`` and ``cell_count``."""
+
+
+def search_cells(
+    experiment: CellExperiment,
+    space: str,
+    algorithm: str,
+    child: WeightTraining,
+    *,
+    blocks: int,
+    channels: int,
+    cell_count: int,
+    settings: dict[str, Any],
+) -> Path:
+    """Searches with a searcher of `SEARCHERS`, and trains what was found; see `run_children`.
+
+    Args:
+      experiment: the flags.
+      space: one of `SPACES`.
+      algorithm: one of `SEARCHERS`.
+      child: how children are trained.
+      blocks: of a cell.
+      channels: of a node in a child's first cells.
+      cell_count: of a child, as the space counts them.
+      settings: see `run_children`.
+
+    Returns:
+      the path of the report.
+
+    Raises:
+      one of `experiment.USER_ERRORS`.
+    """
+    try:
+        cells = SPACES[space](blocks, channels=channels, cell_count=cell_count)
+    except ValueError as error:
+        raise ConfigError(f"there is no such space: {error}") from error
+    return run_cells(
+        experiment,
+        algorithm,
+        cells,
+        child,
+        SEARCHERS[algorithm].make(cells, experiment.children),
+        settings,
+    )
+
+
+def run_cells(
+    experiment: CellExperiment,
+    name: str,
+    space: BlockCellSpace,
+    child: WeightTraining,
+    algorithm: Algorithm,
+    settings: dict[str, Any],
+) -> Path:
+    """`run_children` over block cells, whose reward is the accuracy, 0 to 1."""
+    return run_children(
+        experiment,
+        name,
+        CellNetworks(space),
+        child,
+        [Stage(0, space, algorithm)],
+        functools.partial(cells_at_full_size, experiment, space),
+        lambda outcome: accuracy(outcome) / 100,
+        settings,
+    )
