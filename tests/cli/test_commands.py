@@ -283,6 +283,29 @@ def test_what_needs_no_jax_does_not_wait_for_it():
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--blocks", "0"], "there is no such space: blocks must be 1 to 7, not 0"),
+        (["--workers", "2"], "--workers 2 is for --evaluator processes or --evaluator ray"),
+        (["--child.batch-size", "0"], "must be above 0, not 0"),
+        (["--children", "0"], "--children must be at least 1, not 0"),
+        (["--dataset", "nowhere"], "no data set and no path that exists"),
+    ],
+)
+def test_a_search_that_cannot_be_is_told_in_one_line(
+    refused, monkeypatch, tmp_path, flags, message
+):
+    monkeypatch.chdir(tmp_path)
+    assert message in refused("search", *flags)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_line_starts_without_jax():
+    code = "import sys, jaxnas.cli; sys.exit('jax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
 def test_the_package_runs_as_a_program():
     done = subprocess.run(
         [sys.executable, "-m", "jaxnas", "zoo", "--json"], capture_output=True, text=True
@@ -295,6 +318,7 @@ def test_the_package_runs_as_a_program():
     ("command", "said"),
     [
         ("adapt", "interrupted; the same command with --resume goes on\n"),
+        ("search", "interrupted; the same command with --resume goes on\n"),
         ("zoo", "interrupted\n"),
     ],
 )
@@ -305,6 +329,7 @@ def test_an_interrupt_ends_the_process_at_once(monkeypatch, capsys, command, sai
     monkeypatch.setattr(os, "_exit", sys.exit)
     monkeypatch.setattr("jaxnas.cli.commands.Zoo.run", interrupt)
     monkeypatch.setattr("jaxnas.cli.commands.Adapt.run", interrupt)
+    monkeypatch.setattr("jaxnas.cli.commands.Search.run", interrupt)
     monkeypatch.setattr(sys, "argv", ["jaxnas", command])
     with pytest.raises(SystemExit) as caught:
         main()

@@ -1,0 +1,62 @@
+"""`jaxnas search`: every searcher over every space of cells, and what becomes of a winner."""
+
+from typing import get_args
+
+import jax
+import numpy as np
+import pytest
+
+from jaxnas.cli.commands import CellSpaceName, ChildAlgorithm, Search
+from jaxnas.runs import cell_search
+from jaxnas.runs.child_config import CellExperiment
+from jaxnas.runs.child_training import Outcome
+from jaxnas.runs.child_winners import TRAINED
+from jaxnas.runs.tabular_search import SEARCHERS
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What `run_children` would be asked for by a command."""
+
+    def ask(**changes):
+        calls = []
+        monkeypatch.setattr(cell_search, "run_children", lambda *arguments: calls.append(arguments))
+        Search(experiment=CellExperiment(children=30, channels=6, cells=9), **changes).run()
+        (call,) = calls
+        return call
+
+    return ask
+
+
+def test_every_name_is_known():
+    assert set(get_args(CellSpaceName)) == set(cell_search.SPACES)
+    assert set(get_args(ChildAlgorithm)) == set(SEARCHERS) - {"random"}
+
+
+@pytest.mark.parametrize("algorithm", get_args(ChildAlgorithm))
+def test_every_searcher_asks_for_children_of_the_space(asked, algorithm):
+    _, name, networks, _, (stage,), _, reward, settings = asked(algorithm=algorithm, blocks=2)
+    assert name == settings["algorithm"] == algorithm
+    state = stage.algorithm.init(jax.random.key(0))
+    state, candidates = stage.algorithm.ask(state)
+    for candidate in np.asarray(candidates):
+        networks.space.validate(candidate)
+    assert reward(Outcome((), (10.0, 50.0), {}, "")) == 0.5
+    assert reward(Outcome((), (), {}, "the loss was not finite")) == 0
+
+
+@pytest.mark.parametrize("space", get_args(CellSpaceName))
+def test_a_winner_is_built_at_full_size(asked, space):
+    _, _, networks, _, _, full_size, _, settings = asked(
+        space=space, blocks=2, child_channels=4, child_cells=3
+    )
+    assert networks.space.name == settings["space"] == space
+    candidate = np.zeros(len(networks.space.options), np.int32)
+    child = networks.genotype(candidate)
+    sizes = full_size(tuple(candidate.tolist()))
+    assert child.blocks[0].channels == 4
+    assert sizes[TRAINED].blocks[0].channels == 6
+    assert len(sizes[TRAINED].blocks) - len(child.blocks) == 6
+    assert {cell.edges for cell in sizes[TRAINED].cells} == {cell.edges for cell in child.cells}
+    # ENAS's operations and inputs mean something else in NASNet's stack.
+    assert set(sizes) == ({TRAINED} if space == "enas_micro" else {TRAINED, "imagenet"})
