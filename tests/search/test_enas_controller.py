@@ -103,6 +103,19 @@ def test_a_bias_of_ten_cannot_be_learnt():
     assert slope(favoured=10.0, temperature=5.0) > 1e-3
 
 
+def test_a_skip_points_at_the_anchor_of_where_it_comes_from():
+    # In the authors' code at the one behind it: that of the first layer for the stem.
+    controller = enas_controller(MACRO, LogitSettings(), units=4)
+    params = controller.init(jax.random.key(0))
+    params = params._replace(query=jnp.zeros_like(params.query))  # all that is left are anchors
+    one, other = (
+        controller.log_probs(params, jnp.array([op, 0, 0, 0, 0, 0], jnp.int32)) for op in (0, 1)
+    )
+    of_stem, of_first_layer = [2, 4], [5]
+    np.testing.assert_array_equal(one[of_stem, :2], other[of_stem, :2])
+    assert (one[of_first_layer, :2] != other[of_first_layer, :2]).all()
+
+
 def test_the_normal_cell_favours_separable_convolutions():
     controller = enas_controller(MICRO, LogitSettings(), units=4)
     params = jax.tree.map(jnp.zeros_like, controller.init(jax.random.key(0)))
