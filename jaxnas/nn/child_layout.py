@@ -35,7 +35,7 @@ class Choice(NamedTuple):
       outputs: float32 [states], 1 for those that the cell puts out.
       matched: int32 [2], 1 where an input passes a convolution, 0 where it is taken as it is.
       taken: int32 [2, channels], the channels of an input that is taken as it is.
-      rows: int32 [slots], the rows of weights, see `BlockLayout.row_of`.
+      rows: int32 [slots], the rows of weights, see `BlockLayout.row_table`.
     """
 
     variants: jax.Array
@@ -219,10 +219,10 @@ class BlockLayout:
     @property
     def rows(self) -> int:
         """How many rows of weights there are."""
-        return int(self.row_of.max()) + 1
+        return int(self.row_table.max()) + 1
 
     @functools.cached_property
-    def row_of(self) -> np.ndarray:
+    def row_table(self) -> np.ndarray:
         """int32 [slots, states]: the row of a slot that reads a state; -1 if it cannot."""
         table = np.full((self.slots, self.states), -1, np.int32)
         count = 0
@@ -336,7 +336,7 @@ def choices(layouts: tuple[BlockLayout, ...], candidate: Any) -> tuple[Choice, .
                 outputs,
                 jnp.stack([matched for matched, _ in fit]),
                 jnp.stack([taken for _, taken in fit]),
-                jnp.asarray(layout.row_of)[jnp.arange(layout.slots), states],
+                jnp.asarray(layout.row_table)[jnp.arange(layout.slots), states],
             )
         )
     return tuple(found)

@@ -211,9 +211,9 @@ def _all_parts(network: Child, shapes: Any) -> Iterator[_Part]:
             if name not in with_rows:
                 yield from _module((collection, name), (collection, name), shapes, None)
     for layout in network.layouts:
-        for slot, state in np.argwhere(layout.row_of >= 0).tolist():
+        for slot, state in np.argwhere(layout.row_table >= 0).tolist():
             for variant in sorted(set(layout.variant_table[state].ravel().tolist())):
-                yield from _row(layout, variant, int(layout.row_of[slot, state]), f"from_{state}")
+                yield from _row(layout, variant, int(layout.row_table[slot, state]), f"from_{state}")
 
 
 def _module(
