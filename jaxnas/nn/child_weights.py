@@ -213,7 +213,8 @@ def _all_parts(network: Child, shapes: Any) -> Iterator[_Part]:
     for layout in network.layouts:
         for slot, state in np.argwhere(layout.row_table >= 0).tolist():
             for variant in sorted(set(layout.variant_table[state].ravel().tolist())):
-                yield from _row(layout, variant, int(layout.row_table[slot, state]), f"from_{state}")
+                row = int(layout.row_table[slot, state])
+                yield from _row(layout, variant, row, f"from_{state}")
 
 
 def _module(
