@@ -57,7 +57,7 @@ class Flags:
     grow_by: int = 2
     """Layers by which children grow, again and again."""
     grow_every: int = 24
-    """Children from which on they grow again; the paper's 1,600. A batch has one depth."""
+    """Children after which they grow, from the next batch on; the paper's 1,600."""
     sides: tuple[int, ...] = (1, 3, 5, 7)
     """To choose a filter's height and width from."""
     filters: tuple[int, ...] = (24, 36, 48, 64)

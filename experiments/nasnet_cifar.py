@@ -24,34 +24,18 @@ import tyro
 
 from jaxnas import search
 from jaxnas.runs.cell_search import run_cells
-from jaxnas.runs.child_config import CellExperiment
+from jaxnas.runs.child_config import NASNET, NASNET_CHILD, CellExperiment
 from jaxnas.runs.config import ConfigError, WeightTraining
 from jaxnas.runs.script import run_script
 from jaxnas.spaces.block_cells import BlockCellSpace, nasnet_space
-
-CHILD = WeightTraining(epochs=20, learning_rate=0.025, weight_decay=5e-4, grad_clip=5.0)
-DEFAULTS = CellExperiment(
-    training=WeightTraining(
-        epochs=600,
-        batch_size=32,
-        learning_rate=0.025,
-        weight_decay=5e-4,
-        grad_clip=5.0,
-        auxiliary_weight=0.4,
-        drop_path=0.4,
-        cutout=16,
-    ),
-)
-"""The paper's settings, and those of its authors' code where the paper is silent; but 200 children,
-not 20,000, in batches of 128 images, not 32."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Flags:
     """Searches with NASNet's controller."""
 
-    experiment: Annotated[CellExperiment, tyro.conf.OmitArgPrefixes] = DEFAULTS
-    child: WeightTraining = CHILD
+    experiment: Annotated[CellExperiment, tyro.conf.OmitArgPrefixes] = NASNET
+    child: WeightTraining = NASNET_CHILD
     """How a child is trained."""
     blocks: int = 5
     """Of a cell."""

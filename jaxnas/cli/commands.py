@@ -14,13 +14,12 @@ import rich.table
 import tyro
 
 from jaxnas.runs.bases import load_genotype, refuse_unbuildable
-from jaxnas.runs.child_config import CellExperiment
+from jaxnas.runs.child_config import NASNET, NASNET_CHILD, CellExperiment
 from jaxnas.runs.config import ConfigError, Experiment, WeightTraining
 from jaxnas.spaces import Genotype, zoo
 
 CellSpaceName = Literal["nasnet", "pnas", "enas_micro"]
 ChildAlgorithm = Literal["ppo", "reinforce", "evolution", "local", "surrogate"]
-CHILD = WeightTraining(epochs=20, learning_rate=0.025, weight_decay=5e-4, grad_clip=5.0)
 
 Flag = tyro.conf.FlagCreatePairsOff[bool]
 Source = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME|FILE")]
@@ -222,11 +221,18 @@ class Adapt(Experiment):
 
 @dataclasses.dataclass(frozen=True)
 class Search:
-    """Searches cells by training many small networks of them, next to random search."""
+    """Searches cells by training many small networks of them, next to random search.
 
-    experiment: Annotated[CellExperiment, tyro.conf.OmitArgPrefixes] = dataclasses.field(
-        default_factory=CellExperiment
-    )
+    With --space nasnet and --algorithm ppo it is NASNet's search (Zoph et al. 2018). The default,
+    200 children of 20 epochs for it and as many for random search, is for a GPU. On a CPU take
+    fewer and smaller ones; their one program compiles for minutes, in each worker:
+
+    jaxnas search --space pnas --algorithm evolution --children 40 --train-limit 3000
+    --child-channels 8 --child.epochs 2 --child.batch-size 64 --finalists 2 --finalist-epochs 4
+    --channels 8 --cells 6 --epochs 6
+    """
+
+    experiment: Annotated[CellExperiment, tyro.conf.OmitArgPrefixes] = NASNET
     space: CellSpaceName = "nasnet"
     """Whose cells."""
     algorithm: ChildAlgorithm = "ppo"
@@ -237,7 +243,7 @@ class Search:
     """Of a node in a child's first cells."""
     child_cells: int = 6
     """Cells of a child; in all but PNAS's two reductions come on top."""
-    child: WeightTraining = dataclasses.field(default_factory=lambda: CHILD)
+    child: WeightTraining = NASNET_CHILD
     """How a child is trained."""
 
     def run(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Literal
 
-from jaxnas.runs.config import ConfigError, flag
+from jaxnas.runs.config import ConfigError, WeightTraining, flag
 from jaxnas.runs.search_config import SearchFlags
 
 
@@ -19,7 +19,7 @@ class ChildExperiment(SearchFlags):
     workers: int = 1
     """How many processes or Ray workers train children side by side."""
     cpus_per_child: float | None = None
-    """That the Ray cluster sets aside for a worker; 1 by default."""
+    """CPUs that the Ray cluster sets aside for a worker; 1 by default."""
     gpus_per_child: float | None = None
     """Share of a GPU that the Ray cluster sets aside for a worker, 0 to 1; by default the workers
     have all its GPUs between them, at most one each."""
@@ -79,3 +79,22 @@ class CellExperiment(ChildExperiment):
         for name in ("channels", "cells"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{flag(name)} must be at least 1, not {getattr(self, name)}")
+
+
+NASNET_CHILD = WeightTraining(epochs=20, learning_rate=0.025, weight_decay=5e-4, grad_clip=5.0)
+"""How NASNet's children are trained."""
+
+NASNET = CellExperiment(
+    training=WeightTraining(
+        epochs=600,
+        batch_size=32,
+        learning_rate=0.025,
+        weight_decay=5e-4,
+        grad_clip=5.0,
+        auxiliary_weight=0.4,
+        drop_path=0.4,
+        cutout=16,
+    ),
+)
+"""The settings of Zoph et al. 2018, and those of its authors' code where the paper is silent; but
+200 children, not 20,000, in batches of 128 images, not 32."""

@@ -219,7 +219,9 @@ def _winner(
     title = f"{name}, the best trained longer"
     with progress.watch(f"{name}, finals", title, "children") as watcher:
         finals.train(candidates, experiment.finalist_epochs, workers, watcher.progress)
-    return max(candidates, key=lambda each: accuracy(finals[each]))
+        winner = max(candidates, key=lambda each: accuracy(finals[each]))
+        watcher.tell(f"{title}: the winner has {accuracy(finals[winner]):.2f}% of held-out images")
+    return winner
 
 
 def _write(

@@ -26,8 +26,8 @@ def reward_table(trials: Mapping[str, Sequence[Trial]], store: ChildStore) -> st
     *_, control = trials
     lines = [
         "| search | children | different | best | mean of the best 5 | of the best 25 | all | "
-        f"second half above {control} |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|",
+        f"second half above {control} | seconds |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     theirs = np.array([trial.accuracy for trial in trials[control]])
     for name, rows in trials.items():
@@ -35,19 +35,24 @@ def reward_table(trials: Mapping[str, Sequence[Trial]], store: ChildStore) -> st
         ranked = sorted(by_child.values(), reverse=True)
         ours = np.array([trial.accuracy for trial in rows])
         std = float(ours.std(ddof=1)) if len(ours) > 1 else None
-        means = [f"{statistics.fmean(ranked[:count]):.2f}" for count in (5, 25)]
+        means = [
+            f"{statistics.fmean(ranked[:count]):.2f}" if len(ranked) >= count else ""
+            for count in (5, 25)
+        ]
+        seconds = sum(sum(store[child].seconds.values()) for child in by_child)
         above = ""
         if name != control:
             above = str(wins(ours[len(ours) // 2 :], theirs))
         lines.append(
             f"| {name} | {len(rows)} | {len(by_child)} | {ranked[0]:.2f} | {means[0]} | {means[1]} "
-            f"| {spread(float(ours.mean()), std)} | {above} |"
+            f"| {spread(float(ours.mean()), std)} | {above} | {seconds:,.0f} |"
         )
     failed = sum(bool(outcome.failure) for outcome in store.outcomes())
     return (
         "\n".join(lines) + f"\n\n{len(store)} different children were trained, {failed} failed. "
         "Percent of the held-out images; all: mean ± sample standard deviation; above: how often a "
-        "child of the search's second half beats one of the control, with a 95% interval.\n"
+        "child of the search's second half beats one of the control, with a 95% interval; seconds: "
+        "of training the different children, whichever search trained them.\n"
     )
 
 
@@ -58,7 +63,11 @@ def seconds_table(outcomes: Sequence[Outcome]) -> str:
     for part in parts:
         values = [outcome.seconds[part] for outcome in outcomes]
         lines.append(f"| {part} | {sum(values):.1f} | {statistics.median(values):.2f} |")
-    return "\n".join(lines) + "\n"
+    return (
+        "\n".join(lines)
+        + "\n\nCompiling is what the first run of a program took above later ones, "
+        "or all of it where there is no later one.\n"
+    )
 
 
 def reward_curves(trials: Mapping[str, Sequence[Trial]], path: str | os.PathLike[str]) -> None:

@@ -91,6 +91,10 @@ def write_everything(path: str | os.PathLike[str]) -> list[Finished]:
     """
     path = Path(path)
     config = files.from_json(files.read_text(path / "config.json"), path / "config.json")
+    if isinstance(config, dict) and "search" in config:
+        raise RunError(
+            f"{path} is the folder of a search: its own command with --resume writes its report"
+        )
     try:
         names = _folders(config)
         command = config["environment"]["command"]

@@ -34,11 +34,12 @@ class SearchFlags:
     overwrite: bool = False
     """Delete an earlier run in the run directory."""
     eval_every: int = 1
-    """Test accuracy of the found network is measured every so many epochs, and at the end."""
+    """The test accuracy of networks that are trained from scratch in the end is measured every so
+    many epochs, and after the last; the search never reads the test images."""
     train_share: float = 0.5
     """Share of the training images that networks are trained by; the others judge them."""
     training: WeightTraining = dataclasses.field(default_factory=WeightTraining)
-    """Of the found network, and of a random one of the same space beside it."""
+    """Of the networks that are trained from scratch in the end, the search's and its control's."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**32:

@@ -71,9 +71,9 @@ class EnasSettings:
     entropy_weight: float = 1e-4
     """What a nat of the candidate's entropy is worth in its reward, which is at most 1."""
     skip_target: float = 0.4
-    """Share of the skips that the macro space's controller is drawn to."""
+    """Macro space: share of the skips that the controller is drawn to."""
     skip_weight: float = 0.0
-    """Of the divergence from it."""
+    """Macro space: weight of the divergence from that share."""
     best_of: int = 10
     """Candidates that are drawn in the end; the best of them is the answer."""
 

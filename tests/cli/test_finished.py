@@ -88,6 +88,8 @@ def test_what_is_no_finished_run_is_told(refused, run_dir, tmp_path):
     assert "is not the folder of an experiment" in refused("report", tmp_path)
     (tmp_path / "config.json").write_text("[]")
     assert "is not the folder of an experiment" in refused("report", tmp_path)
+    (tmp_path / "config.json").write_text('{"search": "enas"}')
+    assert "its own command with --resume" in refused("report", tmp_path)
     outcome = run_dir / "cell_seed0" / "outcome.json"
     outcome.write_text('[{"result": {}}]')
     assert f"{outcome} is damaged or of another version" in refused("report", run_dir)

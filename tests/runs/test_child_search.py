@@ -126,8 +126,8 @@ def test_a_damaged_store_is_told_of(tmp_path):
 
 
 def test_the_table_and_the_curves(tmp_path):
-    ours = [Trial(n, (n % 3,), 50.0 + n % 3, 0.5) for n in range(1, 41)]
-    theirs = [Trial(n, (n % 3,), 40.0 + n % 3, 0.4) for n in range(1, 41)]
+    ours = [Trial(n, (n % 3, 0, 0, 0), 50.0 + n % 3, 0.5) for n in range(1, 41)]
+    theirs = [Trial(n, (n % 3, 0, 0, 0), 40.0 + n % 3, 0.4) for n in range(1, 41)]
     with RunDirectory(tmp_path / "run", {"a": 1}) as directory:
         store = ChildStore(directory)
         for candidate in [(0,), (1,), (2,)]:
@@ -135,8 +135,10 @@ def test_the_table_and_the_curves(tmp_path):
         table = child_report.reward_table({"ppo": ours, "random": theirs}, store)
         row = next(line for line in table.splitlines() if line.startswith("| ppo"))
         cells = [cell.strip() for cell in row.split("|")]
-        assert cells[2:7] == ["40", "3", "52.00", "51.00", "51.00"]
+        assert cells[2:7] == ["40", "3", "52.00", "", ""], "three are no best five"
         assert cells[8].startswith("100%")
+        seconds = sum(sum(each.seconds.values()) for each in store.outcomes())
+        assert cells[9] == f"{seconds:,.0f}"
         assert "3 different children were trained, 0 failed" in table
         assert "| train | 6.0 | 2.00 |" in child_report.seconds_table(store.outcomes())
         child_report.reward_curves({"ppo": ours, "random": theirs}, tmp_path / "rewards")
