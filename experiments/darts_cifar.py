@@ -15,6 +15,7 @@ Published: a test error of 2.76 ± 0.09% (second order, 3.3M parameters, ten run
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Annotated
 
 import jax
@@ -25,7 +26,7 @@ import tyro
 from jaxnas import nn, search, training
 from jaxnas.data import Dataset
 from jaxnas.nn.cells import CellSupernet
-from jaxnas.runs.config import ConfigError, WeightTraining
+from jaxnas.runs.config import ConfigError, WeightTraining, refuse_no_space, settings_of
 from jaxnas.runs.script import run_script
 from jaxnas.runs.search_config import SearchExperiment
 from jaxnas.runs.search_experiment import Method, run_search
@@ -71,10 +72,8 @@ class Flags:
     def __post_init__(self) -> None:
         if set(self.operations) <= {NULL}:
             raise ConfigError(f"--operations must name one other than {NULL}")
-        try:
+        with refuse_no_space():
             _ = self.space
-        except ValueError as error:
-            raise ConfigError(f"there is no such space: {error}") from error
 
     @property
     def space(self) -> CellSpace:
@@ -114,14 +113,7 @@ def make(flags: Flags, task: Task, dataset: Dataset, steps: dict[str, int]) -> M
 
 def main(flags: Flags) -> None:
     """Searches, and trains what was found."""
-    fields = dataclasses.asdict(flags)
-    del fields["experiment"]
-    run_search(
-        flags.experiment,
-        "darts",
-        lambda task, dataset, steps: make(flags, task, dataset, steps),
-        fields,
-    )
+    run_search(flags.experiment, "darts", functools.partial(make, flags), settings_of(flags))
 
 
 if __name__ == "__main__":

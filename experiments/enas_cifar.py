@@ -21,6 +21,7 @@ of the rest). Published: a test error of 3.54%, with cutout 2.89% (4.6M paramete
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Annotated
 
 import jax.numpy as jnp
@@ -29,7 +30,12 @@ import tyro
 from jaxnas import nn, search
 from jaxnas.data import Dataset
 from jaxnas.nn.child_layout import choices
-from jaxnas.runs.config import ConfigError, WeightTraining
+from jaxnas.runs.config import (
+    WeightTraining,
+    refuse_no_space,
+    refuse_zero,
+    settings_of,
+)
 from jaxnas.runs.enas_method import SharedNetwork, enas_method
 from jaxnas.runs.script import run_script
 from jaxnas.runs.search_config import SearchExperiment
@@ -77,12 +83,9 @@ class Flags:
     """Their normal cells; two reductions come on top."""
 
     def __post_init__(self) -> None:
-        if self.controller_units < 1:
-            raise ConfigError(f"--controller-units must be above 0, not {self.controller_units}")
-        try:
+        refuse_zero(self, "controller_units")
+        with refuse_no_space():
             _ = self.space, self.full_size
-        except ValueError as error:
-            raise ConfigError(f"there is no such space: {error}") from error
 
     @property
     def space(self) -> BlockCellSpace:
@@ -125,14 +128,7 @@ def make(flags: Flags, task: Task, dataset: Dataset, steps: dict[str, int]) -> M
 
 def main(flags: Flags) -> None:
     """Searches, and trains what was found."""
-    fields = dataclasses.asdict(flags)
-    del fields["experiment"]
-    run_search(
-        flags.experiment,
-        "enas",
-        lambda task, dataset, steps: make(flags, task, dataset, steps),
-        fields,
-    )
+    run_search(flags.experiment, "enas", functools.partial(make, flags), settings_of(flags))
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ The first is the authors' script, the second has what the paper says. Published:
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Annotated
 
 import jax.numpy as jnp
@@ -27,7 +28,13 @@ import tyro
 
 from jaxnas import nn, search
 from jaxnas.data import Dataset
-from jaxnas.runs.config import ConfigError, WeightTraining
+from jaxnas.runs.config import (
+    ConfigError,
+    WeightTraining,
+    refuse_no_space,
+    refuse_zero,
+    settings_of,
+)
 from jaxnas.runs.enas_method import SharedNetwork, enas_method
 from jaxnas.runs.script import run_script
 from jaxnas.runs.search_config import SearchExperiment
@@ -80,16 +87,13 @@ class Flags:
     """The same of the networks that are trained from scratch."""
 
     def __post_init__(self) -> None:
-        if self.controller_units < 1:
-            raise ConfigError(f"--controller-units must be above 0, not {self.controller_units}")
+        refuse_zero(self, "controller_units")
         if self.enas.auxiliary_weight:
             raise ConfigError(
                 "--enas.auxiliary-weight must be 0: macro networks have no place for the head"
             )
-        try:
+        with refuse_no_space():
             _ = self.space, self.full_size
-        except ValueError as error:
-            raise ConfigError(f"there is no such space: {error}") from error
 
     @property
     def space(self) -> EnasMacroSpace:
@@ -126,14 +130,7 @@ def make(flags: Flags, task: Task, dataset: Dataset, steps: dict[str, int]) -> M
 
 def main(flags: Flags) -> None:
     """Searches, and trains what was found."""
-    fields = dataclasses.asdict(flags)
-    del fields["experiment"]
-    run_search(
-        flags.experiment,
-        "enas_macro",
-        lambda task, dataset, steps: make(flags, task, dataset, steps),
-        fields,
-    )
+    run_search(flags.experiment, "enas_macro", functools.partial(make, flags), settings_of(flags))
 
 
 if __name__ == "__main__":

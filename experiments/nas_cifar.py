@@ -30,7 +30,13 @@ from jaxnas.runs.child_networks import BuiltNetworks
 from jaxnas.runs.child_search import Stage
 from jaxnas.runs.child_training import Candidate, Outcome
 from jaxnas.runs.child_winners import TRAINED, as_array
-from jaxnas.runs.config import ConfigError, WeightTraining
+from jaxnas.runs.config import (
+    ConfigError,
+    WeightTraining,
+    refuse_no_space,
+    refuse_zero,
+    settings_of,
+)
 from jaxnas.runs.script import run_script
 from jaxnas.spaces import Genotype, Nas2017Space
 
@@ -76,7 +82,8 @@ class Flags:
     """Children of one update of the controller."""
 
     def __post_init__(self) -> None:
-        for name in (
+        refuse_zero(
+            self,
             "first_layers",
             "grow_by",
             "grow_every",
@@ -84,16 +91,11 @@ class Flags:
             "controller_units",
             "controller_learning_rate",
             "controller_batch",
-        ):
-            if not getattr(self, name) > 0:
-                flag = "--" + name.replace("_", "-")
-                raise ConfigError(f"{flag} must be above 0, not {getattr(self, name)}")
+        )
         if self.more_filters < 0:
             raise ConfigError(f"--more-filters must not be negative, not {self.more_filters}")
-        try:
+        with refuse_no_space():
             _ = self.spaces
-        except ValueError as error:
-            raise ConfigError(f"there is no such space: {error}") from error
 
     @property
     def spaces(self) -> tuple[Nas2017Space, ...]:
@@ -147,8 +149,6 @@ def full_size(
 
 def main(flags: Flags) -> None:
     """Searches, and trains what was found."""
-    fields = dataclasses.asdict(flags)
-    del fields["experiment"]
     networks = BuiltNetworks(flags.spaces)
     run_children(
         flags.experiment,
@@ -158,7 +158,7 @@ def main(flags: Flags) -> None:
         make(flags),
         functools.partial(full_size, networks, flags.more_filters),
         reward,
-        fields,
+        settings_of(flags),
     )
 
 

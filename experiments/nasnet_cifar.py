@@ -25,7 +25,12 @@ import tyro
 from jaxnas import search
 from jaxnas.runs.cell_search import run_cells
 from jaxnas.runs.child_config import NASNET, NASNET_CHILD, CellExperiment
-from jaxnas.runs.config import ConfigError, WeightTraining
+from jaxnas.runs.config import (
+    WeightTraining,
+    refuse_no_space,
+    refuse_zero,
+    settings_of,
+)
 from jaxnas.runs.script import run_script
 from jaxnas.spaces.block_cells import BlockCellSpace, nasnet_space
 
@@ -58,7 +63,8 @@ class Flags:
     """How far the ratio of a decision's probabilities may leave 1."""
 
     def __post_init__(self) -> None:
-        for name in (
+        refuse_zero(
+            self,
             "child_channels",
             "child_cells",
             "controller_units",
@@ -66,14 +72,9 @@ class Flags:
             "controller_batch",
             "controller_epochs",
             "clip",
-        ):
-            if not getattr(self, name) > 0:
-                flag = "--" + name.replace("_", "-")
-                raise ConfigError(f"{flag} must be above 0, not {getattr(self, name)}")
-        try:
+        )
+        with refuse_no_space():
             _ = self.space
-        except ValueError as error:
-            raise ConfigError(f"there is no such space: {error}") from error
 
     @property
     def space(self) -> BlockCellSpace:
@@ -100,9 +101,7 @@ def make(flags: Flags) -> search.Algorithm:
 
 def main(flags: Flags) -> None:
     """Searches, and trains what was found."""
-    fields = dataclasses.asdict(flags)
-    del fields["experiment"]
-    run_cells(flags.experiment, "ppo", flags.space, flags.child, make(flags), fields)
+    run_cells(flags.experiment, "ppo", flags.space, flags.child, make(flags), settings_of(flags))
 
 
 if __name__ == "__main__":

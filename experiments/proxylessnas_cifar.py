@@ -18,6 +18,7 @@ was not released. A cost's unit is a multiply-add, a parameter, or a millisecond
 from __future__ import annotations
 
 import dataclasses
+import functools
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -28,7 +29,7 @@ import tyro
 
 from jaxnas import nn, search, training
 from jaxnas.data import Dataset
-from jaxnas.runs.config import ConfigError, WeightTraining
+from jaxnas.runs.config import ConfigError, WeightTraining, refuse_no_space, settings_of
 from jaxnas.runs.latency_table import kept_latency
 from jaxnas.runs.script import run_script
 from jaxnas.runs.search_config import SearchExperiment
@@ -73,10 +74,8 @@ class Flags:
     def __post_init__(self) -> None:
         if self.stages < 1 or self.depth < 1:
             raise ConfigError("--stages and --depth must be at least 1")
-        try:
+        with refuse_no_space():
             self.space(32)
-        except ValueError as error:
-            raise ConfigError(f"there is no such space: {error}") from error
 
     def space(self, side: int) -> ChainSpace:
         """What is searched, for images of that height."""
@@ -131,14 +130,9 @@ def make(flags: Flags, task: Task, dataset: Dataset, steps: dict[str, int]) -> M
 
 def main(flags: Flags) -> None:
     """Searches, and trains what was found."""
-    fields = dataclasses.asdict(flags)
-    del fields["experiment"], fields["latency_table"]
-    run_search(
-        flags.experiment,
-        "proxylessnas",
-        lambda task, dataset, steps: make(flags, task, dataset, steps),
-        fields,
-    )
+    fields = settings_of(flags)
+    del fields["latency_table"]
+    run_search(flags.experiment, "proxylessnas", functools.partial(make, flags), fields)
 
 
 if __name__ == "__main__":

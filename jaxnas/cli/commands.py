@@ -15,7 +15,7 @@ import tyro
 
 from jaxnas.runs.bases import load_genotype, refuse_unbuildable
 from jaxnas.runs.child_config import NASNET, NASNET_CHILD, CellExperiment
-from jaxnas.runs.config import ConfigError, Experiment, WeightTraining
+from jaxnas.runs.config import ConfigError, Experiment, WeightTraining, settings_of
 from jaxnas.spaces import Genotype, zoo
 
 CellSpaceName = Literal["nasnet", "pnas", "enas_micro"]
@@ -249,8 +249,6 @@ class Search:
     def run(self) -> None:
         from jaxnas.runs.cell_search import search_cells
 
-        settings = dataclasses.asdict(self)
-        del settings["experiment"]
         search_cells(
             self.experiment,
             self.space,
@@ -259,7 +257,7 @@ class Search:
             blocks=self.blocks,
             channels=self.child_channels,
             cell_count=self.child_cells,
-            settings=settings,
+            settings=settings_of(self),
         )
 
 

@@ -12,7 +12,7 @@ from jaxnas.runs.child_experiment import run_children
 from jaxnas.runs.child_networks import CellNetworks
 from jaxnas.runs.child_search import Stage, accuracy
 from jaxnas.runs.child_winners import cells_at_full_size
-from jaxnas.runs.config import ConfigError, WeightTraining
+from jaxnas.runs.config import WeightTraining, refuse_no_space
 from jaxnas.runs.tabular_search import SEARCHERS
 from jaxnas.search.blackbox import Algorithm
 from jaxnas.spaces.block_cells import (
@@ -59,10 +59,8 @@ def search_cells(
     Raises:
       one of `experiment.USER_ERRORS`.
     """
-    try:
+    with refuse_no_space():
         cells = SPACES[space](blocks, channels=channels, cell_count=cell_count)
-    except ValueError as error:
-        raise ConfigError(f"there is no such space: {error}") from error
     return run_cells(
         experiment,
         algorithm,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Literal
 
-from jaxnas.runs.config import ConfigError, WeightTraining, flag
+from jaxnas.runs.config import ConfigError, WeightTraining, flag, refuse_below_one
 from jaxnas.runs.search_config import SearchFlags
 
 
@@ -36,9 +36,7 @@ class ChildExperiment(SearchFlags):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("workers", "children", "finalists", "finalist_epochs"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{flag(name)} must be at least 1, not {getattr(self, name)}")
+        refuse_below_one(self, "workers", "children", "finalists", "finalist_epochs")
         if self.workers > 1 and self.evaluator == "in-process":
             raise ConfigError(
                 f"--workers {self.workers} is for --evaluator processes or --evaluator ray"
@@ -76,9 +74,7 @@ class CellExperiment(ChildExperiment):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("channels", "cells"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{flag(name)} must be at least 1, not {getattr(self, name)}")
+        refuse_below_one(self, "channels", "cells")
 
 
 NASNET_CHILD = WeightTraining(epochs=20, learning_rate=0.025, weight_decay=5e-4, grad_clip=5.0)

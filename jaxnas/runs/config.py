@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -64,9 +66,7 @@ class WeightTraining:
             value = getattr(self, field.name)
             if isinstance(value, float) and not math.isfinite(value):
                 raise ConfigError(f"{flag(field.name)} must be finite, not {value}")
-        for name in ("epochs", "batch_size", "learning_rate"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{flag(name)} must be above 0, not {getattr(self, name)}")
+        refuse_zero(self, "epochs", "batch_size", "learning_rate")
         for name in ("weight_decay", "cutout", "auxiliary_weight"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{flag(name)} must not be negative, not {getattr(self, name)}")
@@ -75,9 +75,7 @@ class WeightTraining:
                 raise ConfigError(f"{flag(name)} must be from 0 to below 1")
         if self.grad_clip is not None and self.grad_clip <= 0:
             raise ConfigError(f"--grad-clip must be above 0, not {self.grad_clip}")
-        for name in ("accumulate", "devices"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{flag(name)} must be at least 1, not {getattr(self, name)}")
+        refuse_below_one(self, "accumulate", "devices")
         if not 0 <= self.rising_epochs <= self.epochs:
             raise ConfigError(
                 f"--rate-warmup-epochs must be from 0 to --epochs ({self.epochs}), "
@@ -278,8 +276,7 @@ class Experiment:
             raise ConfigError(f"--seeds names a seed twice: {self.seeds}")
         if any(not 0 <= seed < 2**32 for seed in self.all_seeds):
             raise ConfigError("a seed is a whole number from 0 to 2**32 - 1")
-        if self.eval_every < 1:
-            raise ConfigError(f"--eval-every must be at least 1, not {self.eval_every}")
+        refuse_below_one(self, "eval_every")
 
     @property
     def all_seeds(self) -> tuple[int, ...]:
@@ -297,3 +294,33 @@ class Experiment:
 def flag(name: str) -> str:
     """The command-line flag of a field."""
     return "--" + name.replace("_", "-")
+
+
+def refuse_zero(flags: Any, *names: str) -> None:
+    """Raises a ConfigError that names the first of these fields that is not above 0."""
+    for name in names:
+        if not getattr(flags, name) > 0:
+            raise ConfigError(f"{flag(name)} must be above 0, not {getattr(flags, name)}")
+
+
+def refuse_below_one(flags: Any, *names: str) -> None:
+    """Raises a ConfigError that names the first of these fields that is below 1."""
+    for name in names:
+        if getattr(flags, name) < 1:
+            raise ConfigError(f"{flag(name)} must be at least 1, not {getattr(flags, name)}")
+
+
+@contextlib.contextmanager
+def refuse_no_space() -> Iterator[None]:
+    """Makes a ConfigError of the ValueError of a space that is made here."""
+    try:
+        yield
+    except ValueError as error:
+        raise ConfigError(f"there is no such space: {error}") from error
+
+
+def settings_of(flags: Any) -> dict[str, Any]:
+    """The fields of a script's flags but for its ``experiment``, which is recorded by itself."""
+    fields = dataclasses.asdict(flags)
+    del fields["experiment"]
+    return fields

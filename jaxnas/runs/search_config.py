@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jaxnas.runs.config import ConfigError, Training, WeightTraining
+from jaxnas.runs.config import ConfigError, Training, WeightTraining, refuse_below_one
 
 if TYPE_CHECKING:  # flags are read, and refused, before JAX is imported
     from jaxnas.data import Dataset
@@ -44,8 +44,7 @@ class SearchFlags:
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**32:
             raise ConfigError("a seed is a whole number from 0 to 2**32 - 1")
-        if self.eval_every < 1:
-            raise ConfigError(f"--eval-every must be at least 1, not {self.eval_every}")
+        refuse_below_one(self, "eval_every")
         if not 0 < self.train_share < 1:
             raise ConfigError(f"--train-share must be between 0 and 1, not {self.train_share}")
 
@@ -102,9 +101,4 @@ class SearchExperiment(SearchFlags):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.search_epochs < 1:
-            raise ConfigError(f"--search-epochs must be at least 1, not {self.search_epochs}")
-        if self.search_batch_size < 1:
-            raise ConfigError(
-                f"--search-batch-size must be at least 1, not {self.search_batch_size}"
-            )
+        refuse_below_one(self, "search_epochs", "search_batch_size")
