@@ -6,6 +6,7 @@ python benchmarks/child_step.py --children 5
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -52,7 +53,7 @@ def main(benchmark: Benchmark) -> None:
     )
     for seed in range(benchmark.children):
         candidate = np.random.default_rng(seed).integers(0, space.options).astype(np.int32)
-        gates = jax.tree.map(jnp.asarray, nn.child_choices(network, candidate))
+        gates: Any = nn.child_choices(network, candidate)
         variables = nn.child_variables(network, key, shape, candidate)
         state = training.init(variables, optimizer, gates)
         built = nn.build(space.decode(candidate), 10)

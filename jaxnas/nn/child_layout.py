@@ -305,10 +305,11 @@ class BlockLayout:
 
 
 @functools.cache
-def layouts(space: BlockCellSpace, style: Style, shared: bool) -> tuple[BlockLayout, ...]:
-    """The blocks of a space's networks."""
-    count = len(BlockLayout(space, 0, style).network.blocks)
-    return tuple(BlockLayout(space, index, style, shared) for index in range(count))
+def layouts(space: BlockCellSpace, dtype: Any, shared: bool) -> tuple[BlockLayout, ...]:
+    """The blocks of a space's networks, which are computed in `dtype`."""
+    some = space.decode(np.zeros(len(space.options), np.int32))
+    style = Style.of(some, dtype)
+    return tuple(BlockLayout(space, index, style, shared) for index in range(len(some.blocks)))
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -16,7 +16,6 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 from jaxnas.nn import kernels
@@ -24,7 +23,7 @@ from jaxnas.nn.child_layout import COLLECTIONS, BlockLayout, Choice, layouts, ro
 from jaxnas.nn.heads import Outputs
 from jaxnas.nn.layers import run_alone
 from jaxnas.nn.network import AuxiliaryHead, Noise, WithAuxiliary, classify, read_image
-from jaxnas.nn.operations import Match, Op, Style
+from jaxnas.nn.operations import Match, Op
 from jaxnas.nn.switch import run_one
 from jaxnas.spaces.block_cells import BlockCellSpace
 
@@ -56,15 +55,9 @@ class Child(nn.Module):
     auxiliary: bool = False
 
     @property
-    def style(self) -> Style:
-        """What its layers have in common."""
-        some = self.space.decode(np.zeros(len(self.space.options), np.int32))
-        return Style.of(some, self.dtype)
-
-    @property
     def layouts(self) -> tuple[BlockLayout, ...]:
         """Its blocks."""
-        return layouts(self.space, self.style, self.shared)
+        return layouts(self.space, self.dtype, self.shared)
 
     @nn.compact
     def __call__(
@@ -88,7 +81,7 @@ class Child(nn.Module):
           logits as `WithAuxiliary`.
         """
         blocks = self.layouts
-        network, style = blocks[0].network, self.style
+        network, style = blocks[0].network, blocks[0].style
         states = read_image(network, style, x, train)
         auxiliary = None
         for layout, choice in zip(blocks, choices, strict=True):
@@ -114,7 +107,7 @@ class Child(nn.Module):
         if layout.is_raw(state):
             return x
         name = f"block_{layout.index}_input_{state}"
-        match = functools.partial(Match, layout.block.channels, style=self.style, relu=True)
+        match = functools.partial(Match, layout.block.channels, style=layout.style, relu=True)
         if layout.may_take(state):
             x = self._matched_or(
                 name,
@@ -140,7 +133,7 @@ class Child(nn.Module):
             if stride is None:
                 value = value * put_out.astype(value.dtype)
             else:
-                module = Match(layout.block.channels, stride, self.style, False, parent=None)
+                module = Match(layout.block.channels, stride, layout.style, False, parent=None)
                 name = f"block_{layout.index}_output_{state}"
                 value = self._matched_or(
                     name, module, value, put_out.astype(jnp.int32), None, train

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxnas import nn
@@ -71,7 +70,7 @@ class CellNetworks:
 
     def choices(self, network: nn.Child, candidate: np.ndarray) -> Any:
         """See `Networks`."""
-        return jax.tree.map(jnp.asarray, nn.child_choices(network, candidate))
+        return nn.child_choices(network, candidate)
 
 
 @dataclasses.dataclass(frozen=True)

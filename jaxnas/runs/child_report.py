@@ -20,8 +20,8 @@ _TOGETHER = 20
 def reward_table(trials: Mapping[str, Sequence[Trial]], store: ChildStore) -> str:
     """A row for each search: accuracies on the held-out images, in percent, as Markdown.
 
-    The last column compares the second half of a search, when it has learnt something, with all of
-    the last search, the control.
+    The second half of a search, when it has learnt something, is compared with all of the last
+    search, the control.
     """
     *_, control = trials
     lines = [

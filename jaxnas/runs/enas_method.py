@@ -52,17 +52,13 @@ def enas_method(
       epochs: of the search.
       steps_per_epoch: batches of the part ``train``.
     """
-
-    def derive(candidate: np.ndarray) -> Genotype:
-        return full_size.decode(candidate)
-
     learning, control = (
         search.enas(
             training.flax_apply(network.module),
             network.variables,
             space,
             network.choices,
-            derive,
+            full_size.decode,
             policy,
             task,
             settings,
@@ -71,6 +67,8 @@ def enas_method(
         )
         for policy in (controller, None)
     )
-    return Method(
-        learning, lambda key: derive(np.asarray(sample(key, space.options, 1)[0])), control
-    )
+
+    def random(key: jax.Array) -> Genotype:
+        return full_size.decode(np.asarray(sample(key, space.options, 1)[0]))
+
+    return Method(learning, random, control)
