@@ -69,19 +69,12 @@ def lstm(space: Space, *, layers: int = 1, units: int = 100, scale: float = 0.1)
             heads=jnp.zeros((count, units, most)),
             head_biases=jnp.zeros((count, most)),
         )
-        keys = LstmParams(*jax.random.split(key, len(shapes)))
-        return jax.tree.map(
-            lambda leaf, key: jax.random.uniform(key, leaf.shape, minval=-scale, maxval=scale),
-            shapes,
-            keys,
-        )
+        return uniform(key, shapes, scale)
 
     def advance(recurrent: jax.Array, state: Any, projected: jax.Array) -> tuple[Any, jax.Array]:
         """One step of a layer; `projected` is what its input adds to the gates."""
         hidden, cell = state
-        into, forget, new, out = jnp.split(projected + hidden @ recurrent, 4)
-        cell = jax.nn.sigmoid(forget) * cell + jax.nn.sigmoid(into) * jnp.tanh(new)
-        hidden = jax.nn.sigmoid(out) * jnp.tanh(cell)
+        hidden, cell = lstm_step(projected + hidden @ recurrent, cell)
         return (hidden, cell), hidden
 
     def project(params: LstmParams, layer: int, fed: jax.Array) -> jax.Array:
@@ -171,6 +164,28 @@ def prefix(controller: Controller, larger: Space, space: Space) -> Controller:
         return controller.log_probs(params, jnp.pad(candidate, (0, following)))[:count, :most]
 
     return Controller(controller.init, sample, log_probs)
+
+
+def lstm_step(gates: jax.Array, cell: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """An LSTM's hidden state and cell after a step.
+
+    Args:
+      gates: float32 [4H], of input, forget, new cell and output, before their functions.
+      cell: float32 [H].
+    """
+    into, forget, new, out = jnp.split(gates, 4)
+    cell = jax.nn.sigmoid(forget) * cell + jax.nn.sigmoid(into) * jnp.tanh(new)
+    return jax.nn.sigmoid(out) * jnp.tanh(cell), cell
+
+
+def uniform(key: jax.Array, shapes: Any, scale: float) -> Any:
+    """The named tuple `shapes` of arrays, each drawn from U(-scale, scale) by its own key."""
+    keys = type(shapes)(*jax.random.split(key, len(shapes)))
+    return jax.tree.map(
+        lambda leaf, key: jax.random.uniform(key, leaf.shape, minval=-scale, maxval=scale),
+        shapes,
+        keys,
+    )
 
 
 def chosen(log_probs: jax.Array, candidate: jax.Array) -> jax.Array:

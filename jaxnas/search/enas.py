@@ -29,6 +29,7 @@ import optax
 from jaxnas.nn import Noise, WithAuxiliary, kernels
 from jaxnas.randomness import stream
 from jaxnas.search.controller import Controller, chosen, entropy, independent
+from jaxnas.search.policy_gradient import against_baseline
 from jaxnas.search.shared import Found, SharedWeightSearch, refuse_unfit
 from jaxnas.spaces import Genotype, Space
 from jaxnas.tasks import Task
@@ -223,28 +224,26 @@ def enas(
         log_probs = jax.vmap(policy.log_probs, (None, 0))(state.params, candidates)
         entropies = entropy(log_probs).sum(-1)
         rewards = accuracies + settings.entropy_weight * entropies
-        baseline = jnp.where(state.updates == 0, rewards.mean(), state.baseline)
+        advantages, baseline = against_baseline(
+            rewards, state.baseline, settings.baseline_decay, state.updates == 0
+        )
 
         def loss(params: Any) -> jax.Array:
             log_probs = jax.vmap(policy.log_probs, (None, 0))(params, candidates)
             likely = chosen(log_probs, candidates).sum(-1)
             penalty = settings.skip_weight * skip_divergence(space, log_probs, settings.skip_target)
-            return (penalty - likely * (rewards - baseline)).mean()
+            return (penalty - likely * advantages).mean()
 
         updates, opt_state = controller_optimizer.update(
             jax.grad(loss)(state.params), state.controller_opt_state, state.params
         )
-
-        def average(baseline: jax.Array, reward: jax.Array) -> tuple[jax.Array, None]:
-            decay = settings.baseline_decay
-            return decay * baseline + (1 - decay) * reward, None
 
         return (
             state._replace(
                 updates=state.updates + 1,
                 params=optax.apply_updates(state.params, updates),
                 controller_opt_state=opt_state,
-                baseline=jax.lax.scan(average, baseline, rewards)[0],
+                baseline=baseline,
             ),
             {"accuracy": accuracies.mean(), "entropy": entropies.mean()},
         )

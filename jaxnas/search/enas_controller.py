@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxnas.search.controller import Controller
+from jaxnas.search.controller import Controller, lstm_step, uniform
 from jaxnas.spaces.block_cells import BlockCellSpace
 from jaxnas.spaces.enas_macro import EnasMacroSpace
 
@@ -129,12 +129,7 @@ def enas_controller(
             query=jnp.zeros((units, units)),
             point=jnp.zeros(units),
         )
-        keys = EnasParams(*jax.random.split(key, len(shapes)))
-        params = jax.tree.map(
-            lambda leaf, key: jax.random.uniform(key, leaf.shape, minval=-_SCALE, maxval=_SCALE),
-            shapes,
-            keys,
-        )
+        params = uniform(key, shapes, _SCALE)
         if not micro:
             return params
         return params._replace(head_bias=logits.favoured * _is_favoured(space))
@@ -232,9 +227,8 @@ def _begin(params: EnasParams) -> _Memory:
 def _advance(params: EnasParams, memory: _Memory) -> _Memory:
     """A step of the LSTM, without biases."""
     gates = jnp.concatenate([memory.fed, memory.hidden]) @ params.kernel
-    into, forget, new, out = jnp.split(gates, 4)
-    cell = jax.nn.sigmoid(forget) * memory.cell + jax.nn.sigmoid(into) * jnp.tanh(new)
-    return memory._replace(hidden=jax.nn.sigmoid(out) * jnp.tanh(cell), cell=cell)
+    hidden, cell = lstm_step(gates, memory.cell)
+    return memory._replace(hidden=hidden, cell=cell)
 
 
 def _point(params: EnasParams, projected: jax.Array, hidden: jax.Array) -> jax.Array:

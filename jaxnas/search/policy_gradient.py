@@ -151,8 +151,9 @@ def _policy_gradient(
         return state._replace(asked=state.asked + 1), candidates
 
     def tell(state: PolicyState, candidates: jax.Array, rewards: jax.Array) -> PolicyState:
-        baseline = jnp.where(state.told == 0, rewards.mean(), state.baseline)
-        advantages = rewards - baseline
+        advantages, baseline = against_baseline(
+            rewards, state.baseline, baseline_decay, state.told == 0
+        )
         old = chosen(all_log_probs(state.params, candidates), candidates)
 
         def loss(params: Any) -> jax.Array:
@@ -167,14 +168,33 @@ def _policy_gradient(
 
         (params, opt_state), _ = jax.lax.scan(step, (state.params, state.opt_state), length=epochs)
 
-        def average(baseline: jax.Array, reward: jax.Array) -> tuple[jax.Array, None]:
-            return baseline_decay * baseline + (1 - baseline_decay) * reward, None
-
         return state._replace(
             told=state.told + len(rewards),
             params=params,
             opt_state=opt_state,
-            baseline=jax.lax.scan(average, baseline, rewards)[0],
+            baseline=baseline,
         )
 
     return algorithm(space, init, ask, tell, batch)
+
+
+def against_baseline(
+    rewards: jax.Array, baseline: jax.Array, decay: float | jax.Array, first: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Rewards less the baseline, which moves only then; the two of the formulas above.
+
+    Args:
+      rewards: float32 [n], in order.
+      baseline: float32, the moving average so far.
+      decay: of the average.
+      first: whether these are the first rewards, of which it then is the mean.
+
+    Returns:
+      the advantages float32 [n], and the baseline after them.
+    """
+    baseline = jnp.where(first, rewards.mean(), baseline)
+
+    def average(baseline: jax.Array, reward: jax.Array) -> tuple[jax.Array, None]:
+        return decay * baseline + (1 - decay) * reward, None
+
+    return rewards - baseline, jax.lax.scan(average, baseline, rewards)[0]
