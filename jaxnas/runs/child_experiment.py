@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +22,6 @@ from jaxnas.runs.child_winners import (
     FullSize,
     as_array,
     best,
-    final_run,
     genotype_file,
     winner_note,
     write_winner,
@@ -33,9 +31,8 @@ from jaxnas.runs.directory import RunDirectory
 from jaxnas.runs.drawing import draw_network
 from jaxnas.runs.evaluators import Evaluator, InProcess, LocalProcesses
 from jaxnas.runs.experiment import run_method
-from jaxnas.runs.finished import folder_name, read_method
+from jaxnas.runs.from_scratch import final_run, picture_of, read_finals, report_search
 from jaxnas.runs.ray_evaluator import RayWorkers
-from jaxnas.runs.report import write_report
 from jaxnas.runs.results import Result, print_results, write_results
 from jaxnas.runs.stages import Stages
 from jaxnas.spaces import Genotype
@@ -120,11 +117,7 @@ def run_children(
             run = final_run(experiment, dataset, genotypes[TRAINED])
             with progress.watch(f"{each}, full size", f"{each}, full size") as watcher:
                 run_method(run, each, directory, watcher)
-        results = [
-            dataclasses.replace(finished.result, method=each, base=name)
-            for each in searches
-            for finished in read_method(path / folder_name(each, (experiment.seed,)))
-        ]
+        results = [each.result for each in read_finals(path, searches, name, experiment.seed)]
         table = reward_table(trials, store)
         notes = [
             f"Seconds of the children's training, by part:\n\n{seconds_table(store.outcomes())}",
@@ -238,15 +231,5 @@ def _write(
     pictures = [("Search and random search", "rewards.svg", f"{_REWARDS}\n\n{table}")]
     for each in trials:
         genotype = Genotype.from_json(files.read_text(path / genotype_file(each)))
-        draw_network(genotype, path / f"network_{each}")
-        text = f"```\n{genotype}\n```"
-        pictures.append((f"The network of {each}", f"network_{each}.svg", text))
-    config = files.from_json(files.read_text(path / "config.json"), path / "config.json")
-    write_report(
-        path,
-        title=title,
-        command=config["environment"]["command"],
-        rows=results,
-        pictures=pictures,
-        notes=notes,
-    )
+        pictures.append(picture_of(path, each, genotype, f"The network of {each}"))
+    report_search(path, title, results, pictures, notes)

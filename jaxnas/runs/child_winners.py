@@ -7,12 +7,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from jaxnas.data import Dataset
-from jaxnas.runs.child_config import CellExperiment, ChildExperiment
+from jaxnas.runs.child_config import CellExperiment
 from jaxnas.runs.child_search import ChildStore, Trial, accuracy
 from jaxnas.runs.child_training import Candidate
 from jaxnas.runs.directory import RunDirectory
-from jaxnas.runs.method import MethodRun
 from jaxnas.spaces import Genotype
 from jaxnas.spaces.block_cells import BlockCellSpace
 from jaxnas.spaces.zoo.nasnet import nasnet_network
@@ -28,18 +26,6 @@ def best(trials: Sequence[Trial], count: int) -> list[Candidate]:
     """The different children of highest reward, the first of equals first."""
     ranked = sorted(trials, key=lambda trial: -trial.reward)
     return list(dict.fromkeys(trial.candidate for trial in ranked))[:count]
-
-
-def final_run(experiment: ChildExperiment, dataset: Dataset, genotype: Genotype) -> MethodRun:
-    """The training of a winner at full size, on all training images."""
-    return MethodRun(
-        "original",
-        genotype,
-        dataset,
-        experiment.plain_training,
-        (experiment.seed,),
-        experiment.eval_every,
-    )
 
 
 def cells_at_full_size(

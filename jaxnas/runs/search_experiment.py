@@ -14,16 +14,13 @@ import rich.console
 
 from jaxnas.data import Dataset
 from jaxnas.randomness import stream
-from jaxnas.runs import files
 from jaxnas.runs.directory import RunDirectory
-from jaxnas.runs.drawing import draw_network
 from jaxnas.runs.experiment import refuse_exhaustion, run_method
 from jaxnas.runs.files import RunError
-from jaxnas.runs.finished import Finished, folder_name, read_method
-from jaxnas.runs.method import MethodRun
+from jaxnas.runs.finished import Finished, folder_name
+from jaxnas.runs.from_scratch import final_run, picture_of, read_finals, report_search
 from jaxnas.runs.metrics import Metrics
 from jaxnas.runs.plots import learning_curves, search_curves
-from jaxnas.runs.report import write_report
 from jaxnas.runs.results import print_results, write_results
 from jaxnas.runs.search_config import SearchExperiment
 from jaxnas.runs.search_run import (
@@ -114,13 +111,9 @@ def run_search(
         for row, search in ((FOUND, method.search), (CONTROL, method.control))
         if search is not None
     }
-
-    def trained(genotype: Genotype) -> MethodRun:
-        settings = experiment.plain_training
-        return MethodRun("original", genotype, dataset, settings, (seed,), experiment.eval_every)
-
     # Made before the search, so that flags that no network of the space can have are told of now.
-    random = trained(method.random(stream(jax.random.key(seed), "random")))
+    drawn = method.random(stream(jax.random.key(seed), "random"))
+    random = final_run(experiment, dataset, drawn)
     with folder as directory:
         rows = (FOUND, RANDOM, CONTROL) if method.control else (FOUND, RANDOM)
         folders = {row: folder_name(row, (seed,)) for row in rows}
@@ -134,14 +127,11 @@ def run_search(
                     copy = dataclasses.replace(run)
                     searched[row] = run_only(copy, directory, watcher, FOLDERS[row])
             for row in rows:
-                run = random if row == RANDOM else trained(searched[row].found.genotype)
+                genotype = drawn if row == RANDOM else searched[row].found.genotype
+                run = final_run(experiment, dataset, genotype)
                 with stages.watch(folders[row], f"{row}, seed {seed}") as watcher:
                     run_method(run, row, directory, watcher)
-        finished = [
-            each._replace(result=dataclasses.replace(each.result, method=row, base=name))
-            for row in rows
-            for each in read_method(directory.path / folders[row])
-        ]
+        finished = read_finals(directory.path, rows, name, seed)
         notes = _notes(name, searched, finished)
         metrics = Metrics(directory.path / FOLDERS[FOUND]).rows()
         _write(directory.path, name, metrics, finished, notes)
@@ -153,17 +143,14 @@ def run_search(
     return report
 
 
-def run_only(
-    run: SearchRun, directory: RunDirectory, watcher: Watcher, folder_name: str
-) -> Searched:
+def run_only(run: SearchRun, directory: RunDirectory, watcher: Watcher, name: str) -> Searched:
     """Searches in a folder of that name, unless it was done before an interruption.
 
     Raises:
       RunError: if an answer that is there is damaged.
       TrainingError: if something is no longer finite, or the memory does not suffice.
     """
-    path = directory.path / folder_name
-    with RunDirectory(path, {"search": run.name}, resume=True) as folder:
+    with RunDirectory(directory.path / name, {"search": run.name}, resume=True) as folder:
         answer = folder.path / ANSWER
         if not answer.exists():
             with refuse_exhaustion("search", "--search-batch-size"):
@@ -236,15 +223,5 @@ def _write(
     ]
     for each in results:
         genotype = Genotype.from_json(json.dumps(each.genotype))
-        draw_network(genotype, path / f"network_{each.method}")
-        text = f"```\n{genotype}\n```"
-        pictures.append((f"The {each.method} network", f"network_{each.method}.svg", text))
-    config = files.from_json(files.read_text(path / "config.json"), path / "config.json")
-    write_report(
-        path,
-        title=f"{name} on {results[0].dataset}",
-        command=config["environment"]["command"],
-        rows=results,
-        pictures=pictures,
-        notes=notes,
-    )
+        pictures.append(picture_of(path, each.method, genotype, f"The {each.method} network"))
+    report_search(path, f"{name} on {results[0].dataset}", results, pictures, notes)
