@@ -25,9 +25,9 @@ import tyro
 
 from jaxnas import search
 from jaxnas.runs.child_config import ChildExperiment
-from jaxnas.runs.child_experiment import run_children
+from jaxnas.runs.child_experiment import beside_random, run_children
 from jaxnas.runs.child_networks import BuiltNetworks
-from jaxnas.runs.child_search import Stage
+from jaxnas.runs.child_searchers import Stage
 from jaxnas.runs.child_training import Candidate, Outcome
 from jaxnas.runs.child_winners import TRAINED, as_array
 from jaxnas.runs.config import (
@@ -155,7 +155,7 @@ def main(flags: Flags) -> None:
         "reinforce",
         networks,
         flags.child,
-        make(flags),
+        beside_random("reinforce", make(flags), flags.experiment.children),
         functools.partial(full_size, networks, flags.more_filters),
         reward,
         settings_of(flags),

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from jaxnas.runs.child_config import CellExperiment
-from jaxnas.runs.child_experiment import run_children
+from jaxnas.runs.child_experiment import beside_random, run_children
 from jaxnas.runs.child_networks import CellNetworks
-from jaxnas.runs.child_search import Stage, accuracy
+from jaxnas.runs.child_search import accuracy
+from jaxnas.runs.child_searchers import Stage
 from jaxnas.runs.child_winners import cells_at_full_size
 from jaxnas.runs.config import WeightTraining, refuse_no_space
 from jaxnas.runs.tabular_search import SEARCHERS
@@ -85,7 +86,7 @@ def run_cells(
         name,
         CellNetworks(space),
         child,
-        [Stage(0, space, algorithm)],
+        beside_random(name, [Stage(0, space, algorithm)], experiment.children),
         functools.partial(cells_at_full_size, experiment, space),
         lambda outcome: accuracy(outcome) / 100,
         settings,

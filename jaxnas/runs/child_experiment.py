@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,13 @@ from jaxnas.runs import files
 from jaxnas.runs.child_config import ChildExperiment
 from jaxnas.runs.child_networks import Networks
 from jaxnas.runs.child_report import reward_curves, reward_table, seconds_table
-from jaxnas.runs.child_search import ChildSearch, ChildStore, Reward, Stage, Trial, accuracy
+from jaxnas.runs.child_search import ChildSearch, ChildStore, Reward, accuracy
+from jaxnas.runs.child_searchers import ChildSearcher, Stage, StagedSearcher, Trial
 from jaxnas.runs.child_training import Candidate, ChildTraining
 from jaxnas.runs.child_winners import (
     TRAINED,
     FullSize,
     as_array,
-    best,
     genotype_file,
     winner_note,
     write_winner,
@@ -31,7 +31,13 @@ from jaxnas.runs.directory import RunDirectory
 from jaxnas.runs.drawing import draw_network
 from jaxnas.runs.evaluators import Evaluator, InProcess, LocalProcesses
 from jaxnas.runs.experiment import run_method
-from jaxnas.runs.from_scratch import final_run, picture_of, read_finals, report_search
+from jaxnas.runs.from_scratch import (
+    Picture,
+    final_run,
+    picture_of,
+    read_finals,
+    report_search,
+)
 from jaxnas.runs.ray_evaluator import RayWorkers
 from jaxnas.runs.results import Result, print_results, write_results
 from jaxnas.runs.stages import Stages
@@ -44,30 +50,47 @@ _REWARDS = (
 )
 
 
+Told = Callable[[Path, Mapping[str, Sequence[Trial]]], tuple[list[Picture], list[str]]]
+"""From a run's folder and its trials to more pictures, which it draws, and notes of a report."""
+
+
+def beside_random(name: str, stages: Sequence[Stage], children: int) -> dict[str, ChildSearcher]:
+    """A searcher, and random search of the same spaces in batches of the same size."""
+    control = tuple(
+        stage._replace(algorithm=search.random(stage.space, batch=stage.algorithm.batch))
+        for stage in stages
+    )
+    return {
+        name: StagedSearcher(tuple(stages), children),
+        RANDOM: StagedSearcher(control, children),
+    }
+
+
 def run_children(
     experiment: ChildExperiment,
     name: str,
     networks: Networks,
     child: WeightTraining,
-    stages: Sequence[Stage],
+    searchers: Mapping[str, ChildSearcher],
     full_size: FullSize,
     reward: Reward,
     settings: dict[str, Any],
+    told: Told = lambda path, trials: ([], []),
 ) -> Path:
-    """Searches, trains the best children longer and the best of these at full size.
+    """Searches, trains the best children of each search longer and the best of these at full size.
 
-    Random search does the same beside it, with as many children. The test images are read by the
-    two networks of full size alone.
+    The test images are read by the networks of full size alone.
 
     Args:
       experiment: the flags.
-      name: of the method, and part of the default directory's name.
+      name: of the run, and part of the default directory's name.
       networks: as what children are trained.
       child: how they are trained.
-      stages: of the search.
+      searchers: by name; the last one is what the others are compared with, such as random search.
       full_size: what is made of a winner.
-      reward: what it is told of a child.
+      reward: what a searcher is told of a child.
       settings: of the method, JSON-able; with `experiment` they say all that the result depends on.
+      told: what else there is to tell.
 
     Returns:
       the path of the report.
@@ -81,35 +104,36 @@ def run_children(
     # Made now, so that flags that cannot be are told of before anything trains.
     make_training(experiment, networks, child, dataset)
     trainers = evaluator(experiment, networks, child, dataset)
-    some = full_size((0,) * len(stages[-1].space.options))[TRAINED]
-    full = final_run(experiment, dataset, some)
-    control = [
-        stage._replace(algorithm=search.random(stage.space, batch=stage.algorithm.batch))
-        for stage in stages
-    ]
+    some = (0,) * len(next(iter(searchers.values())).space.options)
+    full = final_run(experiment, dataset, full_size(some)[TRAINED])
     searches = {
-        each: ChildSearch(
-            each, tuple(parts), experiment.children, child.epochs, reward, experiment.seed
-        )
-        for each, parts in ((name, stages), (RANDOM, control))
+        each: ChildSearch(each, searcher, child.epochs, reward, experiment.seed)
+        for each, searcher in searchers.items()
     }
     bars = {
-        **dict.fromkeys(searches, experiment.children),
-        **{f"{each}, finals": min(experiment.finalists, experiment.children) for each in searches},
+        **{each: searcher.children for each, searcher in searchers.items()},
+        **{f"{each}, finals": experiment.finalists for each in searches},
         **{f"{each}, full size": full.total_steps for each in searches},
     }
     with folder as directory, Stages(console, bars) as progress:
         store = ChildStore(directory)
         with trainers as workers:
-            trials = {
+            searched = {
                 each: _search(one, networks, directory, store, workers, progress)
                 for each, one in searches.items()
             }
             with RunDirectory(path / "finals", {"finals": name}, resume=True) as own:
                 finals = ChildStore(own)
                 winners = {
-                    each: _winner(each, of_search, experiment, finals, workers, progress)
-                    for each, of_search in trials.items()
+                    each: _winner(
+                        each,
+                        searchers[each].finalists(*of_search, experiment.finalists),
+                        experiment.finalist_epochs,
+                        finals,
+                        workers,
+                        progress,
+                    )
+                    for each, of_search in searched.items()
                 }
         sizes = {each: full_size(winner) for each, winner in winners.items()}
         for each, genotypes in sizes.items():
@@ -118,12 +142,15 @@ def run_children(
             with progress.watch(f"{each}, full size", f"{each}, full size") as watcher:
                 run_method(run, each, directory, watcher)
         results = [each.result for each in read_finals(path, searches, name, experiment.seed)]
+        trials = {each: of_search for each, (of_search, _) in searched.items()}
         table = reward_table(trials, store)
+        pictures, notes = told(path, trials)
         notes = [
+            *notes,
             f"Seconds of the children's training, by part:\n\n{seconds_table(store.outcomes())}",
             *(winner_note(each, finals, winners[each], sizes[each]) for each in searches),
         ]
-        _write(path, f"{name} on {dataset.name}", trials, results, table, notes)
+        _write(path, f"{name} on {dataset.name}", trials, results, table, pictures, notes)
     console.print(table, soft_wrap=True)
     print_results(console, results)
     report = path / "report.md"
@@ -178,7 +205,7 @@ def _search(
     store: ChildStore,
     workers: Evaluator,
     progress: Stages,
-) -> list[Trial]:
+) -> tuple[list[Trial], Any]:
     """Runs a search in a folder of its own."""
     with (
         RunDirectory(directory.path / one.name, {"search": one.name}, resume=True) as own,
@@ -201,17 +228,16 @@ def _search(
 
 def _winner(
     name: str,
-    trials: list[Trial],
-    experiment: ChildExperiment,
+    candidates: list[Candidate],
+    epochs: int,
     finals: ChildStore,
     workers: Evaluator,
     progress: Stages,
 ) -> Candidate:
-    """The best of a search's best children, when they are trained longer."""
-    candidates = best(trials, experiment.finalists)
+    """The best of a search's finalists, when they are trained longer."""
     title = f"{name}, the best trained longer"
     with progress.watch(f"{name}, finals", title, "children") as watcher:
-        finals.train(candidates, experiment.finalist_epochs, workers, watcher.progress)
+        finals.train(candidates, epochs, workers, watcher.progress)
         winner = max(candidates, key=lambda each: accuracy(finals[each]))
         watcher.tell(f"{title}: the winner has {accuracy(finals[winner]):.2f}% of held-out images")
     return winner
@@ -223,12 +249,13 @@ def _write(
     trials: dict[str, list[Trial]],
     results: list[Result],
     table: str,
+    pictures: list[Picture],
     notes: list[str],
 ) -> None:
     """Writes tables, pictures and `report.md`."""
     write_results(path, results)
     reward_curves(trials, path / "rewards")
-    pictures = [("Search and random search", "rewards.svg", f"{_REWARDS}\n\n{table}")]
+    pictures = [("Searches", "rewards.svg", f"{_REWARDS}\n\n{table}"), *pictures]
     for each in trials:
         genotype = Genotype.from_json(files.read_text(path / genotype_file(each)))
         pictures.append(picture_of(path, each, genotype, f"The network of {each}"))

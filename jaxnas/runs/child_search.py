@@ -5,40 +5,22 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxnas.randomness import stream
 from jaxnas.runs.checkpoints import Checkpoints
-from jaxnas.runs.child_training import Candidate, Outcome, as_candidates
+from jaxnas.runs.child_searchers import ChildSearcher, Trial
+from jaxnas.runs.child_training import Candidate, Outcome
 from jaxnas.runs.directory import RunDirectory
 from jaxnas.runs.evaluators import Evaluator
 from jaxnas.runs.files import RunError
 from jaxnas.runs.metrics import Metrics
-from jaxnas.search.blackbox import Algorithm
-from jaxnas.spaces import Space
 
 Reward = Callable[[Outcome], float]
 """What a searcher is told of a child."""
-
-
-class Trial(NamedTuple):
-    """A child that was asked for.
-
-    Attributes:
-      number: of the trial, from 1.
-      candidate: canonical.
-      accuracy: of the held-out images after the child's last epoch, percent; 0 if it failed.
-      reward: what the searcher was told.
-    """
-
-    number: int
-    candidate: Candidate
-    accuracy: float
-    reward: float
 
 
 class ChildStore:
@@ -105,37 +87,20 @@ class ChildStore:
             progress()
 
 
-class Stage(NamedTuple):
-    """A part of a search, with a space of its own.
-
-    Attributes:
-      start: how many children are asked for before it; its first batch is the next to begin.
-      space: of the children.
-      algorithm: the searcher. Those of a search have states of one shape, which goes on from stage
-        to stage, and batches of one size.
-    """
-
-    start: int
-    space: Space
-    algorithm: Algorithm
-
-
 @dataclasses.dataclass(frozen=True)
 class ChildSearch:
     """A searcher over children.
 
     Attributes:
       name: of the searcher.
-      stages: in order, the first from the start.
-      children: how many it asks for, some of them perhaps twice.
+      searcher: what it does.
       epochs: of a child's training.
       reward: of a child.
       seed: of the experiment.
     """
 
     name: str
-    stages: tuple[Stage, ...]
-    children: int
+    searcher: ChildSearcher
     epochs: int
     reward: Reward
     seed: int
@@ -150,7 +115,7 @@ class ChildSearch:
         say: Callable[[str], None] = lambda message: None,
         tell: Callable[[str], None] = lambda line: None,
         improved: Callable[[Trial], None] = lambda trial: None,
-    ) -> list[Trial]:
+    ) -> tuple[list[Trial], Any]:
         """Searches from the start, or from the directory's last checkpoint, to the end.
 
         A batch's children are kept one by one, the searcher's state after each batch; a run that
@@ -165,42 +130,34 @@ class ChildSearch:
           tell: told each batch in a line.
           improved: told after a batch of a trial that is better than all before.
 
+        Returns:
+          the trials, and the searcher's last state.
+
         Raises:
           RunError: see `Evaluator.evaluate`, and if something cannot be written.
         """
         started = time.perf_counter()
         key = stream(jax.random.key(self.seed), self.name)
-        programs = [
-            (jax.jit(stage.algorithm.ask), jax.jit(stage.algorithm.tell)) for stage in self.stages
-        ]
-        algorithm = self.stages[0].algorithm
         checkpoints = Checkpoints(directory.path / "checkpoints", say)
-        restored = checkpoints.restore(lambda meta: jax.eval_shape(algorithm.init, key))
-        done, before, state = 0, 0.0, algorithm.init(key)
-        if restored is not None:
-            done, state, meta = restored
-            before = meta["seconds"]
+        start = self.searcher.init(key)
+        restored = checkpoints.restore(lambda meta: jax.eval_shape(lambda: start))
+        done, state, meta = restored or (0, start, {"children": 0, "seconds": 0.0})
+        before = meta["seconds"]
         directory.truncate(done)
         log = Metrics(directory.path, "trials", "number")
-        log.truncate(done * algorithm.batch)
+        log.truncate(meta["children"])
         trials = [read_trial(row) for row in log.rows()]
         for _ in trials:
             progress()
-        while len(trials) < self.children:
-            number = max(n for n, stage in enumerate(self.stages) if stage.start <= len(trials))
-            ask, update = programs[number]
-            state, asked = ask(state)
-            candidates = as_candidates(self.stages[number].space.canonical(np.asarray(asked)))
-            candidates = candidates[: self.children - len(trials)]
+        while (asked := self.searcher.ask(state, len(trials))).candidates:
             known = len(store)
-            store.train(candidates, self.epochs, evaluator, progress)
+            store.train(asked.candidates, self.epochs, evaluator, progress)
             batch = [
                 Trial(number, candidate, accuracy(store[candidate]), self.reward(store[candidate]))
-                for number, candidate in enumerate(candidates, start=len(trials) + 1)
+                for number, candidate in enumerate(asked.candidates, start=len(trials) + 1)
             ]
-            rewards = jnp.array([trial.reward for trial in batch], jnp.float32)
-            if len(batch) == len(asked):  # the last may be cut short, and nobody asks after it
-                state = update(state, asked, rewards)
+            rewards = np.array([trial.reward for trial in batch], np.float32)
+            state = self.searcher.tell(asked, rewards)
             best = max((trial.reward for trial in trials), default=-np.inf)
             trials += batch
             for trial in batch:
@@ -214,18 +171,20 @@ class ChildSearch:
                 "mean_accuracy": float(np.mean([trial.accuracy for trial in batch])),
                 "best_accuracy": max(trial.accuracy for trial in trials),
                 "seconds": round(seconds, 3),
+                **self.searcher.row(asked, rewards, state),
             }
             directory.log(row)
             leader = max(batch, key=lambda trial: trial.reward)
             if leader.reward > best:
                 improved(leader)
-            checkpoints.save(done, state, {"seconds": seconds}, score=done)
+            meta = {"children": len(trials), "seconds": seconds}
+            checkpoints.save(done, state, meta, score=done)
             tell(
-                f"{self.name}: {len(trials)}/{self.children} children, {row['trained']} newly "
-                f"trained, mean accuracy {row['mean_accuracy']:.2f}, best "
+                f"{self.name}: {len(trials)}/{self.searcher.children} children, {row['trained']} "
+                f"newly trained, mean accuracy {row['mean_accuracy']:.2f}, best "
                 f"{row['best_accuracy']:.2f}, {seconds:.0f} s"
             )
-        return trials
+        return trials, state
 
 
 def accuracy(outcome: Outcome) -> float:

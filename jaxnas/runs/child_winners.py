@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
 from jaxnas.runs.child_config import CellExperiment
-from jaxnas.runs.child_search import ChildStore, Trial, accuracy
+from jaxnas.runs.child_search import ChildStore, accuracy
 from jaxnas.runs.child_training import Candidate
 from jaxnas.runs.directory import RunDirectory
 from jaxnas.spaces import Genotype
@@ -20,12 +20,6 @@ TRAINED = ""
 
 FullSize = Callable[[Candidate], dict[str, Genotype]]
 """A candidate's network at `TRAINED`, and at other sizes, of which only the genotype is written."""
-
-
-def best(trials: Sequence[Trial], count: int) -> list[Candidate]:
-    """The different children of highest reward, the first of equals first."""
-    ranked = sorted(trials, key=lambda trial: -trial.reward)
-    return list(dict.fromkeys(trial.candidate for trial in ranked))[:count]
 
 
 def cells_at_full_size(

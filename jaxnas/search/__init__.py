@@ -25,10 +25,12 @@ from jaxnas.search.estimators import ESTIMATORS, Estimator, Gates
 from jaxnas.search.evolution import evolution
 from jaxnas.search.local_search import local
 from jaxnas.search.policy_gradient import ppo, reinforce
+from jaxnas.search.progressive import Level, Progressive, ProgressiveState, answer
 from jaxnas.search.proxylessnas import ProxylessSettings, ProxylessState, proxylessnas
 from jaxnas.search.random_search import random
 from jaxnas.search.shared import Found, SharedWeightSearch
 from jaxnas.search.surrogate import surrogate
+from jaxnas.search.surrogates import Surrogate, lstm_surrogate, mlp_surrogate
 from jaxnas.search.zero_cost import gradient_norm, naswot, synflow
 
 __all__ = [
@@ -44,14 +46,19 @@ __all__ = [
     "Estimator",
     "Found",
     "Gates",
+    "Level",
     "LogitSettings",
+    "Progressive",
+    "ProgressiveState",
     "ProxylessSettings",
     "ProxylessState",
     "RewardError",
     "SharedWeightSearch",
+    "Surrogate",
     "Trials",
     "adaptation",
     "algorithm",
+    "answer",
     "best_so_far",
     "darts",
     "enas",
@@ -62,6 +69,8 @@ __all__ = [
     "initial_theta",
     "local",
     "lstm",
+    "lstm_surrogate",
+    "mlp_surrogate",
     "naswot",
     "one_hot_gates",
     "ppo",

@@ -170,17 +170,18 @@ def lstm_step(gates: jax.Array, cell: jax.Array) -> tuple[jax.Array, jax.Array]:
     """An LSTM's hidden state and cell after a step.
 
     Args:
-      gates: float32 [4H], of input, forget, new cell and output, before their functions.
-      cell: float32 [H].
+      gates: float32 [..., 4H], of input, forget, new cell and output, before their functions.
+      cell: float32 [..., H].
     """
-    into, forget, new, out = jnp.split(gates, 4)
+    into, forget, new, out = jnp.split(gates, 4, -1)
     cell = jax.nn.sigmoid(forget) * cell + jax.nn.sigmoid(into) * jnp.tanh(new)
     return jax.nn.sigmoid(out) * jnp.tanh(cell), cell
 
 
 def uniform(key: jax.Array, shapes: Any, scale: float) -> Any:
-    """The named tuple `shapes` of arrays, each drawn from U(-scale, scale) by its own key."""
-    keys = type(shapes)(*jax.random.split(key, len(shapes)))
+    """The PyTree `shapes` of arrays, each drawn from U(-scale, scale) by its own key."""
+    tree = jax.tree.structure(shapes)
+    keys = tree.unflatten(jax.random.split(key, tree.num_leaves))
     return jax.tree.map(
         lambda leaf, key: jax.random.uniform(key, leaf.shape, minval=-scale, maxval=scale),
         shapes,

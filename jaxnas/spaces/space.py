@@ -193,21 +193,30 @@ class Space(abc.ABC):
         """All canonical candidates one level further, in order and each once.
 
         Args:
-          partial: int [levels[i]], or nothing for those of the first level.
+          partial: int [levels[i]], or several [n, levels[i]], or nothing for those of the first
+            level.
 
         Returns:
-          int32 [n, levels[i + 1]].
+          int32 [m, levels[i + 1]]; what grows from several of them is there once.
 
         Raises:
           SpaceError: if `partial` is complete or not in the space.
         """
-        start = self.validate(np.asarray(partial)) if len(partial) else np.zeros(0, np.int32)
-        following = [level for level in self.levels if level > len(start)]
+        starts = np.atleast_2d(np.asarray(partial, np.int32 if not len(partial) else None))
+        length = starts.shape[1]
+        if length:
+            self.validate(starts[0])
+            outside = np.argwhere((starts < 0) | (starts >= self.options[:length]))
+            if len(outside):
+                self.validate(starts[outside[0, 0]])
+        following = [level for level in self.levels if level > length]
         if not following:
             raise SpaceError(f"the candidate of {self.name} is complete: it cannot grow")
-        added = self.options[len(start) : following[0]]
+        added = self.options[length : following[0]]
         ends = np.indices(tuple(added.tolist())).reshape(len(added), -1).T
-        grown = np.concatenate([np.broadcast_to(start, (len(ends), len(start))), ends], 1)
+        grown = np.concatenate(
+            [np.repeat(starts, len(ends), 0), np.tile(ends, (len(starts), 1))], 1
+        )
         return np.unique(self.canonical(grown), axis=0)
 
     def enumerate(self) -> Iterator[tuple[int, ...]]:

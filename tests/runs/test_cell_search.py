@@ -35,12 +35,13 @@ def test_every_name_is_known():
 
 @pytest.mark.parametrize("algorithm", get_args(ChildAlgorithm))
 def test_every_searcher_asks_for_children_of_the_space(asked, algorithm):
-    _, name, networks, _, (stage,), _, reward, settings = asked(algorithm=algorithm, blocks=2)
+    _, name, networks, _, searchers, _, reward, settings = asked(algorithm=algorithm, blocks=2)
     assert name == settings["algorithm"] == algorithm
-    state = stage.algorithm.init(jax.random.key(0))
-    state, candidates = stage.algorithm.ask(state)
-    for candidate in np.asarray(candidates):
-        networks.space.validate(candidate)
+    assert list(searchers) == [algorithm, "random"]
+    for searcher in searchers.values():
+        assert searcher.children == 30
+        for candidate in searcher.ask(searcher.init(jax.random.key(0)), 0).candidates:
+            networks.space.validate(np.array(candidate))
     assert reward(Outcome((), (10.0, 50.0), {}, "")) == 0.5
     assert reward(Outcome((), (), {}, "the loss was not finite")) == 0
 

@@ -7,10 +7,11 @@ import pytest
 
 from jaxnas import search
 from jaxnas.runs.child_config import CellExperiment
-from jaxnas.runs.child_experiment import run_children
+from jaxnas.runs.child_experiment import beside_random, run_children
 from jaxnas.runs.child_networks import CellNetworks
-from jaxnas.runs.child_search import Stage, Trial, accuracy
-from jaxnas.runs.child_winners import best, cells_at_full_size
+from jaxnas.runs.child_search import accuracy
+from jaxnas.runs.child_searchers import Stage, Trial, best
+from jaxnas.runs.child_winners import cells_at_full_size
 from jaxnas.runs.config import WeightTraining
 from jaxnas.spaces import Genotype
 
@@ -39,7 +40,7 @@ def run(folder, **changes):
         "reinforce",
         CellNetworks(SPACE),
         CHILD,
-        [Stage(0, SPACE, searcher)],
+        beside_random("reinforce", [Stage(0, SPACE, searcher)], experiment.children),
         functools.partial(cells_at_full_size, experiment, SPACE),
         lambda each: accuracy(each) / 100,
         {},

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from jaxnas import search
-from jaxnas.runs.child_search import ChildSearch, ChildStore, Stage, accuracy
+from jaxnas.runs.child_search import ChildSearch, ChildStore, accuracy
+from jaxnas.runs.child_searchers import Stage, StagedSearcher
 from jaxnas.runs.directory import RunDirectory
 from search.toys import Toy
 
@@ -30,9 +31,10 @@ def stages(name):
 
 
 def run(folder, name="reinforce", most=10**9):
-    searched = ChildSearch(name, stages(name), 22, 2, lambda each: accuracy(each) / 100, 3)
+    searcher = StagedSearcher(stages(name), 22)
+    searched = ChildSearch(name, searcher, 2, lambda each: accuracy(each) / 100, 3)
     with RunDirectory(folder, {}, resume=True) as directory, Counting(most) as evaluator:
-        return searched.run(directory, ChildStore(directory), evaluator)
+        return searched.run(directory, ChildStore(directory), evaluator)[0]
 
 
 @pytest.fixture(scope="module")

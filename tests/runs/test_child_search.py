@@ -9,7 +9,8 @@ import pytest
 from jaxnas import search
 from jaxnas.runs import child_report
 from jaxnas.runs.checkpoints import Checkpoints
-from jaxnas.runs.child_search import ChildSearch, ChildStore, Stage, Trial, accuracy
+from jaxnas.runs.child_search import ChildSearch, ChildStore, accuracy
+from jaxnas.runs.child_searchers import Stage, StagedSearcher, Trial
 from jaxnas.runs.directory import RunDirectory
 from jaxnas.runs.evaluators import InProcess
 from jaxnas.runs.files import RunError
@@ -43,14 +44,13 @@ def one(name="ppo", children=30):
         ),
         "random": lambda: search.random(SPACE, batch=4),
     }[name]()
-    return ChildSearch(
-        name, (Stage(0, SPACE, algorithm),), children, 2, lambda each: accuracy(each) / 100, 7
-    )
+    searcher = StagedSearcher((Stage(0, SPACE, algorithm),), children)
+    return ChildSearch(name, searcher, 2, lambda each: accuracy(each) / 100, 7)
 
 
 def run(folder, evaluator, searched=None):
     with RunDirectory(folder, {"a": 1}, resume=True) as directory, evaluator:
-        return (searched or one()).run(directory, ChildStore(directory), evaluator)
+        return (searched or one()).run(directory, ChildStore(directory), evaluator)[0]
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def test_a_killed_search_goes_on_to_the_same_bits(whole, tmp_path, killed_after)
     again = Counting()
     assert run(tmp_path / "run", again) == trials
     assert again.trained == trained[killed_after:], "lost or doubled"
-    assert_same_state(tmp_path / "run", folder, one().stages[0].algorithm)
+    assert_same_state(tmp_path / "run", folder, one().searcher.stages[0].algorithm)
 
 
 def test_a_finished_search_trains_nothing_more(whole):
@@ -113,7 +113,7 @@ def test_a_finished_search_trains_nothing_more(whole):
 def test_an_improvement_is_told_once(tmp_path):
     told = []
     with RunDirectory(tmp_path / "run", {"a": 1}) as directory, InProcess(ToyTraining) as each:
-        trials = one().run(directory, ChildStore(directory), each, improved=told.append)
+        trials, _ = one().run(directory, ChildStore(directory), each, improved=told.append)
     assert told[-1].reward == max(trial.reward for trial in trials)
     assert [trial.reward for trial in told] == sorted({trial.reward for trial in told})
 
