@@ -16,6 +16,7 @@ from jaxnas.spaces.mnasnet import MnasNetSpace
 from jaxnas.spaces.nas2017 import Nas2017Space
 from jaxnas.spaces.nas_bench_macro import NasBenchMacroSpace
 from jaxnas.spaces.nasbench201 import NASBench201Space
+from jaxnas.spaces.nasbench201_paths import NASBench201Paths
 from jaxnas.spaces.space import Decision, Space, SpaceError
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Genotype",
     "GenotypeError",
     "MnasNetSpace",
+    "NASBench201Paths",
     "NASBench201Space",
     "Nas2017Space",
     "NasBenchMacroSpace",

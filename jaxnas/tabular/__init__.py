@@ -1,4 +1,7 @@
-"""What is known already: tables of architectures that others have trained. Imports no JAX."""
+"""What is known already: tables of architectures that others have trained, and an invented one.
+
+Imports no JAX.
+"""
 
 from jaxnas.tabular.csv_file import write_csv
 from jaxnas.tabular.errors import TabularError
@@ -6,13 +9,16 @@ from jaxnas.tabular.loading import load_nasbench201
 from jaxnas.tabular.nasbench201 import DATASETS, EPOCHS, SIZE, SPLITS, Record, Table
 from jaxnas.tabular.nats_bench import read_record
 from jaxnas.tabular.rank import kendall, spearman
+from jaxnas.tabular.synthetic_cells import Best, SyntheticCells
 
 __all__ = [
     "DATASETS",
     "EPOCHS",
     "SIZE",
     "SPLITS",
+    "Best",
     "Record",
+    "SyntheticCells",
     "Table",
     "TabularError",
     "kendall",
