@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from jaxnas.runs.child_config import CellExperiment
-from jaxnas.runs.child_experiment import beside_random, run_children
+from jaxnas.runs.child_experiment import More, beside_random, run_children
 from jaxnas.runs.child_networks import CellNetworks
 from jaxnas.runs.child_search import accuracy
-from jaxnas.runs.child_searchers import Stage
+from jaxnas.runs.child_searchers import ChildSearcher, Stage
 from jaxnas.runs.child_winners import cells_at_full_size
 from jaxnas.runs.config import WeightTraining, refuse_no_space
 from jaxnas.runs.tabular_search import SEARCHERS
@@ -80,14 +80,29 @@ def run_cells(
     algorithm: Algorithm,
     settings: dict[str, Any],
 ) -> Path:
+    """`run_searchers` of one searcher and of random search."""
+    searchers = beside_random(name, [Stage(0, space, algorithm)], experiment.children)
+    return run_searchers(experiment, name, space, child, searchers, settings)
+
+
+def run_searchers(
+    experiment: CellExperiment,
+    name: str,
+    space: BlockCellSpace,
+    child: WeightTraining,
+    searchers: Mapping[str, ChildSearcher],
+    settings: dict[str, Any],
+    more: More = lambda searches: ([], []),
+) -> Path:
     """`run_children` over block cells, whose reward is the accuracy, 0 to 1."""
     return run_children(
         experiment,
         name,
         CellNetworks(space),
         child,
-        beside_random(name, [Stage(0, space, algorithm)], experiment.children),
+        searchers,
         functools.partial(cells_at_full_size, experiment, space),
         lambda outcome: accuracy(outcome) / 100,
         settings,
+        more,
     )

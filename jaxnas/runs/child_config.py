@@ -70,12 +70,15 @@ class CellExperiment(ChildExperiment):
     channels: int = 32
     """Of a node in the first cells of the networks of full size."""
     cells: int = 18
-    """Normal cells of the networks of full size; two reductions come on top."""
+    """Of the networks of full size; two reductions come on top, but PNASNet's are two of them."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         refuse_below_one(self, "channels", "cells")
 
+
+PNAS_CHILD = WeightTraining(epochs=20, learning_rate=0.01, weight_decay=5e-4, grad_clip=5.0)
+"""How PNAS's children are trained."""
 
 NASNET_CHILD = WeightTraining(epochs=20, learning_rate=0.025, weight_decay=5e-4, grad_clip=5.0)
 """How NASNet's children are trained."""
@@ -94,3 +97,7 @@ NASNET = CellExperiment(
 )
 """The settings of Zoph et al. 2018, and those of its authors' code where the paper is silent; but
 200 children, not 20,000, in batches of 128 images, not 32."""
+
+PNAS = dataclasses.replace(NASNET, children=1160, channels=48, cells=9)
+"""Those of Liu et al. 2018 as far as they are known, and otherwise those of NASNet. 1,160 children
+are all 136 cells of one block and 256 of each of four more levels."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import rich.console
 
@@ -50,19 +50,37 @@ _REWARDS = (
 )
 
 
-Told = Callable[[Path, Mapping[str, Sequence[Trial]]], tuple[list[Picture], list[str]]]
-"""From a run's folder and its trials to more pictures, which it draws, and notes of a report."""
+class Searches(NamedTuple):
+    """What was searched, for those who have more to tell of it.
+
+    Attributes:
+      path: of the run's folder; a search's own is in it, by its name.
+      trials: of each search.
+      networks: as what children were trained.
+      full_size: what is made of a winner.
+      examples: that a child was trained on, all epochs together.
+    """
+
+    path: Path
+    trials: Mapping[str, Sequence[Trial]]
+    networks: Networks
+    full_size: FullSize
+    examples: int
+
+
+More = Callable[[Searches], tuple[list[Picture], list[str]]]
+"""Pictures, which it draws, and notes of a report."""
 
 
 def beside_random(name: str, stages: Sequence[Stage], children: int) -> dict[str, ChildSearcher]:
     """A searcher, and random search of the same spaces in batches of the same size."""
-    control = tuple(
+    control = [
         stage._replace(algorithm=search.random(stage.space, batch=stage.algorithm.batch))
         for stage in stages
-    )
+    ]
     return {
-        name: StagedSearcher(tuple(stages), children),
-        RANDOM: StagedSearcher(control, children),
+        each: StagedSearcher(tuple(parts), children)
+        for each, parts in ((name, stages), (RANDOM, control))
     }
 
 
@@ -75,7 +93,7 @@ def run_children(
     full_size: FullSize,
     reward: Reward,
     settings: dict[str, Any],
-    told: Told = lambda path, trials: ([], []),
+    more: More = lambda searches: ([], []),
 ) -> Path:
     """Searches, trains the best children of each search longer and the best of these at full size.
 
@@ -90,7 +108,7 @@ def run_children(
       full_size: what is made of a winner.
       reward: what a searcher is told of a child.
       settings: of the method, JSON-able; with `experiment` they say all that the result depends on.
-      told: what else there is to tell.
+      more: what else there is to tell.
 
     Returns:
       the path of the report.
@@ -102,7 +120,8 @@ def run_children(
     folder = experiment.directory(name, settings)
     path, dataset = folder.path, experiment.load()
     # Made now, so that flags that cannot be are told of before anything trains.
-    make_training(experiment, networks, child, dataset)
+    training = make_training(experiment, networks, child, dataset)
+    examples = child.epochs * training.steps_per_epoch * child.batch_size
     trainers = evaluator(experiment, networks, child, dataset)
     some = (0,) * len(next(iter(searchers.values())).space.options)
     full = final_run(experiment, dataset, full_size(some)[TRAINED])
@@ -144,7 +163,7 @@ def run_children(
         results = [each.result for each in read_finals(path, searches, name, experiment.seed)]
         trials = {each: of_search for each, (of_search, _) in searched.items()}
         table = reward_table(trials, store)
-        pictures, notes = told(path, trials)
+        pictures, notes = more(Searches(path, trials, networks, full_size, examples))
         notes = [
             *notes,
             f"Seconds of the children's training, by part:\n\n{seconds_table(store.outcomes())}",

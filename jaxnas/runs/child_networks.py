@@ -48,6 +48,8 @@ class Networks(Protocol):
 class CellNetworks:
     """Of block cells: one network, which takes the genotype as an input (`nn.Child`).
 
+    Cells of fewer blocks, which progressive search grows, have one of their own for each number.
+
     Attributes:
       space: of the cells.
     """
@@ -56,11 +58,11 @@ class CellNetworks:
 
     def genotype(self, candidate: np.ndarray) -> Genotype:
         """See `Networks`."""
-        return self.space.decode(candidate)
+        return self.space.of_length(len(candidate)).decode(candidate)
 
     def network(self, candidate: np.ndarray, outputs: int, dtype: Any) -> nn.Child:
-        """See `Networks`; the same for all."""
-        return nn.Child(self.space, outputs, dtype)
+        """See `Networks`; the same for all of a number of blocks."""
+        return nn.Child(self.space.of_length(len(candidate)), outputs, dtype)
 
     def variables(
         self, network: nn.Child, key: jax.Array, input_shape: tuple[int, ...], candidate: np.ndarray

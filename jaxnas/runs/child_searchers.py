@@ -16,7 +16,7 @@ from jaxnas import search
 from jaxnas.runs.child_training import Candidate, as_candidates
 from jaxnas.search.blackbox import Algorithm
 from jaxnas.spaces import Space
-from jaxnas.tabular.rank import kendall, spearman
+from jaxnas.tabular.rank import RANKS, correlations
 
 
 class Trial(NamedTuple):
@@ -185,12 +185,12 @@ class ProgressiveSearcher(ChildSearcher):
     ) -> dict[str, Any]:
         """How the surrogate ranks the level after it was told of it, and ranked it before."""
         level = self.progressive.level(asked.state, rewards, state)
-        ranks = {
-            f"{kind}_{name}": None if np.isnan(values).any() else _finite(rank(values, rewards))
-            for kind, rank in (("spearman", spearman), ("kendall", kendall))
-            for name, values in (("trained", level.fitted), ("chosen", level.expected))
-        }
-        return {"level": int(asked.state.level) + 1, **ranks}
+        row: dict[str, Any] = {"level": int(asked.state.level) + 1}
+        for name, values in (("trained", level.fitted), ("chosen", level.expected)):
+            known = len(values) > 1 and not np.isnan(values).any()  # nothing chose the first level
+            ranks = correlations(values, rewards) if known else dict.fromkeys(RANKS)
+            row |= {f"{kind}_{name}": rank for kind, rank in ranks.items()}
+        return row
 
     def finalists(
         self, trials: Sequence[Trial], state: search.ProgressiveState, count: int
@@ -201,8 +201,3 @@ class ProgressiveSearcher(ChildSearcher):
             return as_candidates(cells[:count])
         last = set(as_candidates(cells))
         return best([trial for trial in trials if trial.candidate in last], count)
-
-
-def _finite(number: float) -> float | None:
-    """None, as files have it, for a rank correlation with a constant."""
-    return None if np.isnan(number) else number

@@ -18,6 +18,13 @@ from jaxnas.spaces.zoo.nasnet import nasnet_network
 TRAINED = ""
 """The size at which a winner is trained in the end."""
 
+_IMAGENET = {
+    "imagenet": ((44, 12, 32), (54, 9, 32)),
+    "imagenet_large": ((168, 18, 96), (216, 12, 96)),
+}
+"""Filters, cells and channels of the stem of NASNet-A's and of PNASNet-5's stacks, for images of
+224 and of 331 pixels."""
+
 FullSize = Callable[[Candidate], dict[str, Genotype]]
 """A candidate's network at `TRAINED`, and at other sizes, of which only the genotype is written."""
 
@@ -25,26 +32,30 @@ FullSize = Callable[[Candidate], dict[str, Genotype]]
 def cells_at_full_size(
     experiment: CellExperiment, space: BlockCellSpace, candidate: Candidate
 ) -> dict[str, Genotype]:
-    """A candidate's cells in the network of full size, and NASNet's in the stack for large images.
+    """A candidate's cells in the network of full size, and in the stacks for ImageNet.
 
-    ENAS's have no such stack.
+    Those have the sizes of NASNet-A and PNASNet-5. ENAS's cells have no such stacks.
     """
-    full = dataclasses.replace(space, channels=experiment.channels, cell_count=experiment.cells)
-    trained = {TRAINED: full.decode(as_array(candidate))}
+    own = space.of_length(len(candidate))
+    full = dataclasses.replace(own, channels=experiment.channels, cell_count=experiment.cells)
+    sizes = {TRAINED: full.decode(as_array(candidate))}
     if space.family == "enas":
-        return trained
-    normal, reduction = space.cells(as_array(candidate))
-    large = nasnet_network(
-        f"{space.name}_imagenet",
-        normal,
-        reduction,
-        filters=44,
-        normal_cells=12,
-        stack="mobile",
-        stem=32,
-        in_place=len(space.tables) == 1,
-    )
-    return trained | {"imagenet": large}
+        return sizes
+    normal, reduction = own.cells(as_array(candidate))
+    in_place = len(space.tables) == 1
+    for size, stack in _IMAGENET.items():
+        filters, normal_cells, stem = stack[in_place]
+        sizes[size] = nasnet_network(
+            f"{space.name}_{size}",
+            normal,
+            reduction,
+            filters=filters,
+            normal_cells=normal_cells,
+            stack="large" if size == "imagenet_large" else "mobile",
+            stem=stem,
+            in_place=in_place,
+        )
+    return sizes
 
 
 def write_winner(directory: RunDirectory, name: str, sizes: dict[str, Genotype]) -> None:

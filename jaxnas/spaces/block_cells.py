@@ -155,6 +155,19 @@ class BlockCellSpace(Space):
         cells = unique_cells(self.blocks, len(self.operations), self.combine)
         return cells ** len(self.tables)
 
+    def of_length(self, decisions: int) -> BlockCellSpace:
+        """The space of cells of so many decisions: with fewer blocks, where there is one table.
+
+        Raises:
+          SpaceError: if no cells of this space have so many.
+        """
+        blocks, rest = divmod(decisions, self._width * len(self.tables))
+        if blocks == self.blocks and not rest:
+            return self
+        if rest or not 1 <= blocks < self.blocks or len(self.tables) > 1:
+            raise SpaceError(f"{self.name} has no networks of {decisions} decisions")
+        return dataclasses.replace(self, blocks=blocks)
+
     def cells(self, candidate: np.ndarray) -> tuple[Cell, Cell]:
         """The normal and the reduction cell of a complete candidate, for networks of any size.
 

@@ -8,6 +8,9 @@ import numpy as np
 import scipy.stats
 from numpy.typing import ArrayLike
 
+RANKS = ("spearman", "kendall")
+"""The names of `correlations`."""
+
 
 def kendall(a: ArrayLike, b: ArrayLike) -> float:
     """Kendall's tau-b: concordant less discordant pairs, by the pairs that are no ties.
@@ -36,6 +39,15 @@ def spearman(a: ArrayLike, b: ArrayLike) -> float:
     if not all(np.ptp(each) for each in ranks):
         return float("nan")
     return float(np.corrcoef(*ranks)[0, 1])
+
+
+def correlations(a: ArrayLike, b: ArrayLike) -> dict[str, float | None]:
+    """Both, by name; None, as files have it, for a correlation with a constant.
+
+    See `kendall` for arguments and errors.
+    """
+    both = {"spearman": spearman(a, b), "kendall": kendall(a, b)}
+    return {name: None if np.isnan(value) else value for name, value in both.items()}
 
 
 def _pair(a: ArrayLike, b: ArrayLike) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,94 @@
+"""PNAS (Liu et al. 2018) on CIFAR-10: cells grow block by block, chosen by a learned surrogate.
+
+Trains all cells of one block, then of every further level the cells of which the surrogate expects
+most; it learns from each level how to rank the next. The best children are trained longer, and the
+best of these at full size (N = 3, F = 48; genotypes for ImageNet's stacks are written too). Random
+search does the same beside it with as many children. All children of a number of blocks are one
+compiled program, which takes the genotype as an input.
+
+    python experiments/pnas_cifar.py --seed 0
+    python experiments/pnas_cifar.py --blocks 2 --children 144 --train-limit 3000 \\
+        --child-channels 8 --child.epochs 1 --child.batch-size 64 --finalists 2 \\
+        --finalist-epochs 4 --channels 8 --cells 6 --epochs 6 --evaluator processes --workers 2
+    python experiments/pnas_cifar.py --no-train-last --children 904 --resume
+
+`--children` says how many cells a level trains: K = (children - 136) / later levels, 256 for the
+paper's 1,160. Not known of the paper: the children's optimiser, batch size and weight decay, and
+how long the surrogate is trained. The last command has the last level predicted, not trained.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated
+
+import tyro
+
+from jaxnas.runs.cell_search import run_searchers
+from jaxnas.runs.child_config import PNAS, PNAS_CHILD, CellExperiment
+from jaxnas.runs.config import WeightTraining, refuse_no_space, refuse_zero, settings_of
+from jaxnas.runs.progressive_search import (
+    PROGRESSIVE,
+    SurrogateName,
+    others,
+    progressive_searcher,
+    tell_levels,
+)
+from jaxnas.runs.script import run_script
+from jaxnas.spaces.block_cells import BlockCellSpace, pnas_space
+
+
+@dataclasses.dataclass(frozen=True)
+class Flags:
+    """Searches progressively."""
+
+    experiment: Annotated[CellExperiment, tyro.conf.OmitArgPrefixes] = PNAS
+    child: WeightTraining = PNAS_CHILD
+    """How a child is trained."""
+    blocks: int = 5
+    """Of the cells of the last level."""
+    train_last: bool = True
+    """Train the last level, or take its answer by the surrogate's word."""
+    surrogate: SurrogateName = "mlp"
+    """What chooses: a network that takes the mean over blocks, or an LSTM."""
+    members: int = 5
+    """Of the surrogate's ensemble; 1 for a single one."""
+    child_channels: int = 24
+    """Of a node in a child's first cells."""
+    child_cells: int = 6
+    """Cells of a child, two of them reductions."""
+
+    def __post_init__(self) -> None:
+        refuse_zero(self, "child_channels", "child_cells", "members")
+        with refuse_no_space():
+            _ = self.space
+
+    @property
+    def space(self) -> BlockCellSpace:
+        """What is searched."""
+        return pnas_space(self.blocks, channels=self.child_channels, cell_count=self.child_cells)
+
+
+def main(flags: Flags) -> None:
+    """Searches, and trains what was found."""
+    space, children = flags.space, flags.experiment.children
+    searcher = progressive_searcher(
+        space,
+        children,
+        surrogate=flags.surrogate,
+        members=flags.members,
+        train_last=flags.train_last,
+    )
+    run_searchers(
+        flags.experiment,
+        "pnas",
+        space,
+        flags.child,
+        {PROGRESSIVE: searcher, **others(space, children, "random")},
+        settings_of(flags),
+        tell_levels,
+    )
+
+
+if __name__ == "__main__":
+    run_script(Flags, __doc__, main)

@@ -1,0 +1,20 @@
+"""PNAS (Liu et al. 2018) where the truth is known, without training anything.
+
+nasbench201: NAS-Bench-201 seen path by path; regret next to random search, PPO and evolution at
+equal queries, and how well the surrogate ranks. surrogates: the paper's trial of surrogates
+(Table 1), by a synthetic accuracy of every cell of PNAS's space. race: how many children PPO and
+random search need to be as good as PNAS by it (Table 2).
+
+    python experiments/pnas_tables.py
+    python experiments/pnas_tables.py --parts nasbench201 --seeds 20 --run-dir runs/pnas_201
+
+Writes `report.md`, `results.json` and the curves of regret.
+"""
+
+from __future__ import annotations
+
+from jaxnas.runs.pnas_validation import PnasTables, run_pnas_tables
+from jaxnas.runs.script import run_script
+
+if __name__ == "__main__":
+    run_script(PnasTables, __doc__, run_pnas_tables)

@@ -1,0 +1,144 @@
+"""PNAS on tables: what is measured is what it says."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from jaxnas import search
+from jaxnas.runs import pnas_tables
+from jaxnas.runs.config import ConfigError
+from jaxnas.runs.pnas_tables import (
+    answers_table,
+    progressive_201,
+    race,
+    race_rows,
+    race_table,
+    rank_surrogates,
+    rank_table,
+)
+from jaxnas.runs.pnas_validation import PnasTables, run_pnas_tables
+from jaxnas.runs.progressive_search import PROGRESSIVE
+from jaxnas.tabular import SyntheticCells
+from search.growing import cells
+
+TABLE = SyntheticCells(cells(2))
+
+
+@pytest.fixture(scope="module")
+def races():
+    return [race(TABLE, seed, 20, 100) for seed in range(2)]
+
+
+def test_progressive_search_of_nasbench201_keeps_the_best():
+    valid = np.random.default_rng(0).uniform(10, 90, 5**6)
+    done = []
+    found, ranks = progressive_201(valid, 2, 8, lambda: done.append(1))
+    assert found.algorithm == PROGRESSIVE
+    assert found.incumbents.shape == (2, 5 + 3 * 8)
+    assert len(done) == 2
+    values = valid[found.incumbents]
+    assert (np.diff(values, axis=1) >= 0).all()
+    assert [each.level for each in ranks] == [1, 2, 3, 4] * 2
+    assert [bool(each.following) for each in ranks] == [True, True, True, False] * 2
+    assert "| a | kendall |" in rank_table({"a": ranks})
+
+
+def test_surrogates_are_ranked_on_what_they_were_not_told(monkeypatch):
+    monkeypatch.setattr(pnas_tables, "POOL", 200)
+    seen = []
+
+    class Spy(SyntheticCells):
+        def rewards(self, candidates, trial=0):
+            seen.append(candidates)
+            return super().rewards(candidates, trial)
+
+    space = TABLE.space
+    ranks = rank_surrogates(
+        Spy(space), {"mlp": search.mlp_surrogate(space, units=8, steps=50)}, 2, 30, lambda: None
+    )["mlp"]
+    assert [len(each) for each in seen] == [len(space.grow()), 30] * 2
+    assert not np.array_equal(seen[1], seen[3]), "another trial, other cells"
+    assert [each.level for each in ranks] == [1, 2] * 2
+    assert ranks[0].trained["spearman"] > 0.5
+    assert set(ranks[0].following) == {"spearman", "kendall"}
+    assert not ranks[1].following
+
+
+def test_a_race_is_by_the_same_accuracies(races):
+    ours = races[0][PROGRESSIVE]
+    assert len(ours.rewards) == len(TABLE.space.grow()) + 20
+    for name in ("ppo", "random"):
+        found = races[0][name]
+        assert len(found.children) == len(found.rewards) == 100
+        children = np.array(found.children)
+        np.testing.assert_allclose(found.rewards, TABLE.rewards(children, 0), rtol=1e-6)
+        np.testing.assert_allclose(found.values, TABLE.truth(children))
+
+
+def test_the_tables_of_races(races):
+    rows = race_rows(races)
+    assert {(row["seed"], row["top"]) for row in rows} >= {(0, 1), (1, 5)}
+    table = race_table(rows, ("ppo", "random"), 100)
+    assert "| 1 | " in table
+    assert " of 2 | " in table
+    assert "random" in answers_table(TABLE, races)
+
+
+def test_examples_are_counted_as_in_the_paper():
+    """5,808 children of NAS are 5.0 times PNAS's 1,160, and 8.2 times its examples (Table 2)."""
+    rows = [
+        {"seed": 0, "top": top, "truth": 0.9, PROGRESSIVE: 1160, "ppo": n}
+        for top, n in ((1, 5808), (5, 4100), (25, 3654))
+    ]
+    table = race_table(rows, ("ppo",), 20_000)
+    for text in ("| 5,808 | 5.0 | 8.2 |", "| 4,100 | 3.5 | 6.8 |", "| 3,654 | 3.1 | 6.4 |"):
+        assert text in table
+
+
+def test_what_is_not_reached_is_told():
+    rows = [
+        {"seed": seed, "top": top, "truth": 0.9, PROGRESSIVE: 100, "ppo": None}
+        for seed in range(2)
+        for top in (1, 5, 25)
+    ]
+    assert "| 0 of 2 | more than 1,000 | more than 10.0 |" in race_table(rows, ("ppo",), 1000)
+
+
+def test_a_run_writes_its_report(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(pnas_tables, "POOL", 200)
+    settings = PnasTables(
+        ("surrogates", "race"),
+        trials=1,
+        races=1,
+        per_level=10,
+        queries=40,
+        blocks=2,
+        run_dir=tmp_path / "run",
+    )
+    monkeypatch.setattr("jaxnas.runs.pnas_validation.pnas_space", cells)
+    for name in ("mlp_surrogate", "lstm_surrogate"):
+        kept = getattr(search, name)
+        monkeypatch.setattr(
+            search, name, lambda space, members=5, kept=kept: kept(space, members=members, steps=5)
+        )
+    report = run_pnas_tables(settings).read_text()
+    for text in ("## Surrogates", "| lstm, 5 members | kendall |", "## Race", "ppo"):
+        assert text in report
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert set(results) == {"surrogates", "race"}
+    assert jax.tree.leaves(results)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"blocks": 1}, "--blocks must be 2 to 7, not 1"),
+        ({"seeds": 0}, "--seeds must be at least 1"),
+        ({"parts": ("race", "race")}, "--parts must name each part once"),
+    ],
+)
+def test_what_cannot_be_is_refused(flags, message):
+    with pytest.raises(ConfigError, match=message):
+        PnasTables(**flags)
