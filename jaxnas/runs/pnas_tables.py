@@ -17,7 +17,7 @@ from jaxnas.runs.efficiency import TOPS, Searched, needed, top_means
 from jaxnas.runs.progressive_search import PROGRESSIVE
 from jaxnas.runs.statistics import spread
 from jaxnas.runs.tabular_search import Found
-from jaxnas.search.surrogates import UNDECIDED, Surrogate
+from jaxnas.search.surrogates import Surrogate, pad_cells
 from jaxnas.spaces import NASBench201Paths, Space
 from jaxnas.tabular import SyntheticCells
 from jaxnas.tabular.rank import RANKS, correlations
@@ -121,7 +121,7 @@ def rank_surrogates(
             state = surrogate.init(stream(jax.random.key(trial), name))
             rows = max(len(cells) for cells in told)
             for level, cells in enumerate(told):
-                padded = _padded(space, cells, rows)
+                padded = pad_cells(space, cells, rows)
                 known = np.arange(rows) < len(cells)
                 rewards = table.rewards(cells, trial)
                 filled = np.pad(rewards, (0, rows - len(rewards))).astype(np.float32)
@@ -130,7 +130,7 @@ def rank_surrogates(
                 following = {}
                 if level + 1 < len(pools):
                     pool = pools[level + 1]
-                    expected = np.asarray(predict(state, _padded(space, pool, POOL)))[: len(pool)]
+                    expected = np.asarray(predict(state, pad_cells(space, pool, POOL)))[: len(pool)]
                     following = correlations(expected, table.truth(pool))
                 ranks[name].append(Ranks(level + 1, correlations(fitted, rewards), following))
             progress()
@@ -145,27 +145,47 @@ def _pool(space: Space, length: int, generator: np.random.Generator) -> np.ndarr
     return np.unique(space.canonical(drawn), axis=0)
 
 
-def _padded(space: Space, cells: np.ndarray, rows: int) -> np.ndarray:
-    padded = np.full((rows, len(space.decisions)), UNDECIDED, np.int32)
-    padded[: len(cells), : cells.shape[1]] = cells
-    return padded
-
-
-def race(table: SyntheticCells, seed: int, per_level: int, queries: int) -> dict[str, Searched]:
+def race(
+    table: SyntheticCells,
+    seeds: int,
+    per_level: int,
+    queries: int,
+    progress: Callable[[], None] = lambda: None,
+) -> list[dict[str, Searched]]:
     """Progressive search, and others with many more queries, by the same noisy accuracies.
 
     Args:
-      table: of accuracies; its noise is that of trial `seed`.
-      seed: of the searches.
+      table: of accuracies; the noise of a seed is that of its trial.
+      seeds: 0 and up.
       per_level: K of progressive search.
       queries: of PPO and of random search.
+      progress: called after each seed.
+
+    Returns:
+      by seed.
     """
-    space, key = table.space, jax.random.key(seed)
+    space = table.space
+    searcher = search.Progressive(space, search.mlp_surrogate(space), per_level)
+    algorithms = {"ppo": search.ppo(space), "random": search.random(space, batch=500)}
+    races = []
+    for seed in range(seeds):
+        races.append(_race(table, seed, searcher, algorithms, queries))
+        progress()
+    return races
+
+
+def _race(
+    table: SyntheticCells,
+    seed: int,
+    searcher: search.Progressive,
+    algorithms: Mapping[str, search.Algorithm],
+    queries: int,
+) -> dict[str, Searched]:
+    key = jax.random.key(seed)
 
     def evaluate(cells: np.ndarray) -> np.ndarray:
         return table.rewards(cells, seed)
 
-    searcher = search.Progressive(space, search.mlp_surrogate(space), per_level)
     levels = searcher.run(evaluate, stream(key, PROGRESSIVE))
     found = {
         PROGRESSIVE: Searched(
@@ -174,11 +194,10 @@ def race(table: SyntheticCells, seed: int, per_level: int, queries: int) -> dict
             np.concatenate([table.truth(level.cells) for level in levels]),
         )
     }
-    algorithms = {"ppo": search.ppo(space), "random": search.random(space, batch=500)}
     for name, algorithm in algorithms.items():
         trials = search.search(algorithm, evaluate, queries, stream(key, name))
         found[name] = Searched(
-            as_candidates(space.canonical(trials.candidates)),
+            as_candidates(table.space.canonical(trials.candidates)),
             trials.rewards,
             table.truth(trials.candidates),
         )

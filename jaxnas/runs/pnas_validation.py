@@ -169,10 +169,14 @@ cells of one block more. Mean ± standard deviation over {settings.trials} trial
 def _race(settings: PnasTables, run: RunDirectory) -> tuple[str, Any]:
     table = _synthetic(settings)
     with rich.progress.Progress(transient=True) as bars:
-        races = [
-            race(table, seed, settings.per_level, settings.queries)
-            for seed in bars.track(range(settings.races), description="races")
-        ]
+        task = bars.add_task("race", total=settings.races)
+        races = race(
+            table,
+            settings.races,
+            settings.per_level,
+            settings.queries,
+            lambda: bars.advance(task),
+        )
     rows = race_rows(races)
     text = f"""## Race
 

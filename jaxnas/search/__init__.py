@@ -30,7 +30,7 @@ from jaxnas.search.proxylessnas import ProxylessSettings, ProxylessState, proxyl
 from jaxnas.search.random_search import random
 from jaxnas.search.shared import Found, SharedWeightSearch
 from jaxnas.search.surrogate import surrogate
-from jaxnas.search.surrogates import Surrogate, lstm_surrogate, mlp_surrogate
+from jaxnas.search.surrogates import Surrogate, lstm_surrogate, mlp_surrogate, pad_cells
 from jaxnas.search.zero_cost import gradient_norm, naswot, synflow
 
 __all__ = [
@@ -73,6 +73,7 @@ __all__ = [
     "mlp_surrogate",
     "naswot",
     "one_hot_gates",
+    "pad_cells",
     "ppo",
     "prefix",
     "proxylessnas",

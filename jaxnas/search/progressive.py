@@ -34,7 +34,7 @@ import jax
 import numpy as np
 
 from jaxnas.randomness import check_key, stream
-from jaxnas.search.surrogates import UNDECIDED, Surrogate
+from jaxnas.search.surrogates import Surrogate, pad_cells
 from jaxnas.spaces import Space
 
 _TOGETHER = 4096
@@ -138,7 +138,7 @@ class Progressive:
     def judge(self, state: ProgressiveState, cells: np.ndarray) -> np.ndarray:
         """What the surrogate expects of `cells`, int [n, levels[i]]: float32 [n]."""
         rows = -(-len(cells) // _TOGETHER) * _TOGETHER
-        padded = self._padded(cells, rows)
+        padded = pad_cells(self.space, cells, rows)
         return np.asarray(self._predict(state.surrogate, padded))[: len(cells)]
 
     def tell(self, state: ProgressiveState, rewards: np.ndarray) -> ProgressiveState:
@@ -216,12 +216,6 @@ class Progressive:
     def _predict(self) -> Callable[..., jax.Array]:
         return jax.jit(self.surrogate.predict)
 
-    def _padded(self, cells: np.ndarray, rows: int) -> np.ndarray:
-        """int32 [rows, decisions], -1 where `cells` has nothing."""
-        padded = np.full((rows, len(self.space.decisions)), UNDECIDED, np.int32)
-        padded[: len(cells), : cells.shape[1]] = cells
-        return padded
-
     def _state(
         self, level: int, cells: np.ndarray, expected: np.ndarray, surrogate: Any
     ) -> ProgressiveState:
@@ -229,7 +223,7 @@ class Progressive:
         unknown = np.full(rows - len(cells), np.nan)
         return ProgressiveState(
             np.int32(level),
-            self._padded(cells, rows),
+            pad_cells(self.space, cells, rows),
             np.int32(len(cells)),
             np.concatenate([expected, unknown]).astype(np.float32),
             surrogate,

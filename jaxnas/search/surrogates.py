@@ -34,6 +34,19 @@ _TOGETHER = 4096
 """Cells that are looked at together."""
 
 
+def pad_cells(space: Space, cells: np.ndarray, rows: int) -> np.ndarray:
+    """Partial candidates as surrogates take them: int32 [rows, decisions], -1 for the rest.
+
+    Args:
+      space: of the cells.
+      cells: int [n, levels[i]].
+      rows: at least n; a number that stays the same spares compiling anew.
+    """
+    padded = np.full((rows, len(space.decisions)), UNDECIDED, np.int32)
+    padded[: len(cells), : cells.shape[1]] = cells
+    return padded
+
+
 class SurrogateState(NamedTuple):
     """What a surrogate has learnt.
 

@@ -37,6 +37,7 @@ SPACES = {
     "nasnet": space(cell_count=4),
     "combine": space(operations=FEW, combine=True, cell_count=2),
     "pnas": space(operations=FEW, tables=("cell",), output="all"),
+    "pnas of one block": space(operations=FEW, blocks=1, tables=("cell",), output="all"),
     # Two normal cells in a stage again, or one.
     "enas": enas_micro_space(2, channels=4, cell_count=6),
     "shared enas": space(

@@ -1,5 +1,6 @@
 """Real children: one program trains them all, and what one becomes depends on nothing else."""
 
+import dataclasses
 import logging
 
 import jax
@@ -9,6 +10,7 @@ import pytest
 from jaxnas.runs.child_networks import CellNetworks
 from jaxnas.runs.child_training import ChildTraining
 from jaxnas.runs.config import ConfigError, WeightTraining
+from jaxnas.spaces import SpaceError
 from jaxnas.spaces.block_cells import BlockCellSpace
 
 from .tiny import dataset
@@ -62,6 +64,20 @@ def test_a_hundred_children_are_one_program(caplog):
     assert all(outcome.seconds["compile"] == 0 for outcome in outcomes[1:])
     assert max(outcome.accuracies[-1] for outcome in outcomes) > 40, "of four classes"
     assert len(longer.accuracies) == len(outcomes[0].accuracies) == 2
+
+
+def test_cells_of_fewer_blocks_are_one_program_more(caplog):
+    training, small = make(), [(0, 1, 0, 2), (1, 1, 1, 2)]
+    with jax.log_compiles(), caplog.at_level(logging.WARNING):
+        first, *_ = [training.train(child, 2) for child in small]
+        training.train(candidates(1)[0], 2)
+    assert [compiled(caplog.records, name) for name in PROGRAMS] == [1, 2, 2]
+    alone = dataclasses.replace(
+        training, networks=CellNetworks(dataclasses.replace(SPACE, blocks=1))
+    )
+    assert alone.train(small[0], 2).accuracies == first.accuracies
+    with pytest.raises(SpaceError, match="small has no networks of 6 decisions"):
+        training.train((0, 1, 0, 2, 0, 0), 2)
 
 
 def test_a_child_is_the_same_whoever_trained_before(training):

@@ -28,7 +28,7 @@ TABLE = SyntheticCells(cells(2))
 
 @pytest.fixture(scope="module")
 def races():
-    return [race(TABLE, seed, 20, 100) for seed in range(2)]
+    return race(TABLE, 2, 20, 100)
 
 
 def test_progressive_search_of_nasbench201_keeps_the_best():

@@ -92,3 +92,13 @@ def test_the_guides_searchers_on_a_table(names, csv_path, monkeypatch, tmp_path,
     out = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"[\d.]+ ± [\d.]+", out[0])
     assert "| climber | 500 | 300 |" in out[-2]
+
+
+def test_the_progressive_guide_finds_the_best():
+    """docs/pnas.md: the reward counts an operation, so that the best has it everywhere."""
+    text = (GUIDE.parent / "pnas.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    names: dict = {}
+    exec(compile(code, "pnas.md", "exec"), names)
+    assert [len(level.cells) for level in names["levels"]] == [136, 8]
+    assert (names["best"].reshape(2, 4)[:, 2:] == 2).all()

@@ -27,8 +27,8 @@ def some(blocks, count=40, seed=0):
     return padded(np.random.default_rng(seed).permutation(unique)[:count])
 
 
-def padded(cells, decisions=12):
-    return np.pad(cells, ((0, 0), (0, decisions - cells.shape[1])), constant_values=-1)
+def padded(cells, space=SPACE):
+    return search.pad_cells(space, cells, len(cells))
 
 
 @functools.cache
@@ -112,7 +112,7 @@ def test_it_ranks_cells_of_a_block_more_than_it_has_seen(name):
 @pytest.mark.parametrize("name", MAKE)
 def test_it_starts_at_the_mean_accuracy_of_the_paper(name):
     surrogate = MAKE[name](pnas_space(2))
-    start = surrogate.predict(surrogate.init(KEY), padded(pnas_space(2).grow(), 8))
+    start = surrogate.predict(surrogate.init(KEY), padded(pnas_space(2).grow(), pnas_space(2)))
     np.testing.assert_allclose(start, scipy.special.expit(1.8), atol=0.02)
 
 
