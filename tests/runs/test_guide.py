@@ -1,12 +1,27 @@
-"""The code of docs/self_supervised.md runs as printed."""
+"""The code of docs/self_supervised.md and docs/your_algorithm.md runs as printed."""
 
+import inspect
 import re
+import runpy
+import sys
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
+import pages
 from cli.test_finished import write_method
+from jaxnas.runs import cell_search
+from jaxnas.runs.child_config import ChildExperiment
+from jaxnas.runs.child_experiment import run_children
+from jaxnas.runs.child_training import Outcome
+from jaxnas.runs.child_winners import TRAINED
+from jaxnas.runs.config import WeightTraining
+from jaxnas.search import random
+from search import test_blackbox as contract
+from search.toys import MIXED
 
 GUIDE = Path(__file__).parents[2] / "docs" / "self_supervised.md"
 
@@ -27,3 +42,81 @@ def test_the_guides_features_are_what_the_classifier_of_the_run_sees(monkeypatch
     logits = trained.network.apply(trained.variables, names["inputs"], train=False)
     told = features @ classifier["kernel"] + classifier["bias"]
     np.testing.assert_allclose(logits, told, atol=1e-4)
+
+
+ALGORITHM = "your_algorithm.md"
+
+
+@pytest.fixture(scope="module")
+def names():
+    """What the code of docs/your_algorithm.md leaves."""
+    return pages.run(ALGORITHM)
+
+
+def test_the_guides_values_are_those_of_a_chain_within_its_budget(names):
+    values, macs, best = names["values"], names["macs"], names["values"].argmax()
+    assert values.shape == (names["space"].size,)
+    assert values.max() == 1
+    assert values.min() > 0
+    assert 0.5 * 8e6 < macs[best] < 2 * 8e6
+    assert macs.min() < macs[best] < macs.max()
+
+
+PROMISES = {
+    name: getattr(contract, f"test_{name}")
+    for name in (
+        "candidates_are_of_the_space_and_a_key_gives_one_stream",
+        "a_scanned_search_of_many_seeds_is_that_of_each",
+        "a_search_goes_on_from_a_checkpoint_to_the_same_bits",
+        "a_reward_that_is_no_number_is_refused_by_name",
+        "trials_of_another_form_are_refused",
+    )
+}
+
+
+@pytest.mark.parametrize("promise", PROMISES.values(), ids=PROMISES)
+def test_the_guides_searcher_is_one(names, monkeypatch, tmp_path, promise):
+    monkeypatch.setitem(contract.SEARCHERS, "annealing", names["annealing"])
+    known = {"searcher": "annealing", "space": "mixed", "tmp_path": tmp_path}
+    promise(**{name: known[name] for name in inspect.signature(promise).parameters})
+
+
+def test_the_guides_searcher_learns(names, monkeypatch):
+    monkeypatch.setitem(contract.MARGINS, "annealing", names["annealing"])
+    by_random = contract._found(random(MIXED))
+    contract.test_a_learning_searcher_beats_random("annealing", by_random)
+
+
+def assert_asks_for_children(arguments):
+    """Of what `run_children` was called with."""
+    call = inspect.signature(run_children).bind(*arguments).arguments
+    (stage,) = call["stages"]
+    _, candidates = stage.algorithm.ask(stage.algorithm.init(jax.random.key(0)))
+    (candidate,) = np.asarray(candidates)
+    child = call["networks"].genotype(candidate)
+    assert child == stage.space.decode(candidate)
+    assert TRAINED in call["full_size"](tuple(candidate.tolist()))
+    assert call["reward"](Outcome((), (20.0, 50.0), {}, "")) == 0.5
+    return call
+
+
+def test_the_guides_script_is_a_command(monkeypatch, tmp_path):
+    code = [content for kind, content in pages.blocks(ALGORITHM) if kind == "python"]
+    (command,) = [content for content in code if "run_script" in content]
+    script = tmp_path / "anneal.py"
+    script.write_text(code[0] + command)
+    words = ["--children", "7", "--start", "0.2", "--child.epochs", "3", "--run-dir", "here"]
+    calls = []
+    monkeypatch.setattr(cell_search, "run_children", lambda *arguments: calls.append(arguments))
+    monkeypatch.setattr(sys, "argv", [str(script), *words])
+    runpy.run_path(str(script), run_name="__main__")
+    call = assert_asks_for_children(*calls)
+    assert (call["experiment"].children, call["child"].epochs) == (7, 3)
+    assert call["settings"]["start"] == 0.2
+
+
+def test_the_guides_children_may_be_of_any_space(names, monkeypatch):
+    calls = []
+    monkeypatch.setitem(names, "run_children", lambda *arguments: calls.append(arguments))
+    names["anneal_chains"](ChildExperiment(), WeightTraining(), {})
+    assert assert_asks_for_children(*calls)["networks"].spaces == (names["space"],)
