@@ -90,12 +90,13 @@ def test_the_guides_searcher_learns(names, monkeypatch):
 def assert_asks_for_children(arguments):
     """Of what `run_children` was called with."""
     call = inspect.signature(run_children).bind(*arguments).arguments
-    (stage,) = call["stages"]
-    _, candidates = stage.algorithm.ask(stage.algorithm.init(jax.random.key(0)))
-    (candidate,) = np.asarray(candidates)
-    child = call["networks"].genotype(candidate)
-    assert child == stage.space.decode(candidate)
-    assert TRAINED in call["full_size"](tuple(candidate.tolist()))
+    assert list(call["searchers"]) == ["annealing", "random"]
+    for searcher in call["searchers"].values():
+        assert searcher.children == call["experiment"].children
+        (candidate,) = searcher.ask(searcher.init(jax.random.key(0)), 0).candidates
+        child = call["networks"].genotype(np.array(candidate))
+        assert child == searcher.space.decode(np.array(candidate))
+        assert TRAINED in call["full_size"](candidate)
     assert call["reward"](Outcome((), (20.0, 50.0), {}, "")) == 0.5
     return call
 
