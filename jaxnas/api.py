@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from typing import Any, NamedTuple, get_args
 
 import numpy as np
@@ -43,7 +44,7 @@ class Adapted(NamedTuple):
 
 def adapt(
     base: str | Genotype,
-    dataset: str | data.Dataset | Arrays,
+    dataset: str | os.PathLike[str] | data.Dataset | Arrays,
     *,
     granularity: Granularity = "cell",
     seed: int = 0,
@@ -72,10 +73,15 @@ def adapt(
       TypeError: for a setting that does not exist.
       TrainingError: if the loss is no longer finite.
     """
-    if isinstance(dataset, str):
+    if isinstance(dataset, (str, os.PathLike)):
         dataset = data.load(dataset)
-    elif isinstance(dataset, tuple):
+    elif isinstance(dataset, (tuple, list)) and len(dataset) == 4:
         dataset = data.from_arrays(*dataset)
+    elif not isinstance(dataset, data.Dataset):
+        raise data.DataError(
+            "a data set is a name or path that data.load takes, a data.Dataset, or the four arrays "
+            f"x_train, y_train, x_test, y_test; got {_described(dataset)}"
+        )
     if granularity not in get_args(Granularity):
         raise ConfigError(f"granularity must be 'cell' or 'full', not {granularity!r}")
     known = [field.name for field in dataclasses.fields(Training)]
@@ -99,3 +105,9 @@ def adapt(
         outcome.theta,
         outcome.notes,
     )
+
+
+def _described(value: object) -> str:
+    """What it is, without printing all of it."""
+    kind = type(value).__name__
+    return f"a {kind} of {len(value)}" if isinstance(value, (tuple, list)) else f"a {kind}"

@@ -57,6 +57,14 @@ def test_what_cannot_be_is_told_in_a_sentence(arguments, message):
         jaxnas.adapt(**given)
 
 
+@pytest.mark.parametrize(
+    ("given", "described"), [((1, 2), "a tuple of 2"), ({"x": 1}, "a dict"), (None, "a NoneType")]
+)
+def test_what_is_no_data_set_is_told_in_a_sentence(given, described):
+    with pytest.raises(data.DataError, match=f"x_test, y_test; got {described}"):
+        jaxnas.adapt(BASE, given)
+
+
 def test_a_setting_that_does_not_exist_is_named():
     with pytest.raises(TypeError, match="no setting 'epoch'; did you mean epochs"):
         jaxnas.adapt(BASE, dataset(), epoch=3)

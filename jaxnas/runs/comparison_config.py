@@ -44,7 +44,7 @@ class Comparison:
     data_dir: Path | None = None
     """Where data sets are; JAXNAS_DATA_DIR or ./data by default."""
     download: bool = False
-    """Fetch the data set's official archive if it is not there (CIFAR-10 and CIFAR-100)."""
+    """Fetch the data set if it is not there: CIFAR-10, CIFAR-100 and those of tfds:NAME."""
     train_limit: int | None = None
     """Use the first so many training images only; by default the budget's."""
     epochs: int | None = None

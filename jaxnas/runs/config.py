@@ -237,7 +237,7 @@ class Experiment:
     data_dir: Path | None = None
     """Where data sets are; JAXNAS_DATA_DIR or ./data by default."""
     download: bool = False
-    """Fetch the data set's official archive if it is not there (CIFAR-10 and CIFAR-100)."""
+    """Fetch the data set if it is not there: CIFAR-10, CIFAR-100 and those of tfds:NAME."""
     base: str = "resnet20"
     """The network to adapt: a name of the zoo, a genotype.json, or a .txt in the form of DARTS."""
     channels: int | None = None
