@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import logging
 
 import jax
 import numpy as np
@@ -103,6 +104,18 @@ def test_it_goes_on_from_any_state_to_the_same_bits():
             if jax.dtypes.issubdtype(ours.dtype, jax.dtypes.prng_key):
                 ours, theirs = jax.random.key_data(ours), jax.random.key_data(theirs)
             np.testing.assert_array_equal(ours, theirs)
+
+
+def test_all_levels_and_seeds_are_one_program(caplog):
+    surrogate = search.mlp_surrogate(SPACE, members=2, units=5, steps=2)
+    one = search.Progressive(SPACE, surrogate, 8)
+    with jax.log_compiles(), caplog.at_level(logging.WARNING):
+        for seed in range(2):
+            one.run(accuracies, jax.random.key(seed))
+    messages = [record.getMessage() for record in caplog.records]
+    for name in ("fit", "predict"):
+        text = f"Finished XLA compilation of jit({name})"
+        assert sum(text in message for message in messages) == 1
 
 
 def test_states_are_of_one_shape():
