@@ -38,6 +38,7 @@ from jaxnas.runs.from_scratch import (
     read_finals,
     report_search,
 )
+from jaxnas.runs.metrics import Metrics
 from jaxnas.runs.ray_evaluator import RayWorkers
 from jaxnas.runs.results import Result, print_results, write_results
 from jaxnas.runs.stages import Stages
@@ -167,6 +168,8 @@ def run_children(
         notes = [
             *notes,
             f"Seconds of the children's training, by part:\n\n{seconds_table(store.outcomes())}",
+            f"Seconds that the searchers took to ask and to be told, their compiling included: "
+            f"{', '.join(f'{each} {_thinking(path / each):.1f}' for each in searches)}.",
             *(winner_note(each, finals, winners[each], sizes[each]) for each in searches),
         ]
         _write(path, f"{name} on {dataset.name}", trials, results, table, pictures, notes)
@@ -215,6 +218,11 @@ def evaluator(
             gpus=experiment.gpus_per_child,
         )
     return InProcess(functools.partial(make, dataset))
+
+
+def _thinking(folder: Path) -> float:
+    """Seconds of a searcher."""
+    return sum(row["searcher_seconds"] for row in Metrics(folder).rows())
 
 
 def _search(

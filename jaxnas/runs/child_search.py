@@ -149,7 +149,12 @@ class ChildSearch:
         trials = [read_trial(row) for row in log.rows()]
         for _ in trials:
             progress()
-        while (asked := self.searcher.ask(state, len(trials))).candidates:
+        while True:
+            begun = time.perf_counter()
+            asked = self.searcher.ask(state, len(trials))
+            thinking = time.perf_counter() - begun
+            if not asked.candidates:
+                break
             known = len(store)
             store.train(asked.candidates, self.epochs, evaluator, progress)
             batch = [
@@ -157,7 +162,9 @@ class ChildSearch:
                 for number, candidate in enumerate(asked.candidates, start=len(trials) + 1)
             ]
             rewards = np.array([trial.reward for trial in batch], np.float32)
-            state = self.searcher.tell(asked, rewards)
+            begun = time.perf_counter()
+            state = jax.block_until_ready(self.searcher.tell(asked, rewards))
+            thinking += time.perf_counter() - begun
             best = max((trial.reward for trial in trials), default=-np.inf)
             trials += batch
             for trial in batch:
@@ -171,6 +178,7 @@ class ChildSearch:
                 "mean_accuracy": float(np.mean([trial.accuracy for trial in batch])),
                 "best_accuracy": max(trial.accuracy for trial in trials),
                 "seconds": round(seconds, 3),
+                "searcher_seconds": round(thinking, 3),
                 **self.searcher.row(asked, rewards, state),
             }
             directory.log(row)

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 
 import pytest
 
@@ -58,6 +59,7 @@ def test_the_report_tells_of_both_searches(folder):
     report = (folder / "run" / "report.md").read_text()
     for text in ("| reinforce | 6 |", "| random | 6 |", "| compile |", "rewards.svg"):
         assert text in report
+    assert re.search(r"to be told, .*: reinforce [\d.]+, random [\d.]+\.", report)
     trained = [
         json.loads(line) for line in (folder / "run" / "children.jsonl").read_text().splitlines()
     ]
