@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import abc
 import itertools
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -217,7 +218,13 @@ class Space(abc.ABC):
         grown = np.concatenate(
             [np.repeat(starts, len(ends), 0), np.tile(ends, (len(starts), 1))], 1
         )
-        return np.unique(self.canonical(grown), axis=0)
+        grown = self.canonical(grown)
+        options = self.options[: following[0]].tolist()
+        if math.prod(options) >= 1 << 63:
+            return np.unique(grown, axis=0)
+        # By their numbers in the order of `enumerate`, which sort several times as fast as rows.
+        numbers = np.ravel_multi_index(tuple(grown.T), options)
+        return grown[np.unique(numbers, return_index=True)[1]]
 
     def enumerate(self) -> Iterator[tuple[int, ...]]:
         """All candidates in order; for small spaces."""

@@ -36,6 +36,8 @@ def test_pnas_grows_from_136_to_31620_cells():
     space = pnas_space()
     first = space.grow()
     children = [space.grow(parent) for parent in first]
+    at_once = space.grow(first)
+    np.testing.assert_array_equal(at_once, np.unique(np.concatenate(children), axis=0))
     # Of 576 ordered blocks, 300 are left without the order of operands.
     assert max(map(len, children)) == 300
     assert len(np.unique(np.concatenate(children), axis=0)) == 31_620
