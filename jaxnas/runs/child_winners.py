@@ -11,19 +11,11 @@ from jaxnas.runs.child_config import CellExperiment
 from jaxnas.runs.child_search import ChildStore, accuracy
 from jaxnas.runs.child_training import Candidate
 from jaxnas.runs.directory import RunDirectory
-from jaxnas.spaces import Genotype
+from jaxnas.spaces import Genotype, zoo
 from jaxnas.spaces.block_cells import BlockCellSpace
-from jaxnas.spaces.zoo.nasnet import nasnet_network
 
 TRAINED = ""
 """The size at which a winner is trained in the end."""
-
-_IMAGENET = {
-    "imagenet": ((44, 12, 32), (54, 9, 32)),
-    "imagenet_large": ((168, 18, 96), (216, 12, 96)),
-}
-"""Filters, cells and channels of the stem of NASNet-A's and of PNASNet-5's stacks, for images of
-224 and of 331 pixels."""
 
 FullSize = Callable[[Candidate], dict[str, Genotype]]
 """A candidate's network at `TRAINED`, and at other sizes, of which only the genotype is written."""
@@ -34,7 +26,7 @@ def cells_at_full_size(
 ) -> dict[str, Genotype]:
     """A candidate's cells in the network of full size, and in the stacks for ImageNet.
 
-    Those have the sizes of NASNet-A and PNASNet-5. ENAS's cells have no such stacks.
+    Those are NASNet-A's or PNASNet-5's with other cells. ENAS's cells have no such stacks.
     """
     own = space.of_length(len(candidate))
     full = dataclasses.replace(own, channels=experiment.channels, cell_count=experiment.cells)
@@ -42,18 +34,12 @@ def cells_at_full_size(
     if space.family == "enas":
         return sizes
     normal, reduction = own.cells(as_array(candidate))
-    in_place = len(space.tables) == 1
-    for size, stack in _IMAGENET.items():
-        filters, normal_cells, stem = stack[in_place]
-        sizes[size] = nasnet_network(
-            f"{space.name}_{size}",
-            normal,
-            reduction,
-            filters=filters,
-            normal_cells=normal_cells,
-            stack="large" if size == "imagenet_large" else "mobile",
-            stem=stem,
-            in_place=in_place,
+    published = "pnasnet_5" if len(space.tables) == 1 else "nasnet_a"
+    for size, stack in (("imagenet", "mobile"), ("imagenet_large", "large")):
+        sizes[size] = dataclasses.replace(
+            zoo.named(f"{published}_{stack}"),
+            name=f"{space.name}_{size}",
+            cells=(normal, reduction),
         )
     return sizes
 
