@@ -12,13 +12,14 @@ import dataclasses
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import numpy as np
 
 from jaxnas import search
 from jaxnas.runs.config import refuse_below_one
+from jaxnas.runs.progressive_search import SurrogateName
 from jaxnas.runs.script import run_script
 from jaxnas.spaces.block_cells import pnas_space
 
@@ -27,7 +28,7 @@ from jaxnas.spaces.block_cells import pnas_space
 class Scores:
     """What to time."""
 
-    surrogate: Literal["mlp", "lstm"] = "mlp"
+    surrogate: SurrogateName = "mlp"
     """Which kind."""
     members: int = 5
     """Of its ensemble."""
@@ -43,8 +44,7 @@ class Scores:
 def main(scores: Scores) -> None:
     """Times growing and scoring, and prints medians."""
     space = pnas_space()
-    make = {"mlp": search.mlp_surrogate, "lstm": search.lstm_surrogate}[scores.surrogate]
-    surrogate = make(space, members=scores.members)
+    surrogate = search.SURROGATES[scores.surrogate](space, members=scores.members)
     state, predict = surrogate.init(jax.random.key(0)), jax.jit(surrogate.predict)
     generator = np.random.default_rng(0)
     parents = space.canonical(generator.integers(0, space.options[:16], (scores.parents, 16)))

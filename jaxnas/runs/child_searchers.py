@@ -131,16 +131,13 @@ class StagedSearcher(ChildSearcher):
             (jax.jit(stage.algorithm.ask), jax.jit(stage.algorithm.tell)) for stage in self.stages
         ]
 
-    def _stage(self, before: int) -> int:
-        return max(number for number, stage in enumerate(self.stages) if stage.start <= before)
-
     def init(self, key: jax.Array) -> Any:
         return self.stages[0].algorithm.init(key)
 
     def ask(self, state: Any, before: int) -> Asked:
-        number = self._stage(before)
         if before >= self.count:
             return Asked(state, None, [])
+        number = max(n for n, stage in enumerate(self.stages) if stage.start <= before)
         state, cells = self._programs[number][0](state)
         candidates = as_candidates(self.stages[number].space.canonical(np.asarray(cells)))
         return Asked((state, number), cells, candidates[: self.count - before])

@@ -17,7 +17,7 @@ from jaxnas.runs.efficiency import TOPS, Searched, needed, top_means
 from jaxnas.runs.progressive_search import PROGRESSIVE
 from jaxnas.runs.statistics import spread
 from jaxnas.runs.tabular_search import Found
-from jaxnas.search.surrogates import Surrogate, pad_cells
+from jaxnas.search.surrogates import Surrogate, known_data, pad_cells
 from jaxnas.spaces import NASBench201Paths, Space
 from jaxnas.tabular import SyntheticCells
 from jaxnas.tabular.rank import RANKS, correlations
@@ -109,6 +109,10 @@ def rank_surrogates(
       progress: called after each surrogate of each trial.
     """
     space, ranks = table.space, {name: [] for name in surrogates}
+    programs = {
+        name: (jax.jit(surrogate.fit), jax.jit(surrogate.predict))
+        for name, surrogate in surrogates.items()
+    }
     for trial in range(trials):
         generator = np.random.default_rng([trial, len(space.decisions)])
         pools = [_pool(space, length, generator) for length in space.levels]
@@ -116,17 +120,15 @@ def rank_surrogates(
             pool if not level else pool[generator.choice(len(pool), per_level, replace=False)]
             for level, pool in enumerate(pools)
         ]
+        rows = max(map(len, told))
         for name, surrogate in surrogates.items():
-            fit, predict = jax.jit(surrogate.fit), jax.jit(surrogate.predict)
+            fit, predict = programs[name]
             state = surrogate.init(stream(jax.random.key(trial), name))
-            rows = max(len(cells) for cells in told)
             for level, cells in enumerate(told):
-                padded = pad_cells(space, cells, rows)
-                known = np.arange(rows) < len(cells)
                 rewards = table.rewards(cells, trial)
-                filled = np.pad(rewards, (0, rows - len(rewards))).astype(np.float32)
-                state = fit(state, padded, filled, known)
-                fitted = np.asarray(predict(state, padded))[: len(cells)]
+                data = known_data(space, cells, rewards, rows)
+                state = fit(state, *data)
+                fitted = np.asarray(predict(state, data[0]))[: len(cells)]
                 following = {}
                 if level + 1 < len(pools):
                     pool = pools[level + 1]

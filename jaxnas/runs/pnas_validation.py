@@ -145,11 +145,10 @@ def _synthetic(settings: PnasTables) -> tabular.SyntheticCells:
 
 def _surrogates(settings: PnasTables, run: RunDirectory) -> tuple[str, Any]:
     table = _synthetic(settings)
-    makers = {"mlp": search.mlp_surrogate, "lstm": search.lstm_surrogate}
     surrogates = {
         f"{name}, {members} member{'s' * (members > 1)}": make(table.space, members=members)
         for members in (1, 5)
-        for name, make in makers.items()
+        for name, make in search.SURROGATES.items()
     }
     with rich.progress.Progress(transient=True) as bars:
         task = bars.add_task("surrogates", total=settings.trials * len(surrogates))

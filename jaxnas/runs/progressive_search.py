@@ -34,8 +34,6 @@ SurrogateName = Literal["mlp", "lstm"]
 _BATCH = 20
 """Children of a batch of random search, as of NASNet's controller."""
 
-_SURROGATES = {"mlp": search.mlp_surrogate, "lstm": search.lstm_surrogate}
-
 
 def progressive_searcher(
     space: Space,
@@ -63,10 +61,8 @@ def progressive_searcher(
             + (f"or {near + later} " if later else "")
             + "can"
         )
-    make = _SURROGATES[surrogate]
-    return ProgressiveSearcher(
-        search.Progressive(space, make(space, members=members), per_level, train_last)
-    )
+    chooser = search.SURROGATES[surrogate](space, members=members)
+    return ProgressiveSearcher(search.Progressive(space, chooser, per_level, train_last))
 
 
 def tell_levels(searches: Searches) -> tuple[list[Picture], list[str]]:

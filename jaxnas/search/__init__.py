@@ -30,11 +30,19 @@ from jaxnas.search.proxylessnas import ProxylessSettings, ProxylessState, proxyl
 from jaxnas.search.random_search import random
 from jaxnas.search.shared import Found, SharedWeightSearch
 from jaxnas.search.surrogate import surrogate
-from jaxnas.search.surrogates import Surrogate, lstm_surrogate, mlp_surrogate, pad_cells
+from jaxnas.search.surrogates import (
+    SURROGATES,
+    Surrogate,
+    known_data,
+    lstm_surrogate,
+    mlp_surrogate,
+    pad_cells,
+)
 from jaxnas.search.zero_cost import gradient_norm, naswot, synflow
 
 __all__ = [
     "ESTIMATORS",
+    "SURROGATES",
     "Adaptation",
     "AdaptationState",
     "Algorithm",
@@ -67,6 +75,7 @@ __all__ = [
     "gradient_norm",
     "independent",
     "initial_theta",
+    "known_data",
     "local",
     "lstm",
     "lstm_surrogate",

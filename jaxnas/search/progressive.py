@@ -34,7 +34,7 @@ import jax
 import numpy as np
 
 from jaxnas.randomness import check_key, stream
-from jaxnas.search.surrogates import Surrogate, pad_cells
+from jaxnas.search.surrogates import Surrogate, known_data, pad_cells
 from jaxnas.spaces import Space
 
 _TOGETHER = 4096
@@ -159,11 +159,8 @@ class Progressive:
             )
         if not len(cells):
             raise ValueError("the search is through: there is nothing to tell")
-        rows = len(np.asarray(state.cells))
-        known = np.arange(rows) < len(cells)
-        fitted = self._fit(
-            state.surrogate, np.asarray(state.cells), np.pad(told, (0, rows - len(told))), known
-        )
+        data = known_data(self.space, cells, told, len(state.cells))
+        fitted = self._fit(state.surrogate, *data)
         after = state._replace(surrogate=fitted)
         if level + 1 == len(self.space.levels):
             return after._replace(level=np.int32(level + 1))

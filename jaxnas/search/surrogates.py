@@ -47,6 +47,22 @@ def pad_cells(space: Space, cells: np.ndarray, rows: int) -> np.ndarray:
     return padded
 
 
+def known_data(
+    space: Space, cells: np.ndarray, accuracies: np.ndarray, rows: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What `Surrogate.fit` takes beside its state, of `rows` rows; see `pad_cells`.
+
+    Args:
+      space: of the cells.
+      cells: int [n, levels[i]].
+      accuracies: float [n].
+      rows: at least n.
+    """
+    filled = np.zeros(rows, np.float32)
+    filled[: len(cells)] = accuracies
+    return pad_cells(space, cells, rows), filled, np.arange(rows) < len(cells)
+
+
 class SurrogateState(NamedTuple):
     """What a surrogate has learnt.
 
@@ -225,6 +241,10 @@ def lstm_surrogate(
         return state[0] @ params.output + params.output_bias
 
     return _ensemble(init, logits, lambda cells: cells, members, steps, (first_rate, later_rate))
+
+
+SURROGATES: dict[str, Callable[..., Surrogate]] = {"mlp": mlp_surrogate, "lstm": lstm_surrogate}
+"""What `--surrogate` names."""
 
 
 class _Tokens:

@@ -1,5 +1,6 @@
 """PNAS on tables: what is measured is what it says."""
 
+import functools
 import json
 
 import jax
@@ -118,11 +119,8 @@ def test_a_run_writes_its_report(tmp_path, monkeypatch, capsys):
         run_dir=tmp_path / "run",
     )
     monkeypatch.setattr("jaxnas.runs.pnas_validation.pnas_space", cells)
-    for name in ("mlp_surrogate", "lstm_surrogate"):
-        kept = getattr(search, name)
-        monkeypatch.setattr(
-            search, name, lambda space, members=5, kept=kept: kept(space, members=members, steps=5)
-        )
+    for name, make in search.SURROGATES.items():
+        monkeypatch.setitem(search.SURROGATES, name, functools.partial(make, steps=5))
     report = run_pnas_tables(settings).read_text()
     for text in ("## Surrogates", "| lstm, 5 members | kendall |", "## Race", "ppo"):
         assert text in report

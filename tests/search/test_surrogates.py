@@ -15,7 +15,7 @@ from jaxnas.tabular.rank import spearman
 from .growing import SPACE, accuracies
 from .toys import Toy
 
-MAKE = {"mlp": search.mlp_surrogate, "lstm": search.lstm_surrogate}
+MAKE = search.SURROGATES
 KEY = jax.random.key(3)
 
 
