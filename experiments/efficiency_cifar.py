@@ -15,14 +15,9 @@ trained longer and at full size, as by the other searches' commands.
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Annotated
-
-import tyro
-
 from jaxnas.runs.cell_search import run_searchers
-from jaxnas.runs.child_config import PNAS, PNAS_CHILD, CellExperiment
-from jaxnas.runs.config import WeightTraining, refuse_no_space, refuse_zero, settings_of
+from jaxnas.runs.config import settings_of
+from jaxnas.runs.pnas_flags import PnasFlags
 from jaxnas.runs.progressive_search import (
     PROGRESSIVE,
     others,
@@ -30,35 +25,9 @@ from jaxnas.runs.progressive_search import (
     tell_efficiency,
 )
 from jaxnas.runs.script import run_script
-from jaxnas.spaces.block_cells import BlockCellSpace, pnas_space
 
 
-@dataclasses.dataclass(frozen=True)
-class Flags:
-    """Compares searches."""
-
-    experiment: Annotated[CellExperiment, tyro.conf.OmitArgPrefixes] = PNAS
-    child: WeightTraining = PNAS_CHILD
-    """How a child is trained."""
-    blocks: int = 5
-    """Of a cell."""
-    child_channels: int = 24
-    """Of a node in a child's first cells."""
-    child_cells: int = 6
-    """Cells of a child, two of them reductions."""
-
-    def __post_init__(self) -> None:
-        refuse_zero(self, "child_channels", "child_cells")
-        with refuse_no_space():
-            _ = self.space
-
-    @property
-    def space(self) -> BlockCellSpace:
-        """What is searched."""
-        return pnas_space(self.blocks, channels=self.child_channels, cell_count=self.child_cells)
-
-
-def main(flags: Flags) -> None:
+def main(flags: PnasFlags) -> None:
     """Searches by each, and trains what was found."""
     space, children = flags.space, flags.experiment.children
     searchers = {
@@ -77,4 +46,4 @@ def main(flags: Flags) -> None:
 
 
 if __name__ == "__main__":
-    run_script(Flags, __doc__, main)
+    run_script(PnasFlags, __doc__, main)

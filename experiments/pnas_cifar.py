@@ -20,13 +20,10 @@ how long the surrogate is trained. The last command has the last level predicted
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated
-
-import tyro
 
 from jaxnas.runs.cell_search import run_searchers
-from jaxnas.runs.child_config import PNAS, PNAS_CHILD, CellExperiment
-from jaxnas.runs.config import WeightTraining, refuse_no_space, refuse_zero, settings_of
+from jaxnas.runs.config import refuse_zero, settings_of
+from jaxnas.runs.pnas_flags import PnasFlags
 from jaxnas.runs.progressive_search import (
     PROGRESSIVE,
     SurrogateName,
@@ -35,38 +32,22 @@ from jaxnas.runs.progressive_search import (
     tell_levels,
 )
 from jaxnas.runs.script import run_script
-from jaxnas.spaces.block_cells import BlockCellSpace, pnas_space
 
 
 @dataclasses.dataclass(frozen=True)
-class Flags:
+class Flags(PnasFlags):
     """Searches progressively."""
 
-    experiment: Annotated[CellExperiment, tyro.conf.OmitArgPrefixes] = PNAS
-    child: WeightTraining = PNAS_CHILD
-    """How a child is trained."""
-    blocks: int = 5
-    """Of the cells of the last level."""
     train_last: bool = True
     """Train the last level, or take its answer by the surrogate's word."""
     surrogate: SurrogateName = "mlp"
     """What chooses: a network that takes the mean over blocks, or an LSTM."""
     members: int = 5
     """Of the surrogate's ensemble; 1 for a single one."""
-    child_channels: int = 24
-    """Of a node in a child's first cells."""
-    child_cells: int = 6
-    """Cells of a child, two of them reductions."""
 
     def __post_init__(self) -> None:
-        refuse_zero(self, "child_channels", "child_cells", "members")
-        with refuse_no_space():
-            _ = self.space
-
-    @property
-    def space(self) -> BlockCellSpace:
-        """What is searched."""
-        return pnas_space(self.blocks, channels=self.child_channels, cell_count=self.child_cells)
+        super().__post_init__()
+        refuse_zero(self, "members")
 
 
 def main(flags: Flags) -> None:
