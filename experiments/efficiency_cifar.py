@@ -2,7 +2,7 @@
 
 All search the cells of PNAS and train the same children in the same way; one that two of them ask
 for is trained once. Draws the best accuracy so far by children and by examples, and tells how many
-children each needs to be as good as PNAS (Liu et al. 2018, Table 2). The winners are
+children each needs to be as good as PNAS (after Liu et al. 2018). The winners are
 trained longer and at full size, as by the other searches' commands.
 
     python experiments/efficiency_cifar.py --seed 0
@@ -10,7 +10,7 @@ trained longer and at full size, as by the other searches' commands.
         --child-channels 8 --child.epochs 1 --child.batch-size 64 --finalists 2 \\
         --finalist-epochs 4 --channels 8 --cells 6 --epochs 6 --evaluator processes --workers 2
 
-`--children` are each search's: 136 and a multiple of the later levels, such as the paper's 1,160.
+`--children` are each search's: 136 and a multiple of the later levels, such as 1,160.
 """
 
 from __future__ import annotations

@@ -12,9 +12,9 @@ compiled program, which takes the genotype as an input.
         --finalist-epochs 4 --channels 8 --cells 6 --epochs 6 --evaluator processes --workers 2
     python experiments/pnas_cifar.py --no-train-last --children 904 --resume
 
-`--children` says how many cells a level trains: K = (children - 136) / later levels, 256 for the
-paper's 1,160. Not known of the paper: the children's optimiser, batch size and weight decay, and
-how long the surrogate is trained. The last command has the last level predicted, not trained.
+`--children` says how many cells a level trains: K = (children - 136) / later levels, 256 for 1,160.
+Not known of the paper: the children's optimiser, batch size and weight decay, and how long the
+surrogate is trained. The last command has the last level predicted, not trained.
 """
 
 from __future__ import annotations

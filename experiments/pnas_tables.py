@@ -1,9 +1,9 @@
 """PNAS (Liu et al. 2018) where the truth is known, without training anything.
 
 nasbench201: NAS-Bench-201 seen path by path; regret next to random search, PPO and evolution at
-equal queries, and how well the surrogate ranks. surrogates: the paper's trial of surrogates
-(Table 1), by a synthetic accuracy of every cell of PNAS's space. race: how many children PPO and
-random search need to be as good as PNAS by it (Table 2).
+equal queries, and how well the surrogate ranks. surrogates: how well each kind of surrogate ranks
+random cells, by a synthetic accuracy of every cell of PNAS's space. race: how many children PPO
+and random search need to be as good as PNAS by it.
 
     python experiments/pnas_tables.py
     python experiments/pnas_tables.py --parts nasbench201 --seeds 20 --run-dir runs/pnas_201

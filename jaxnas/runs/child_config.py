@@ -99,5 +99,5 @@ NASNET = CellExperiment(
 200 children, not 20,000, in batches of 128 images, not 32."""
 
 PNAS = dataclasses.replace(NASNET, children=1160, channels=48, cells=9)
-"""Those of Liu et al. 2018 as far as they are known, and otherwise those of NASNet. 1,160 children
-are all 136 cells of one block and 256 of each of four more levels."""
+"""Those of Liu et al. 2018 as far as they are remembered, and otherwise those of NASNet. 1,160
+children are all 136 cells of one block and 256 of each of four more levels."""

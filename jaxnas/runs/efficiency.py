@@ -1,4 +1,4 @@
-"""How many children one search needs to be as good as another (Liu et al. 2018, Table 2)."""
+"""How many children one search needs to be as good as another (after Liu et al. 2018)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jaxnas.runs import style
 from jaxnas.runs.child_training import Candidate
 
 TOPS = (1, 5, 25)
-"""Of how many best children the mean accuracy is compared, as in the paper."""
+"""Of how many best children the mean accuracy is compared."""
 
 
 class Searched(NamedTuple):

@@ -23,7 +23,7 @@ from jaxnas.tabular import SyntheticCells
 from jaxnas.tabular.rank import RANKS, correlations
 
 POOL = 10_000
-"""Random cells of a number of blocks that a surrogate ranks, as in the paper."""
+"""Random cells of a number of blocks that a surrogate ranks."""
 
 _SHARE = 0.001
 _CHILD, _RETRAINED = 0.9, 250 * 13.5  # millions of examples
@@ -95,7 +95,7 @@ def rank_surrogates(
     per_level: int,
     progress: Callable[[], None],
 ) -> dict[str, list[Ranks]]:
-    """The paper's trial of surrogates (Table 1): random cells of b blocks, then those of b + 1.
+    """A trial of surrogates (after Liu et al. 2018): random cells of b blocks, then those of b + 1.
 
     In each trial every surrogate learns from `per_level` of `POOL` random cells of each number of
     blocks, one number after the other (from all cells of one block), and ranks those and the pool

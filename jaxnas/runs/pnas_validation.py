@@ -181,9 +181,9 @@ def _race(settings: PnasTables, run: RunDirectory) -> tuple[str, Any]:
 
 Synthetic accuracies of PNAS's cells; the best of all is {100 * table.best.truth:.2f}.
 {settings.races} seeds. What the others need until the mean true accuracy of their best children
-(by the accuracies they were told) is that of progressive search's, with examples counted as in the
-paper: 0.9M a child, and 250 children trained anew by 13.5M each where the search is not
-progressive.
+(by the accuracies they were told) is that of progressive search's. Examples are 0.9M a child
+(45,000 images, 20 epochs), and where the search is not progressive 250 children are trained anew by
+13.5M each (300 epochs).
 
 {race_table(rows, ("ppo", "random"), settings.queries)}
 {answers_table(table, races)}"""

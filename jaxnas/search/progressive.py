@@ -5,9 +5,9 @@
         S_b = the K of all cells grown from S_(b-1) of which the surrogate expects most
         S_b is trained; the surrogate is fitted to its accuracies
 
-The best cell of the last level is the answer. In the algorithm as printed in an earlier version of
-the paper the last level is not trained (`train_last=False`): the answer is the cell of which the
-surrogate expects most.
+The best cell of the last level is the answer. As printed in a version of the paper on arXiv, the
+last level is not trained (`train_last=False`): the answer is the cell of which the surrogate
+expects most.
 
     searcher = progressive(space, mlp_surrogate(space), per_level=256)
     levels = searcher.run(evaluate, jax.random.key(0))

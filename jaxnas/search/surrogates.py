@@ -145,9 +145,9 @@ def mlp_surrogate(
     """Embeds a block's decisions, takes the mean over blocks, and two layers of ReLU on it.
 
     Embeddings and layers have 100 units, the first fit is at a rate of 0.01, later ones at 0.002,
-    the output starts at sigmoid(1.8) = 0.86 and the loss is L1, as in the paper; there, an ensemble
-    of five did best. How many steps a fit takes is not known of it; nor is how layers start: here
-    from U(-1, 1) / sqrt(inputs).
+    the output starts at sigmoid(1.8) = 0.86 and the loss is L1, as the paper is remembered; its
+    text was not at hand. How many steps a fit takes is not known, nor how layers start: here from
+    U(-1, 1) / sqrt(inputs).
 
     Args:
       space: whose cells it judges.
@@ -211,9 +211,9 @@ def lstm_surrogate(
 ) -> Surrogate:
     """Reads the decisions one after the other; its last state says the accuracy.
 
-    As in the paper: 100 units, embeddings started from U(-0.1, 0.1), and the rest as in
-    `mlp_surrogate`, whose arguments and errors it has. The recurrence starts from U(-0.1, 0.1)
-    too, which is this project's choice.
+    It has 100 units, embeddings started from U(-0.1, 0.1) and the rest as in `mlp_surrogate`, whose
+    arguments, errors and source it has. The recurrence starts from U(-0.1, 0.1) too, which is this
+    project's choice.
     """
     _check(members, units, steps)
     tokens = _Tokens(space)

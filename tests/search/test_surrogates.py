@@ -1,4 +1,4 @@
-"""Surrogates compute what the paper says, learn, and rank what they have not seen."""
+"""Surrogates compute what their documentation says, learn, and rank what they have not seen."""
 
 import functools
 
@@ -110,7 +110,7 @@ def test_it_ranks_cells_of_a_block_more_than_it_has_seen(name):
 
 
 @pytest.mark.parametrize("name", MAKE)
-def test_it_starts_at_the_mean_accuracy_of_the_paper(name):
+def test_it_starts_at_a_sigmoid_of_1_8(name):
     surrogate = MAKE[name](pnas_space(2))
     start = surrogate.predict(surrogate.init(KEY), padded(pnas_space(2).grow(), pnas_space(2)))
     np.testing.assert_allclose(start, scipy.special.expit(1.8), atol=0.02)
