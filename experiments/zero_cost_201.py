@@ -27,7 +27,7 @@ import numpy as np
 from jaxnas import data, nn, tabular
 from jaxnas.randomness import stream
 from jaxnas.runs.config import ConfigError
-from jaxnas.runs.directory import RunDirectory
+from jaxnas.runs.directory import RunDirectory, checked_directory
 from jaxnas.runs.script import run_script
 from jaxnas.runs.statistics import rank_interval
 from jaxnas.search import gradient_norm, naswot, synflow
@@ -69,10 +69,7 @@ class ZeroCost:
 
 def main(flags: ZeroCost) -> None:
     """Scores, correlates and writes."""
-    settings = dataclasses.asdict(flags)
-    config = {name: settings[name] for name in ("architectures", "batch_size", "seed")}
-    directory = RunDirectory(flags.run_dir, config, resume=None, overwrite=flags.overwrite)
-    directory.check()
+    directory = checked_directory(flags)
     space = NASBench201Space()
     everything = np.array(list(space.enumerate()))
     connected = np.flatnonzero(space.canonical(everything).any(1))

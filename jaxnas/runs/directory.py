@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import os
 import shutil
@@ -265,3 +266,24 @@ def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, str]:
         else:
             flat[prefix + name] = files.to_json(value, _CONFIG)
     return flat
+
+
+def checked_directory(settings: Any) -> RunDirectory:
+    """The run directory of a script that cannot be resumed, checked before anything takes long.
+
+    Args:
+      settings: a dataclass with `run_dir` and `overwrite`; all else of it is the configuration, but
+        for where data is (`data_dir`, `table`).
+
+    Raises:
+      RunError: if the directory cannot be used.
+    """
+    places = ("run_dir", "overwrite", "data_dir", "table")
+    config = {
+        field.name: getattr(settings, field.name)
+        for field in dataclasses.fields(settings)
+        if field.name not in places
+    }
+    directory = RunDirectory(settings.run_dir, config, resume=None, overwrite=settings.overwrite)
+    directory.check()
+    return directory

@@ -29,6 +29,10 @@ _SHARE = 0.001
 _CHILD, _RETRAINED = 0.9, 250 * 13.5  # millions of examples
 
 
+GROWN_BEST, GROWN_BLIND = "grown, truth known", "grown at random"
+"""What bounds progressive search: a perfect surrogate, and none."""
+
+
 class Ranks(NamedTuple):
     """How well a surrogate ranks.
 
@@ -147,31 +151,39 @@ def _pool(space: Space, length: int, generator: np.random.Generator) -> np.ndarr
     return np.unique(space.canonical(drawn), axis=0)
 
 
+class Race(NamedTuple):
+    """Searches by the same noisy accuracies.
+
+    Attributes:
+      table: of accuracies; which training's noise is told is a matter of the race's seed.
+      found: by search. `GROWN_BEST` and `GROWN_BLIND` grow cells as progressive search does, but
+        choose those that are truly best, and any: what a perfect surrogate and none would find.
+    """
+
+    table: SyntheticCells
+    found: dict[str, Searched]
+
+
 def race(
-    table: SyntheticCells,
-    seeds: int,
+    tables: Sequence[SyntheticCells],
     per_level: int,
     queries: int,
     progress: Callable[[], None] = lambda: None,
-) -> list[dict[str, Searched]]:
-    """Progressive search, and others with many more queries, by the same noisy accuracies.
+) -> list[Race]:
+    """Progressive search, and others with many more queries: one race a table.
 
     Args:
-      table: of accuracies; the noise of a seed is that of its trial.
-      seeds: 0 and up.
+      tables: over one space; a race's seed is its table's number.
       per_level: K of progressive search.
       queries: of PPO and of random search.
-      progress: called after each seed.
-
-    Returns:
-      by seed.
+      progress: called after each race.
     """
-    space = table.space
+    space = tables[0].space
     searcher = search.Progressive(space, search.mlp_surrogate(space), per_level)
     algorithms = {"ppo": search.ppo(space), "random": search.random(space, batch=500)}
     races = []
-    for seed in range(seeds):
-        races.append(_race(table, seed, searcher, algorithms, queries))
+    for seed, table in enumerate(tables):
+        races.append(Race(table, _race(table, seed, searcher, algorithms, queries)))
         progress()
     return races
 
@@ -188,14 +200,15 @@ def _race(
     def evaluate(cells: np.ndarray) -> np.ndarray:
         return table.rewards(cells, seed)
 
-    levels = searcher.run(evaluate, stream(key, PROGRESSIVE))
-    found = {
-        PROGRESSIVE: Searched(
-            [child for level in levels for child in as_candidates(level.cells)],
-            np.concatenate([level.rewards for level in levels]),
-            np.concatenate([table.truth(level.cells) for level in levels]),
+    def searched(levels: Sequence[np.ndarray]) -> Searched:
+        return Searched(
+            [child for cells in levels for child in as_candidates(cells)],
+            np.concatenate([evaluate(cells) for cells in levels]),
+            np.concatenate([table.truth(cells) for cells in levels]),
         )
-    }
+
+    levels = searcher.run(evaluate, stream(key, PROGRESSIVE))
+    found = {PROGRESSIVE: searched([level.cells for level in levels])}
     for name, algorithm in algorithms.items():
         trials = search.search(algorithm, evaluate, queries, stream(key, name))
         found[name] = Searched(
@@ -203,7 +216,22 @@ def _race(
             trials.rewards,
             table.truth(trials.candidates),
         )
+    blind = np.random.default_rng([seed, len(table.space.decisions)])
+    choices = {GROWN_BEST: table.truth, GROWN_BLIND: lambda cells: blind.random(len(cells))}
+    for name, worth in choices.items():
+        found[name] = searched(_grown(table.space, worth, searcher.per_level))
     return found
+
+
+def _grown(
+    space: Space, worth: Callable[[np.ndarray], np.ndarray], per_level: int
+) -> list[np.ndarray]:
+    """The cells of each level: those of the highest worth of all that grow from the last one's."""
+    levels = [space.grow()]
+    for _ in space.levels[1:]:
+        grown = space.grow(levels[-1])
+        levels.append(grown[np.argsort(-worth(grown), kind="stable")[:per_level]])
+    return levels
 
 
 def rank_table(ranks: Mapping[str, Sequence[Ranks]]) -> str:
@@ -238,10 +266,10 @@ def _mean(values: Sequence[float | None]) -> str:
     return spread(statistics.fmean(known), statistics.stdev(known) if len(known) > 1 else None, 3)
 
 
-def race_rows(races: Sequence[Mapping[str, Searched]]) -> list[dict[str, Any]]:
+def race_rows(races: Sequence[Race]) -> list[dict[str, Any]]:
     """What each search needed to be as good as progressive search, a row for each race and top."""
     rows = []
-    for seed, found in enumerate(races):
+    for seed, (_, found) in enumerate(races):
         ours = found[PROGRESSIVE]
         for top in TOPS:
             value = float(top_means(ours, top)[-1])
@@ -288,26 +316,29 @@ def _examples(children: float, ours: int) -> float:
     return (children * _CHILD + _RETRAINED) / (ours * _CHILD)
 
 
-def answers_table(table: SyntheticCells, races: Sequence[Mapping[str, Searched]]) -> str:
+def answers_table(races: Sequence[Race]) -> str:
     """Which share of random cells is better than what each search ends with, as Markdown."""
-    threshold, complete = table.threshold(_SHARE), len(table.space.decisions)
+    complete = len(races[0].table.space.decisions)
     lines = [
         f"| search | children | true accuracy of its best | share of cells that are better, median "
         f"| first of the best {_SHARE:.1%}, median |",
         "|---|---:|---:|---:|---:|",
     ]
-    for name in races[0]:
-        truths, firsts = [], []
-        for race in races:
-            found = race[name]
+    thresholds = [race.table.threshold(_SHARE) for race in races]
+    for name in races[0].found:
+        truths, shares, firsts = [], [], []
+        for race, threshold in zip(races, thresholds, strict=True):
+            found = race.found[name]
             whole = np.array([len(child) == complete for child in found.children])
-            truths.append(float(found.values[np.argmax(np.where(whole, found.rewards, -1.0))]))
+            truth = found.values[np.argmax(np.where(whole, found.rewards, -1.0))]
+            truths.append(100 * float(truth))
+            shares.append(float(race.table.rank_share(truth[None])[0]))
             good = np.flatnonzero(whole & (found.values >= threshold))
             firsts.append(good[0] + 1 if len(good) else np.inf)
-        share = float(np.median(table.rank_share(np.array(truths))))
-        children = len(races[0][name].rewards)
+        share = statistics.median(shares)
+        children = len(races[0].found[name].rewards)
         lines.append(
-            f"| {name} | {children:,} | {_mean([100 * each for each in truths])} | {share:.4%} "
+            f"| {name} | {children:,} | {_mean(truths)} | {share:.4%} "
             f"| {statistics.median(firsts):,.0f} |"
         )
     return "\n".join(lines) + "\n"

@@ -12,8 +12,10 @@ import rich.progress
 
 from jaxnas import search, tabular
 from jaxnas.runs.config import ConfigError, refuse_below_one
-from jaxnas.runs.directory import RunDirectory
+from jaxnas.runs.directory import RunDirectory, checked_directory
 from jaxnas.runs.pnas_tables import (
+    GROWN_BEST,
+    GROWN_BLIND,
     POOL,
     answers_table,
     progressive_201,
@@ -50,7 +52,7 @@ class PnasTables:
     trials: int = 3
     """Of the surrogates."""
     races: int = 10
-    """Against PPO and random search, seeds 0 and up."""
+    """Against PPO and random search, each on a table of its own, seeds 0 and up."""
     per_level: int = 256
     """Cells of a level in trials and races, after the first one with its 136."""
     queries: int = 20_000
@@ -81,13 +83,7 @@ def run_pnas_tables(settings: PnasTables) -> Path:
       TabularError: if the table is not there or damaged.
     """
     console = rich.console.Console(markup=False)
-    config = {
-        field.name: getattr(settings, field.name)
-        for field in dataclasses.fields(settings)
-        if field.name not in ("run_dir", "overwrite", "table")
-    }
-    directory = RunDirectory(settings.run_dir, config, resume=None, overwrite=settings.overwrite)
-    directory.check()
+    directory = checked_directory(settings)
     text: list[str] = []
     results: dict[str, Any] = {}
     with directory as run:
@@ -139,12 +135,8 @@ seeds: of the cells it was told of, and of all cells that the next level is chos
     return text, {"incumbents": incumbents, "ranks": [each._asdict() for each in ranks]}
 
 
-def _synthetic(settings: PnasTables) -> tabular.SyntheticCells:
-    return tabular.SyntheticCells(pnas_space(settings.blocks))
-
-
 def _surrogates(settings: PnasTables, run: RunDirectory) -> tuple[str, Any]:
-    table = _synthetic(settings)
+    table = tabular.SyntheticCells(pnas_space(settings.blocks))
     surrogates = {
         f"{name}, {members} member{'s' * (members > 1)}": make(table.space, members=members)
         for members in (1, 5)
@@ -166,27 +158,31 @@ cells of one block more. Mean ± standard deviation over {settings.trials} trial
 
 
 def _race(settings: PnasTables, run: RunDirectory) -> tuple[str, Any]:
-    table = _synthetic(settings)
+    space = pnas_space(settings.blocks)
+    tables = [tabular.SyntheticCells(space, seed) for seed in range(settings.races)]
     with rich.progress.Progress(transient=True) as bars:
         task = bars.add_task("race", total=settings.races)
         races = race(
-            table,
-            settings.races,
+            tables,
             settings.per_level,
             settings.queries,
             lambda: bars.advance(task),
         )
     rows = race_rows(races)
+    best = ", ".join(f"{100 * table.best.truth:.2f}" for table in tables)
     text = f"""## Race
 
-Synthetic accuracies of PNAS's cells; the best of all is {100 * table.best.truth:.2f}.
-{settings.races} seeds. What the others need until the mean true accuracy of their best children
-(by the accuracies they were told) is that of progressive search's. Examples are 0.9M a child
-(45,000 images, 20 epochs), and where the search is not progressive 250 children are trained anew by
-13.5M each (300 epochs).
+Synthetic accuracies of PNAS's cells, another table each race, seeds 0 to {settings.races - 1}; the
+best cells of all have {best}. What the others need until the mean true accuracy of their best
+children (by the accuracies they were told) is that of progressive search's. Examples are 0.9M a
+child (45,000 images, 20 epochs), and where the search is not progressive 250 children are trained
+anew by 13.5M each (300 epochs).
 
 {race_table(rows, ("ppo", "random"), settings.queries)}
-{answers_table(table, races)}"""
+{answers_table(races)}
+"{GROWN_BEST}" grows cells as progressive search does and trains those of each level that are truly
+best, "{GROWN_BLIND}" any: what a perfect surrogate would find, and none.
+"""
     return text, rows
 
 

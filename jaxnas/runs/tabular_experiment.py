@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import rich.console
 
 from jaxnas import tabular
-from jaxnas.runs.directory import RunDirectory
+from jaxnas.runs.directory import checked_directory
 from jaxnas.runs.tabular_report import markdown, regret_curves, result_rows, write_found
 from jaxnas.runs.tabular_search import SEARCHERS, TabularSearch, run_searcher
 from jaxnas.spaces import NASBench201Space
@@ -26,13 +25,7 @@ def run_tabular(settings: TabularSearch) -> Path:
       TabularError: if the table is not there or damaged.
     """
     console = rich.console.Console(markup=False)
-    config = {
-        field.name: getattr(settings, field.name)
-        for field in dataclasses.fields(settings)
-        if field.name not in ("run_dir", "overwrite", "table")
-    }
-    directory = RunDirectory(settings.run_dir, config, resume=None, overwrite=settings.overwrite)
-    directory.check()
+    directory = checked_directory(settings)
     table = tabular.load_nasbench201(settings.table)
     space = NASBench201Space()
     valid = table.accuracy(settings.dataset, "valid", 12)

@@ -11,6 +11,7 @@ import pytest
 from data.test_folders import tiny as tiny_imagenet
 from jaxnas.runs import read_results
 from jaxnas.runs.checkpoints import Checkpoints
+from leaves import plain
 from runs import tiny
 from runs.test_resume import KILLER, call
 
@@ -102,12 +103,7 @@ def controller(folder):
     start = script["make"](script["Flags"](**flags)).init
     form = jax.eval_shape(start, jax.random.key(0))
     batches, state, _ = Checkpoints(folder / "ppo" / "checkpoints").restore(lambda meta: form)
-    return batches, jax.tree.map(as_array, state)
-
-
-def as_array(leaf):
-    key = jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-    return np.asarray(jax.random.key_data(leaf) if key else leaf)
+    return batches, jax.tree.map(plain, state)
 
 
 def children(folder):

@@ -17,6 +17,7 @@ import pytest
 from jaxnas.runs import Checkpoints, RunError, run_digest
 from jaxnas.runs.digest import digest
 from jaxnas.spaces.zoo import named
+from leaves import plain
 
 
 class State(NamedTuple):
@@ -51,9 +52,7 @@ def abstract(meta):
 
 
 def bits(leaf):
-    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-        leaf = jax.random.key_data(leaf)
-    return np.asarray(leaf).tobytes()
+    return plain(leaf).tobytes()
 
 
 def steps(folder):

@@ -11,6 +11,8 @@ from jaxnas import search
 from jaxnas.runs import pnas_tables
 from jaxnas.runs.config import ConfigError
 from jaxnas.runs.pnas_tables import (
+    GROWN_BEST,
+    GROWN_BLIND,
     answers_table,
     progressive_201,
     race,
@@ -24,12 +26,13 @@ from jaxnas.runs.progressive_search import PROGRESSIVE
 from jaxnas.tabular import SyntheticCells
 from search.growing import cells
 
-TABLE = SyntheticCells(cells(2))
+TABLES = [SyntheticCells(cells(2), seed) for seed in range(2)]
+TABLE = TABLES[0]
 
 
 @pytest.fixture(scope="module")
 def races():
-    return race(TABLE, 2, 20, 100)
+    return race(TABLES, 20, 100)
 
 
 def test_progressive_search_of_nasbench201_keeps_the_best():
@@ -68,14 +71,27 @@ def test_surrogates_are_ranked_on_what_they_were_not_told(monkeypatch):
 
 
 def test_a_race_is_by_the_same_accuracies(races):
-    ours = races[0][PROGRESSIVE]
-    assert len(ours.rewards) == len(TABLE.space.grow()) + 20
-    for name in ("ppo", "random"):
-        found = races[0][name]
-        assert len(found.children) == len(found.rewards) == 100
-        children = np.array(found.children)
-        np.testing.assert_allclose(found.rewards, TABLE.rewards(children, 0), rtol=1e-6)
-        np.testing.assert_allclose(found.values, TABLE.truth(children))
+    for seed, (table, found) in enumerate(races):
+        assert table is TABLES[seed]
+        for name in (PROGRESSIVE, GROWN_BEST, GROWN_BLIND):
+            assert len(found[name].rewards) == len(table.space.grow()) + 20
+        for name in ("ppo", "random"):
+            assert len(found[name].children) == len(found[name].rewards) == 100
+            children = np.array(found[name].children)
+            np.testing.assert_allclose(found[name].rewards, table.rewards(children, seed), 1e-6)
+            np.testing.assert_allclose(found[name].values, table.truth(children))
+
+
+def test_a_perfect_surrogate_and_none_bound_what_growing_finds(races):
+    best, blind = (
+        np.mean([race.found[name].values[-20:].mean() for race in races])
+        for name in (GROWN_BEST, GROWN_BLIND)
+    )
+    ours = np.mean([race.found[PROGRESSIVE].values[-20:].mean() for race in races])
+    assert blind < ours <= best
+    for table, found in races:
+        grown = table.space.grow(table.space.grow())
+        assert found[GROWN_BEST].values[-20:].min() >= np.sort(table.truth(grown))[-20] - 1e-12
 
 
 def test_the_tables_of_races(races):
@@ -84,7 +100,9 @@ def test_the_tables_of_races(races):
     table = race_table(rows, ("ppo", "random"), 100)
     assert "| 1 | " in table
     assert " of 2 | " in table
-    assert "random" in answers_table(TABLE, races)
+    answers = answers_table(races)
+    for name in (PROGRESSIVE, "ppo", "random", GROWN_BEST, GROWN_BLIND):
+        assert f"| {name} | " in answers
 
 
 def test_examples_are_counted_with_those_of_the_children_trained_anew():

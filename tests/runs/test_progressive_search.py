@@ -14,13 +14,12 @@ from jaxnas.runs.child_training import Outcome
 from jaxnas.runs.child_winners import TRAINED
 from jaxnas.runs.config import ConfigError
 from jaxnas.runs.directory import RunDirectory
-from jaxnas.runs.evaluators import InProcess
 from jaxnas.runs.progressive_search import others, progressive_searcher, tell_efficiency
 from jaxnas.spaces import Genotype
 from jaxnas.spaces.block_cells import pnas_space
 from search.growing import SPACE, accuracies
 
-from .test_child_search import Killed, assert_same_state
+from .test_child_search import Counting, Killed, assert_same_state
 
 FIRST = len(SPACE.grow())
 
@@ -34,21 +33,6 @@ class Training:
         return Outcome(candidate, (value,), seconds, "")
 
 
-class Counting(InProcess):
-    """Stops before the child of a number."""
-
-    def __init__(self, most=10**9):
-        super().__init__(Training)
-        self.trained, self.most = [], most
-
-    def evaluate(self, candidates, epochs):
-        for outcome in super().evaluate(candidates, epochs):
-            if len(self.trained) == self.most:
-                raise Killed
-            self.trained.append(outcome.candidate)
-            yield outcome
-
-
 def searcher(train_last=True):
     surrogate = search.mlp_surrogate(SPACE, members=2, units=8, steps=20)
     return ProgressiveSearcher(search.Progressive(SPACE, surrogate, 6, train_last))
@@ -56,7 +40,10 @@ def searcher(train_last=True):
 
 def run(folder, most=10**9, train_last=True):
     one = ChildSearch("progressive", searcher(train_last), 2, lambda each: accuracy(each) / 100, 4)
-    with RunDirectory(folder, {"a": 1}, resume=True) as directory, Counting(most) as evaluator:
+    with (
+        RunDirectory(folder, {"a": 1}, resume=True) as directory,
+        Counting(most, Training) as evaluator,
+    ):
         return *one.run(directory, ChildStore(directory), evaluator), evaluator.trained
 
 

@@ -11,6 +11,7 @@ import pytest
 from jaxnas import search
 from jaxnas.spaces import NASBench201Paths
 from jaxnas.spaces.block_cells import pnas_space
+from leaves import plain
 
 from .growing import SPACE, accuracies
 from .toys import Toy
@@ -27,12 +28,6 @@ def searcher(per_level=8, train_last=True, space=SPACE):
 @functools.cache
 def found(per_level=8, train_last=True):
     return searcher(per_level, train_last).run(accuracies, KEY)
-
-
-def plain(leaf):
-    """An array, as a file would hold it."""
-    key = jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-    return np.array(jax.random.key_data(leaf) if key else leaf)
 
 
 def copied(leaf):
