@@ -217,6 +217,7 @@ def lstm_surrogate(
     """
     _check(members, units, steps)
     tokens = _Tokens(space)
+    kinds, offsets = tokens.tables()
 
     def init(key: jax.Array) -> LstmSurrogateParams:
         shapes = LstmSurrogateParams(
@@ -229,16 +230,22 @@ def lstm_surrogate(
         return uniform(key, shapes, 0.1)._replace(output_bias=jnp.float32(output_bias))
 
     def logits(params: LstmSurrogateParams, cells: jax.Array) -> jax.Array:
-        state = jnp.zeros((len(cells), units)), jnp.zeros((len(cells), units))
-        for place, kind in enumerate(tokens.kinds):
-            chosen = cells[:, place]
-            fed = (params.embeddings[kind] @ params.kernel[:units])[jnp.maximum(chosen, 0)]
-            after = lstm_step(fed + state[0] @ params.kernel[units:] + params.bias, state[1])
-            decided = (chosen >= 0)[:, None]
-            state = tuple(
-                jnp.where(decided, new, old) for new, old in zip(after, state, strict=True)
-            )
-        return state[0] @ params.output + params.output_bias
+        # What an option adds to the gates is worked out once, for all cells.
+        fed = jnp.concatenate([params.embeddings[kind] @ params.kernel[:units] for kind in kinds])
+
+        def read(state: Any, chosen: tuple[jax.Array, jax.Array]) -> tuple[Any, None]:
+            row, decided = chosen
+            gates = fed[row] + state[0] @ params.kernel[units:] + params.bias
+            after = lstm_step(gates, state[1])
+            kept = [
+                jnp.where(decided[:, None], new, old) for new, old in zip(after, state, strict=True)
+            ]
+            return tuple(kept), None
+
+        start = jnp.zeros((len(cells), units)), jnp.zeros((len(cells), units))
+        rows = jnp.maximum(cells, 0) + offsets
+        (hidden, _), _ = jax.lax.scan(read, start, (rows.T, (cells >= 0).T))
+        return hidden @ params.output + params.output_bias
 
     return _ensemble(init, logits, lambda cells: cells, members, steps, (first_rate, later_rate))
 
@@ -286,6 +293,12 @@ class _Tokens:
     def embeddings(self, units: int) -> dict[str, jax.Array]:
         """Zeros in the shape of a table for each kind."""
         return {kind: jnp.zeros((len(each), units)) for kind, each in self._options.items()}
+
+    def tables(self) -> tuple[list[str], np.ndarray]:
+        """The kinds, and where the table of each decision's starts if all stand in that order."""
+        sizes = [len(each) for each in self._options.values()]
+        starts = dict(zip(self._options, np.cumsum([0, *sizes]).tolist(), strict=False))
+        return list(starts), np.array([starts[kind] for kind in self.kinds], np.int32)
 
     def counts(self, cells: jax.Array) -> jax.Array:
         """float32 [n, options of all places]: the share of a cell's blocks that chose each."""
