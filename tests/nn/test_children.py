@@ -73,9 +73,9 @@ def draw(name, seed):
     "name",
     [
         pytest.param(n, marks=pytest.mark.slow)
-        for n in ("nasnet", "combine", "shared nasnet", "enas")
+        for n in ("nasnet", "combine", "shared nasnet", "enas", "shared enas")
     ]
-    + ["pnas", "shared enas"],
+    + ["pnas"],
 )
 def test_a_child_is_the_network_of_its_genotype(name, images):
     network, step = program(name)

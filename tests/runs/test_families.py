@@ -35,8 +35,8 @@ def test_every_family_is_here():
     assert all(base.family == family for family, base in BASES.items())
 
 
-# Two cell families more, by the same code as the first.
-SLOW = ("nasnet", "enas")
+# More families of cells and of layers, by the same code as those that stay.
+SLOW = ("darts", "nasnet", "enas", "macro")
 
 
 @pytest.mark.parametrize(

@@ -30,8 +30,17 @@ TABLES = [SyntheticCells(cells(2), seed) for seed in range(2)]
 TABLE = TABLES[0]
 
 
+@pytest.fixture(autouse=True, scope="module")
+def small_surrogates():
+    """Without LLVM's optimisations a network of 100 units takes its time."""
+    small = functools.partial(search.mlp_surrogate, members=2, units=16, steps=60)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search, "mlp_surrogate", small)
+        yield
+
+
 @pytest.fixture(scope="module")
-def races():
+def races(small_surrogates):
     return race(TABLES, 20, 100)
 
 
