@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxnas import search
 from jaxnas.runs import files
-from jaxnas.runs.child_experiment import Searches
+from jaxnas.runs.child_experiment import RANDOM, Searches
 from jaxnas.runs.child_searchers import (
     ChildSearcher,
     ProgressiveSearcher,
@@ -24,6 +24,7 @@ from jaxnas.runs.config import ConfigError
 from jaxnas.runs.efficiency import Searched, efficiency_curves, efficiency_table
 from jaxnas.runs.from_scratch import Picture, picture_of
 from jaxnas.runs.metrics import Metrics
+from jaxnas.runs.statistics import wins
 from jaxnas.runs.tabular_search import SEARCHERS
 from jaxnas.spaces import Space
 
@@ -78,7 +79,7 @@ def tell_levels(searches: Searches) -> tuple[list[Picture], list[str]]:
         "Kendall, trained | before |",
         "|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
-    ours, before = list(searches.trials[PROGRESSIVE]), 0
+    ours, before, of_level = list(searches.trials[PROGRESSIVE]), 0, []
     for row in Metrics(path / PROGRESSIVE).rows():
         level, of_level = row["level"], ours[before : row["children"]]
         before = row["children"]
@@ -97,7 +98,7 @@ def tell_levels(searches: Searches) -> tuple[list[Picture], list[str]]:
         )
         child = searches.networks.genotype(as_array(leader))
         pictures.append(
-            picture_of(path, f"level_{level}", child, f"The best cell of {level} blocks")
+            picture_of(path, f"level_{level}", child, f"The best cell of level {level}")
         )
     note = (
         "Progressive search by levels; level b has cells of b blocks. Rank correlations of the "
@@ -106,7 +107,12 @@ def tell_levels(searches: Searches) -> tuple[list[Picture], list[str]]:
         "alone, and so lower than of all cells of the level. Percent of the held-out images. "
         "genotype_level_b.json is the best cell of b blocks at full size.\n\n" + "\n".join(lines)
     )
-    return pictures, [note]
+    above = wins(_accuracies(of_level), _accuracies(searches.trials[RANDOM]))
+    return pictures, [
+        note,
+        f"How often one of the {len(of_level)} children of the last trained level is better than "
+        f"one of random search, all pairs, with a 95% interval: {above}.",
+    ]
 
 
 def others(space: Space, children: int, *names: str) -> dict[str, ChildSearcher]:
@@ -143,7 +149,7 @@ def tell_efficiency(searches: Searches) -> tuple[list[Picture], list[str]]:
     )
     table = (
         "What each search needs until the mean accuracy of its best children is that of all that "
-        f"{PROGRESSIVE} search trained (Liu et al. 2018, Table 2): children asked for, and "
+        f"{PROGRESSIVE} search trained (after Liu et al. 2018): children asked for, and "
         f"different ones trained.\n\n{efficiency_table(searched)}"
     )
     return [curves, *pictures], [table, *notes]

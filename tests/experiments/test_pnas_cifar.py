@@ -84,7 +84,7 @@ def test_a_run_ends_with_a_report_of_its_levels(whole):
     assert set(rows) == {"progressive", "random"}
     assert all(np.isfinite(row.test_accuracy) for row in rows.values())
     report = (whole / "report.md").read_text()
-    for text in ("The best cell of 1 blocks", "The best cell of 2 blocks", "| 2 | 2 | "):
+    for text in ("The best cell of level 1", "The best cell of level 2", "| 2 | 2 | "):
         assert text in report
     lengths = [len(json.loads(row)["candidate"]) for row in trials(whole).splitlines()]
     assert lengths == [4] * 136 + [8] * 2

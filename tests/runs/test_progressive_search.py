@@ -157,7 +157,10 @@ def test_levels_and_efficiency_are_told(whole, tmp_path):
         *(f"network_level_{level}.svg" for level in (1, 2, 3)),
     ]
     assert all((tmp_path / name).is_file() for _, name, _ in pictures)
-    efficiency, levels = notes
+    efficiency, levels, above = notes
+    last = [trial.accuracy for trial in trials if len(trial.candidate) == 12]
+    pairs = [(a > b) + 0.5 * (a == b) for a in last for b in [trial.accuracy for trial in random]]
+    assert f"{np.mean(pairs):.0%}" in above
     assert "| 1 |" in efficiency
     assert "more than 40" in efficiency
     for level in (1, 2, 3):
