@@ -168,6 +168,7 @@ def race(
     tables: Sequence[SyntheticCells],
     per_level: int,
     queries: int,
+    steps: int = 300,
     progress: Callable[[], None] = lambda: None,
 ) -> list[Race]:
     """Progressive search, and others with many more queries: one race a table.
@@ -176,10 +177,11 @@ def race(
       tables: over one space; a race's seed is its table's number.
       per_level: K of progressive search.
       queries: of PPO and of random search.
+      steps: of a fit of progressive search's surrogate.
       progress: called after each race.
     """
     space = tables[0].space
-    searcher = search.Progressive(space, search.mlp_surrogate(space), per_level)
+    searcher = search.Progressive(space, search.mlp_surrogate(space, steps=steps), per_level)
     algorithms = {"ppo": search.ppo(space), "random": search.random(space, batch=500)}
     races = []
     for seed, table in enumerate(tables):
@@ -335,10 +337,10 @@ def answers_table(races: Sequence[Race]) -> str:
             shares.append(float(race.table.rank_share(truth[None])[0]))
             good = np.flatnonzero(whole & (found.values >= threshold))
             firsts.append(good[0] + 1 if len(good) else np.inf)
-        share = statistics.median(shares)
+        share, first = statistics.median(shares), statistics.median(firsts)
         children = len(races[0].found[name].rewards)
         lines.append(
             f"| {name} | {children:,} | {_mean(truths)} | {share:.4%} "
-            f"| {statistics.median(firsts):,.0f} |"
+            f"| {f'{first:,.0f}' if np.isfinite(first) else 'never'} |"
         )
     return "\n".join(lines) + "\n"

@@ -57,6 +57,8 @@ class PnasTables:
     """Cells of a level in trials and races, after the first one with its 136."""
     queries: int = 20_000
     """Of PPO and random search in a race."""
+    steps: int = 300
+    """Of a fit of progressive search's surrogate in a race."""
     blocks: int = 5
     """Of the cells of trials and races."""
     run_dir: Path = Path("runs/pnas_tables")
@@ -65,7 +67,9 @@ class PnasTables:
     """Delete an earlier run in the run directory."""
 
     def __post_init__(self) -> None:
-        refuse_below_one(self, "seeds", "per_level_201", "trials", "races", "per_level", "queries")
+        refuse_below_one(
+            self, "seeds", "per_level_201", "trials", "races", "per_level", "queries", "steps"
+        )
         if not 2 <= self.blocks <= 7:
             raise ConfigError(f"--blocks must be 2 to 7, not {self.blocks}")
         if len(set(self.parts)) < len(self.parts) or not self.parts:
@@ -166,6 +170,7 @@ def _race(settings: PnasTables, run: RunDirectory) -> tuple[str, Any]:
             tables,
             settings.per_level,
             settings.queries,
+            settings.steps,
             lambda: bars.advance(task),
         )
     rows = race_rows(races)

@@ -33,7 +33,7 @@ TABLE = TABLES[0]
 @pytest.fixture(autouse=True, scope="module")
 def small_surrogates():
     """Without LLVM's optimisations a network of 100 units takes its time."""
-    small = functools.partial(search.mlp_surrogate, members=2, units=16, steps=60)
+    small = functools.partial(search.mlp_surrogate, members=2, units=16)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(search, "mlp_surrogate", small)
         yield
@@ -41,7 +41,7 @@ def small_surrogates():
 
 @pytest.fixture(scope="module")
 def races(small_surrogates):
-    return race(TABLES, 20, 100)
+    return race(TABLES, 20, 100, steps=60)
 
 
 def test_progressive_search_of_nasbench201_keeps_the_best():
@@ -142,6 +142,7 @@ def test_a_run_writes_its_report(tmp_path, monkeypatch, capsys):
         races=1,
         per_level=10,
         queries=40,
+        steps=20,
         blocks=2,
         run_dir=tmp_path / "run",
     )
@@ -161,6 +162,7 @@ def test_a_run_writes_its_report(tmp_path, monkeypatch, capsys):
     [
         ({"blocks": 1}, "--blocks must be 2 to 7, not 1"),
         ({"seeds": 0}, "--seeds must be at least 1"),
+        ({"steps": 0}, "--steps must be at least 1"),
         ({"parts": ("race", "race")}, "--parts must name each part once"),
     ],
 )
