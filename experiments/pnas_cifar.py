@@ -10,9 +10,10 @@ compiled program, which takes the genotype as an input.
     python experiments/pnas_cifar.py --blocks 2 --children 144 --train-limit 3000 \\
         --child-channels 8 --child.epochs 1 --child.batch-size 64 --finalists 2 \\
         --finalist-epochs 4 --channels 8 --cells 6 --epochs 6 --evaluator processes --workers 2
-    python experiments/pnas_cifar.py --no-train-last --children 904 --resume
+    python experiments/pnas_cifar.py --no-train-last --children 904 --run-dir runs/pnas_expected
 
-`--children` says how many cells a level trains: K = (children - 136) / later levels, 256 for 1,160.
+`--children` says how many cells a level trains: K = (children - 136) / later levels, 256 for 1,160;
+with `--no-train-last` the last level is none of them.
 Not known of the paper: the children's optimiser, batch size and weight decay, and how long the
 surrogate is trained. The last command has the last level predicted, not trained.
 """

@@ -51,7 +51,7 @@ def top_means(searched: Searched, top: int) -> np.ndarray:
 
 
 def needed(searched: Searched, top: int, value: float) -> int | None:
-    """After how many children the mean of the `top` best reaches `value`; None if it does not."""
+    """After how many children the mean of the `top` best first reaches `value`; None if never."""
     reached = np.flatnonzero(top_means(searched, top) >= value)
     return int(reached[0]) + 1 if len(reached) else None
 

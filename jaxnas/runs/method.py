@@ -131,7 +131,8 @@ class MethodRun:
         side = min(self.dataset.input_shape[:2])
         if self.settings.cutout > side:
             raise ConfigError(
-                f"--cutout {self.settings.cutout} is more than the side of the images, {side}"
+                f"--cutout {self.settings.cutout} is more than the side of the images, {side}; "
+                "--cutout 0 leaves it out"
             )
         if self.settings.auxiliary_weight and self.base.auxiliary < 0:
             raise ConfigError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -303,8 +304,8 @@ def race_table(rows: Sequence[Mapping[str, Any]], names: Sequence[str], queries:
         for name in names:
             counts = [row[name] for row in of_top]
             reached = sum(count is not None for count in counts)
-            median = statistics.median([queries + 1 if c is None else c for c in counts])
-            if median > queries:
+            median = statistics.median([math.inf if c is None else c for c in counts])
+            if median == math.inf:
                 cells = f"more than {queries:,} | more than {queries / ours:.1f} | "
                 cells += f"more than {_examples(queries, ours):.1f}"
             else:
@@ -341,6 +342,6 @@ def answers_table(races: Sequence[Race]) -> str:
         children = len(races[0].found[name].rewards)
         lines.append(
             f"| {name} | {children:,} | {_mean(truths)} | {share:.4%} "
-            f"| {f'{first:,.0f}' if np.isfinite(first) else 'never'} |"
+            f"| {f'{first:,.0f}' if first < math.inf else 'never'} |"
         )
     return "\n".join(lines) + "\n"

@@ -23,7 +23,7 @@ from jaxnas.runs.pnas_tables import (
 )
 from jaxnas.runs.pnas_validation import PnasTables, run_pnas_tables
 from jaxnas.runs.progressive_search import PROGRESSIVE
-from jaxnas.tabular import SyntheticCells
+from jaxnas.tabular import SyntheticCells, TabularError
 from search.growing import cells
 
 TABLES = [SyntheticCells(cells(2), seed) for seed in range(2)]
@@ -132,6 +132,16 @@ def test_what_is_not_reached_is_told():
         for top in (1, 5, 25)
     ]
     assert "| 0 of 2 | more than 1,000 | more than 10.0 |" in race_table(rows, ("ppo",), 1000)
+    # A median that depends on how long was searched is none.
+    half = [row | {"ppo": None if row["seed"] else 50} for row in rows]
+    assert "| 1 of 2 | more than 1,000 | more than 10.0 |" in race_table(half, ("ppo",), 1000)
+
+
+def test_a_table_that_is_not_there_leaves_no_run(tmp_path):
+    settings = PnasTables(("nasbench201",), table=tmp_path / "none.csv", run_dir=tmp_path / "run")
+    with pytest.raises(TabularError):
+        run_pnas_tables(settings)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_writes_its_report(tmp_path, monkeypatch, capsys):
