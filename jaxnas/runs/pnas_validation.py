@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -76,6 +78,9 @@ class PnasTables:
             raise ConfigError(f"--parts must name each part once, of {', '.join(get_args(Part))}")
 
 
+_Part = Callable[[PnasTables, RunDirectory], tuple[str, Any]]
+
+
 def run_pnas_tables(settings: PnasTables) -> Path:
     """Does the parts and writes everything into the run directory.
 
@@ -90,12 +95,15 @@ def run_pnas_tables(settings: PnasTables) -> Path:
     directory = checked_directory(settings)
     text: list[str] = []
     results: dict[str, Any] = {}
+    parts: dict[str, _Part] = {"surrogates": _surrogates, "race": _race}
     if "nasbench201" in settings.parts:
-        tabular.load_nasbench201(settings.table)  # says what is wrong before anything is written
+        # What is wrong with it is said before anything is written.
+        known = tabular.load_nasbench201(settings.table)
+        parts["nasbench201"] = functools.partial(_nasbench201, known)
     with directory as run:
         for part in settings.parts:
             started = time.perf_counter()
-            table, results[part] = _PARTS[part](settings, run)
+            table, results[part] = parts[part](settings, run)
             seconds = time.perf_counter() - started
             text.append(f"{table}\n{part} took {seconds:.0f} s.\n")
             console.print(text[-1], soft_wrap=True)
@@ -106,8 +114,7 @@ def run_pnas_tables(settings: PnasTables) -> Path:
     return report
 
 
-def _nasbench201(settings: PnasTables, run: RunDirectory) -> tuple[str, Any]:
-    table = tabular.load_nasbench201(settings.table)
+def _nasbench201(table: tabular.Table, settings: PnasTables, run: RunDirectory) -> tuple[str, Any]:
     valid = table.accuracy(settings.dataset, "valid", 12)
     test = table.accuracy(settings.dataset, "test", 200)
     with rich.progress.Progress(transient=True) as bars:
@@ -192,6 +199,3 @@ few children is nearly all.
 best, "{GROWN_BLIND}" any: what a perfect surrogate would find, and none.
 """
     return text, rows
-
-
-_PARTS = {"nasbench201": _nasbench201, "surrogates": _surrogates, "race": _race}

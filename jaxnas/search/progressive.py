@@ -9,7 +9,7 @@ The best cell of the last level is the answer. As printed in a version of the pa
 last level is not trained (`train_last=False`): the answer is the cell of which the surrogate
 expects most.
 
-    searcher = progressive(space, mlp_surrogate(space), per_level=256)
+    searcher = Progressive(space, mlp_surrogate(space), per_level=256)
     levels = searcher.run(evaluate, jax.random.key(0))
     best = answer(levels)
 

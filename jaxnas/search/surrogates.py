@@ -15,7 +15,8 @@ mean of all is what is expected, and they are trained as one program.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -284,10 +285,9 @@ class _Tokens:
                     "decisions that mean something else another kind"
                 )
             self._options[decision.kind] = long
-        sizes = [len(self._options[kind]) for _, kind in self.places]
-        first = dict(zip(self.places, np.cumsum([0, *sizes]).tolist(), strict=False))
-        self._offsets = np.array([first[each] for each in at], np.int32)
-        self._width = sum(sizes)
+        sizes = {place: len(self._options[place[1]]) for place in self.places}
+        self._offsets = _offsets(sizes, at)
+        self._width = sum(sizes.values())
         self._ends = np.array(space.levels) - 1
 
     def embeddings(self, units: int) -> dict[str, jax.Array]:
@@ -296,15 +296,20 @@ class _Tokens:
 
     def tables(self) -> tuple[list[str], np.ndarray]:
         """The kinds, and where the table of each decision's starts if all stand in that order."""
-        sizes = [len(each) for each in self._options.values()]
-        starts = dict(zip(self._options, np.cumsum([0, *sizes]).tolist(), strict=False))
-        return list(starts), np.array([starts[kind] for kind in self.kinds], np.int32)
+        sizes = {kind: len(each) for kind, each in self._options.items()}
+        return list(sizes), _offsets(sizes, self.kinds)
 
     def counts(self, cells: jax.Array) -> jax.Array:
         """float32 [n, options of all places]: the share of a cell's blocks that chose each."""
         chosen = jnp.where(cells >= 0, cells + self._offsets, UNDECIDED)
         blocks = jnp.maximum((cells[:, self._ends] >= 0).sum(1, keepdims=True), 1)
         return (chosen[:, :, None] == jnp.arange(self._width)).sum(1) / blocks
+
+
+def _offsets(sizes: Mapping[Any, int], names: Sequence[Any]) -> np.ndarray:
+    """int32 [names]: where each starts when all of these sizes stand one after the other."""
+    starts = dict(zip(sizes, itertools.accumulate(sizes.values(), initial=0), strict=False))
+    return np.array([starts[name] for name in names], np.int32)
 
 
 def _check(members: int, units: int, steps: int) -> None:
