@@ -1,12 +1,23 @@
-# Everything runs in .venv, which these targets make; only Python >= 3.11 and make are needed.
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# Everything runs in .venv, which these targets make; only make and Python 3.11, 3.12 or 3.13 are
+# needed (3.14 as soon as TensorFlow, which reads some data sets, has wheels for it).
 BIN := .venv/bin
-# A CUDA build of JAX where an NVIDIA driver answers, the CPU build elsewhere.
-GPU := $(shell nvidia-smi >/dev/null 2>&1 && echo ,cuda12)
-CUDA := $(if $(GPU),[cuda12],)
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+OLDEST := .venv-oldest/bin
+# $(call newest,3.13 3.12): the first of these Pythons that answers and can make environments. One on
+# the PATH may be a shim of pyenv's that stands for nothing, while pyenv has that version.
+newest = $(shell for version in $(1); do \
+	for python in "python$$version" "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/"$$version"*/bin/python3 python3; do \
+	"$$python" -c "import ensurepip, sys, venv; sys.exit('%d.%d' % sys.version_info[:2] != '$$version')" \
+	>/dev/null 2>&1 && { echo "$$python"; exit; }; done; done)
+PYTHON ?= $(call newest,3.13 3.12 3.11)
+PYTHON_OLDEST ?= $(call newest,3.11)
+# The CUDA build of JAX that the NVIDIA driver serves, the CPU build where none answers.
+GPU := $(shell nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null | awk -F. \
+	'$$1 ~ /^[0-9]+$$/ { print ($$1 >= 580) ? "cuda13" : "cuda12"; exit }')
+comma := ,
+PIP_FLAGS := --quiet --disable-pip-version-check -c constraints.txt
+PIP := $(BIN)/python -m pip install $(PIP_FLAGS)
 
-.PHONY: run test test-slow lint format typecheck benchmark clean
+.PHONY: run test test-slow test-oldest lint format typecheck benchmark clean
 
 run: .venv/.run
 	$(BIN)/python experiments/proxyless_cifar.py --dataset digits --epochs 30 --batch-size 64 --run-dir runs/digits --overwrite
@@ -16,6 +27,10 @@ test: .venv/.dev
 
 test-slow: .venv/.slow
 	$(BIN)/python -m pytest -m slow
+
+# The oldest Python and JAX that are supported, on the tests that tell most.
+test-oldest: .venv-oldest/.dev
+	$(OLDEST)/python -m pytest -n 2 --dist worksteal -m oldest
 
 lint: .venv/.dev
 	$(BIN)/ruff check .
@@ -33,21 +48,27 @@ benchmark: .venv/.run
 	$(BIN)/python benchmarks/training_step.py
 
 clean:
-	rm -rf .venv .cache build *.egg-info
+	rm -rf .venv .venv-oldest .cache build *.egg-info
 
 .venv/bin/python:
-	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed: install it, or say make PYTHON=/path/to/python"; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than Python 3.11: say make PYTHON=/path/to/python3.11"; exit 1; }
-	$(PYTHON) -m venv .venv
+	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 with its venv module is needed, and none answers: install one, or say make PYTHON=/path/to/python"; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) does not answer or is older than Python 3.11: say make PYTHON=/path/to/python3.13"; exit 1; }
+	"$(PYTHON)" -m venv .venv
 
 .venv/.run: .venv/bin/python pyproject.toml constraints.txt
-	$(PIP) -e ".$(CUDA)"
+	$(PIP) -e "$(if $(GPU),.[$(GPU)],.)"
 	@touch $@
 
 .venv/.dev: .venv/.run
-	$(PIP) -e ".[dev,tfds$(GPU)]"
+	$(PIP) -e ".[dev,tfds$(if $(GPU),$(comma)$(GPU))]"
 	@touch $@
 
 .venv/.slow: .venv/.dev
 	$(PIP) -e ".[imports-test]"
+	@touch $@
+
+.venv-oldest/.dev: pyproject.toml constraints.txt
+	@test -n "$(PYTHON_OLDEST)" || { echo "Python 3.11 with its venv module is needed, and does not answer: install it, or say make PYTHON_OLDEST=/path/to/python3.11"; exit 1; }
+	test -x $(OLDEST)/python || "$(PYTHON_OLDEST)" -m venv .venv-oldest
+	$(OLDEST)/python -m pip install $(PIP_FLAGS) -e ".[oldest-test]"
 	@touch $@

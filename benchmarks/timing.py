@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from jaxnas.compilation import jit
 from jaxnas.data import Augmentation
 from jaxnas.tasks import Task, supervised
 from jaxnas.training import Step
@@ -40,7 +41,7 @@ class Compiled(NamedTuple):
 def compile_step(step: Step, state: Any, batch: Batch, key: jax.Array) -> Compiled:
     """Compiles `step`; its runs go on from `state`, the buffers of which they take."""
     started = time.perf_counter()
-    program = jax.jit(step, donate_argnums=0).lower(state, batch, key).compile()
+    program = jit(step, donate_argnums=0).lower(state, batch, key).compile()
     seconds = time.perf_counter() - started
     analysis = program.memory_analysis()
     assert analysis is not None
@@ -53,7 +54,7 @@ def compile_step(step: Step, state: Any, batch: Batch, key: jax.Array) -> Compil
     return Compiled(run, seconds, size / 2**20, analysis.temp_size_in_bytes / 2**20)
 
 
-def interleaved(runs: Mapping[str, Callable[[], None]], rounds: int) -> dict[str, np.ndarray]:
+def interleaved(runs: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, np.ndarray]:
     """Seconds [rounds] of each run, one after the other in every round; a first round warms up."""
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for round_ in range(rounds + 1):

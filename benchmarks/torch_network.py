@@ -12,8 +12,13 @@ import torch  # pyright: ignore[reportMissingImports]
 from torch import nn  # pyright: ignore[reportMissingImports]
 from torch.nn import functional as F  # pyright: ignore[reportMissingImports]
 
-from jaxnas.nn.kernels import same_padding
 from jaxnas.spaces.genotype import NULL, SKIP, Block, Cell, Genotype
+
+
+def same_padding(size: int, window: int, stride: int) -> tuple[int, int]:
+    """TensorFlow's SAME along one side. Not jaxnas's own, which needs JAX to be installed."""
+    total = max((-(-size // stride) - 1) * stride + window - size, 0)
+    return total // 2, total - total // 2
 
 
 class Padded(nn.Module):

@@ -1,22 +1,25 @@
 """One training step of each network against the same network in PyTorch.
 
-    python benchmarks/training_step.py
+    python benchmarks/training_step.py --torch-python PATH
     python benchmarks/training_step.py --precision bfloat16 --peak-tflops 989      (on a GPU)
 
-PyTorch (``pip install torch``) is optional: without it only jaxnas is timed. Both do forward pass,
-backward pass and an SGD step with Nesterov momentum and weight decay on random images, on the same
-number of threads, interleaved in one process; PyTorch in channels-last, eager and, with
-``--compiled``, through `torch.compile`. A ratio is the median over rounds of the ratio within a
-round.
+PyTorch is timed where ``--torch-python`` names an interpreter that has it, which may be another
+than this one. Both do forward pass, backward pass and an SGD step with Nesterov momentum and weight
+decay on random images, on the same number of threads, in alternating steps; PyTorch in
+channels-last, eager and, with ``--compiled``, through `torch.compile`. A ratio is the median over
+rounds of the ratio within a round.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
+import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal
 
 import jax
@@ -56,6 +59,8 @@ class Benchmark:
     """Timed steps of each."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of the computation."""
+    torch_python: str | None = None
+    """Interpreter that has PyTorch; without one only jaxnas is timed."""
     compiled: bool = False
     """Whether to time torch.compile too."""
     peak_tflops: float | None = None
@@ -66,10 +71,11 @@ class Benchmark:
 class Candidate:
     """Something that trains: a step to call, and what it took to get there."""
 
-    run: Callable[[], None]
+    run: Callable[[], object]
     init_seconds: float
     compile_seconds: float
     megabytes: float | None
+    version: str
 
 
 def jaxnas_candidate(genotype: Genotype, benchmark: Benchmark) -> Candidate:
@@ -87,44 +93,49 @@ def jaxnas_candidate(genotype: Genotype, benchmark: Benchmark) -> Candidate:
     images, labels = map(jnp.asarray, random_batch(benchmark.batch_size))
     batch = {"train": (images, labels)}
     made = compile_step(step, training.init(variables, optimizer), batch, key)
-    return Candidate(made.run, init_seconds, made.seconds, made.megabytes)
+    version = f"jax {jax.__version__}"
+    return Candidate(made.run, init_seconds, made.seconds, made.megabytes, version)
 
 
 def torch_candidate(
     genotype: Genotype, benchmark: Benchmark, params: int, compiled: bool
 ) -> Candidate:
     """PyTorch's step of the same network, checked to have `params` parameters."""
-    import torch  # pyright: ignore[reportMissingImports]
-    from torch_network import Network
-
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
-    started = time.perf_counter()
-    network: Any = Network(genotype, CLASSES).to(device, memory_format=torch.channels_last)
-    init_seconds = time.perf_counter() - started
-    found = sum(each.numel() for each in network.parameters())
-    if found != params:
-        raise AssertionError(f"{genotype.name}: {found} parameters in PyTorch, {params} here")
-    optimizer = torch.optim.SGD(
-        network.parameters(), RATE, momentum=MOMENTUM, weight_decay=DECAY, nesterov=True
+    assert benchmark.torch_python is not None
+    process = subprocess.Popen(
+        [benchmark.torch_python, str(Path(__file__).with_name("torch_step.py"))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
     )
-    images, labels = map(torch.tensor, random_batch(benchmark.batch_size))
-    images = images.permute(0, 3, 1, 2).to(device, memory_format=torch.channels_last)
-    labels = labels.long().to(device)
-    model = torch.compile(network) if compiled else network
+    asking, answers = process.stdin, process.stdout
+    assert asking is not None
+    assert answers is not None
 
-    def run() -> None:
-        optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(device, torch.bfloat16, enabled=benchmark.precision == "bfloat16"):
-            loss = torch.nn.functional.cross_entropy(model(images), labels)
-        loss.backward()
-        optimizer.step()
-        if device == "cuda":
-            torch.cuda.synchronize()
+    def ask(line: str) -> Any:
+        asking.write(line + "\n")
+        asking.flush()
+        answer = answers.readline()
+        if not answer:
+            sys.exit(f"PyTorch in {benchmark.torch_python} gave up, see above")
+        return json.loads(answer)
 
-    started = time.perf_counter()
-    run()
-    return Candidate(run, init_seconds, time.perf_counter() - started, None)
+    asked = {
+        "genotype": genotype.to_json(),
+        "classes": CLASSES,
+        "params": params,
+        "side": SIDE,
+        "batch_size": benchmark.batch_size,
+        "precision": benchmark.precision,
+        "compiled": compiled,
+        "rate": RATE,
+        "momentum": MOMENTUM,
+        "decay": DECAY,
+    }
+    ready = ask(json.dumps(asked))
+    version = f"torch {ready['version']}"
+    return Candidate(lambda: ask("step"), ready["init"], ready["compile"], None, version)
 
 
 def random_batch(size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -136,15 +147,8 @@ def random_batch(size: int) -> tuple[np.ndarray, np.ndarray]:
 
 def main(benchmark: Benchmark) -> None:
     """Times and prints the table."""
-    versions = f"jax {jax.__version__}, no torch"
-    if with_torch := importlib.util.find_spec("torch") is not None:
-        import torch  # pyright: ignore[reportMissingImports]
-
-        versions = f"jax {jax.__version__}, torch {torch.__version__}"
-    table = rich.table.Table(
-        title=f"batch {benchmark.batch_size}, {SIDE}x{SIDE}, {benchmark.precision}, "
-        f"{jax.devices()[0].device_kind}, {versions}, n={benchmark.rounds}"
-    )
+    table = rich.table.Table()
+    versions: set[str] = set()
     table.add_column("network")
     columns = ["ms (median)", "jaxnas / it", "images/s", "GFLOP/s", "compile s", "init s"]
     for column in [*columns, "memory MB"] + ["% of peak"] * (benchmark.peak_tflops is not None):
@@ -153,12 +157,13 @@ def main(benchmark: Benchmark) -> None:
         genotype = zoo.named(name, **NETWORKS.get(name, {}))
         cost = nn.cost(nn.build(genotype, CLASSES), (SIDE, SIDE, 3))
         candidates = {"jaxnas": jaxnas_candidate(genotype, benchmark)}
-        if with_torch:
+        if benchmark.torch_python:
             candidates["torch"] = torch_candidate(genotype, benchmark, cost.params, False)
-        if with_torch and benchmark.compiled:
+        if benchmark.torch_python and benchmark.compiled:
             candidates["torch.compile"] = torch_candidate(genotype, benchmark, cost.params, True)
         runs = {kind: candidate.run for kind, candidate in candidates.items()}
         seconds = interleaved(runs, benchmark.rounds)
+        versions |= {candidate.version for candidate in candidates.values()}
         for kind, candidate in candidates.items():
             median = np.median(seconds[kind])
             # Forward pass and both gradients: three multiplications and additions for each.
@@ -177,6 +182,10 @@ def main(benchmark: Benchmark) -> None:
             if benchmark.peak_tflops is not None:
                 row.append(f"{flops / benchmark.peak_tflops / 1e10:.1f}")
             table.add_row(*row)
+    table.title = (
+        f"batch {benchmark.batch_size}, {SIDE}x{SIDE}, {benchmark.precision}, "
+        f"{jax.devices()[0].device_kind}, {', '.join(sorted(versions))}, n={benchmark.rounds}"
+    )
     rich.console.Console(width=120).print(table)
 
 

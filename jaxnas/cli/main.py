@@ -38,8 +38,10 @@ def main() -> None:
         )
         if isinstance(command, Adapt | Search):
             # The commands that need JAX to know their errors.
+            from jaxnas.compilation import keep_programs
             from jaxnas.runs.experiment import USER_ERRORS
 
+            keep_programs()
             try:
                 command.run()
             except USER_ERRORS as error:

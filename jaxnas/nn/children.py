@@ -18,7 +18,6 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxnas.nn import kernels
 from jaxnas.nn.child_layout import COLLECTIONS, BlockLayout, Choice, layouts, row_of, tree_of
 from jaxnas.nn.heads import Outputs
 from jaxnas.nn.layers import run_alone
@@ -159,8 +158,7 @@ class Child(nn.Module):
 
         def match(learned: Any, statistics: Any) -> tuple[jax.Array, Any]:
             variables = {"params": learned[0], "batch_stats": statistics}
-            with kernels.looped():
-                return run_alone(module, variables, learned[1], train)
+            return run_alone(module, variables, learned[1], train)
 
         shape = jax.eval_shape(match, (params, x), statistics)[0]
 
@@ -280,8 +278,7 @@ def _branch(layout: BlockLayout, train: bool, index: int) -> Callable[..., Any]:
 
     def run(row: Rows, operands: Pools) -> tuple[jax.Array, jax.Array]:
         x = operands[variant.pool][..., : variant.width]
-        with kernels.looped():
-            out, statistics = run_alone(module, tree_of(row, of), x, train)
+        out, statistics = run_alone(module, tree_of(row, of), x, train)
         return out, row_of({"batch_stats": statistics}, row, of)["statistics"]
 
     return run

@@ -1,8 +1,12 @@
-"""Convolution and pooling; depthwise and pooling are 10 to 40 times too slow as XLA's own on a CPU.
+"""Convolution and pooling: how each is computed, forward and backward, on the backend in use.
 
-There each is elementwise arithmetic on shifted slices of the padded images, forward and backward:
-XLA vectorises that, and `vmap` over images and weights costs nothing extra. Elsewhere they are
-XLA's own primitives, but for max pooling, the gradient of which is not deterministic on a GPU.
+On a CPU depthwise convolution and pooling are 10 to 40 times too slow as XLA's own. There each is
+elementwise arithmetic on shifted slices of the padded images: XLA vectorises that, and `vmap` over
+images and weights costs nothing extra. The gradients of a dense convolution are convolutions that
+XLA's CPU compiler knows how to compute fast, but only outside loops and branches does it bring
+JAX's own gradients into their form (jax#12868); written in that form they are fast everywhere.
+Elsewhere all are XLA's own primitives, but for max pooling, the gradient of which is not
+deterministic on a GPU.
 
 Images are [b, h, w, c]. Windows, strides and dilations are one number or (height's, width's).
 """
@@ -31,6 +35,8 @@ NO_PADDING: Padding = ((0, 0), (0, 0))
 HALVINGS = 3
 # It takes as many images at once as stay in the cache of a core for all taps, in bytes.
 _CACHE = 2**20
+
+_NHWC = ("NHWC", "HWIO", "NHWC")
 
 
 def same_padding(size: int, window: int, stride: int, dilation: int = 1) -> Pair:
@@ -102,7 +108,7 @@ def depthwise(
     All of one dtype; on a CPU, sums are in float32 at least, those of the weights' gradient too.
     """
     window = _window(x, kernel.shape[:2], stride, dilation, padding)
-    return (depthwise_slices if _slices() else convolution_xla)(x, kernel, window)
+    return (depthwise_slices if _on_cpu() else convolution_xla)(x, kernel, window)
 
 
 def dense(
@@ -114,8 +120,7 @@ def dense(
 ) -> jax.Array:
     """A convolution: x [b, h, w, c] and kernel [kh, kw, c, f] to [b, h', w', f]."""
     window = _window(x, kernel.shape[:2], stride, dilation, padding)
-    form = dense_slices if _slices() and _looped.get() else convolution_xla
-    return form(x, kernel, window)
+    return (dense_canonical if _on_cpu() else convolution_xla)(x, kernel, window)
 
 
 def max_pool(
@@ -136,7 +141,7 @@ def avg_pool(
     count_include_pad: bool = False,
 ) -> jax.Array:
     """The mean of each window, [b, h', w', c]: of its pixels, or with its padding as zeros."""
-    form = avg_pool_slices if _slices() else avg_pool_xla
+    form = avg_pool_slices if _on_cpu() else avg_pool_xla
     return form(x, _window(x, window, stride, 1, padding), count_include_pad)
 
 
@@ -155,23 +160,8 @@ def portable() -> Iterator[None]:
         _portable.reset(token)
 
 
-_looped: contextvars.ContextVar[bool] = contextvars.ContextVar("looped", default=False)
-
-
-@contextlib.contextmanager
-def looped() -> Iterator[None]:
-    """For what stands in a loop or a branch of XLA's: on a CPU its convolutions are more than ten
-    times slower there, gradients and all, and matrix products are not. Holds as `portable` does.
-    """
-    token = _looped.set(True)
-    try:
-        yield
-    finally:
-        _looped.reset(token)
-
-
-def _slices() -> bool:
-    """Whether shifted slices beat XLA's primitives on the backend in use."""
+def _on_cpu() -> bool:
+    """Whether this module's own forms beat XLA's primitives on the backend in use."""
     return jax.default_backend() == "cpu" and not _portable.get()
 
 
@@ -232,22 +222,56 @@ def convolution_xla(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Arra
         window.stride,
         window.padding,
         rhs_dilation=window.dilation,
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        dimension_numbers=_NHWC,
         feature_group_count=x.shape[-1] // kernel.shape[2],
     )
 
 
-def dense_slices(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
-    """`dense` as a sum of matrix products, one for each tap."""
-    taps = window.taps(x, 0.0)
-    weights = kernel.reshape(len(taps), *kernel.shape[2:])
-    dtype = jnp.promote_types(x.dtype, jnp.float32)
-    terms = (
-        jnp.matmul(tap.reshape(-1, tap.shape[-1]), weight, preferred_element_type=dtype)
-        for tap, weight in zip(taps, weights, strict=True)
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def dense_canonical(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
+    """`dense` whose gradients are convolutions of images NHWC with kernels HWIO to NHWC."""
+    return convolution_xla(x, kernel, window)
+
+
+def _dense_forward(
+    x: jax.Array, kernel: jax.Array, window: Window
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    # Not dense_canonical: a gradient could not be differentiated forward through a custom_vjp.
+    return convolution_xla(x, kernel, window), (x, kernel)
+
+
+def _dense_backward(
+    window: Window, saved: tuple[jax.Array, jax.Array], gradient: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    x, kernel = saved
+    into_pixels, into_taps = [], []
+    sides = zip(gradient.shape[1:3], *window, strict=True)
+    for outputs, size, taps, stride, dilation, (before, _) in sides:
+        reach, last = (taps - 1) * dilation, (outputs - 1) * stride
+        into_pixels.append((reach - before, size + before - 1 - last))
+        into_taps.append((before, reach + last + 1 - size - before))
+    dx = lax.conv_general_dilated(
+        gradient,
+        lax.rev(kernel, (0, 1)).swapaxes(2, 3),
+        (1, 1),
+        into_pixels,
+        lhs_dilation=window.stride,
+        rhs_dilation=window.dilation,
+        dimension_numbers=_NHWC,
     )
-    total = functools.reduce(operator.add, terms).astype(x.dtype)
-    return total.reshape(*taps[0].shape[:-1], -1)
+    # Images and channels change places: the outputs' gradient slides over the images as a kernel.
+    dkernel = lax.conv_general_dilated(
+        x.transpose(3, 1, 2, 0),
+        gradient.transpose(1, 2, 0, 3),
+        window.dilation,
+        into_taps,
+        rhs_dilation=window.stride,
+        dimension_numbers=_NHWC,
+    )
+    return dx, dkernel.transpose(1, 2, 0, 3)
+
+
+dense_canonical.defvjp(_dense_forward, _dense_backward)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))

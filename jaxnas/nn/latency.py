@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnas.compilation import jit
 from jaxnas.nn.chain import ChainSupernet, path_table
 from jaxnas.nn.cost import edge_table
 from jaxnas.nn.init import abstract_variables
@@ -99,7 +100,8 @@ def part_call(module: nn.Module, shape: Shape, batch_size: int) -> Callable[[], 
     shapes = jax.eval_shape(lambda key: module.init(key, x, *inference), jax.random.key(0))
     # What the values are does not matter, as long as no product underflows.
     variables = jax.tree.map(lambda leaf: jnp.full(leaf.shape, 0.1, leaf.dtype), shapes)
-    program = jax.jit(lambda variables, x: module.apply(variables, x, *inference))
+    # As in a network of many such parts.
+    program = jit(lambda variables, x: module.apply(variables, x, *inference), many=1)
     return lambda: program(variables, x)
 
 

@@ -17,7 +17,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnas.nn import kernels
 from jaxnas.nn.heads import Outputs
 from jaxnas.nn.layers import run_alone
 from jaxnas.nn.network import Noise, classify, read_image
@@ -131,10 +130,9 @@ class MacroSupernet(nn.Module):
             def run(learned: Any, statistics: Any) -> tuple[jax.Array, Any]:
                 params, value = learned
                 statistics = dict(statistics)
-                with kernels.looped():
-                    for module, name in zip(modules(op), names[op], strict=True):
-                        variables = {"params": params[name], "batch_stats": statistics[name]}
-                        value, statistics[name] = run_alone(module, variables, value, train)
+                for module, name in zip(modules(op), names[op], strict=True):
+                    variables = {"params": params[name], "batch_stats": statistics[name]}
+                    value, statistics[name] = run_alone(module, variables, value, train)
                 return value, statistics
 
             return run

@@ -13,6 +13,8 @@ from typing import Any
 
 import jax
 
+from jaxnas.compilation import in_force
+
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "jaxnas")
 
 
@@ -21,8 +23,9 @@ def environment() -> dict[str, Any]:
 
     Returns:
       ``versions`` (null for a package that is not installed), ``device`` (platform, kind, count),
-      ``cpu_count``, ``git`` (revision and dirty, or null if this source is not in a repository)
-      and ``command``, a program outside the working directory without its folder.
+      ``compilation`` (XLA's options), ``cpu_count``, ``git`` (revision and dirty, or null if this
+      source is not in a repository) and ``command``, a program outside the working directory
+      without its folder.
     """
     devices = jax.devices()
     return {
@@ -34,6 +37,7 @@ def environment() -> dict[str, Any]:
             "count": len(devices),
         },
         "cpu_count": os.cpu_count(),
+        "compilation": in_force(),
         "git": _git(),
         "command": _command(),
     }

@@ -20,11 +20,13 @@ def run_script(flags: Any, description: str | None, run: Callable[[Any], object]
     """
     import tyro
 
+    from jaxnas.compilation import keep_programs
     from jaxnas.runs.experiment import USER_ERRORS
 
     parsed = None
     try:
         parsed = tyro.cli(flags, description=description)
+        keep_programs()
         run(parsed)
         sys.stdout.flush()
     except USER_ERRORS as error:

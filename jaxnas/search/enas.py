@@ -26,7 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxnas.nn import Noise, WithAuxiliary, kernels
+from jaxnas.nn import Noise, WithAuxiliary
 from jaxnas.randomness import stream
 from jaxnas.search.controller import Controller, chosen, entropy, independent
 from jaxnas.search.policy_gradient import against_baseline
@@ -217,10 +217,9 @@ def enas(
             jax.random.fold_in(stream(key, "controller_arcs"), state.updates), settings.arcs
         )
         candidates = jax.vmap(policy.sample, (None, 0))(state.params, keys)
-        with kernels.looped():
-            accuracies = jax.lax.map(
-                lambda each: accuracy(state.variables, each, *batch["arch"]), candidates
-            )
+        accuracies = jax.lax.map(
+            lambda each: accuracy(state.variables, each, *batch["arch"]), candidates
+        )
         log_probs = jax.vmap(policy.log_probs, (None, 0))(state.params, candidates)
         entropies = entropy(log_probs).sum(-1)
         rewards = accuracies + settings.entropy_weight * entropies

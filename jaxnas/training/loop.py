@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnas.compilation import jit
 from jaxnas.training.train import Step
 
 Data = dict[str, tuple[jax.Array, jax.Array]]
@@ -56,7 +57,7 @@ def python_loop(step: Step) -> Epoch:
     def one(state: Any, data: Data, order: Order, index: jax.Array, key: jax.Array) -> Any:
         return step(state, _batch(data, order, index), key)
 
-    return _one_by_one(jax.jit(one, donate_argnums=0))
+    return _one_by_one(jit(one, donate_argnums=0))
 
 
 def eager_loop(step: Step) -> Epoch:
@@ -101,7 +102,7 @@ def scan_loop(step: Step) -> Epoch:
 
         return jax.lax.scan(body, state, order)
 
-    jitted = jax.jit(whole, donate_argnums=0)
+    jitted = jit(whole, donate_argnums=0)
 
     def epoch(
         state: Any,

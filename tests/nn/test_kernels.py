@@ -103,27 +103,32 @@ def test_depthwise_is_a_grouped_convolution(size, stride, dilation, padding, sid
         ((3, 3), 2, 2, "same", (7, 8)),
         ((1, 7), 1, 1, "same", (4, 9)),
         ((7, 1), (2, 1), 1, "symmetric", (8, 5)),
-        ((3, 3), 3, 1, ((0, 0), (0, 0)), (8, 7)),
+        ((3, 3), 3, 1, ((0, 0), (0, 0)), (8, 7)),  # leaves pixels out at the end
+        ((2, 3), (1, 2), (2, 1), ((3, 0), (0, 4)), (6, 5)),  # padded by more than it reaches
     ],
 )
-def test_matrix_products_are_a_convolution(size, stride, dilation, padding, sides):
+def test_canonical_gradients_are_those_of_the_convolution(size, stride, dilation, padding, sides):
     x, kernel = _images(sides), _draw(1, (*size, 3, 4))
     padding = _padding(padding, sides, size, stride if isinstance(stride, int) else 1, dilation)
     window = kernels._window(x, size, stride, dilation, padding)
-    _assert_equal(kernels.dense_slices, kernels.convolution_xla, (x, kernel), window)
+    _assert_equal(kernels.dense_canonical, kernels.convolution_xla, (x, kernel), window)
 
 
-def test_a_convolution_in_a_loop_is_matrix_products_on_a_cpu():
+def test_gradients_of_a_convolution_are_in_the_form_that_is_fast_in_loops():
     x, kernel = _images((5, 6)), _draw(1, (3, 3, 3, 4))
 
-    def looped(x, kernel):
-        with kernels.looped():
-            return kernels.dense(x, kernel, padding=((1, 1), (1, 1)))
+    def gradients(x, kernel):
+        loss = lambda *both: kernels.dense(*both, 2, 1, ((1, 1), (1, 1))).sum()  # noqa: E731
+        return jax.grad(loss, (0, 1))(x, kernel)
 
-    both = {"dot_general", "conv_general_dilated"}
-    for form, name in ((looped, "dot_general"), (kernels.dense, "conv_general_dilated")):
-        primitives = {str(each.primitive) for each in jax.make_jaxpr(form)(x, kernel).eqns}
-        assert primitives & both == {name}
+    equations = jax.make_jaxpr(gradients)(x, kernel).eqns
+    forms = [
+        equation.params["dimension_numbers"]
+        for equation in equations
+        if str(equation.primitive) == "conv_general_dilated"
+    ]
+    nhwc = jax.lax.conv_dimension_numbers(x.shape, kernel.shape, ("NHWC", "HWIO", "NHWC"))
+    assert forms == [nhwc] * 3  # forward, to the images, to the kernel
 
 
 POOLS = pytest.mark.parametrize(
