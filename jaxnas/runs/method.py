@@ -31,7 +31,7 @@ from jaxnas.runs.learning import Learning, SelfSupervised, Supervised
 from jaxnas.runs.prices import NAMES, TOLERANCE, Prices, prices
 from jaxnas.runs.results import Result
 from jaxnas.spaces import AdaptationSpace, Genotype
-from jaxnas.spaces.adaptation import Derivation
+from jaxnas.spaces.adaptation import Derivation, changes
 from jaxnas.spaces.genotype import CELL_FAMILIES
 from jaxnas.training.loop import Order
 
@@ -646,6 +646,7 @@ class MethodRun:
                 vmap_width=len(self.seeds),
                 digest=run_digest(judged.variables["params"], genotype.to_json()),
                 genotype=json.loads(genotype.to_json()),
+                changes="" if derivation is None else changes(self.base, genotype),
                 scores=found,
             )
             notes = [f"{self.method}, seed {seed}: {note}" for note in judged.notes]
@@ -659,14 +660,9 @@ class MethodRun:
     def _notes(self, seed: int, derivation: Derivation) -> list[str]:
         """What a reader of an adapted network should know."""
         who = f"{self.method}, seed {seed}"
-        edges = [
-            before.op != after.op
-            for old, new in zip(
-                self.base.placed_cells(), derivation.genotype.placed_cells(), strict=True
-            )
-            for before, after in zip(old.edges, new.edges, strict=True)
-        ]
-        notes = [f"{who}: {sum(edges) or 'none'} of the network's {len(edges)} edges changed."]
+        edges = sum(len(cell.edges) for cell in self.base.placed_cells())
+        told = changes(self.base, derivation.genotype)
+        notes = [f"{who}: of the network's {edges} edges, {told}."]
         if self.adapts and self.settings.target_cost is not None:
             notes.append(f"{who}: {self._cost_note(derivation, self.settings.target_cost)}")
         if derivation.repaired:

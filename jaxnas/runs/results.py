@@ -39,6 +39,7 @@ class Result:
       vmap_width: seeds trained side by side in one program; 1 for a seed on its own.
       digest: SHA-256 in hex of final parameters and genotype.
       genotype: the final network, as parsed from `Genotype.to_json`.
+      changes: what adaptation made of the base's edges, in words; empty where it was left alone.
       scores: what else it was judged by, in percent where the name ends in ``accuracy``; after
         learning without labels `test_accuracy` is a linear classifier's on the frozen features.
     """
@@ -57,6 +58,7 @@ class Result:
     vmap_width: int
     digest: str
     genotype: dict[str, Any]
+    changes: str = ""
     scores: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
@@ -87,6 +89,9 @@ class Summary:
     def accuracy(self) -> str:
         """Mean ± standard deviation."""
         return spread(self.mean, self.std)
+
+
+_ADDED = {"changes", "scores"}  # which rows of earlier versions lack
 
 
 def write_results(folder: str | os.PathLike[str], rows: Sequence[Result]) -> None:
@@ -122,7 +127,7 @@ def read_results(folder: str | os.PathLike[str]) -> list[Result]:
     names = {field.name for field in dataclasses.fields(Result)}
     rows = []
     for index, record in enumerate(records):
-        if not isinstance(record, dict) or set(record) | {"scores"} != names:
+        if not isinstance(record, dict) or set(record) | _ADDED != names:
             wrong = names.symmetric_difference(record) if isinstance(record, dict) else {"all"}
             raise RunError(
                 f"{path}, row {index}: missing or unknown fields {', '.join(sorted(wrong))}; "
@@ -176,10 +181,15 @@ def _header(rows: Sequence[Result]) -> list[str]:
         name.replace("_", " ") + (" %" if name.endswith("accuracy") else "")
         for name in _score_names(rows)
     ]
+    changes = ["changes"] if _tells_changes(rows) else []
     return [
         "method", "seed", f"{accuracy_name(rows)} %", *scores, "parameters", "multiply-adds",
-        "seconds", "digest",
+        *changes, "seconds", "digest",
     ]  # fmt: skip
+
+
+def _tells_changes(rows: Iterable[Result]) -> bool:
+    return any(row.changes for row in rows)
 
 
 def print_results(console: rich.console.Console, rows: Sequence[Result]) -> None:
@@ -206,7 +216,7 @@ def print_results(console: rich.console.Console, rows: Sequence[Result]) -> None
         title=_title(rows), caption=f"no room for {', '.join(left_out)}" if left_out else None
     )
     for name, width in zip(header[:shown], widths, strict=False):
-        justify = "left" if name in ("method", "digest") else "right"
+        justify = "left" if name in _TEXTS else "right"
         table.add_column(name, justify=justify, width=width)
     for line in seeds:
         table.add_row(*line[:shown])
@@ -220,6 +230,7 @@ def print_results(console: rich.console.Console, rows: Sequence[Result]) -> None
     console.print(table)
 
 
+_TEXTS = ("method", "changes", "digest")
 _FEWEST_COLUMNS = 3  # method, seed, accuracy
 
 
@@ -227,7 +238,7 @@ def markdown_table(rows: Sequence[Result]) -> str:
     """The same table as Markdown, ending in a newline."""
     seeds, means = _lines(rows)
     header = _header(rows)
-    rule = ["---" if name in ("method", "digest") else "---:" for name in header]
+    rule = ["---" if name in _TEXTS else "---:" for name in header]
     bold = [[f"**{text}**" if text else "" for text in line] for line in means]
     lines = [header, rule, *seeds, *bold]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
@@ -246,17 +257,23 @@ def _lines(rows: Sequence[Result]) -> tuple[list[list[str]], list[list[str]]]:
     """The table's cells: a line for each seed, and one for each group of several."""
     one = _title(rows) is not None
     names = _score_names(rows)
+    tells_changes = _tells_changes(rows)
     seeds, means = [], []
+
+    def changes(row: Result) -> list[str]:
+        return [row.changes] if tells_changes else []
+
     for group in summary(rows):
         key = (group.method, group.base, group.dataset)
         own = [row for row in rows if (row.method, row.base, row.dataset) == key]
         for row in own:
-            numbers = (f"{row.params:,}", f"{row.macs:,}", f"{row.seconds:.1f}")
+            numbers = [f"{row.params:,}", f"{row.macs:,}", *changes(row), f"{row.seconds:.1f}"]
             accuracy = f"{row.test_accuracy:.2f}"
             scores = [f"{row.scores[name]:.2f}" if name in row.scores else "" for name in names]
             line = [_label(row, one), str(row.seed), accuracy, *scores, *numbers, row.digest[:12]]
             seeds.append(line)
-        numbers = (f"{group.params:,.0f}", f"{group.macs:,.0f}", f"{group.seconds:.1f}")
+        size = [f"{group.params:,.0f}", f"{group.macs:,.0f}"]
+        numbers = [*size, *([""] * len(changes(own[0]))), f"{group.seconds:.1f}"]
         if group.n > 1:
             label = f"{_label(group, one)}, mean of {group.n}"
             columns = [[row.scores[n] for row in own if n in row.scores] for n in names]

@@ -7,12 +7,13 @@ of the genotype, shared by all blocks placed with it, ``full`` one for each bloc
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 from typing import Literal, NamedTuple
 
 import numpy as np
 
-from jaxnas.spaces.genotype import NULL, Cell, Genotype
+from jaxnas.spaces.genotype import NULL, SKIP, Cell, Genotype
 
 NONE, ID, SAME = 0, 1, 2
 """The candidates, in the order of the paper's figure."""
@@ -38,6 +39,36 @@ class Derivation(NamedTuple):
     repaired: tuple[str, ...]
     pruned: int
     limited: bool = False
+
+
+def changes(base: Genotype, adapted: Genotype) -> str:
+    """What became of the base's edges, in words, such as ``9 null edges became identities``.
+
+    Args:
+      base: the network.
+      adapted: the network with other operations on some of its edges; of equal cells otherwise.
+    """
+    counts = collections.Counter(
+        (before.op, after.op)
+        for old, new in zip(base.placed_cells(), adapted.placed_cells(), strict=True)
+        for before, after in zip(old.edges, new.edges, strict=True)
+        if before.op != after.op
+    )
+    told = []
+    for (old, new), count in counts.most_common():
+        many = count > 1
+        if old in _IDENTITIES:
+            before = "identities" if many else "identity"
+        else:
+            before = f"{old} edges" if many else f"{old} edge"
+        after = new
+        if new in _IDENTITIES:
+            after = "identities" if many else "an identity"
+        told.append(f"{count} {before} became {after}")
+    return ", ".join(told) or "none changed"
+
+
+_IDENTITIES = (SKIP, "pad_shortcut")
 
 
 @dataclasses.dataclass(frozen=True)

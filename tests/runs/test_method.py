@@ -109,7 +109,7 @@ def test_no_theta_and_no_other_network_where_nothing_adapts():
 def test_gates_that_stay_at_the_base_train_the_base(tmp_path):
     (still,), (alone,) = outcomes(**STILL), outcomes(**ALONE)
     assert still.genotype == tiny.BASE
-    assert still.notes == ("full, seed 0: none of the network's 5 edges changed.",)
+    assert still.notes == ("full, seed 0: of the network's 5 edges, none changed.",)
     assert still.result.test_loss == pytest.approx(alone.result.test_loss, rel=1e-2)
     pairs = zip(rows(tmp_path / "still", **STILL), rows(tmp_path / "alone", **ALONE), strict=True)
     for supernet, network in pairs:

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from jaxnas.spaces import AdaptationSpace, Block, Cell, Edge, Genotype, Node, zoo
-from jaxnas.spaces.adaptation import ID, NONE, SAME
+from jaxnas.spaces.adaptation import ID, NONE, SAME, changes
 from jaxnas.spaces.genotype import NULL, SKIP
 
 from . import graphs
@@ -155,6 +155,38 @@ def test_a_network_is_encoded_by_choices_that_make_it(data):
     assert [cell.edges for cell in again.placed_cells()] == [
         cell.edges for cell in decoded.placed_cells()
     ]
+
+
+@given(st.data())
+def test_changes_are_told_by_number(data):
+    space = data.draw(spaces())
+    adapted = space.decode(some_choices(data.draw, space))
+    pairs = [
+        (before.op, after.op)
+        for old, new in zip(space.base.placed_cells(), adapted.placed_cells(), strict=True)
+        for before, after in zip(old.edges, new.edges, strict=True)
+    ]
+    told = changes(space.base, adapted)
+    numbers = [int(word) for word in told.split() if word.isdigit()]
+    assert sum(numbers) == sum(before != after for before, after in pairs)
+    assert (told == "none changed") == (not numbers)
+
+
+def test_changes_in_words():
+    base = zoo.named("resnet20_cells")
+    space = AdaptationSpace(base, "full")
+    choices = space.base_choices()
+    cells = [cell.edges for cell in base.placed_cells()]
+    null = [(i, j) for i, edges in enumerate(cells) for j, e in enumerate(edges) if e.op == NULL]
+    for place in null[:3]:
+        choices[place] = ID
+    assert changes(base, space.decode(choices)) == "3 null edges became identities"
+    choices[null[1]] = choices[null[2]] = SAME
+    convolution = next(j for j, edge in enumerate(cells[0]) if edge.op == "conv_3x3")
+    choices[0, convolution] = NONE
+    assert changes(base, space.decode(choices)) == (
+        "1 null edge became an identity, 1 conv_3x3 edge became null"
+    )
 
 
 def test_a_network_of_another_base_has_no_choices():
