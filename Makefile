@@ -20,7 +20,7 @@ PIP := $(BIN)/python -m pip install $(PIP_FLAGS)
 .PHONY: run test test-slow test-oldest lint format typecheck benchmark clean
 
 run: .venv/.run
-	$(BIN)/python experiments/proxyless_cifar.py --dataset digits --epochs 30 --batch-size 64 --run-dir runs/digits --overwrite
+	$(BIN)/python experiments/proxyless_cifar.py --dataset digits --train-limit 300 --base resnet20_cells --epochs 24 --batch-size 32 --run-dir runs/digits --overwrite
 
 test: .venv/.dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
