@@ -1,6 +1,6 @@
 """How long a query takes through `ask` and `tell` from Python, jitted and warm.
 
-    python benchmarks/query.py
+python benchmarks/query.py
 """
 
 from __future__ import annotations

@@ -18,15 +18,18 @@ _ONEDNN = {"xla_cpu_experimental_onednn_custom_call": True}
 
 _MANY = 8  # ResNet-20's step has 57 dense convolutions, one of separable convolutions three
 
+MANY_RUNS = 2000
+"""From so many runs on, a program that takes a tenth less time is worth a compilation."""
+
 _MOST_KEPT = 2**30  # bytes
 
 
 def jit(function: Callable[..., Any], many: int = _MANY, **arguments: Any) -> Any:
-    """`jax.jit` with XLA's options chosen, for a program that is run and not traced into another.
+    """`jax.jit` with XLA's options chosen, for a program that is run often, and by itself.
 
     On a CPU, networks of dense convolutions get oneDNN's, which for few channels take half the time
     of XLA's own. XLA cannot write such programs to its cache on disk (jaxlib 0.12.0.1 gives up with
-    std::bad_alloc); all others, which would gain nothing, do without.
+    std::bad_alloc), so that they are compiled at every start: hence `MANY_RUNS`.
 
     Args:
       function: as for `jax.jit`.
@@ -110,7 +113,8 @@ def in_force() -> dict[str, Any]:
     """What decides how programs are compiled, and so their last bits; JSON-able.
 
     Returns:
-      ``onednn``, whether networks of dense convolutions are compiled with it, and ``xla_flags``.
+      ``onednn``, whether networks of dense convolutions that train for at least `MANY_RUNS` steps
+      are compiled with it, and ``xla_flags``.
     """
     return {"onednn": _has_onednn(), "xla_flags": os.environ.get("XLA_FLAGS", "")}
 

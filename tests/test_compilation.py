@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnas import compilation
+from jaxnas import compilation, training
+from jaxnas.training import loop
 
 
 @pytest.mark.oldest
@@ -75,6 +76,16 @@ def test_a_program_is_traced_once():
     run(jnp.ones((1, 4, 4, 2)))
     run(jnp.zeros((1, 4, 4, 2)))
     assert traces == [(1, 4, 4, 2)]
+
+
+@pytest.mark.parametrize(("runs", "chosen"), [(1999, "jax.jit"), (2000, "compilation.jit")])
+def test_only_steps_of_long_trainings_get_options(monkeypatch, runs, chosen):
+    taken = []
+    for module, name in ((jax, "jax.jit"), (loop, "compilation.jit")):
+        watched = lambda *_, name=name, **__: taken.append(name)  # noqa: E731
+        monkeypatch.setattr(module, "jit", watched)
+    training.python_loop(lambda state, batch, key: (state, {}), runs)
+    assert taken == [chosen]
 
 
 def test_an_option_that_the_library_does_not_know_is_left_out(monkeypatch):

@@ -100,7 +100,7 @@ def part_call(module: nn.Module, shape: Shape, batch_size: int) -> Callable[[], 
     shapes = jax.eval_shape(lambda key: module.init(key, x, *inference), jax.random.key(0))
     # What the values are does not matter, as long as no product underflows.
     variables = jax.tree.map(lambda leaf: jnp.full(leaf.shape, 0.1, leaf.dtype), shapes)
-    # As in a network of many such parts.
+    # As in a network of many such parts that trains for long.
     program = jit(lambda variables, x: module.apply(variables, x, *inference), many=1)
     return lambda: program(variables, x)
 

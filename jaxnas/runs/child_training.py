@@ -15,7 +15,6 @@ import numpy as np
 import optax
 
 from jaxnas import training
-from jaxnas.compilation import jit
 from jaxnas.data import Dataset, epoch_permutation
 from jaxnas.randomness import stream
 from jaxnas.runs.child_networks import Networks
@@ -180,7 +179,7 @@ class ChildTraining:
 
         task = self._task._replace(prepare=lambda key, *batch: batch)
 
-        @functools.partial(jit, donate_argnums=0)
+        @functools.partial(jax.jit, donate_argnums=0)
         def learn(
             state: training.TrainState, batch: Batch, key: jax.Array
         ) -> tuple[training.TrainState, dict[str, jax.Array]]:

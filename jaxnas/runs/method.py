@@ -417,7 +417,7 @@ class MethodRun:
             own = gates(state)
             return scores(estimate(state.variables, own, self._data["train"][0]), own)
 
-        epoch = training.default_loop()(self._each(step))
+        epoch = training.default_loop(self.total_steps)(self._each(step))
         return _Phase(name, epoch, evaluate, evaluate_untrained, abstract)
 
     def _fixed_network(self, derived: list[Derivation] | None) -> nn.Network:

@@ -9,7 +9,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxnas.compilation import jit
 from jaxnas.nn.layers import BATCH_NORM_MOMENTUM
 from jaxnas.tasks import Task
 from jaxnas.training.train import Apply
@@ -28,7 +27,7 @@ def evaluator(
     a leading axis of networks, and so have the scores.
     """
 
-    @jit
+    @jax.jit
     def batch_scores(
         variables: Any,
         gates: jax.Array | None,
@@ -75,7 +74,7 @@ def extractor(
     `wide`, variables and gates have a leading axis of networks, and so have the features.
     """
 
-    @jit
+    @jax.jit
     def batch_features(
         variables: Any, gates: jax.Array | None, images: jax.Array, start: jax.Array
     ) -> jax.Array:
@@ -112,7 +111,7 @@ def statistics_estimator(
     axis of networks.
     """
 
-    @jit
+    @jax.jit
     def once(variables: Any, gates: jax.Array | None, images: jax.Array, index: jax.Array) -> Any:
         key = jax.random.fold_in(jax.random.key(0), index)
         drawn = jax.random.permutation(key, len(images))[:batch_size]

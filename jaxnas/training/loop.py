@@ -7,6 +7,7 @@ accelerator, where a step takes milliseconds, a scan saves its dispatch. So the 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -14,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnas.compilation import jit
+from jaxnas.compilation import MANY_RUNS, jit
 from jaxnas.training.train import Step
 
 Data = dict[str, tuple[jax.Array, jax.Array]]
@@ -52,13 +53,14 @@ def _nothing() -> None:
     """For loops that nobody watches."""
 
 
-def python_loop(step: Step) -> Epoch:
-    """A Python loop over the jitted step."""
+def python_loop(step: Step, runs: int = 0) -> Epoch:
+    """A Python loop over the jitted step, which will run so often in all."""
 
     def one(state: Any, data: Data, order: Order, index: jax.Array, key: jax.Array) -> Any:
         return step(state, _batch(data, order, index), key)
 
-    return _one_by_one(jit(one, donate_argnums=0))
+    compiled = (jit if runs >= MANY_RUNS else jax.jit)(one, donate_argnums=0)
+    return _one_by_one(compiled)
 
 
 def eager_loop(step: Step) -> Epoch:
@@ -103,7 +105,7 @@ def scan_loop(step: Step) -> Epoch:
 
         return jax.lax.scan(body, state, order)
 
-    jitted = jit(whole, donate_argnums=0)
+    jitted = jax.jit(whole, donate_argnums=0)
 
     def epoch(
         state: Any,
@@ -121,9 +123,11 @@ def scan_loop(step: Step) -> Epoch:
     return epoch
 
 
-def default_loop() -> LoopFn:
-    """`python_loop` on a CPU, `scan_loop` elsewhere."""
-    return python_loop if jax.default_backend() == "cpu" else scan_loop
+def default_loop(runs: int = 0) -> LoopFn:
+    """`python_loop` on a CPU, `scan_loop` elsewhere; of a step that will run so often in all."""
+    if jax.default_backend() != "cpu":
+        return scan_loop
+    return functools.partial(python_loop, runs=runs)
 
 
 def first_bad_step(losses: np.ndarray) -> int | None:
