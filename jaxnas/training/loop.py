@@ -1,8 +1,8 @@
 """One loop for every step function.
 
-On a CPU a Python loop over a jitted step is as fast as a `lax.scan` (docs/results/training_step.md),
-tells of every step, which takes a tenth of a second and more, and can be stopped between two. On an
-accelerator, where a step takes milliseconds, a scan saves its dispatch. So the loop is an argument.
+On a CPU a Python loop over a jitted step is as fast as a `lax.scan`, tells of every step, which
+takes a tenth of a second and more, and can be stopped between two. On an accelerator, where a step
+takes milliseconds, a scan saves its dispatch. So the loop is an argument.
 """
 
 from __future__ import annotations
