@@ -14,7 +14,7 @@ import jaxnas
 from jaxnas import data
 from jaxnas.runs.config import ConfigError
 from jaxnas.spaces import Genotype
-from runs.tiny import BASE, FLAGS, dataset, images, run
+from support.tiny import BASE, FLAGS, dataset, images, run
 
 README = Path(__file__).parent.parent / "README.md"
 ARCHITECTURES = README.parent / "docs" / "architectures.md"

@@ -5,11 +5,7 @@ import csv
 import pytest
 
 from jaxnas.runs import read_results
-from runs import tiny
-
-from . import scripts
-
-pytestmark = pytest.mark.usefixtures("compiled_once")
+from support import scripts, tiny
 
 
 def run(monkeypatch, folder, targets, **flags):

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from jaxnas.runs import read_results, write_results
-from runs.test_results import result
+from support.results import result
 
 SCRIPT = Path(__file__).parents[2] / "experiments" / "merge_results.py"
 

@@ -5,13 +5,9 @@ import json
 import pytest
 
 from jaxnas.runs import read_results
-from runs import tiny
-
-from . import scripts
+from support import scripts, tiny
 
 NAME = "proxyless_ssl_cifar"
-
-pytestmark = pytest.mark.usefixtures("compiled_once")
 
 
 @pytest.mark.parametrize(

@@ -24,9 +24,8 @@ from jaxnas.spaces import AdaptationSpace, Block, zoo
 from jaxnas.spaces.adaptation import ID, NONE, SAME
 from jaxnas.spaces.genotype import NULL
 from jaxnas.spaces.text import read_cells
-from spaces import graphs
-
-from .networks import CLASSES, SHAPE, SMALL
+from support import graphs
+from support.networks import CLASSES, SHAPE, SMALL
 
 IMAGE = (32, 32, 3)
 

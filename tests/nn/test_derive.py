@@ -10,8 +10,7 @@ import pytest
 from jaxnas import training
 from jaxnas.nn import abstract_variables, build, cut, cut_like
 from jaxnas.spaces import AdaptationSpace
-
-from .networks import CLASSES, SHAPE, SMALL, by_path, whole
+from support.networks import CLASSES, SHAPE, SMALL, by_path, whole
 
 
 def some_network(name):

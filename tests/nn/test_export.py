@@ -10,8 +10,7 @@ import pytest
 from jaxnas.nn import build
 from jaxnas.nn.export import export, load_exported
 from jaxnas.nn.weights import WeightsError
-
-from .networks import CLASSES, SHAPE, SMALL, assert_close, images, random_variables
+from support.networks import CLASSES, SHAPE, SMALL, assert_close, images, random_variables
 
 
 @functools.cache

@@ -16,8 +16,7 @@ from jaxnas.search import one_hot_gates
 from jaxnas.spaces import AdaptationSpace, Block, Cell, Edge, Genotype, Node, zoo
 from jaxnas.spaces.adaptation import SAME
 from jaxnas.spaces.genotype import ACTIVATIONS, NULL, OPERATIONS, SKIP, STEMS
-
-from .networks import (
+from support.networks import (
     CLASSES,
     SHAPE,
     SMALL,
@@ -28,7 +27,7 @@ from .networks import (
     whole,
     zero_gates,
 )
-from .reference import Reference
+from support.reference import Reference
 
 GRANULARITIES = ("cell", "full")
 

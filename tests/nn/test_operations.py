@@ -10,9 +10,8 @@ import pytest
 
 from jaxnas.nn.operations import Op, Style
 from jaxnas.spaces.genotype import NULL, OPERATIONS
-
-from . import reference
-from .networks import assert_close, by_path, images, random_variables
+from support import reference
+from support.networks import assert_close, by_path, images, random_variables
 
 SIDES = (5, 6)  # one odd, one even
 CHANNELS = 12

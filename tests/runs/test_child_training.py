@@ -11,25 +11,10 @@ from jaxnas.runs.child_networks import CellNetworks
 from jaxnas.runs.child_training import ChildTraining
 from jaxnas.runs.config import ConfigError, WeightTraining
 from jaxnas.spaces import SpaceError
-from jaxnas.spaces.block_cells import BlockCellSpace
+from support.children import PROGRAMS, SPACE, compiled
+from support.tiny import dataset
 
-from .tiny import dataset
-
-SPACE = BlockCellSpace(
-    title="small",
-    family="nasnet",
-    operations=("skip_connect", "avg_pool_3x3", "conv_1x1"),
-    blocks=2,
-    tables=("cell",),
-    channels=4,
-    cell_count=2,
-    output="all",
-)
 WEIGHTS = WeightTraining(epochs=2, batch_size=16, learning_rate=0.05)
-
-
-PROGRAMS = ("prepared", "learn", "batch_scores")
-"""What children are trained and judged by."""
 
 
 def make(weights=WEIGHTS, **changes):
@@ -46,12 +31,6 @@ def candidates(count):
     generator = np.random.default_rng(0)
     drawn = generator.integers(0, SPACE.options, (count, len(SPACE.options)))
     return [tuple(row) for row in SPACE.canonical(drawn).tolist()]
-
-
-def compiled(records, name):
-    """How often the program was."""
-    text = f"Finished XLA compilation of jit({name})"
-    return sum(text in record.getMessage() for record in records)
 
 
 def test_a_hundred_children_are_one_program(caplog):

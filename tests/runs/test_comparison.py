@@ -20,10 +20,9 @@ from jaxnas.runs.stages import Watcher
 from jaxnas.search.shared import Found
 from jaxnas.spaces import Genotype, zoo
 from jaxnas.spaces.cells import CellSpace
+from support import tiny
 
-from . import tiny, toy_search
-
-pytestmark = pytest.mark.usefixtures("compiled_once")
+from . import toy_search
 
 
 @pytest.fixture(scope="module")

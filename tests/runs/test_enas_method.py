@@ -9,8 +9,7 @@ from jaxnas import nn, search
 from jaxnas.runs.enas_method import SharedNetwork, enas_method
 from jaxnas.runs.search_run import SearchRun, search_task
 from jaxnas.spaces.enas_macro import EnasMacroSpace
-
-from . import tiny
+from support import tiny
 
 SPACE = EnasMacroSpace(layers=3, channels=2)
 SHARE, BATCH = 0.5, 10

@@ -13,11 +13,8 @@ from jaxnas.runs.experiment import run_experiment
 from jaxnas.runs.load import load_run
 from jaxnas.spaces import AdaptationSpace, Genotype, zoo
 from jaxnas.spaces.genotype import CELL_FAMILIES, NULL, OPERATIONS, SKIP
-from nn.networks import SMALL
-
-from . import tiny
-
-pytestmark = pytest.mark.usefixtures("compiled_once")
+from support import tiny
+from support.networks import SMALL
 
 BASES = {
     "residual": tiny.BASE,

@@ -14,10 +14,7 @@ from jaxnas.randomness import stream
 from jaxnas.runs.config import ConfigError, SelfSupervision, Training
 from jaxnas.runs.learning import SelfSupervised
 from jaxnas.tasks import supervised
-
-from . import tiny
-
-pytestmark = pytest.mark.usefixtures("compiled_once")
+from support import tiny
 
 SUPERVISION = SelfSupervision(neighbours=20, probe_epochs=5)
 SCORES = {

@@ -16,10 +16,7 @@ from jaxnas.runs.config import ConfigError
 from jaxnas.runs.method import MethodRun, TrainingError
 from jaxnas.spaces import Block, Cell, Edge, Genotype, GenotypeError, Node
 from jaxnas.tasks import supervised
-
-from . import tiny
-
-pytestmark = pytest.mark.usefixtures("compiled_once")
+from support import tiny
 
 
 @functools.cache

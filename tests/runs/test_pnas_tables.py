@@ -24,7 +24,7 @@ from jaxnas.runs.pnas_tables import (
 from jaxnas.runs.pnas_validation import PnasTables, run_pnas_tables
 from jaxnas.runs.progressive_search import PROGRESSIVE
 from jaxnas.tabular import SyntheticCells, TabularError
-from search.growing import cells
+from support.growing import cells
 
 TABLES = [SyntheticCells(cells(2), seed) for seed in range(2)]
 TABLE = TABLES[0]

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from jaxnas.search.controller import chosen, entropy, independent, lstm, prefix
-
-from .toys import Toy
+from support.toys import Toy
 
 SPACE = Toy(2, 3, 1, 4)
 CONTROLLERS = {

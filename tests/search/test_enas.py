@@ -21,8 +21,7 @@ from jaxnas.search.enas import (
 from jaxnas.spaces import zoo
 from jaxnas.spaces.enas_macro import EnasMacroSpace
 from jaxnas.tasks import supervised
-
-from .toys import Toy
+from support.toys import Toy
 
 SPACE = Toy(3, 3)
 RIGHT = np.array([2, 1])

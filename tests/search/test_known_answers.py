@@ -20,8 +20,6 @@ from jaxnas.spaces import AdaptationSpace, Block, Cell, Edge, Genotype, Node
 from jaxnas.spaces.adaptation import ID, NONE, SAME
 from jaxnas.tasks import Task
 
-from .compiling import quick_jit
-
 SEEDS, STEPS, WARMUP, BATCH, WIDTH = 10, 500, 50, 16, 4
 RIGHT = {"noise": NONE, "copy": ID, "learn": SAME}
 
@@ -113,7 +111,7 @@ def test_the_right_architecture_is_found_from_every_seed(estimator, granularity,
         return jax.lax.scan(lambda s, _: search.step(s, batch, key), state, length=STEPS)[0]
 
     keys = jax.vmap(jax.random.key)(jnp.arange(SEEDS))
-    states = quick_jit(jax.vmap(run))(keys)
+    states = jax.jit(jax.vmap(run))(keys)
     expected = right_choices(space)
     start = np.asarray(initial_theta(space))
     assert (space.derive(start).choices != expected).any(), "the base is not the answer already"
@@ -151,7 +149,7 @@ def test_a_base_that_is_right_stays(estimator):
         state = search.init({"params": {"weight": jnp.full((3, 3), 0.5)}, "batch_stats": {}})
         return jax.lax.scan(lambda s, _: search.step(s, batch, key), state, length=STEPS)[0]
 
-    states = quick_jit(jax.vmap(run))(jax.vmap(jax.random.key)(jnp.arange(SEEDS)))
+    states = jax.jit(jax.vmap(run))(jax.vmap(jax.random.key)(jnp.arange(SEEDS)))
     assert (states.theta != initial_theta(space)).any(), "θ moved"
     for seed in range(SEEDS):
         assert search.derive(states.theta[seed]).genotype == BASE

@@ -7,8 +7,7 @@ import optax
 import pytest
 
 from jaxnas import search
-
-from .toys import MIXED, TARGET, Toy
+from support.toys import MIXED, TARGET, Toy
 
 SPACE = Toy(3, 2)
 CANDIDATES = np.array([[0, 1], [2, 0], [1, 1], [0, 0]], np.int32)

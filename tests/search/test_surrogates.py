@@ -11,9 +11,8 @@ from jaxnas import search
 from jaxnas.spaces import NASBench201Paths
 from jaxnas.spaces.block_cells import pnas_space
 from jaxnas.tabular.rank import spearman
-
-from .growing import SPACE, accuracies
-from .toys import Toy
+from support.growing import SPACE, accuracies
+from support.toys import Toy
 
 MAKE = search.SURROGATES
 KEY = jax.random.key(3)
