@@ -31,7 +31,7 @@ def _compiled() -> Path:
 # What one test compiles no other compiles again: not in another worker, not in a program that a
 # test starts, and not in the next run.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_compiled()))
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 pytest.register_assert_rewrite("support")
