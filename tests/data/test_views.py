@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnas.data import DataError, Views, normalise, two_views, view_operations, views
+from jaxnas.data import DataError, Views, normalise, view_operations, views
 
 MEAN = np.array([0.5, 0.4, 0.3], np.float32)
 STD = np.array([0.25, 0.2, 0.3], np.float32)

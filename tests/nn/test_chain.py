@@ -94,7 +94,9 @@ ONE_HOT = jax.nn.one_hot(ONE_PATH, SPACE.shape[1])
 WEIGHTS = np.array([[0.3, 0.7], [0.6, 0.4]])
 
 
-@pytest.mark.parametrize("choices", [CHOICES, np.array([3, 4])])
+@pytest.mark.parametrize(
+    "choices", [CHOICES, pytest.param(np.array([3, 4]), marks=pytest.mark.slow)]
+)
 def test_a_derived_network_computes_what_the_supernet_computes(choices: np.ndarray):
     network, cut = nn.cut_chain(SPACE, variables(), choices, CLASSES)
     assert network.genotype == SPACE.decode(choices)
@@ -181,6 +183,7 @@ def temporaries(space: ChainSpace, paths: Any) -> int:
     return program.compile().memory_analysis().temp_size_in_bytes
 
 
+@pytest.mark.slow  # four gradients are compiled
 def test_one_path_takes_the_memory_of_one_path():
     """More candidates cost weights, not activations; all at once cost both."""
     few = ChainSpace(2, 2, ((2, 1, 1),), 2, kernels=(3,), expansions=(5, 6), small=True)

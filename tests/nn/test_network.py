@@ -18,6 +18,7 @@ from jaxnas.spaces.adaptation import SAME
 from jaxnas.spaces.genotype import ACTIVATIONS, NULL, OPERATIONS, SKIP, STEMS
 from support.networks import (
     CLASSES,
+    ONE_OF_EACH_FAMILY,
     SHAPE,
     SMALL,
     assert_close,
@@ -86,8 +87,22 @@ def test_the_small_networks_have_all_that_a_genotype_can_say():
 # Against NumPy.
 
 
-@pytest.mark.parametrize("train", [False, True])
-@pytest.mark.parametrize("name", SMALL)
+# Each compiles one or two networks. One of each family in training is quick; another network of a
+# family, and evaluation, which leaves out what training does, are mostly among the slow tests.
+EACH = [
+    pytest.param(
+        name,
+        train,
+        marks=()
+        if (name in ONE_OF_EACH_FAMILY if train else name in ("tangle", "states"))
+        else pytest.mark.slow,
+    )
+    for name in SMALL
+    for train in (False, True)
+]
+
+
+@pytest.mark.parametrize(("name", "train"), EACH)
 def test_a_network_computes_what_numpy_says_and_its_supernet_with_all_gates_on_same(name, train):
     network = build(SMALL[name], CLASSES)
     variables = cut(whole(name)[1], network, SHAPE)
@@ -98,8 +113,7 @@ def test_a_network_computes_what_numpy_says_and_its_supernet_with_all_gates_on_s
     assert_close((logits, cut_like(stats, variables["batch_stats"])), found)
 
 
-@pytest.mark.parametrize("train", [False, True])
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize(("name", "train"), EACH)
 def test_a_supernet_weights_every_candidate_by_its_gate(name, train):
     space = AdaptationSpace(SMALL[name], "full")
     gates = np.random.default_rng(1).uniform(-1, 1, zero_gates(space).shape)
@@ -110,13 +124,9 @@ def test_a_supernet_weights_every_candidate_by_its_gate(name, train):
 # Derived networks against the supernet.
 
 
-@pytest.mark.parametrize(
-    ("granularity", "derived", "train"), [("cell", True, False), ("full", False, True)]
-)
-@pytest.mark.parametrize("name", SMALL)
-def test_a_network_built_alone_computes_what_the_supernet_does_with_its_gates(
-    name, granularity, derived, train
-):
+@pytest.mark.parametrize(("name", "train"), EACH)
+def test_a_network_built_alone_computes_what_the_supernet_does_with_its_gates(name, train):
+    granularity, derived = ("full", False) if train else ("cell", True)
     space = AdaptationSpace(SMALL[name], granularity)
     rng = np.random.default_rng([len(name), len(granularity)])
     if derived:

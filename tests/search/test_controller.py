@@ -14,7 +14,7 @@ CONTROLLERS = {
 }
 
 
-@pytest.fixture(params=CONTROLLERS)
+@pytest.fixture(scope="module", params=CONTROLLERS)
 def case(request):
     """A controller, parameters far from uniform, and the log probabilities of all candidates."""
     controller = CONTROLLERS[request.param]()

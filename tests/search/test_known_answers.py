@@ -88,8 +88,23 @@ def toy_task(granularity: str) -> Task:
     return Task(prepare, prepare, lambda images: images, loss, lambda outputs, labels: {}, WIDTH)
 
 
-@pytest.mark.parametrize(("granularity", "arch_data"), [("cell", "train"), ("full", "holdout")])
-@pytest.mark.parametrize("estimator", ESTIMATORS)
+# Each compiles a whole search: two estimators that differ in all they can, and the rest slowly.
+QUICK = {("mixed", "cell"), ("two_path", "full")}
+
+
+@pytest.mark.parametrize(
+    ("estimator", "granularity", "arch_data"),
+    [
+        pytest.param(
+            estimator,
+            granularity,
+            arch_data,
+            marks=() if (estimator, granularity) in QUICK else pytest.mark.slow,
+        )
+        for estimator in ESTIMATORS
+        for granularity, arch_data in (("cell", "train"), ("full", "holdout"))
+    ],
+)
 def test_the_right_architecture_is_found_from_every_seed(estimator, granularity, arch_data):
     space = AdaptationSpace(BASE, granularity)
     search = adaptation(
@@ -121,7 +136,10 @@ def test_the_right_architecture_is_found_from_every_seed(estimator, granularity,
         assert not derived.repaired
 
 
-@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize(
+    "estimator",
+    [name if name == "hard" else pytest.param(name, marks=pytest.mark.slow) for name in ESTIMATORS],
+)
 def test_a_base_that_is_right_stays(estimator):
     space = AdaptationSpace(BASE, "cell")
     everything = np.asarray(space.valid[space.table_of_block], np.float32)[..., None]
