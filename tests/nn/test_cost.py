@@ -140,8 +140,9 @@ def _is_slow(name, size, classes, *_):
     """Tracing takes seconds for a large network: one of each kind is for every day."""
     alike = ("amoebanet_", "nat_", "natv2_", "resnet56", "resnet34", "darts_v1", "p_darts")
     alike += ("proxyless_mobile_14", "proxyless_gpu", "proxyless_cpu", "plain20_cells", "vgg_")
-    others = name.startswith(alike) and name not in ("amoebanet_a", "nat_darts_v2")
-    large = name.endswith(("_large", "_imagenet"))
+    alike += ("enas_cells", "pnasnet_", "mnasnet_a1", "mobilenet_v2_cells")
+    others = name.startswith(alike)
+    large = name.endswith(("_large", "_imagenet")) or name == "nasnet_a_mobile"
     return others or large or classes in (100, 200, 1001) or "channels" in size
 
 
@@ -252,7 +253,7 @@ DARTS_AMOEBANET = """Genotype(
     ("text", "expected"),
     [
         (DARTS_NASNET, (3_830_950, 457_994, 603_452_448)),
-        (DARTS_AMOEBANET, (3_145_078, 457_994, 488_931_552)),
+        pytest.param(DARTS_AMOEBANET, (3_145_078, 457_994, 488_931_552), marks=pytest.mark.slow),
     ],
 )
 def test_dartss_versions_of_other_cells_cost_what_dartss_code_does(text, expected):
@@ -311,22 +312,25 @@ def test_one_cell_has_as_many_parameters_as_it_must(
             "192x32 192x32 192x32 192x32 192x32 192x32 256x16 384x16 384x16 384x16 384x16 384x16 "
             "384x16 512x8 768x8 768x8 768x8 768x8 768x8 768x8",
         ),
-        (
+        pytest.param(
             "nasnet_a_mobile",
             224,
             "44x56 88x28 264x28 264x28 264x28 264x28 352x14 528x14 528x14 528x14 528x14 704x7 "
             "1056x7 1056x7 1056x7 1056x7",
+            marks=pytest.mark.slow,
         ),
-        (
+        pytest.param(
             "pnasnet_5_large",
             331,
             "270x83 540x42 1080x42 1080x42 1080x42 1080x42 2160x21 2160x21 2160x21 2160x21 "
             "4320x11 4320x11 4320x11 4320x11",
+            marks=pytest.mark.slow,
         ),
-        (
+        pytest.param(
             "pnasnet_5_mobile",
             224,
             "65x56 135x28 270x28 270x28 270x28 540x14 540x14 540x14 1080x7 1080x7 1080x7",
+            marks=pytest.mark.slow,
         ),
         ("resnet18", 32, "64x32 64x32 128x16 128x16 256x8 256x8 512x4 512x4"),
         (

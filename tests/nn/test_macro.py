@@ -36,7 +36,7 @@ def step():
     return loss_of(NETWORK)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2))])
 def test_a_candidate_is_the_network_of_its_genotype(seed, images, variables, step):
     candidate = np.random.default_rng(seed).integers(0, SPACE.options).astype(np.int32)
     choice = jax.jit(functools.partial(macro_choice, SPACE))(candidate)
@@ -61,6 +61,7 @@ def test_every_operation_of_a_layer_is_another(images, variables, step):
     for one in range(len(outs)):
         for other in range(one):
             assert np.abs(outs[one] - outs[other]).max() > 1e-3, (one, other)
+    assert step._cache_size() == 1, "other operations, the same program"
 
 
 def test_a_wrong_candidate_is_refused(variables):
