@@ -25,7 +25,7 @@ from jaxnas.spaces.adaptation import ID, NONE, SAME
 from jaxnas.spaces.genotype import NULL
 from jaxnas.spaces.text import read_cells
 from support import graphs
-from support.networks import CLASSES, SHAPE, SMALL
+from support.networks import CLASSES, ONE_OF_EACH_FAMILY, SHAPE, SMALL, quick
 
 IMAGE = (32, 32, 3)
 
@@ -375,6 +375,7 @@ def outputs_of(genotype, shape):
     return [found[f"block_{index}"] for index in range(len(genotype.blocks))]
 
 
+@pytest.mark.slow  # eight cells of all operations are traced
 def test_the_supernet_of_darts_has_the_parameters_of_the_stated_rule():
     """Identities of stride 2 are factorized reductions that share nothing with the operation."""
     base = zoo.named("darts_v2")
@@ -426,7 +427,7 @@ def program(module, shape, *args):
     return lambda v, x: module.apply(v, x, *args, train=False), (variables, image)
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", quick(*ONE_OF_EACH_FAMILY))
 def test_the_multiply_adds_are_those_of_the_traced_program(name):
     network = build(SMALL[name], CLASSES)
     function, arguments = program(network, SHAPE)
@@ -456,7 +457,7 @@ def test_parameters_are_the_sizes_of_the_leaves(name):
     assert cost(network, SHAPE).params == sum(sizes)
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", quick(*ONE_OF_EACH_FAMILY))
 def test_the_parameters_do_not_depend_on_the_images_size(name):
     costs = [cost_of(SMALL[name], CLASSES, (side, side, 3)) for side in (8, 16, 64)]
     assert len({each.params for each in costs}) == 1
@@ -495,7 +496,7 @@ def test_the_price_of_a_network_is_that_of_its_choices(name):
             assert getattr(found, kind) == getattr(fixed, kind) + chosen
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", quick(*ONE_OF_EACH_FAMILY))
 def test_both_granularities_have_the_same_prices(name):
     cell, full = (edge_macs(AdaptationSpace(SMALL[name], each), SHAPE) for each in ("cell", "full"))
     np.testing.assert_array_equal(cell, full)

@@ -56,8 +56,15 @@ def batch(step: int, *, train: int = 0, arch: int = 1) -> dict[str, Any]:
 KEY = jax.random.key(0)
 
 
-@pytest.mark.parametrize("arch_data", ARCH_DATA)
-@pytest.mark.parametrize("estimator", ["mixed", "two_path"])
+@pytest.mark.parametrize(
+    ("estimator", "arch_data"),
+    [
+        ("mixed", "train"),
+        ("two_path", "holdout"),
+        pytest.param("mixed", "holdout", marks=pytest.mark.slow),
+        pytest.param("two_path", "train", marks=pytest.mark.slow),
+    ],
+)
 def test_theta_moves_after_the_warm_up_in_every_so_manieth_step(estimator: str, arch_data: str):
     search = toy.toy_adaptation(
         "cell", estimator=estimator, arch_data=arch_data, warmup_steps=4, arch_every=3

@@ -115,7 +115,7 @@ def test_gates_at_the_start(name: str):
     operation = SPACE.carries[..., 2]  # neither null nor padding
     np.testing.assert_array_equal(theta[operation], [[0, 0, 1]] * operation.sum())
     np.testing.assert_array_equal(theta[~operation], [[0, 0, 0]] * (~operation).sum())
-    gates, pair, redrawn = ESTIMATORS[name](SPACE).gates(theta, jax.random.key(0))
+    gates, pair, redrawn = jax.jit(ESTIMATORS[name](SPACE).gates)(theta, jax.random.key(0))
     assert gates.shape == pair.shape == SPACE.shape
     assert gates.dtype == jnp.float32
     if name == "mixed":
@@ -386,7 +386,7 @@ def test_what_pads_a_table_changes_nothing_else(name: str):
 
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_a_draw_is_a_function_of_its_key(name: str):
-    gates = ESTIMATORS[name](SPACE).gates
+    gates = jax.jit(ESTIMATORS[name](SPACE).gates)
     theta = random_theta(SPACE, 8)
     many = jax.jit(jax.vmap(gates, (None, 0)))(theta, keys(50))
     for index, key in enumerate(keys(50)[:3]):

@@ -167,7 +167,7 @@ EXPENSIVE, CHEAP = (1, 4, 3), (2, 4, 0)
     [
         ("two_path", "none", EXPENSIVE),
         pytest.param("two_path", "add_linear", CHEAP, marks=pytest.mark.slow),
-        ("full", "mul_log", CHEAP),
+        pytest.param("full", "mul_log", CHEAP, marks=pytest.mark.slow),
         pytest.param("reinforce", "none", EXPENSIVE, marks=pytest.mark.slow),
         ("reinforce", "reward", CHEAP),
     ],
@@ -328,7 +328,9 @@ def test_a_step_depends_on_the_number_of_the_step_and_the_key_alone():
 REAL = ChainSpace(2, 2, ((2, 1, 1),), 2, kernels=(3,), expansions=(1, 2), small=True)
 
 
-@pytest.mark.parametrize("estimator", ["two_path", "reinforce"])
+@pytest.mark.parametrize(
+    "estimator", ["two_path", pytest.param("reinforce", marks=pytest.mark.slow)]
+)
 def test_a_step_of_a_real_chain(estimator: Any):
     network = nn.ChainSupernet(REAL, 2)
     shape = (8, 8, 3)
