@@ -436,7 +436,14 @@ def test_the_multiply_adds_are_those_of_the_traced_program(name):
     assert cost(network, SHAPE).macs == multiply_adds(traced.jaxpr)
 
 
-@pytest.mark.parametrize("name", ["resnet20", "resnet20_b", "mobilenet_v2", "nat_resnet20_cells"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "resnet20",
+        "mobilenet_v2",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("resnet20_b", "nat_resnet20_cells")),
+    ],
+)
 def test_the_multiply_adds_are_half_of_what_xla_counts(name):
     """XLA leaves out the products with padding, which are few at 256x256, and counts batch norms,
     activations and sums too, a few percent; these networks have no convolution without a use,
@@ -468,7 +475,15 @@ def test_the_parameters_do_not_depend_on_the_images_size(name):
 
 
 @pytest.mark.parametrize(
-    "name", [*SMALL, "real resnet20", "real resnet18", "real mobilenet_v2", "real resnet20_cells"]
+    "name",
+    [
+        *quick(*ONE_OF_EACH_FAMILY),
+        "real resnet20",
+        *(
+            pytest.param(f"real {name}", marks=pytest.mark.slow)
+            for name in ("resnet18", "mobilenet_v2", "resnet20_cells")
+        ),
+    ],
 )
 def test_the_price_of_a_network_is_that_of_its_choices(name):
     real = name.startswith("real ")
@@ -533,28 +548,27 @@ def test_an_identity_in_a_bottleneck_is_free_where_the_channels_stay():
     assert prices[2, 1, ID] == 8 * 8 * 4 * 4, "a factorized reduction to half of the side"
 
 
-def test_a_block_and_all_its_candidates_are_in_the_supernet():
+@pytest.mark.parametrize("name", quick(*ONE_OF_EACH_FAMILY))
+def test_a_block_and_all_its_candidates_are_in_the_supernet(name):
     """The supernet has the base's layers and those of the identities, none twice."""
-    for genotype in SMALL.values():
-        space = AdaptationSpace(genotype, "full")
-        gates = jnp.zeros((len(genotype.blocks), space.shape[1], 3))
-        function, arguments = program(supernet(space, CLASSES), SHAPE, gates)
-        prices = edge_macs(space, SHAPE)
-        shared = np.array(
+    genotype = SMALL[name]
+    space = AdaptationSpace(genotype, "full")
+    gates = jnp.zeros((len(genotype.blocks), space.shape[1], 3))
+    function, arguments = program(supernet(space, CLASSES), SHAPE, gates)
+    prices = edge_macs(space, SHAPE)
+    shared = np.array(
+        [
             [
-                [
-                    edge == identity
-                    for edge, identity in zip(
-                        cell.edges, graphs.chosen_edges(cell, [ID] * len(cell.edges)), strict=True
-                    )
-                ]
-                + [False] * (space.shape[1] - len(cell.edges))
-                for cell in genotype.placed_cells()
+                edge == identity
+                for edge, identity in zip(
+                    cell.edges, graphs.chosen_edges(cell, [ID] * len(cell.edges)), strict=True
+                )
             ]
-        )
-        expected = (
-            fixed_cost(genotype, CLASSES, SHAPE).macs + prices.sum() - prices[shared, ID].sum()
-        )
-        with kernels.portable():
-            traced = jax.make_jaxpr(function)(*arguments)
-        assert multiply_adds(traced.jaxpr) == expected
+            + [False] * (space.shape[1] - len(cell.edges))
+            for cell in genotype.placed_cells()
+        ]
+    )
+    expected = fixed_cost(genotype, CLASSES, SHAPE).macs + prices.sum() - prices[shared, ID].sum()
+    with kernels.portable():
+        traced = jax.make_jaxpr(function)(*arguments)
+    assert multiply_adds(traced.jaxpr) == expected

@@ -35,7 +35,7 @@ def logits(name, batch):
     [
         ("mobilenet", ("cpu", "cuda")),
         ("concat", ("cpu", "cuda")),
-        ("mobilenet", ("cpu",)),
+        pytest.param("mobilenet", ("cpu",), marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.parametrize("as_file", [False, True])

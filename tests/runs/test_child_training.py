@@ -33,10 +33,11 @@ def candidates(count):
     return [tuple(row) for row in SPACE.canonical(drawn).tolist()]
 
 
-def test_a_hundred_children_are_one_program(caplog):
+@pytest.mark.parametrize("count", [20, pytest.param(100, marks=pytest.mark.slow)])
+def test_many_children_are_one_program(caplog, count):
     training = make(judged=2)
     with jax.log_compiles(), caplog.at_level(logging.WARNING):
-        outcomes = [training.train(candidate, 2) for candidate in candidates(100)]
+        outcomes = [training.train(candidate, 2) for candidate in candidates(count)]
         longer = training.train(candidates(1)[0], 5)
     assert [compiled(caplog.records, name) for name in PROGRAMS] == [1, 1, 1]
     assert outcomes[0].seconds["compile"] > 0
@@ -45,6 +46,7 @@ def test_a_hundred_children_are_one_program(caplog):
     assert len(longer.accuracies) == len(outcomes[0].accuracies) == 2
 
 
+@pytest.mark.slow  # children of two depths are compiled
 def test_cells_of_fewer_blocks_are_one_program_more(caplog):
     training, small = make(), [(0, 1, 0, 2), (1, 1, 1, 2)]
     with jax.log_compiles(), caplog.at_level(logging.WARNING):

@@ -45,7 +45,7 @@ def finished(method, **changes):
     "changes",
     [
         {"method": "original"},
-        {"method": "cell"},
+        pytest.param({"method": "cell"}, marks=pytest.mark.slow),
         pytest.param({"method": "cell", "seeds": (0, 3)}, marks=pytest.mark.slow),
     ],
 )

@@ -55,7 +55,11 @@ HELD_OUT = {"method": "full", "arch_data": "holdout", "estimator": "hard"}
 RANDOM = {"method": "random_full"}
 
 
-@pytest.mark.parametrize("kind", [ALONE, BOTH, CHEAP, STILL, HELD_OUT, RANDOM])
+@pytest.mark.parametrize(
+    "kind",
+    [ALONE, BOTH, HELD_OUT]
+    + [pytest.param(kind, marks=pytest.mark.slow) for kind in (CHEAP, STILL, RANDOM)],
+)
 def test_the_result_is_that_of_the_returned_network(kind):
     (outcome,) = outcomes(**kind)
     result, genotype = outcome.result, outcome.genotype

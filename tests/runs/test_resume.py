@@ -83,7 +83,7 @@ def same_outcomes(left, right):
 
 
 # The other kinds stop and start as these do.
-QUICK = ("original", "cell, holdout", "two seeds side by side")
+QUICK = ("cell, holdout",)
 
 
 @pytest.mark.parametrize(

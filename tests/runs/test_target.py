@@ -120,6 +120,7 @@ def test_parameters_that_ask_for_less_than_the_target_have_their_way():
     assert any("themselves ask for no more" in note for note in outcome.notes)
 
 
+@pytest.mark.slow  # each phase of a run is compiled
 def test_a_resumed_run_goes_by_the_latencies_that_were_measured(tmp_path, clock):
     table = tmp_path / "latency.json"
     changes = {"target_cost": 0.8, "cost": "latency", "cost_weight": 0.1, "estimator": "raw"}
