@@ -167,11 +167,17 @@ def test_the_policy_learns_what_is_rewarded():
     key = jax.random.key(0)
     state = search.init(key)
     start = search.found(state, {"arch": IMAGES}, key)
-    step = jax.jit(search.steps["policy"])
-    rewards = []
-    for _ in range(500):
-        state, metrics = step(state, {"arch": IMAGES}, key)
-        rewards.append(float(metrics["reward"]))
+
+    @jax.jit
+    def learn(state):
+        def step(state, _):
+            state, metrics = search.steps["policy"](state, {"arch": IMAGES}, key)
+            return state, metrics["reward"]
+
+        return jax.lax.scan(step, state, length=500)
+
+    state, rewards = learn(state)
+    rewards = np.asarray(rewards)
     assert np.mean(rewards[-100:]) > np.mean(rewards[:50]) + 0.2
     found = search.found(state, {"arch": IMAGES}, key)
     assert share_of_skips(found.genotype) >= 0.8
