@@ -37,6 +37,7 @@ SPACES = {
     "nasnet": space(cell_count=4),
     "combine": space(operations=FEW, combine=True, cell_count=2),
     "pnas": space(operations=FEW, tables=("cell",), output="all"),
+    "small pnas": space(operations=FEW, blocks=2, tables=("cell",), output="all", cell_count=2),
     "pnas of one block": space(operations=FEW, blocks=1, tables=("cell",), output="all"),
     # Two normal cells in a stage again, or one.
     "enas": enas_micro_space(2, channels=4, cell_count=6),
@@ -75,7 +76,7 @@ def draw(name, seed):
         pytest.param(n, 3, marks=pytest.mark.slow)
         for n in ("nasnet", "combine", "shared nasnet", "enas", "shared enas", "pnas")
     ]
-    + [("pnas", 2)],
+    + [("small pnas", 2)],
 )
 def test_a_child_is_the_network_of_its_genotype(name, seeds, images):
     network, step = program(name)
