@@ -339,7 +339,9 @@ def trained(name):
     return jax.jit(logits)
 
 
-@pytest.mark.parametrize("name", ["primitives", "states", "micro"])
+@pytest.mark.parametrize(
+    "name", ["primitives", "states", pytest.param("micro", marks=pytest.mark.slow)]
+)
 def test_noise_depends_on_its_key_and_rates_alone(name):
     run = trained(name)
 

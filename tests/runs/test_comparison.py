@@ -136,6 +136,7 @@ def test_what_another_process_holds_is_left_to_it(inputs, tmp_path, capsys):
     assert len(json.loads((run / "results.json").read_text())) == 2
 
 
+@pytest.mark.slow  # an adaptation and a random network are compiled
 def test_a_damaged_cell_is_named_and_made_anew(inputs, tmp_path, monkeypatch):
     adapted = flags(inputs, tmp_path, method=("adapt_full",))
     run_comparison(adapted, {})

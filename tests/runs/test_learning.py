@@ -208,6 +208,7 @@ def test_simsiam_needs_no_other_image():
     assert ssl_run("original", supervision=supervision, batch_size=1).total_steps == 4 * 80
 
 
+@pytest.mark.slow  # as SimCLR does above
 def test_simsiam_trains_too():
     (outcome,) = finished(
         "original", supervision=dataclasses.replace(SUPERVISION, method="simsiam")
