@@ -398,7 +398,7 @@ def test_nasnets_paths_are_dropped_more_often_the_deeper_they_are():
     [
         ("primitives", (32, 32, 3)),
         pytest.param("states", (65, 65, 3), marks=pytest.mark.slow),
-        ("micro", (32, 32, 3)),
+        pytest.param("micro", (32, 32, 3), marks=pytest.mark.slow),
     ],
 )
 def test_an_auxiliary_head_speaks_in_training_alone(name, shape):

@@ -144,6 +144,7 @@ def test_a_table_that_is_not_there_leaves_no_run(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow  # surrogates of their full size
 def test_a_run_writes_its_report(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(pnas_tables, "POOL", 200)
     settings = PnasTables(
