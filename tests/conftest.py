@@ -1,6 +1,12 @@
 import gc
 import os
+import platform
+import shutil
+from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
+
+import pytest
 
 # Tests compile much and compute little: without LLVM's optimisations they take a fraction of the
 # time. Set before JAX starts its backend; programs that tests start inherit it. A name that the
@@ -9,11 +15,41 @@ os.environ["XLA_FLAGS"] = (
     f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
 ).strip()
 
-import pytest
+
+def _compiled() -> Path:
+    """The folder that keeps what JAX compiles, of this jaxlib on this kind of processor."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        processor = sorted({line for line in lines if line.startswith(("model name", "flags"))})
+    except OSError:
+        processor = [platform.platform(), platform.processor()]
+    kind = sha256("\n".join(processor).encode()).hexdigest()[:12]
+    root = Path(__file__).parents[1] / ".cache" / "compiled_for_tests"
+    return root / f"jaxlib-{version('jaxlib')}-{kind}"
+
+
+# What one test compiles no other compiles again: not in another worker, not in a program that a
+# test starts, and not in the next run.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_compiled()))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+
+pytest.register_assert_rewrite("support")
 
 # Tracing makes and drops many objects, few of them in cycles: looking for those less often saves a
 # tenth of the time.
 gc.set_threshold(200_000, 50, 50)
+
+MOST_BYTES = 1 << 30
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before workers start, forgets what is compiled if old programs have filled the folder."""
+    folder = _compiled()
+    if hasattr(config, "workerinput") or not folder.exists():
+        return
+    if sum(entry.stat().st_size for entry in os.scandir(folder)) > MOST_BYTES:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +59,13 @@ def real_data_dir() -> Path:
     if not folder:
         pytest.skip("needs real data: set JAXNAS_DATA_DIR to a folder that holds it")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def csv_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole table of invented numbers, in a folder of its own."""
+    from support import official_table
+
+    path = tmp_path_factory.mktemp("tabular") / "nasbench201.csv"
+    path.write_text("\n".join(official_table.lines()) + "\n")
+    return path

@@ -1,5 +1,6 @@
 """The one call of the README."""
 
+import functools
 import re
 import subprocess
 import sys
@@ -13,8 +14,8 @@ import pytest
 import jaxnas
 from jaxnas import data
 from jaxnas.runs.config import ConfigError
-from jaxnas.spaces import Genotype
-from runs.tiny import BASE, FLAGS, dataset, images, run
+from jaxnas.spaces import Genotype, zoo
+from support.tiny import BASE, FLAGS, dataset, images, run
 
 README = Path(__file__).parent.parent / "README.md"
 ARCHITECTURES = README.parent / "docs" / "architectures.md"
@@ -26,7 +27,9 @@ def test_adapt_gives_the_network_that_it_measured():
     inputs = data.normalise(
         jnp.asarray(digits.test_images), digits.channel_mean(), digits.channel_std()
     )
-    logits = adapted.network.apply(adapted.variables, inputs, train=False)
+    logits = jax.jit(functools.partial(adapted.network.apply, train=False))(
+        adapted.variables, inputs
+    )
     accuracy = 100 * float((np.asarray(logits).argmax(-1) == digits.test_labels).mean())
     assert accuracy == pytest.approx(adapted.metrics["test_accuracy"], abs=1e-3)
     assert Genotype.from_json(adapted.genotype.to_json()) == adapted.genotype
@@ -80,13 +83,18 @@ def test_importing_jaxnas_does_not_import_jax():
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
 
 
-def test_the_readmes_call_runs_as_printed():
+@pytest.mark.parametrize("base", [zoo.resnet(8), pytest.param("resnet20", marks=pytest.mark.slow)])
+def test_the_readmes_call_runs_as_printed(base):
+    """But for one epoch, and every day for a smaller network, which compiles faster."""
     (code,) = re.findall(
         r"```python\n(import jax\nimport jaxnas.*?)```", README.read_text(), re.DOTALL
     )
     assert len([line for line in code.splitlines() if line.strip()]) <= 12
-    names: dict = {}
-    exec(compile(code.replace("epochs=30", "epochs=1"), "README.md", "exec"), names)
+    names: dict = {"base": base}
+    for printed, here in (("epochs=30", "epochs=1"), ('"resnet20"', "base")):
+        assert printed in code
+        code = code.replace(printed, here)
+    exec(compile(code, "README.md", "exec"), names)
     assert names["logits"].shape == (8, 10)
     assert np.isfinite(names["logits"]).all()
 

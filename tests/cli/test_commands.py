@@ -15,7 +15,7 @@ from jaxnas.cli import main
 from jaxnas.runs.config import Experiment
 from jaxnas.spaces import Genotype, Nas2017Space, zoo
 from jaxnas.spaces.genotype import NULL
-from runs import tiny
+from support import tiny
 
 DARTS = (
     "Genotype(normal=[('sep_conv_3x3', 0), ('skip_connect', 1)], normal_concat=[2], "

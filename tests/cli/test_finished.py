@@ -1,6 +1,5 @@
 """Commands on a finished run, here one whose training is made up."""
 
-import dataclasses
 import json
 
 import jax
@@ -9,47 +8,11 @@ import numpy as np
 import pytest
 
 from jaxnas import nn
-from jaxnas.nn.weights import load_network, save_safetensors
+from jaxnas.nn.weights import load_network
 from jaxnas.runs import RunError
-from jaxnas.runs.finished import folder_name
 from jaxnas.runs.load import load_run
-from jaxnas.spaces import AdaptationSpace
-from runs import tiny
-from runs.test_results import result
-
-SHAPE = (8, 8, 1)
-
-
-def write_method(run_dir, method, seeds):
-    """The folder of a method as `run_experiment` leaves it; the variables of each seed."""
-    folder = run_dir / folder_name(method, seeds)
-    folder.mkdir(parents=True)
-    network = nn.build(tiny.BASE, 4)
-    outcomes, rows, left = [], [], {}
-    for seed in seeds:
-        suffix = f"_seed{seed}" if len(seeds) > 1 else ""
-        left[seed] = nn.init(network, jax.random.key(seed), SHAPE)
-        save_safetensors(left[seed], folder / f"weights{suffix}.safetensors", tiny.BASE)
-        row = dataclasses.replace(
-            result(seed, 90.0, method=method), genotype=json.loads(tiny.BASE.to_json())
-        )
-        adapts = method != "original"
-        theta = np.zeros((3, *AdaptationSpace(tiny.BASE, "cell").shape)).tolist()
-        outcomes.append(
-            {
-                "result": dataclasses.asdict(row),
-                "images": {"shape": SHAPE, "mean": [0.25], "std": [0.5]},
-                "theta": theta if adapts else None,
-                "notes": [f"A note on {method}, seed {seed}."],
-            }
-        )
-        rows += [
-            {"epoch": epoch, "seed": seed, "phase": "adaptation", "train_loss": 1.0 / epoch}
-            for epoch in (1, 2)
-        ]
-    (folder / "metrics.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-    (folder / "outcome.json").write_text(json.dumps(outcomes))
-    return left
+from support import tiny
+from support.finished_runs import SHAPE, write_method
 
 
 @pytest.fixture

@@ -5,17 +5,7 @@ import pytest
 from PIL import Image
 
 from jaxnas.data import Augmentation, DataError, load
-
-
-def picture(seed: int, side: int = 8, mode: str = "RGB") -> Image.Image:
-    shape = (side, side) if mode == "L" else (side, side, len(mode))
-    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8))
-
-
-def save(path: Path, image: Image.Image) -> np.ndarray:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image.save(path)
-    return np.asarray(Image.open(path))
+from support.picture_files import picture, save, tiny_imagenet
 
 
 def class_folders(root: Path, *, test: str = "test", mode: str = "RGB") -> dict[str, np.ndarray]:
@@ -108,28 +98,10 @@ def test_a_cut_image_is_named(tmp_path: Path):
         load(tmp_path)
 
 
-def tiny(root: Path) -> dict[str, np.ndarray]:
-    written = {}
-    for label, wnid in enumerate(["n02", "n01"]):
-        for i in range(3):
-            name = f"train/{wnid}/images/{wnid}_{i}.JPEG"
-            mode = "L" if i == 1 else "RGB"
-            written[name] = save(root / name, picture(10 * label + i, 64, mode))
-        (root / f"train/{wnid}/{wnid}_boxes.txt").write_text("")
-    for i in range(2):
-        written[f"val_{i}"] = save(root / f"val/images/val_{i}.JPEG", picture(50 + i, 64))
-    annotations = "val_0.JPEG\tn02\t0\t0\t9\t9\nval_1.JPEG\tn01\t0\t0\t9\t9\n"
-    (root / "val/val_annotations.txt").write_text(annotations)
-    (root / "test/images").mkdir(parents=True)
-    (root / "wnids.txt").write_text("n02\nn01\n")
-    (root / "words.txt").write_text("n00\tentity\nn01\ttench, Tinca tinca\nn02\tgoldfish\n")
-    return written
-
-
 @pytest.mark.parametrize("direct", [False, True])
 def test_tiny_imagenet(tmp_path: Path, direct: bool):
     root = tmp_path / "tiny-imagenet-200"
-    written = tiny(root)
+    written = tiny_imagenet(root)
     dataset = load("tiny_imagenet", root if direct else tmp_path)
     assert dataset.input_shape == (64, 64, 3)
     assert dataset.class_names == ("tench, Tinca tinca", "goldfish")
@@ -157,7 +129,7 @@ def test_tiny_imagenet_not_found(tmp_path: Path):
 )
 def test_tiny_imagenet_annotations_must_fit(tmp_path: Path, line: str, message: str):
     root = tmp_path / "tiny-imagenet-200"
-    tiny(root)
+    tiny_imagenet(root)
     with (root / "val/val_annotations.txt").open("a") as annotations:
         annotations.write(line)
     with pytest.raises(DataError, match=message):

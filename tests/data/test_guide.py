@@ -7,11 +7,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-import pages
-from experiments import scripts
 from jaxnas.data import Augmentation, load, loading
 from jaxnas.runs.directory import RunDirectory
 from jaxnas.runs.method import MethodRun, Outcome
+from support import pages, scripts
 
 PAGE = "your_dataset.md"
 

@@ -2,13 +2,9 @@
 
 import pytest
 
-from runs import tiny
-
-from . import scripts
+from support import scripts, tiny
 
 NAME = "compare_cifar"
-
-pytestmark = pytest.mark.usefixtures("compiled_once")
 
 
 @pytest.mark.parametrize(

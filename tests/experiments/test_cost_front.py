@@ -5,11 +5,7 @@ import csv
 import pytest
 
 from jaxnas.runs import read_results
-from runs import tiny
-
-from . import scripts
-
-pytestmark = pytest.mark.usefixtures("compiled_once")
+from support import scripts, tiny
 
 
 def run(monkeypatch, folder, targets, **flags):
@@ -24,6 +20,7 @@ def front(folder):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow  # three runs
 def test_more_targets_join_those_that_are_done(tmp_path, monkeypatch, capsys):
     tiny.write(tmp_path)
     run(monkeypatch, tmp_path, (0.5,))

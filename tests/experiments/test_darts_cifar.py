@@ -8,9 +8,7 @@ import pytest
 
 from jaxnas.data import Augmentation
 from jaxnas.tasks import supervised
-from runs import tiny
-
-from . import scripts
+from support import scripts, tiny
 
 NAME = "darts_cifar"
 

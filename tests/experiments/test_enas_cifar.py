@@ -10,9 +10,7 @@ from jaxnas.data import Augmentation
 from jaxnas.runs import read_results
 from jaxnas.spaces import Genotype
 from jaxnas.tasks import supervised
-from runs import tiny
-
-from . import scripts
+from support import scripts, tiny
 
 NAMES = ("enas_cifar", "enas_macro_cifar")
 

@@ -8,8 +8,7 @@ import pytest
 import tyro
 
 from jaxnas.runs.directory import RunDirectory
-
-from . import scripts
+from support import scripts
 
 
 def commands():

@@ -5,8 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from jaxnas.runs import read_results, write_results
-from runs.test_results import result
+from support import scripts
+from support.results import result
 
 SCRIPT = Path(__file__).parents[2] / "experiments" / "merge_results.py"
 
@@ -35,15 +38,19 @@ def test_rows_of_all_runs_stand_sorted_with_their_mean(tmp_path):
     )
 
 
-def test_a_row_that_stands_twice_is_refused_by_name(tmp_path):
+def refused(monkeypatch, *arguments):
+    """The line by which it ends, in this process."""
+    with pytest.raises(SystemExit) as caught:
+        scripts.run(monkeypatch, "merge_results", *arguments)
+    return caught.value.code
+
+
+def test_a_row_that_stands_twice_is_refused_by_name(tmp_path, monkeypatch):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         write_results(tmp_path / name, [result(4, 90.0, method="full")])
-    done = merge(tmp_path / "a", tmp_path / "b", "--out", tmp_path / "all")
-    assert done.returncode == 1
-    assert done.stderr.strip() == (
-        "error: full of resnet20 with seed 4 stands in two of the runs; give each once"
-    )
+    told = refused(monkeypatch, tmp_path / "a", tmp_path / "b", "--out", tmp_path / "all")
+    assert told == ("error: full of resnet20 with seed 4 stands in two of the runs; give each once")
     assert not (tmp_path / "all").exists()
 
 
@@ -55,7 +62,6 @@ def test_no_runs_are_told_in_one_line(tmp_path):
     assert not (tmp_path / "all").exists()
 
 
-def test_a_folder_that_is_no_run_is_named(tmp_path):
-    done = merge(tmp_path, "--out", tmp_path / "all")
-    assert done.returncode == 1
-    assert done.stderr.startswith(f"error: there is no {tmp_path}")
+def test_a_folder_that_is_no_run_is_named(tmp_path, monkeypatch):
+    told = refused(monkeypatch, tmp_path, "--out", tmp_path / "all")
+    assert told.startswith(f"error: there is no {tmp_path}")

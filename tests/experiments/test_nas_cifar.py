@@ -8,8 +8,7 @@ import pytest
 
 from jaxnas.runs.child_training import Outcome
 from jaxnas.spaces import Genotype
-
-from . import scripts
+from support import scripts
 
 NAME = "nas_cifar"
 

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from jaxnas import tabular
-
-from . import scripts
+from support import scripts
 
 
 def flags(folder, table, seeds, queries):

@@ -8,14 +8,12 @@ import jax
 import numpy as np
 import pytest
 
-from data.test_folders import tiny as tiny_imagenet
 from jaxnas.runs import read_results
 from jaxnas.runs.checkpoints import Checkpoints
-from leaves import plain
-from runs import tiny
-from runs.test_resume import KILLER, call
-
-from . import scripts
+from support import scripts, tiny
+from support.killing import KILLER, call
+from support.leaves import plain
+from support.picture_files import tiny_imagenet
 
 NAME = "nasnet_cifar"
 
@@ -121,27 +119,25 @@ def command():
 
 
 @pytest.fixture(scope="module")
-def whole(command, tmp_path_factory, compiled_once):
+def whole(command, tmp_path_factory):
     """The folder of a run that nothing disturbed."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    done = call([*command, str(folder)], compiled_once)
+    done = call([*command, str(folder)])
     assert done.returncode == 0, done.stderr
     return folder
 
 
 @pytest.mark.slow  # as above
-def test_a_command_killed_again_and_again_ends_where_it_would_have_ended(
-    whole, command, tmp_path, compiled_once
-):
+def test_a_command_killed_again_and_again_ends_where_it_would_have_ended(whole, command, tmp_path):
     killed = tmp_path / "killed"
     before = b""
     for event, part, count in MOMENTS:
-        end = call(["-c", KILLER, event, part, str(count), *command, str(killed)], compiled_once)
+        end = call(["-c", KILLER, event, part, str(count), *command, str(killed)])
         assert end.returncode == -signal.SIGKILL, end.stderr
         after = (killed / "children.jsonl").read_bytes()
         assert after.startswith(before), "a child was lost, or trained twice"
         before = after
-    last = call([*command, str(killed)], compiled_once)
+    last = call([*command, str(killed)])
     assert last.returncode == 0, last.stderr
     assert (killed / "children.jsonl").read_bytes().startswith(before)
     assert children(killed) == children(whole)
@@ -164,7 +160,7 @@ def test_a_command_killed_again_and_again_ends_where_it_would_have_ended(
 
 @pytest.mark.slow  # as above, and the stack for large images has fourteen cells
 @pytest.mark.parametrize("real", [False, True])
-def test_the_winner_trains_on_tiny_imagenet(whole, real, request, tmp_path, compiled_once):
+def test_the_winner_trains_on_tiny_imagenet(whole, real, request, tmp_path):
     if real:
         folder = request.getfixturevalue("real_data_dir")
         if not (folder / "tiny-imagenet-200").is_dir():
@@ -183,7 +179,7 @@ def test_the_winner_trains_on_tiny_imagenet(whole, real, request, tmp_path, comp
         "epochs": 1,
     }
     words = [str(word) for name, value in flags.items() for word in (f"--{name}", value)]
-    done = call([str(scripts.EXPERIMENTS / "proxyless_cifar.py"), *words], compiled_once)
+    done = call([str(scripts.EXPERIMENTS / "proxyless_cifar.py"), *words])
     assert done.returncode == 0, done.stderr
     (row,) = read_results(tmp_path / "run")
     assert row.base.endswith("_imagenet")

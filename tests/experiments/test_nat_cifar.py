@@ -4,11 +4,9 @@ import json
 
 import pytest
 
-from . import scripts
+from support import scripts
 
 NAME = "nat_cifar"
-
-pytestmark = pytest.mark.usefixtures("compiled_once")
 
 
 @pytest.mark.parametrize(

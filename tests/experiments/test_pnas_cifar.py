@@ -9,9 +9,8 @@ import pytest
 
 from jaxnas.runs import read_results
 from jaxnas.spaces import Genotype
-from runs.test_resume import KILLER, call
-
-from . import scripts
+from support import scripts
+from support.killing import KILLER, call
 
 NAMES = ("pnas_cifar", "efficiency_cifar")
 
@@ -66,10 +65,10 @@ def command(name):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory, compiled_once):
+def whole(tmp_path_factory):
     """The folder of a run that nothing disturbed."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    done = call([*command("pnas_cifar"), str(folder)], compiled_once)
+    done = call([*command("pnas_cifar"), str(folder)])
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -93,7 +92,7 @@ def test_a_run_ends_with_a_report_of_its_levels(whole):
 
 
 @pytest.mark.slow  # as above
-def test_a_run_killed_at_each_level_ends_where_it_would_have_ended(whole, tmp_path, compiled_once):
+def test_a_run_killed_at_each_level_ends_where_it_would_have_ended(whole, tmp_path):
     killed = tmp_path / "killed"
     moments = [
         ("os.rename", "/progressive/checkpoints/1.orbax-checkpoint-tmp", 1),
@@ -101,9 +100,9 @@ def test_a_run_killed_at_each_level_ends_where_it_would_have_ended(whole, tmp_pa
     ]
     for event, part, count in moments:
         words = [*command("pnas_cifar"), str(killed)]
-        end = call(["-c", KILLER, event, part, str(count), *words], compiled_once)
+        end = call(["-c", KILLER, event, part, str(count), *words])
         assert end.returncode == -signal.SIGKILL, end.stderr
-    last = call([*command("pnas_cifar"), str(killed)], compiled_once)
+    last = call([*command("pnas_cifar"), str(killed)])
     assert last.returncode == 0, last.stderr
     for name in ("progressive", "random"):
         assert trials(killed, name) == trials(whole, name)
@@ -113,8 +112,8 @@ def test_a_run_killed_at_each_level_ends_where_it_would_have_ended(whole, tmp_pa
 
 
 @pytest.mark.slow  # 138 children of each of four searches
-def test_the_searches_are_compared(tmp_path, compiled_once):
-    done = call([*command("efficiency_cifar"), str(tmp_path / "run")], compiled_once)
+def test_the_searches_are_compared(tmp_path):
+    done = call([*command("efficiency_cifar"), str(tmp_path / "run")])
     assert done.returncode == 0, done.stderr
     names = ("progressive", "ppo", "evolution", "random")
     assert {row.method for row in read_results(tmp_path / "run")} == set(names)

@@ -9,11 +9,7 @@ import numpy as np
 import pytest
 
 from jaxnas.runs import read_results
-from runs import tiny
-
-from . import scripts
-
-pytestmark = pytest.mark.usefixtures("compiled_once")
+from support import scripts, tiny
 
 SCRIPT = scripts.EXPERIMENTS / "proxyless_cifar.py"
 
@@ -163,19 +159,11 @@ def test_no_seeds_are_the_seed(inputs, tmp_path, monkeypatch, capsys):
     assert row.digest[:8] in capsys.readouterr().out
 
 
-def test_a_run_that_diverges_exits_with_one_line_that_names_the_step(
-    inputs, tmp_path, compiled_once
-):
+def test_a_run_that_diverges_exits_with_one_line_that_names_the_step(inputs, tmp_path):
     """In a process of its own, where nothing may be a warning either."""
     flags = {"methods": ("original",), "learning_rate": 1e30}
-    environment = os.environ | {
-        "JAX_COMPILATION_CACHE_DIR": str(compiled_once),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-    }
     done = subprocess.run(
         [sys.executable, "-W", "error", SCRIPT, *command(inputs, tmp_path / "run", **flags)],
-        env=environment,
         capture_output=True,
         text=True,
         check=False,

@@ -5,13 +5,9 @@ import json
 import pytest
 
 from jaxnas.runs import read_results
-from runs import tiny
-
-from . import scripts
+from support import scripts, tiny
 
 NAME = "proxyless_ssl_cifar"
-
-pytestmark = pytest.mark.usefixtures("compiled_once")
 
 
 @pytest.mark.parametrize(
@@ -37,6 +33,7 @@ def test_what_is_wrong_is_told_in_one_line(monkeypatch, tmp_path, flags, message
     scripts.assert_refuses(monkeypatch, NAME, tmp_path, flags, message)
 
 
+@pytest.mark.slow
 def test_a_run_tells_what_frozen_features_know(monkeypatch, tmp_path, capsys):
     folder = tiny.write(tmp_path / "inputs")
     arguments = tiny.command(folder, epochs=2, adapt_epochs=1, warmup_epochs=0)

@@ -9,9 +9,7 @@ import pytest
 
 from jaxnas import nn
 from jaxnas.nn.latency import Latency
-from runs import tiny
-
-from . import scripts
+from support import scripts, tiny
 
 NAME = "proxylessnas_cifar"
 

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from jaxnas.runs.directory import RunDirectory
-
-from . import scripts
+from support import scripts
 
 NAME = "zero_cost_201"
 

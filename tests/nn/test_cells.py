@@ -20,7 +20,7 @@ LOOSE, V2 = OPERATION_SETS["v1"][1], OPERATION_SETS["v2"][0]
 @pytest.mark.parametrize(
     ("operations", "channels", "nodes", "params"),
     [
-        (DARTS_OPERATIONS, 16, 4, 1_930_618),
+        pytest.param(DARTS_OPERATIONS, 16, 4, 1_930_618, marks=pytest.mark.slow),
         pytest.param(OPERATION_SETS["v1"][0], 20, 4, 5_997_350, marks=pytest.mark.slow),
         pytest.param(LOOSE, 20, 5, 20_159_350, marks=pytest.mark.slow),
         pytest.param(V2, 20, 4, 15_024_550, marks=pytest.mark.slow),
@@ -75,7 +75,7 @@ step = jax.value_and_grad(trained, has_aux=True)
 jitted = jax.jit(step)
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_paths_switched_or_one_by_one_are_the_gates(seed, variables, images):
     paths, gates = draw(seed)
     (_, (switched, switched_statistics)), switched_gradient = jitted(

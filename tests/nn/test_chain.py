@@ -18,9 +18,7 @@ from jaxnas.nn.chain import ChainPaths, candidate_name
 from jaxnas.nn.latency import chain_latency
 from jaxnas.spaces import ChainSpace
 from jaxnas.spaces.chain import ZERO
-from search.compiling import quick_jit
-
-from .networks import CLASSES, SHAPE
+from support.networks import CLASSES, SHAPE
 
 SPACE = ChainSpace(stem=3, first=4, stages=((5, 2, 2),), head=8, kernels=(3, 5), expansions=(1, 3))
 SUPERNET = nn.ChainSupernet(SPACE, CLASSES)
@@ -55,10 +53,10 @@ def logits(variables: Any, paths: ChainPaths) -> jax.Array:
     return SUPERNET.apply(variables, images(), paths, train=False)
 
 
-evaluate = quick_jit(logits)
+evaluate = jax.jit(logits)
 
 
-@quick_jit
+@jax.jit
 def train(variables: Any, paths: ChainPaths) -> Any:
     """Loss, batch statistics, and the gradients of parameters and paths."""
 
@@ -96,12 +94,14 @@ ONE_HOT = jax.nn.one_hot(ONE_PATH, SPACE.shape[1])
 WEIGHTS = np.array([[0.3, 0.7], [0.6, 0.4]])
 
 
-@pytest.mark.parametrize("choices", [CHOICES, np.array([3, 4])])
+@pytest.mark.parametrize(
+    "choices", [CHOICES, pytest.param(np.array([3, 4]), marks=pytest.mark.slow)]
+)
 def test_a_derived_network_computes_what_the_supernet_computes(choices: np.ndarray):
     network, cut = nn.cut_chain(SPACE, variables(), choices, CLASSES)
     assert network.genotype == SPACE.decode(choices)
     chex.assert_trees_all_equal_shapes_and_dtypes(cut, nn.abstract_variables(network, SHAPE))
-    want = quick_jit(functools.partial(network.apply, train=False))(cut, images())
+    want = jax.jit(functools.partial(network.apply, train=False))(cut, images())
     np.testing.assert_allclose(
         evaluate(variables(), jnp.asarray(choices, jnp.int32)), want, rtol=1e-5, atol=1e-6
     )
@@ -174,7 +174,7 @@ def temporaries(space: ChainSpace, paths: Any) -> int:
         out, changed = network.apply(variables, x, paths, train=True, mutable=["batch_stats"])
         return (out**2).sum(), changed
 
-    program = quick_jit(jax.grad(loss, has_aux=True)).lower(
+    program = jax.jit(jax.grad(loss, has_aux=True)).lower(
         weights["params"],
         weights["batch_stats"],
         jax.ShapeDtypeStruct((64, *shape), jnp.float32),
@@ -183,6 +183,7 @@ def temporaries(space: ChainSpace, paths: Any) -> int:
     return program.compile().memory_analysis().temp_size_in_bytes
 
 
+@pytest.mark.slow  # four gradients are compiled
 def test_one_path_takes_the_memory_of_one_path():
     """More candidates cost weights, not activations; all at once cost both."""
     few = ChainSpace(2, 2, ((2, 1, 1),), 2, kernels=(3,), expansions=(5, 6), small=True)
@@ -200,7 +201,7 @@ def test_one_path_takes_the_memory_of_one_path():
 def test_seeds_side_by_side_compute_what_each_computes():
     """Under vmap, where a branch is a selection among all."""
     both = jnp.stack([ONE_PATH, jnp.asarray([0, 4], jnp.int32)])
-    together = quick_jit(jax.vmap(logits, (None, 0)))(variables(), both)
+    together = jax.jit(jax.vmap(logits, (None, 0)))(variables(), both)
     for out, choices in zip(together, both, strict=True):
         np.testing.assert_allclose(out, evaluate(variables(), choices), rtol=1e-5, atol=1e-6)
 

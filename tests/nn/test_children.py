@@ -37,6 +37,7 @@ SPACES = {
     "nasnet": space(cell_count=4),
     "combine": space(operations=FEW, combine=True, cell_count=2),
     "pnas": space(operations=FEW, tables=("cell",), output="all"),
+    "small pnas": space(operations=FEW, blocks=2, tables=("cell",), output="all", cell_count=2),
     "pnas of one block": space(operations=FEW, blocks=1, tables=("cell",), output="all"),
     # Two normal cells in a stage again, or one.
     "enas": enas_micro_space(2, channels=4, cell_count=6),
@@ -70,16 +71,17 @@ def draw(name, seed):
 
 # The others need a minute to compile.
 @pytest.mark.parametrize(
-    "name",
+    ("name", "seeds"),
     [
-        pytest.param(n, marks=pytest.mark.slow)
-        for n in ("nasnet", "combine", "shared nasnet", "enas", "shared enas")
+        pytest.param(n, 3, marks=pytest.mark.slow)
+        for n in ("nasnet", "combine", "shared nasnet", "enas", "shared enas", "pnas")
     ]
-    + ["pnas"],
+    + [("small pnas", 2)],
 )
-def test_a_child_is_the_network_of_its_genotype(name, images):
+def test_a_child_is_the_network_of_its_genotype(name, seeds, images):
     network, step = program(name)
-    for seed in range(3):
+    judge = jax.jit(functools.partial(network.apply, train=False))
+    for seed in range(seeds):
         candidate = draw(name, seed)
         choices = nn.child_choices(network, candidate)
         built = nn.build(SPACES[name].decode(candidate), 10, auxiliary=network.auxiliary)
@@ -100,8 +102,10 @@ def test_a_child_is_the_network_of_its_genotype(name, images):
         wanted_statistics = assert_same_step(found, cut, built, initial, images)
 
         after = {"params": variables["params"], "batch_stats": statistics}
-        judged = network.apply(after, images, choices, train=False)
-        wanted = built.apply({**initial, "batch_stats": wanted_statistics}, images, train=False)
+        judged = judge(after, images, choices)
+        wanted = jax.jit(functools.partial(built.apply, train=False))(
+            {**initial, "batch_stats": wanted_statistics}, images
+        )
         np.testing.assert_allclose(judged, wanted, rtol=1e-4, atol=1e-4)
     assert step._cache_size() == 1, "other children, the same program"
 

@@ -24,9 +24,8 @@ from jaxnas.spaces import AdaptationSpace, Block, zoo
 from jaxnas.spaces.adaptation import ID, NONE, SAME
 from jaxnas.spaces.genotype import NULL
 from jaxnas.spaces.text import read_cells
-from spaces import graphs
-
-from .networks import CLASSES, SHAPE, SMALL
+from support import graphs
+from support.networks import CLASSES, ONE_OF_EACH_FAMILY, SHAPE, SMALL, quick
 
 IMAGE = (32, 32, 3)
 
@@ -141,8 +140,9 @@ def _is_slow(name, size, classes, *_):
     """Tracing takes seconds for a large network: one of each kind is for every day."""
     alike = ("amoebanet_", "nat_", "natv2_", "resnet56", "resnet34", "darts_v1", "p_darts")
     alike += ("proxyless_mobile_14", "proxyless_gpu", "proxyless_cpu", "plain20_cells", "vgg_")
-    others = name.startswith(alike) and name not in ("amoebanet_a", "nat_darts_v2")
-    large = name.endswith(("_large", "_imagenet"))
+    alike += ("enas_cells", "pnasnet_", "mnasnet_a1", "mobilenet_v2_cells")
+    others = name.startswith(alike)
+    large = name.endswith(("_large", "_imagenet")) or name == "nasnet_a_mobile"
     return others or large or classes in (100, 200, 1001) or "channels" in size
 
 
@@ -253,7 +253,7 @@ DARTS_AMOEBANET = """Genotype(
     ("text", "expected"),
     [
         (DARTS_NASNET, (3_830_950, 457_994, 603_452_448)),
-        (DARTS_AMOEBANET, (3_145_078, 457_994, 488_931_552)),
+        pytest.param(DARTS_AMOEBANET, (3_145_078, 457_994, 488_931_552), marks=pytest.mark.slow),
     ],
 )
 def test_dartss_versions_of_other_cells_cost_what_dartss_code_does(text, expected):
@@ -312,22 +312,25 @@ def test_one_cell_has_as_many_parameters_as_it_must(
             "192x32 192x32 192x32 192x32 192x32 192x32 256x16 384x16 384x16 384x16 384x16 384x16 "
             "384x16 512x8 768x8 768x8 768x8 768x8 768x8 768x8",
         ),
-        (
+        pytest.param(
             "nasnet_a_mobile",
             224,
             "44x56 88x28 264x28 264x28 264x28 264x28 352x14 528x14 528x14 528x14 528x14 704x7 "
             "1056x7 1056x7 1056x7 1056x7",
+            marks=pytest.mark.slow,
         ),
-        (
+        pytest.param(
             "pnasnet_5_large",
             331,
             "270x83 540x42 1080x42 1080x42 1080x42 1080x42 2160x21 2160x21 2160x21 2160x21 "
             "4320x11 4320x11 4320x11 4320x11",
+            marks=pytest.mark.slow,
         ),
-        (
+        pytest.param(
             "pnasnet_5_mobile",
             224,
             "65x56 135x28 270x28 270x28 270x28 540x14 540x14 540x14 1080x7 1080x7 1080x7",
+            marks=pytest.mark.slow,
         ),
         ("resnet18", 32, "64x32 64x32 128x16 128x16 256x8 256x8 512x4 512x4"),
         (
@@ -372,6 +375,7 @@ def outputs_of(genotype, shape):
     return [found[f"block_{index}"] for index in range(len(genotype.blocks))]
 
 
+@pytest.mark.slow  # eight cells of all operations are traced
 def test_the_supernet_of_darts_has_the_parameters_of_the_stated_rule():
     """Identities of stride 2 are factorized reductions that share nothing with the operation."""
     base = zoo.named("darts_v2")
@@ -423,7 +427,7 @@ def program(module, shape, *args):
     return lambda v, x: module.apply(v, x, *args, train=False), (variables, image)
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", quick(*ONE_OF_EACH_FAMILY))
 def test_the_multiply_adds_are_those_of_the_traced_program(name):
     network = build(SMALL[name], CLASSES)
     function, arguments = program(network, SHAPE)
@@ -432,7 +436,14 @@ def test_the_multiply_adds_are_those_of_the_traced_program(name):
     assert cost(network, SHAPE).macs == multiply_adds(traced.jaxpr)
 
 
-@pytest.mark.parametrize("name", ["resnet20", "resnet20_b", "mobilenet_v2", "nat_resnet20_cells"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "resnet20",
+        "mobilenet_v2",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("resnet20_b", "nat_resnet20_cells")),
+    ],
+)
 def test_the_multiply_adds_are_half_of_what_xla_counts(name):
     """XLA leaves out the products with padding, which are few at 256x256, and counts batch norms,
     activations and sums too, a few percent; these networks have no convolution without a use,
@@ -453,7 +464,7 @@ def test_parameters_are_the_sizes_of_the_leaves(name):
     assert cost(network, SHAPE).params == sum(sizes)
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", quick(*ONE_OF_EACH_FAMILY))
 def test_the_parameters_do_not_depend_on_the_images_size(name):
     costs = [cost_of(SMALL[name], CLASSES, (side, side, 3)) for side in (8, 16, 64)]
     assert len({each.params for each in costs}) == 1
@@ -464,7 +475,15 @@ def test_the_parameters_do_not_depend_on_the_images_size(name):
 
 
 @pytest.mark.parametrize(
-    "name", [*SMALL, "real resnet20", "real resnet18", "real mobilenet_v2", "real resnet20_cells"]
+    "name",
+    [
+        *quick(*ONE_OF_EACH_FAMILY),
+        "real resnet20",
+        *(
+            pytest.param(f"real {name}", marks=pytest.mark.slow)
+            for name in ("resnet18", "mobilenet_v2", "resnet20_cells")
+        ),
+    ],
 )
 def test_the_price_of_a_network_is_that_of_its_choices(name):
     real = name.startswith("real ")
@@ -492,7 +511,7 @@ def test_the_price_of_a_network_is_that_of_its_choices(name):
             assert getattr(found, kind) == getattr(fixed, kind) + chosen
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", quick(*ONE_OF_EACH_FAMILY))
 def test_both_granularities_have_the_same_prices(name):
     cell, full = (edge_macs(AdaptationSpace(SMALL[name], each), SHAPE) for each in ("cell", "full"))
     np.testing.assert_array_equal(cell, full)
@@ -529,28 +548,27 @@ def test_an_identity_in_a_bottleneck_is_free_where_the_channels_stay():
     assert prices[2, 1, ID] == 8 * 8 * 4 * 4, "a factorized reduction to half of the side"
 
 
-def test_a_block_and_all_its_candidates_are_in_the_supernet():
+@pytest.mark.parametrize("name", quick(*ONE_OF_EACH_FAMILY))
+def test_a_block_and_all_its_candidates_are_in_the_supernet(name):
     """The supernet has the base's layers and those of the identities, none twice."""
-    for genotype in SMALL.values():
-        space = AdaptationSpace(genotype, "full")
-        gates = jnp.zeros((len(genotype.blocks), space.shape[1], 3))
-        function, arguments = program(supernet(space, CLASSES), SHAPE, gates)
-        prices = edge_macs(space, SHAPE)
-        shared = np.array(
+    genotype = SMALL[name]
+    space = AdaptationSpace(genotype, "full")
+    gates = jnp.zeros((len(genotype.blocks), space.shape[1], 3))
+    function, arguments = program(supernet(space, CLASSES), SHAPE, gates)
+    prices = edge_macs(space, SHAPE)
+    shared = np.array(
+        [
             [
-                [
-                    edge == identity
-                    for edge, identity in zip(
-                        cell.edges, graphs.chosen_edges(cell, [ID] * len(cell.edges)), strict=True
-                    )
-                ]
-                + [False] * (space.shape[1] - len(cell.edges))
-                for cell in genotype.placed_cells()
+                edge == identity
+                for edge, identity in zip(
+                    cell.edges, graphs.chosen_edges(cell, [ID] * len(cell.edges)), strict=True
+                )
             ]
-        )
-        expected = (
-            fixed_cost(genotype, CLASSES, SHAPE).macs + prices.sum() - prices[shared, ID].sum()
-        )
-        with kernels.portable():
-            traced = jax.make_jaxpr(function)(*arguments)
-        assert multiply_adds(traced.jaxpr) == expected
+            + [False] * (space.shape[1] - len(cell.edges))
+            for cell in genotype.placed_cells()
+        ]
+    )
+    expected = fixed_cost(genotype, CLASSES, SHAPE).macs + prices.sum() - prices[shared, ID].sum()
+    with kernels.portable():
+        traced = jax.make_jaxpr(function)(*arguments)
+    assert multiply_adds(traced.jaxpr) == expected

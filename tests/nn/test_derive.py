@@ -10,8 +10,7 @@ import pytest
 from jaxnas import training
 from jaxnas.nn import abstract_variables, build, cut, cut_like
 from jaxnas.spaces import AdaptationSpace
-
-from .networks import CLASSES, SHAPE, SMALL, by_path, whole
+from support.networks import CLASSES, ONE_OF_EACH_FAMILY, SHAPE, SMALL, by_path, quick, whole
 
 
 def some_network(name):
@@ -20,7 +19,7 @@ def some_network(name):
     return build(space.derive(theta).genotype, CLASSES)
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", quick(*ONE_OF_EACH_FAMILY))
 def test_a_cut_is_what_the_network_asks_for_with_the_supernets_values(name):
     _, variables = whole(name)
     network = some_network(name)

@@ -10,8 +10,7 @@ import pytest
 from jaxnas.nn import build
 from jaxnas.nn.export import export, load_exported
 from jaxnas.nn.weights import WeightsError
-
-from .networks import CLASSES, SHAPE, SMALL, assert_close, images, random_variables
+from support.networks import CLASSES, SHAPE, SMALL, assert_close, images, random_variables
 
 
 @functools.cache
@@ -36,7 +35,7 @@ def logits(name, batch):
     [
         ("mobilenet", ("cpu", "cuda")),
         ("concat", ("cpu", "cuda")),
-        ("mobilenet", ("cpu",)),
+        pytest.param("mobilenet", ("cpu",), marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.parametrize("as_file", [False, True])

@@ -11,8 +11,7 @@ from jaxnas.nn.latency import edge_latency, measure
 from jaxnas.spaces import AdaptationSpace, zoo
 from jaxnas.spaces.adaptation import ID, NONE, SAME
 from jaxnas.spaces.genotype import NULL, SKIP
-
-from .networks import CLASSES, SHAPE, SMALL
+from support.networks import CLASSES, SHAPE, SMALL
 
 
 @pytest.fixture

@@ -16,9 +16,8 @@ from jaxnas.nn.layers import (
     runtime_one,
     weighted,
 )
-
-from . import reference
-from .networks import assert_close, images
+from support import reference
+from support.networks import assert_close, images
 
 SIDES = (5, 6)  # one odd, one even
 

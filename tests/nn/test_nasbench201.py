@@ -8,8 +8,7 @@ import pytest
 from jaxnas import nn
 from jaxnas.nn import NASBench201Supernet
 from jaxnas.spaces import NASBench201Space
-
-from .networks import assert_close, images, random_variables
+from support.networks import assert_close, images, random_variables
 
 SMALL = NASBench201Space(channels=4, cells=1)
 SHAPE = (8, 8, 3)

@@ -16,9 +16,9 @@ from jaxnas.search import one_hot_gates
 from jaxnas.spaces import AdaptationSpace, Block, Cell, Edge, Genotype, Node, zoo
 from jaxnas.spaces.adaptation import SAME
 from jaxnas.spaces.genotype import ACTIVATIONS, NULL, OPERATIONS, SKIP, STEMS
-
-from .networks import (
+from support.networks import (
     CLASSES,
+    ONE_OF_EACH_FAMILY,
     SHAPE,
     SMALL,
     assert_close,
@@ -28,7 +28,7 @@ from .networks import (
     whole,
     zero_gates,
 )
-from .reference import Reference
+from support.reference import Reference
 
 GRANULARITIES = ("cell", "full")
 
@@ -87,8 +87,22 @@ def test_the_small_networks_have_all_that_a_genotype_can_say():
 # Against NumPy.
 
 
-@pytest.mark.parametrize("train", [False, True])
-@pytest.mark.parametrize("name", SMALL)
+# Each compiles one or two networks. One of each family in training is quick; another network of a
+# family, and evaluation, which leaves out what training does, are mostly among the slow tests.
+EACH = [
+    pytest.param(
+        name,
+        train,
+        marks=()
+        if (name in ONE_OF_EACH_FAMILY if train else name in ("tangle", "states"))
+        else pytest.mark.slow,
+    )
+    for name in SMALL
+    for train in (False, True)
+]
+
+
+@pytest.mark.parametrize(("name", "train"), EACH)
 def test_a_network_computes_what_numpy_says_and_its_supernet_with_all_gates_on_same(name, train):
     network = build(SMALL[name], CLASSES)
     variables = cut(whole(name)[1], network, SHAPE)
@@ -99,8 +113,7 @@ def test_a_network_computes_what_numpy_says_and_its_supernet_with_all_gates_on_s
     assert_close((logits, cut_like(stats, variables["batch_stats"])), found)
 
 
-@pytest.mark.parametrize("train", [False, True])
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize(("name", "train"), EACH)
 def test_a_supernet_weights_every_candidate_by_its_gate(name, train):
     space = AdaptationSpace(SMALL[name], "full")
     gates = np.random.default_rng(1).uniform(-1, 1, zero_gates(space).shape)
@@ -111,13 +124,9 @@ def test_a_supernet_weights_every_candidate_by_its_gate(name, train):
 # Derived networks against the supernet.
 
 
-@pytest.mark.parametrize(
-    ("granularity", "derived", "train"), [("cell", True, False), ("full", False, True)]
-)
-@pytest.mark.parametrize("name", SMALL)
-def test_a_network_built_alone_computes_what_the_supernet_does_with_its_gates(
-    name, granularity, derived, train
-):
+@pytest.mark.parametrize(("name", "train"), EACH)
+def test_a_network_built_alone_computes_what_the_supernet_does_with_its_gates(name, train):
+    granularity, derived = ("full", False) if train else ("cell", True)
     space = AdaptationSpace(SMALL[name], granularity)
     rng = np.random.default_rng([len(name), len(granularity)])
     if derived:
@@ -250,7 +259,7 @@ def test_stems_compute_what_numpy_says(stem, family):
     network, shape = build(genotype, CLASSES), (27, 22, 3)
     variables, x = random_variables(network, shape=shape), images(shape=shape)
     expected = Reference(variables).network(genotype, x)
-    assert_close(network.apply(variables, x, train=False), expected, tolerance=1e-4)
+    assert_close(run(network, variables, False, x)[0], expected, tolerance=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -330,7 +339,9 @@ def trained(name):
     return jax.jit(logits)
 
 
-@pytest.mark.parametrize("name", ["primitives", "states", "micro"])
+@pytest.mark.parametrize(
+    "name", ["primitives", "states", pytest.param("micro", marks=pytest.mark.slow)]
+)
 def test_noise_depends_on_its_key_and_rates_alone(name):
     run = trained(name)
 
@@ -387,7 +398,7 @@ def test_nasnets_paths_are_dropped_more_often_the_deeper_they_are():
     [
         ("primitives", (32, 32, 3)),
         pytest.param("states", (65, 65, 3), marks=pytest.mark.slow),
-        ("micro", (32, 32, 3)),
+        pytest.param("micro", (32, 32, 3), marks=pytest.mark.slow),
     ],
 )
 def test_an_auxiliary_head_speaks_in_training_alone(name, shape):
@@ -421,12 +432,14 @@ def test_a_number_of_classes_that_cannot_be_is_refused(classes):
 def test_without_classes_a_network_ends_in_what_its_classifier_sees():
     network = build(SMALL["concat"], CLASSES)
     images = jax.random.normal(jax.random.key(1), (2, 8, 8, 3))
-    variables = network.init(jax.random.key(0), images, train=False)
-    features = build(SMALL["concat"], 0).apply(variables, images, train=False)
+    variables = random_variables(network)
+    evaluate = jax.jit(functools.partial(network.apply, train=False))
+    headless = jax.jit(functools.partial(build(SMALL["concat"], 0).apply, train=False))
+    features = headless(variables, images)
     assert features.dtype == jnp.float32
     classifier = variables["params"]["classifier"]
     logits = features @ classifier["kernel"] + classifier["bias"]
-    np.testing.assert_allclose(logits, network.apply(variables, images, train=False), atol=1e-6)
+    np.testing.assert_allclose(logits, evaluate(variables, images), atol=1e-6)
 
 
 def test_a_name_is_no_genotype():

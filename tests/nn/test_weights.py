@@ -10,8 +10,7 @@ from safetensors.numpy import load_file, save_file
 from jaxnas.nn import build, init
 from jaxnas.nn.weights import WeightsError, load_network, load_safetensors, save_safetensors
 from jaxnas.spaces import AdaptationSpace
-
-from .networks import CLASSES, SHAPE, SMALL, random_variables, whole, zero_gates
+from support.networks import CLASSES, SHAPE, SMALL, random_variables, whole, zero_gates
 
 KERNEL = "params/block_0/edge_0_sep_conv_3x3/depthwise_0/kernel"
 

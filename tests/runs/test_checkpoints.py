@@ -17,7 +17,7 @@ import pytest
 from jaxnas.runs import Checkpoints, RunError, run_digest
 from jaxnas.runs.digest import digest
 from jaxnas.spaces.zoo import named
-from leaves import plain
+from support.leaves import plain
 
 
 class State(NamedTuple):

@@ -15,9 +15,8 @@ from jaxnas.runs.child_searchers import Stage, Trial, best
 from jaxnas.runs.child_winners import cells_at_full_size
 from jaxnas.runs.config import WeightTraining
 from jaxnas.spaces import Genotype
-
-from . import tiny
-from .test_child_training import SPACE
+from support import tiny
+from support.children import SPACE
 
 CHILD = WeightTraining(epochs=1, batch_size=16, learning_rate=0.05)
 

@@ -8,10 +8,9 @@ from jaxnas import search
 from jaxnas.runs.child_search import ChildSearch, ChildStore, accuracy
 from jaxnas.runs.child_searchers import Stage, StagedSearcher
 from jaxnas.runs.directory import RunDirectory
-from search.toys import Toy
-
-from .test_child_search import Counting, Killed, assert_same_state
-from .toy_children import SPACE
+from support.child_searches import Counting, Killed, assert_same_state
+from support.toy_children import SPACE
+from support.toys import Toy
 
 SMALLER = Toy(*SPACE.options[:2])
 

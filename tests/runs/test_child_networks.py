@@ -15,9 +15,8 @@ from jaxnas.runs.child_training import ChildTraining
 from jaxnas.runs.config import WeightTraining
 from jaxnas.runs.search_run import search_task
 from jaxnas.spaces import Nas2017Space, SpaceError
-
-from .test_child_training import PROGRAMS, compiled
-from .tiny import dataset
+from support.children import PROGRAMS, compiled
+from support.tiny import dataset
 
 SPACES = tuple(Nas2017Space(layers, (1, 3), (4, 6), (1, 2)) for layers in (1, 2))
 WEIGHTS = WeightTraining(epochs=2, batch_size=16, learning_rate=0.05)

@@ -2,40 +2,18 @@
 
 import json
 
-import jax
 import numpy as np
 import pytest
 
 from jaxnas import search
 from jaxnas.runs import child_report
-from jaxnas.runs.checkpoints import Checkpoints
 from jaxnas.runs.child_search import ChildSearch, ChildStore, accuracy
 from jaxnas.runs.child_searchers import Stage, StagedSearcher, Trial
 from jaxnas.runs.directory import RunDirectory
 from jaxnas.runs.evaluators import InProcess
 from jaxnas.runs.files import RunError
-from leaves import plain
-
-from .toy_children import SPACE, ToyTraining
-
-
-class Killed(Exception):
-    pass
-
-
-class Counting(InProcess):
-    """Counts, and stops before the child of a number."""
-
-    def __init__(self, most=10**9, make=ToyTraining):
-        super().__init__(make)
-        self.trained, self.most = [], most
-
-    def evaluate(self, candidates, epochs):
-        for outcome in super().evaluate(candidates, epochs):
-            if len(self.trained) == self.most:
-                raise Killed
-            self.trained.append(outcome.candidate)
-            yield outcome
+from support.child_searches import Counting, Killed, assert_same_state
+from support.toy_children import SPACE, ToyTraining
 
 
 def one(name="ppo", children=30):
@@ -59,17 +37,6 @@ def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole") / "run"
     evaluator = Counting()
     return folder, run(folder, evaluator), evaluator.trained
-
-
-def assert_same_state(folder, other, algorithm):
-    """That two searches ended in the same bits."""
-    like = jax.eval_shape(algorithm.init, jax.random.key(0))
-    ours, theirs = (
-        Checkpoints(each / "checkpoints").restore(lambda meta: like) for each in (folder, other)
-    )
-    assert ours[0] == theirs[0]
-    for leaf, same in zip(jax.tree.leaves(ours[1]), jax.tree.leaves(theirs[1]), strict=True):
-        np.testing.assert_array_equal(plain(leaf), plain(same))
 
 
 def test_each_child_is_trained_once(whole):

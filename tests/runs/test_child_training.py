@@ -11,25 +11,10 @@ from jaxnas.runs.child_networks import CellNetworks
 from jaxnas.runs.child_training import ChildTraining
 from jaxnas.runs.config import ConfigError, WeightTraining
 from jaxnas.spaces import SpaceError
-from jaxnas.spaces.block_cells import BlockCellSpace
+from support.children import PROGRAMS, SPACE, compiled
+from support.tiny import dataset
 
-from .tiny import dataset
-
-SPACE = BlockCellSpace(
-    title="small",
-    family="nasnet",
-    operations=("skip_connect", "avg_pool_3x3", "conv_1x1"),
-    blocks=2,
-    tables=("cell",),
-    channels=4,
-    cell_count=2,
-    output="all",
-)
 WEIGHTS = WeightTraining(epochs=2, batch_size=16, learning_rate=0.05)
-
-
-PROGRAMS = ("prepared", "learn", "batch_scores")
-"""What children are trained and judged by."""
 
 
 def make(weights=WEIGHTS, **changes):
@@ -48,16 +33,11 @@ def candidates(count):
     return [tuple(row) for row in SPACE.canonical(drawn).tolist()]
 
 
-def compiled(records, name):
-    """How often the program was."""
-    text = f"Finished XLA compilation of jit({name})"
-    return sum(text in record.getMessage() for record in records)
-
-
-def test_a_hundred_children_are_one_program(caplog):
+@pytest.mark.parametrize("count", [20, pytest.param(100, marks=pytest.mark.slow)])
+def test_many_children_are_one_program(caplog, count):
     training = make(judged=2)
     with jax.log_compiles(), caplog.at_level(logging.WARNING):
-        outcomes = [training.train(candidate, 2) for candidate in candidates(100)]
+        outcomes = [training.train(candidate, 2) for candidate in candidates(count)]
         longer = training.train(candidates(1)[0], 5)
     assert [compiled(caplog.records, name) for name in PROGRAMS] == [1, 1, 1]
     assert outcomes[0].seconds["compile"] > 0
@@ -66,6 +46,7 @@ def test_a_hundred_children_are_one_program(caplog):
     assert len(longer.accuracies) == len(outcomes[0].accuracies) == 2
 
 
+@pytest.mark.slow  # children of two depths are compiled
 def test_cells_of_fewer_blocks_are_one_program_more(caplog):
     training, small = make(), [(0, 1, 0, 2), (1, 1, 1, 2)]
     with jax.log_compiles(), caplog.at_level(logging.WARNING):

@@ -20,10 +20,9 @@ from jaxnas.runs.stages import Watcher
 from jaxnas.search.shared import Found
 from jaxnas.spaces import Genotype, zoo
 from jaxnas.spaces.cells import CellSpace
+from support import tiny
 
-from . import tiny, toy_search
-
-pytestmark = pytest.mark.usefixtures("compiled_once")
+from . import toy_search
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +136,7 @@ def test_what_another_process_holds_is_left_to_it(inputs, tmp_path, capsys):
     assert len(json.loads((run / "results.json").read_text())) == 2
 
 
+@pytest.mark.slow  # an adaptation and a random network are compiled
 def test_a_damaged_cell_is_named_and_made_anew(inputs, tmp_path, monkeypatch):
     adapted = flags(inputs, tmp_path, method=("adapt_full",))
     run_comparison(adapted, {})

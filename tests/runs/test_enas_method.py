@@ -9,8 +9,7 @@ from jaxnas import nn, search
 from jaxnas.runs.enas_method import SharedNetwork, enas_method
 from jaxnas.runs.search_run import SearchRun, search_task
 from jaxnas.spaces.enas_macro import EnasMacroSpace
-
-from . import tiny
+from support import tiny
 
 SPACE = EnasMacroSpace(layers=3, channels=2)
 SHARE, BATCH = 0.5, 10
@@ -45,6 +44,7 @@ def run_of(each):
     return SearchRun(each, "enas", tiny.dataset(), 0, 3, BATCH, SHARE)
 
 
+@pytest.mark.slow  # both phases of the supernet are compiled
 def test_a_killed_search_goes_on_to_the_same_bits_and_compiles_once_a_phase(method, tmp_path):
     run = run_of(method.search)
     counts = []

@@ -6,15 +6,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from jaxnas.runs.evaluators import MOST_DEATHS, InProcess, LocalProcesses
 from jaxnas.runs.files import RunError
-
-from .toy_children import SPACE, ToyTraining
+from support.processes import alive, wait
+from support.toy_children import SPACE, ToyTraining
 
 TESTS = Path(__file__).parents[1]
 CANDIDATES = [tuple(each) for each in itertools.islice(SPACE.enumerate(), 24)]
@@ -51,19 +50,12 @@ def test_a_child_that_always_kills_its_worker_stops_the_search(tmp_path):
 SEARCH = """
 import functools, sys
 from jaxnas.runs.evaluators import LocalProcesses
-from runs.toy_children import ToyTraining
+from support.toy_children import ToyTraining
 
 if __name__ == "__main__":
     with LocalProcesses(functools.partial(ToyTraining, sys.argv[1], seconds=60), 2) as workers:
         list(workers.evaluate([(0, 0, 0, 0), (0, 0, 0, 1)], 1))
 """
-
-
-def alive(number):
-    try:
-        return "zombie" not in Path(f"/proc/{number}/status").read_text()
-    except FileNotFoundError:
-        return False
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks at processes as Linux has them")
@@ -84,13 +76,6 @@ def test_workers_end_with_the_search(tmp_path, end):
             wait(lambda: not any(alive(number) for number in workers), 20)
         finally:
             search.kill()
-
-
-def wait(condition, seconds):
-    started = time.monotonic()
-    while not condition():
-        assert time.monotonic() - started < seconds, "waited in vain"
-        time.sleep(0.1)
 
 
 def test_there_is_a_worker():

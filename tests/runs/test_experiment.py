@@ -22,10 +22,7 @@ from jaxnas.runs.experiment import USER_ERRORS, load_base, run_experiment
 from jaxnas.runs.method import MethodRun, TrainingError
 from jaxnas.spaces import Block, Genotype, GenotypeError, zoo
 from jaxnas.spaces.text import write_cells
-
-from . import tiny
-
-pytestmark = pytest.mark.usefixtures("compiled_once")
+from support import tiny
 
 METHODS = ("original", "cell", "full")
 
@@ -59,7 +56,7 @@ def told(*arguments):
 
 
 @pytest.fixture(scope="module")
-def swept(inputs, tmp_path_factory, compiled_once):
+def swept(inputs, tmp_path_factory):
     """The run directory of all methods for two seeds, and what it printed."""
     run_dir = tmp_path_factory.mktemp("swept") / "run"
     return run_dir, told(flags(inputs, run_dir, methods=METHODS, seeds=(0, 1)))

@@ -13,8 +13,7 @@ from jaxnas.runs import Result
 from jaxnas.runs.front import point, write_front
 from jaxnas.runs.prices import prices
 from jaxnas.spaces import AdaptationSpace
-
-from . import tiny
+from support import tiny
 
 SPACE = AdaptationSpace(tiny.BASE, "full")
 SHAPE = (8, 8, 1)

@@ -9,8 +9,7 @@ from jaxnas.nn import latency
 from jaxnas.runs import RunError
 from jaxnas.runs.latency_table import kept_latency
 from jaxnas.spaces import AdaptationSpace
-
-from . import tiny
+from support import tiny
 
 SPACE = AdaptationSpace(tiny.BASE, "full")
 

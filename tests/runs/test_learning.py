@@ -14,10 +14,7 @@ from jaxnas.randomness import stream
 from jaxnas.runs.config import ConfigError, SelfSupervision, Training
 from jaxnas.runs.learning import SelfSupervised
 from jaxnas.tasks import supervised
-
-from . import tiny
-
-pytestmark = pytest.mark.usefixtures("compiled_once")
+from support import tiny
 
 SUPERVISION = SelfSupervision(neighbours=20, probe_epochs=5)
 SCORES = {
@@ -48,7 +45,7 @@ def finished(method, **changes):
     "changes",
     [
         {"method": "original"},
-        {"method": "cell"},
+        pytest.param({"method": "cell"}, marks=pytest.mark.slow),
         pytest.param({"method": "cell", "seeds": (0, 3)}, marks=pytest.mark.slow),
     ],
 )
@@ -97,6 +94,7 @@ def test_how_often_a_network_is_judged_changes_nothing_of_it(method, monkeypatch
     assert other.result.scores["feature_std"] == often.result.scores["feature_std"]
 
 
+@pytest.mark.slow  # two phases are compiled, for which tests/runs/test_resume.py has quick ones
 def test_a_killed_run_goes_on_to_the_same_bits(tmp_path):
     rows = []
     with tiny.open_run(tmp_path / "whole") as folder:
@@ -120,6 +118,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(tmp_path):
     assert tiny.left_behind(tmp_path / "killed") == tiny.left_behind(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_accumulated_gradients_move_the_weights_once():
     """An epoch of three steps, each a batch, that move the weights together: one move of SGD.
 
@@ -211,6 +210,7 @@ def test_simsiam_needs_no_other_image():
     assert ssl_run("original", supervision=supervision, batch_size=1).total_steps == 4 * 80
 
 
+@pytest.mark.slow  # as SimCLR does above
 def test_simsiam_trains_too():
     (outcome,) = finished(
         "original", supervision=dataclasses.replace(SUPERVISION, method="simsiam")

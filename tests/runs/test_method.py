@@ -16,10 +16,7 @@ from jaxnas.runs.config import ConfigError
 from jaxnas.runs.method import MethodRun, TrainingError
 from jaxnas.spaces import Block, Cell, Edge, Genotype, GenotypeError, Node
 from jaxnas.tasks import supervised
-
-from . import tiny
-
-pytestmark = pytest.mark.usefixtures("compiled_once")
+from support import tiny
 
 
 @functools.cache
@@ -58,7 +55,11 @@ HELD_OUT = {"method": "full", "arch_data": "holdout", "estimator": "hard"}
 RANDOM = {"method": "random_full"}
 
 
-@pytest.mark.parametrize("kind", [ALONE, BOTH, CHEAP, STILL, HELD_OUT, RANDOM])
+@pytest.mark.parametrize(
+    "kind",
+    [ALONE, BOTH]
+    + [pytest.param(kind, marks=pytest.mark.slow) for kind in (CHEAP, STILL, HELD_OUT, RANDOM)],
+)
 def test_the_result_is_that_of_the_returned_network(kind):
     (outcome,) = outcomes(**kind)
     result, genotype = outcome.result, outcome.genotype
@@ -200,6 +201,7 @@ def test_seeds_side_by_side_are_the_single_runs_to_rounding():
             np.testing.assert_allclose(together, alone, rtol=2e-2, atol=2e-3)
 
 
+@pytest.mark.slow
 def test_seeds_side_by_side_become_networks_of_their_own():
     wide = outcomes(seeds=(0, 1), **BOTH)
     assert wide[0].result.digest != wide[1].result.digest
@@ -219,6 +221,7 @@ def test_seeds_side_by_side_become_networks_of_their_own():
     assert not np.array_equal(wide[0].theta[-1], wide[1].theta[-1])
 
 
+@pytest.mark.slow
 def test_random_choices_are_the_seeds_alone_or_side_by_side():
     changes = {"epochs": 1, "adapt_epochs": 0, "warmup_epochs": 0}
     wide = outcomes("random_full", seeds=(0, 1), **changes)

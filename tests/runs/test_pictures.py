@@ -16,7 +16,7 @@ from jaxnas.runs.operations import words
 from jaxnas.runs.plots import search_curves
 from jaxnas.spaces.genotype import NULL, SKIP, Block, Cell, Edge, Genotype, Node
 from jaxnas.spaces.zoo import ZOO, named
-from nn.networks import SMALL
+from support.networks import SMALL
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

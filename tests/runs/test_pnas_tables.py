@@ -24,7 +24,7 @@ from jaxnas.runs.pnas_tables import (
 from jaxnas.runs.pnas_validation import PnasTables, run_pnas_tables
 from jaxnas.runs.progressive_search import PROGRESSIVE
 from jaxnas.tabular import SyntheticCells, TabularError
-from search.growing import cells
+from support.growing import cells
 
 TABLES = [SyntheticCells(cells(2), seed) for seed in range(2)]
 TABLE = TABLES[0]
@@ -144,6 +144,7 @@ def test_a_table_that_is_not_there_leaves_no_run(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow  # surrogates of their full size
 def test_a_run_writes_its_report(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(pnas_tables, "POOL", 200)
     settings = PnasTables(

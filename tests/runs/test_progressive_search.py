@@ -17,9 +17,8 @@ from jaxnas.runs.directory import RunDirectory
 from jaxnas.runs.progressive_search import others, progressive_searcher, tell_efficiency
 from jaxnas.spaces import Genotype
 from jaxnas.spaces.block_cells import pnas_space
-from search.growing import SPACE, accuracies
-
-from .test_child_search import Counting, Killed, assert_same_state
+from support.child_searches import Counting, Killed, assert_same_state
+from support.growing import SPACE, accuracies
 
 FIRST = len(SPACE.grow())
 

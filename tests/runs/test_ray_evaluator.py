@@ -14,9 +14,9 @@ import pytest
 from jaxnas.runs.evaluators import MOST_DEATHS
 from jaxnas.runs.files import RunError
 from jaxnas.runs.ray_evaluator import RayWorkers
+from support.processes import alive, wait
 
 from .ray_search import CANDIDATES, Toy
-from .test_evaluators import alive, wait
 
 SCRIPT = Path(__file__).with_name("ray_search.py")
 linux = pytest.mark.skipif(

@@ -1,7 +1,6 @@
 import csv
 import dataclasses
 import io
-import json
 import math
 
 import pytest
@@ -19,28 +18,7 @@ from jaxnas.runs import (
     write_results,
 )
 from jaxnas.runs.finished import Finished, notes
-from jaxnas.spaces.zoo import named
-
-
-def result(seed, accuracy, method="adaptation", **changes):
-    fields = {
-        "method": method,
-        "base": "resnet20",
-        "dataset": "cifar10",
-        "seed": seed,
-        "test_accuracy": accuracy,
-        "test_loss": 0.25,
-        "params": 272_474 + 2 * seed,
-        "macs": 40_551_424,
-        "seconds": 100.0 + seed,
-        "epochs": 200,
-        "device": "cpu",
-        "vmap_width": 1,
-        "digest": f"{seed}" * 64,
-        "genotype": json.loads(named("resnet20").to_json()),
-    }
-    return Result(**{**fields, **changes})
-
+from support.results import result
 
 PUBLISHED = [result(seed, acc) for seed, acc in enumerate([91.74, 91.74, 91.65, 91.76, 91.39])]
 

@@ -1,10 +1,7 @@
 """A run that is killed, anywhere and as often as one likes, ends where it would have ended."""
 
-import os
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,10 +11,8 @@ from jaxnas.runs.checkpoints import Checkpoints
 from jaxnas.runs.config import Experiment
 from jaxnas.runs.directory import RunDirectory
 from jaxnas.runs.experiment import run_experiment
-
-from . import tiny
-
-pytestmark = pytest.mark.usefixtures("compiled_once")
+from support import tiny
+from support.killing import KILLER, call
 
 SCRIPT = Path(__file__).parents[2] / "experiments" / "proxyless_cifar.py"
 
@@ -88,7 +83,7 @@ def same_outcomes(left, right):
 
 
 # The other kinds stop and start as these do.
-QUICK = ("original", "cell, holdout", "two seeds side by side")
+QUICK = ("cell, holdout",)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +117,7 @@ def test_killed_in_every_epoch_at_every_kind_of_moment(tmp_path, monkeypatch, na
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory, compiled_once):
+def finished(tmp_path_factory):
     """The folder of a finished run of a method, and its outcomes."""
     folder = tmp_path_factory.mktemp("finished") / "run"
     with tiny.open_run(folder) as directory:
@@ -190,32 +185,6 @@ def test_another_methods_checkpoints_are_refused(finished, tmp_path):
     assert all("its phase is" in text or "its metadata describes no" in text for text in said)
 
 
-KILLER = """
-import os, runpy, signal, sys
-event, part, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
-sys.argv = sys.argv[4:]
-seen = 0
-
-def hook(name, arguments):
-    global seen
-    if name == event and any(part in str(each) for each in arguments[:2]):
-        seen += 1
-        if seen == count:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-if event == "step":
-    import rich.progress
-    advance = rich.progress.Progress.advance
-    def told(self, task, *rest):
-        hook("step", (task,))
-        advance(self, task, *rest)
-    rich.progress.Progress.advance = told
-else:
-    sys.addaudithook(hook)
-runpy.run_path(sys.argv[0], run_name="__main__")
-"""
-"""Runs a script and kills it at the count-th event (of Python's audit, or a step) that has part."""
-
 MOMENTS = [
     ("step", "0", 3),  # in the first epoch of all
     ("os.rename", "/original_seed0/checkpoints/1.orbax-checkpoint-tmp", 1),  # in a save
@@ -227,24 +196,10 @@ MOMENTS = [
 ]
 
 
-def call(arguments, compiled_once, **options):
-    """Runs Python with `arguments`."""
-    environment = os.environ | {
-        "JAX_COMPILATION_CACHE_DIR": str(compiled_once),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-    }
-    return subprocess.run(
-        [sys.executable, *arguments], env=environment, capture_output=True, text=True, **options
-    )
-
-
 @pytest.mark.parametrize(
     "moments", [MOMENTS[1::4], pytest.param(MOMENTS, marks=pytest.mark.slow)], ids=["some", "all"]
 )
-def test_a_command_killed_again_and_again_ends_where_it_would_have_ended(
-    moments, tmp_path, compiled_once
-):
+def test_a_command_killed_again_and_again_ends_where_it_would_have_ended(moments, tmp_path):
     folder = tiny.write(tmp_path)
     experiment = Experiment(
         dataset=str(folder / "tiny.npz"),
@@ -257,9 +212,9 @@ def test_a_command_killed_again_and_again_ends_where_it_would_have_ended(
     flags = {"methods": experiment.methods, "run_dir": tmp_path / "killed", "resume": True}
     command = [str(SCRIPT), *tiny.command(folder, **flags)]
     for event, part, count in moments:
-        killed = call(["-c", KILLER, event, part, str(count), *command], compiled_once)
+        killed = call(["-c", KILLER, event, part, str(count), *command])
         assert killed.returncode == -signal.SIGKILL, killed.stderr
-    last = call(command, compiled_once)
+    last = call(command)
     assert last.returncode == 0, last.stderr
     rows = [read_results(tmp_path / name) for name in ("whole", "killed")]
     assert [row.digest for row in rows[0]] == [row.digest for row in rows[1]]

@@ -19,11 +19,10 @@ from jaxnas.runs.method import TrainingError
 from jaxnas.runs.search_config import SearchExperiment
 from jaxnas.runs.search_experiment import Method, run_search
 from jaxnas.runs.search_run import SearchRun
+from support import tiny
 
-from . import tiny, toy_search
+from . import toy_search
 from .toy_search import ARCH_STEPS, BATCH, EPOCHS, SHARE, TRAIN_STEPS
-
-pytestmark = pytest.mark.usefixtures("compiled_once")
 
 STEPS = TRAIN_STEPS + ARCH_STEPS
 
@@ -220,7 +219,7 @@ def run(experiment, **options):
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory, compiled_once):
+def done(tmp_path_factory):
     """The run directory of a whole experiment, its inputs and what it printed."""
     inputs = tiny.write(tmp_path_factory.mktemp("inputs"))
     path = tmp_path_factory.mktemp("done") / "run"

@@ -10,7 +10,7 @@ from jaxnas.runs import tabular_report
 from jaxnas.runs.config import ConfigError
 from jaxnas.runs.statistics import wins
 from jaxnas.runs.tabular_search import SEARCHERS, Found, TabularSearch, run_searcher
-from search.toys import Toy
+from support.toys import Toy
 
 SPACE = Toy(4, 3, 5)
 VALUES = np.random.default_rng(0).permutation(60).astype(np.float32)

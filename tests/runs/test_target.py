@@ -10,8 +10,7 @@ from jaxnas.nn import latency
 from jaxnas.runs.config import ConfigError
 from jaxnas.runs.prices import TOLERANCE, prices
 from jaxnas.spaces import AdaptationSpace, zoo
-
-from . import tiny
+from support import tiny
 
 SHAPE = (32, 32, 3)
 
@@ -99,7 +98,6 @@ def test_latency_is_counted_in_whole_nanoseconds(clock, tmp_path):
 TARGET = {"method": "full", "target_cost": 0.7, "cost": "params", "estimator": "raw"}
 
 
-@pytest.mark.usefixtures("compiled_once")
 def test_each_seed_derives_under_the_target():
     for outcome in tiny.run(seeds=(0, 1), **TARGET).run():
         size, base = (
@@ -113,7 +111,6 @@ def test_each_seed_derives_under_the_target():
         )
 
 
-@pytest.mark.usefixtures("compiled_once")
 def test_parameters_that_ask_for_less_than_the_target_have_their_way():
     (outcome,) = tiny.run(adapt_epochs=4, cost_weight=100.0, target_cost=0.9).run()
     assert outcome.theta is not None
@@ -123,7 +120,7 @@ def test_parameters_that_ask_for_less_than_the_target_have_their_way():
     assert any("themselves ask for no more" in note for note in outcome.notes)
 
 
-@pytest.mark.usefixtures("compiled_once")
+@pytest.mark.slow  # each phase of a run is compiled
 def test_a_resumed_run_goes_by_the_latencies_that_were_measured(tmp_path, clock):
     table = tmp_path / "latency.json"
     changes = {"target_cost": 0.8, "cost": "latency", "cost_weight": 0.1, "estimator": "raw"}

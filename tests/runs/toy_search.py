@@ -9,8 +9,7 @@ import jax.numpy as jnp
 from jaxnas.randomness import stream
 from jaxnas.search import Found, SharedWeightSearch
 from jaxnas.spaces import Genotype
-
-from . import tiny
+from support import tiny
 
 EPOCHS, BATCH, SHARE = 4, 8, 0.7  # of 80 images 56 and 24: seven steps of training, three of search
 TRAIN_STEPS, ARCH_STEPS = 7, 3

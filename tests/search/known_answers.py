@@ -31,8 +31,6 @@ from jaxnas.spaces.adaptation import ID, NONE, SAME
 from jaxnas.spaces.genotype import SKIP
 from jaxnas.tasks import Task
 
-from .compiling import quick_jit
-
 K = 2
 BATCH = 16
 STEPS = 400
@@ -203,5 +201,5 @@ def run(search: Adaptation, parts: int, seeds: int) -> tuple[AdaptationState, np
     problems = jax.tree.map(
         lambda *leaves: np.stack(leaves), *(problem(seed, parts) for seed in range(seeds))
     )
-    states, losses = quick_jit(jax.vmap(one))(problems, jax.vmap(jax.random.key)(np.arange(seeds)))
+    states, losses = jax.jit(jax.vmap(one))(problems, jax.vmap(jax.random.key)(np.arange(seeds)))
     return jax.device_get(states), np.asarray(losses)

@@ -28,7 +28,6 @@ from jaxnas.spaces import AdaptationSpace, Block, Cell, Edge, Genotype, Node
 from jaxnas.tasks import supervised
 
 from . import known_answers as toy
-from .compiling import quick_jit
 
 ARCH_DATA = ("train", "holdout")
 GRANULARITIES = ("cell", "full")
@@ -57,13 +56,20 @@ def batch(step: int, *, train: int = 0, arch: int = 1) -> dict[str, Any]:
 KEY = jax.random.key(0)
 
 
-@pytest.mark.parametrize("arch_data", ARCH_DATA)
-@pytest.mark.parametrize("estimator", ["mixed", "two_path"])
+@pytest.mark.parametrize(
+    ("estimator", "arch_data"),
+    [
+        ("mixed", "train"),
+        ("two_path", "holdout"),
+        pytest.param("mixed", "holdout", marks=pytest.mark.slow),
+        pytest.param("two_path", "train", marks=pytest.mark.slow),
+    ],
+)
 def test_theta_moves_after_the_warm_up_in_every_so_manieth_step(estimator: str, arch_data: str):
     search = toy.toy_adaptation(
         "cell", estimator=estimator, arch_data=arch_data, warmup_steps=4, arch_every=3
     )
-    step = quick_jit(search.step)
+    step = jax.jit(search.step)
     state = start(search)
     np.testing.assert_array_equal(state.theta, initial_theta(CELL))
     moved = []
@@ -99,10 +105,10 @@ def test_gradients_come_from_the_parts_of_the_batch_they_should(granularity: str
         outputs, _ = apply(variables, part[0], gates, True)
         return toy.TASK.loss(outputs, part[1])
 
-    gradients = quick_jit(jax.value_and_grad(loss, (0, 1)))
+    gradients = jax.jit(jax.value_and_grad(loss, (0, 1)))
     for arch_data in ARCH_DATA:
         search = toy.toy_adaptation(granularity, estimator="mixed", arch_data=arch_data, **SGD)
-        step = quick_jit(search.step)
+        step = jax.jit(search.step)
         state = start(search)
         after, metrics = step(state, batch(0), KEY)
 
@@ -172,7 +178,7 @@ def test_the_weights_of_the_base_train_as_without_a_search():
     base = one_hot_gates(space, space.base_choices())
     variables = nn.init(network, jax.random.key(1), (8, 8, 3), base)
     plain = training.init(variables, optimizer, base)
-    plain_step = quick_jit(training.train_step(apply, task, optimizer))
+    plain_step = jax.jit(training.train_step(apply, task, optimizer))
     states, losses = [plain], []
     for _ in range(3):
         plain, metrics = plain_step(plain, batch, KEY)
@@ -189,7 +195,7 @@ def test_the_weights_of_the_base_train_as_without_a_search():
             arch_learning_rate=0.1,
             warmup_steps=2,
         )
-        step = quick_jit(search.step)
+        step = jax.jit(search.step)
         state = search.init(variables)
         for plain, loss in zip(states[1:], losses, strict=True):
             state, metrics = step(state, batch, KEY)
@@ -217,7 +223,7 @@ def test_refuses_by_name(options: dict[str, Any], message: str):
 def test_state_and_gates(estimator: str):
     """A step is pure, a state survives flattening, the gates told are those that ran."""
     search = toy.toy_adaptation("full", estimator=estimator, warmup_steps=0)
-    step = quick_jit(search.step)
+    step = jax.jit(search.step)
     state, _ = step(start(search), batch(0), KEY)
     leaves, tree = jax.tree.flatten(state)
     assert all(isinstance(leaf, jax.Array) for leaf in leaves)
@@ -246,7 +252,7 @@ def test_cost_adds_the_gradient_of_the_expected_cost():
         search = toy.toy_adaptation(
             "cell", estimator="mixed", cost_weight=cost_weight, costs=costs, **SGD
         )
-        after[cost_weight] = quick_jit(search.step)(start(search), batch(0), KEY)
+        after[cost_weight] = jax.jit(search.step)(start(search), batch(0), KEY)
     (plain, metrics), (costly, costly_metrics) = after.values()
     assert metrics["loss"] == costly_metrics["loss"], "the loss told is the task's"
 

@@ -3,8 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnas.search import candidates
-
-from .toys import MIXED
+from support.toys import MIXED
 
 OPTIONS = MIXED.options
 

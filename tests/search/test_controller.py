@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from jaxnas.search.controller import chosen, entropy, independent, lstm, prefix
-
-from .toys import Toy
+from support.toys import Toy
 
 SPACE = Toy(2, 3, 1, 4)
 CONTROLLERS = {
@@ -15,7 +14,7 @@ CONTROLLERS = {
 }
 
 
-@pytest.fixture(params=CONTROLLERS)
+@pytest.fixture(scope="module", params=CONTROLLERS)
 def case(request):
     """A controller, parameters far from uniform, and the log probabilities of all candidates."""
     controller = CONTROLLERS[request.param]()

@@ -164,7 +164,7 @@ def test_alpha_moves_by_the_gradient_through_the_virtual_step(order, tolerance):
     second, first = unrolled(state, rate)
     assert np.abs(second - first).max() > 0.1 * np.abs(first).max()
     expected = (first if order == "first" else second) + 1e-3 * state.alpha
-    after, _ = algorithm.steps["search"](state, BATCH, jax.random.key(0))
+    after, _ = jax.jit(algorithm.steps["search"])(state, BATCH, jax.random.key(0))
     before_m, after_m = (
         optax.tree_utils.tree_get(each.alpha_opt_state, "mu") for each in (state, after)
     )
@@ -176,7 +176,7 @@ def test_alpha_moves_by_the_gradient_through_the_virtual_step(order, tolerance):
 def test_weights_move_by_clipped_sgd_with_momentum_after_alpha():
     algorithm = toy(learning_rate=0.5, grad_clip=0.01)
     state, _ = steps(algorithm, 2)
-    after, metrics = algorithm.steps["search"](state, BATCH, jax.random.key(0))
+    after, metrics = jax.jit(algorithm.steps["search"])(state, BATCH, jax.random.key(0))
     params = state.variables["params"]
 
     def value(w):

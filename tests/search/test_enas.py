@@ -21,8 +21,7 @@ from jaxnas.search.enas import (
 from jaxnas.spaces import zoo
 from jaxnas.spaces.enas_macro import EnasMacroSpace
 from jaxnas.tasks import supervised
-
-from .toys import Toy
+from support.toys import Toy
 
 SPACE = Toy(3, 3)
 RIGHT = np.array([2, 1])
@@ -111,10 +110,10 @@ def test_the_steps_take_what_they_give():
 def test_the_controller_leaves_the_weights_and_the_weights_leave_the_controller():
     found, key = search(), jax.random.key(0)
     state = found.init(key)
-    after, _ = found.steps["controller"](state, batch("arch"), key)
+    after, _ = jax.jit(found.steps["controller"])(state, batch("arch"), key)
     jax.tree.map(np.testing.assert_array_equal, after.variables, state.variables)
     assert (after.params != state.params).any()
-    trained, _ = found.steps["weights"](state, batch("train"), key)
+    trained, _ = jax.jit(found.steps["weights"])(state, batch("train"), key)
     np.testing.assert_array_equal(trained.params, state.params)
     assert (trained.variables["params"]["w"] != state.variables["params"]["w"]).any()
 
@@ -124,7 +123,7 @@ def test_the_baseline_moves_after_it_was_used():
     found = search(arcs=1, baseline_decay=0.5)
     key = jax.random.key(3)
     state = found.init(key)._replace(updates=jnp.array(1), baseline=jnp.array(0.3))
-    after, metrics = found.steps["controller"](state, batch("arch"), key)
+    after, metrics = jax.jit(found.steps["controller"])(state, batch("arch"), key)
     reward = float(metrics["accuracy"])
     assert reward != pytest.approx(0.3)
     assert float(after.baseline) == pytest.approx(0.5 * 0.3 + 0.5 * reward)
@@ -138,9 +137,9 @@ def test_candidates_are_judged_with_their_batchs_statistics_and_without_dropout(
     told = Told()
     found, key = search(told=told, dropout=0.5), jax.random.key(0)
     state = found.init(key)
-    found.steps["weights"](state, batch("train"), key)
+    jax.jit(found.steps["weights"])(state, batch("train"), key)
     assert told.calls[-1]["noise"].dropout == 0.5
-    found.steps["controller"](state, batch("arch"), key)
+    jax.jit(found.steps["controller"])(state, batch("arch"), key)
     assert told.calls[-1] == {"train": True, "noise": None}
     found.found(state, batch("arch"), key)
     assert told.calls[-1] == {"train": True, "noise": None}
@@ -150,7 +149,7 @@ def test_the_auxiliary_head_learns():
     # In the authors' code its variables are left out of the optimiser's.
     found, key = search(), jax.random.key(0)
     state = found.init(key)
-    after, _ = found.steps["weights"](state, batch("train"), key)
+    after, _ = jax.jit(found.steps["weights"])(state, batch("train"), key)
     assert after.variables["params"]["aux"] > state.variables["params"]["aux"]
 
 
@@ -158,7 +157,7 @@ def test_idle_weights_stay_as_they_are():
     # In the authors' code all shared weights decay in every step.
     found, key = search(), jax.random.key(0)
     state = found.init(key)
-    after, _ = found.steps["weights"](state, batch("train"), key)
+    after, _ = jax.jit(found.steps["weights"])(state, batch("train"), key)
     before, now = state.variables["params"]["w"], after.variables["params"]["w"]
     assert (np.asarray(before != now).sum(1) == 1).all(), "one option of each decision"
     gradient, weight = jnp.array([0.0, 0.5]), jnp.array([2.0, 2.0])
@@ -174,7 +173,7 @@ def test_the_gradient_is_clipped():
     for clip in (1e9, 1e-3):
         found = search(grad_clip=clip, weight_decay=0.0)
         state = found.init(key)
-        after, _ = found.steps["weights"](state, batch("train"), key)
+        after, _ = jax.jit(found.steps["weights"])(state, batch("train"), key)
         rate = SETTINGS.learning_rate
         change = jax.tree.map(
             lambda a, b: a - b, after.variables["params"], state.variables["params"]

@@ -26,7 +26,7 @@ MACRO = EnasMacroSpace(layers=3, channels=2)
 SPACES = {"micro": MICRO, "macro": MACRO}
 
 
-@pytest.fixture(params=SPACES)
+@pytest.fixture(scope="module", params=SPACES)
 def case(request):
     """A controller, parameters far from uniform, and the log probabilities of all candidates."""
     space = SPACES[request.param]

@@ -14,31 +14,10 @@ from jaxnas.search.adaptation import initial_theta
 from jaxnas.search.estimators import expected_cost, rescale_pair
 from jaxnas.spaces import AdaptationSpace, Block, Cell, Edge, Genotype, Node
 
-from .compiling import quick_jit
+from .formulas import FULL, GATES_GRADIENT, PAIR, PROBABILITIES, THETA
 
 ONE_HOT = ("hard", "sampled", "two_path")
 SAMPLING = ("sampled", "two_path")
-
-# ProxylessNAS's formulas at the gates gradient (0.5, -0.2, 0.1), to twelve digits.
-GATES_GRADIENT = np.array([0.5, -0.2, 0.1])
-THETA = np.array([[0.0, 0.0, 1.0], [0.3, -0.2, 0.7]])
-PROBABILITIES = np.array(
-    [
-        [0.211941557617, 0.211941557617, 0.576116884766],
-        [0.322751874677, 0.195758907471, 0.481489217852],
-    ]
-)
-FULL = np.array(
-    [
-        [0.080284700662, -0.068074389670, -0.012210310993],
-        [0.106387707139, -0.072503829033, -0.033883878106],
-    ]
-)
-PAIR = {  # by edge and pair
-    (0, (0, 2)): [0.078644773297, 0.0, -0.078644773297],
-    (1, (0, 2)): [0.096104298297, 0.0, -0.096104298297],
-    (0, (1, 2)): [0.0, -0.058983579972, 0.058983579972],
-}
 
 
 def small_space(*cells: Cell) -> AdaptationSpace:
@@ -89,7 +68,7 @@ def random_theta(space: AdaptationSpace, seed: int = 0, scale: float = 1.0) -> j
 def draws(name: str, space: AdaptationSpace, theta: jax.Array, count: int) -> Gates:
     """`count` independent draws, stacked."""
     gates = ESTIMATORS[name](space).gates
-    return quick_jit(jax.vmap(gates, (None, 0)))(theta, keys(count))
+    return jax.jit(jax.vmap(gates, (None, 0)))(theta, keys(count))
 
 
 def softmax(theta: np.ndarray) -> np.ndarray:
@@ -136,7 +115,7 @@ def test_gates_at_the_start(name: str):
     operation = SPACE.carries[..., 2]  # neither null nor padding
     np.testing.assert_array_equal(theta[operation], [[0, 0, 1]] * operation.sum())
     np.testing.assert_array_equal(theta[~operation], [[0, 0, 0]] * (~operation).sum())
-    gates, pair, redrawn = ESTIMATORS[name](SPACE).gates(theta, jax.random.key(0))
+    gates, pair, redrawn = jax.jit(ESTIMATORS[name](SPACE).gates)(theta, jax.random.key(0))
     assert gates.shape == pair.shape == SPACE.shape
     assert gates.dtype == jnp.float32
     if name == "mixed":
@@ -164,7 +143,7 @@ def test_gradient_of_the_full_estimator(name: str):
         )[0]
 
     theta = jnp.asarray(THETA[None], jnp.float32)
-    got = quick_jit(jax.vmap(through, (None, 0)))(theta, keys(20))
+    got = jax.jit(jax.vmap(through, (None, 0)))(theta, keys(20))
     np.testing.assert_allclose(got, np.broadcast_to(FULL, (20, 1, 2, 3)), atol=2e-7)
 
 
@@ -189,7 +168,7 @@ def test_gradient_and_rescaling_of_two_paths():
         return gradient, gates.pair, estimator.after_update(theta, theta - 0.1 * gradient, gates)
 
     gradient, pair, after = (
-        np.asarray(each[:, 0], np.float64) for each in quick_jit(jax.vmap(one_step))(keys(200))
+        np.asarray(each[:, 0], np.float64) for each in jax.jit(jax.vmap(one_step))(keys(200))
     )
     seen = set()
     for index, edge in itertools.product(range(len(pair)), range(2)):
@@ -350,7 +329,7 @@ def test_two_path_draws_pairs_without_replacement_and_one_of_them_by_q():
 def test_hard_runs_what_is_derived_from_it():
     hard = ESTIMATORS["hard"](SPACE)
     theta = jax.random.normal(jax.random.key(0), (200, *SPACE.shape)).at[..., 0].add(1.0)
-    gates = quick_jit(jax.vmap(hard.gates, (0, None)))(theta, jax.random.key(0))
+    gates = jax.jit(jax.vmap(hard.gates, (0, None)))(theta, jax.random.key(0))
     choices = np.asarray(gates.gates.argmax(-1))
     repaired = []
     for row, choice in zip(theta, choices, strict=True):
@@ -392,7 +371,7 @@ def test_raw_derives_the_nearest_one_hot_row():
 
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_what_pads_a_table_changes_nothing_else(name: str):
-    gates = quick_jit(ESTIMATORS[name](SPACE).gates)
+    gates = jax.jit(ESTIMATORS[name](SPACE).gates)
     theta = random_theta(SPACE, 6).at[..., 0].add(1.0)
     padded = jnp.where(SPACE.valid[..., None], theta, random_theta(SPACE, 7, 10.0))
     redrawn = 0
@@ -407,9 +386,9 @@ def test_what_pads_a_table_changes_nothing_else(name: str):
 
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_a_draw_is_a_function_of_its_key(name: str):
-    gates = ESTIMATORS[name](SPACE).gates
+    gates = jax.jit(ESTIMATORS[name](SPACE).gates)
     theta = random_theta(SPACE, 8)
-    many = quick_jit(jax.vmap(gates, (None, 0)))(theta, keys(50))
+    many = jax.jit(jax.vmap(gates, (None, 0)))(theta, keys(50))
     for index, key in enumerate(keys(50)[:3]):
         alone = gates(theta, key)
         np.testing.assert_allclose(alone.gates, many.gates[index], atol=1e-7)

@@ -8,11 +8,9 @@ import numpy as np
 import pytest
 
 from jaxnas import search
-from tabular.conftest import csv_path
 
 GUIDE = Path(__file__).parents[2] / "docs" / "blackbox.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL)
-__all__ = ["csv_path"]
 
 
 def run(names, part):

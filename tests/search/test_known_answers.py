@@ -20,8 +20,6 @@ from jaxnas.spaces import AdaptationSpace, Block, Cell, Edge, Genotype, Node
 from jaxnas.spaces.adaptation import ID, NONE, SAME
 from jaxnas.tasks import Task
 
-from .compiling import quick_jit
-
 SEEDS, STEPS, WARMUP, BATCH, WIDTH = 10, 500, 50, 16, 4
 RIGHT = {"noise": NONE, "copy": ID, "learn": SAME}
 
@@ -90,8 +88,23 @@ def toy_task(granularity: str) -> Task:
     return Task(prepare, prepare, lambda images: images, loss, lambda outputs, labels: {}, WIDTH)
 
 
-@pytest.mark.parametrize(("granularity", "arch_data"), [("cell", "train"), ("full", "holdout")])
-@pytest.mark.parametrize("estimator", ESTIMATORS)
+# Each compiles a whole search: two estimators that differ in all they can, and the rest slowly.
+QUICK = {("mixed", "cell"), ("two_path", "full")}
+
+
+@pytest.mark.parametrize(
+    ("estimator", "granularity", "arch_data"),
+    [
+        pytest.param(
+            estimator,
+            granularity,
+            arch_data,
+            marks=() if (estimator, granularity) in QUICK else pytest.mark.slow,
+        )
+        for estimator in ESTIMATORS
+        for granularity, arch_data in (("cell", "train"), ("full", "holdout"))
+    ],
+)
 def test_the_right_architecture_is_found_from_every_seed(estimator, granularity, arch_data):
     space = AdaptationSpace(BASE, granularity)
     search = adaptation(
@@ -113,7 +126,7 @@ def test_the_right_architecture_is_found_from_every_seed(estimator, granularity,
         return jax.lax.scan(lambda s, _: search.step(s, batch, key), state, length=STEPS)[0]
 
     keys = jax.vmap(jax.random.key)(jnp.arange(SEEDS))
-    states = quick_jit(jax.vmap(run))(keys)
+    states = jax.jit(jax.vmap(run))(keys)
     expected = right_choices(space)
     start = np.asarray(initial_theta(space))
     assert (space.derive(start).choices != expected).any(), "the base is not the answer already"
@@ -123,7 +136,10 @@ def test_the_right_architecture_is_found_from_every_seed(estimator, granularity,
         assert not derived.repaired
 
 
-@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize(
+    "estimator",
+    [name if name == "hard" else pytest.param(name, marks=pytest.mark.slow) for name in ESTIMATORS],
+)
 def test_a_base_that_is_right_stays(estimator):
     space = AdaptationSpace(BASE, "cell")
     everything = np.asarray(space.valid[space.table_of_block], np.float32)[..., None]
@@ -151,7 +167,7 @@ def test_a_base_that_is_right_stays(estimator):
         state = search.init({"params": {"weight": jnp.full((3, 3), 0.5)}, "batch_stats": {}})
         return jax.lax.scan(lambda s, _: search.step(s, batch, key), state, length=STEPS)[0]
 
-    states = quick_jit(jax.vmap(run))(jax.vmap(jax.random.key)(jnp.arange(SEEDS)))
+    states = jax.jit(jax.vmap(run))(jax.vmap(jax.random.key)(jnp.arange(SEEDS)))
     assert (states.theta != initial_theta(space)).any(), "θ moved"
     for seed in range(SEEDS):
         assert search.derive(states.theta[seed]).genotype == BASE

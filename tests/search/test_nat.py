@@ -167,11 +167,17 @@ def test_the_policy_learns_what_is_rewarded():
     key = jax.random.key(0)
     state = search.init(key)
     start = search.found(state, {"arch": IMAGES}, key)
-    step = jax.jit(search.steps["policy"])
-    rewards = []
-    for _ in range(500):
-        state, metrics = step(state, {"arch": IMAGES}, key)
-        rewards.append(float(metrics["reward"]))
+
+    @jax.jit
+    def learn(state):
+        def step(state, _):
+            state, metrics = search.steps["policy"](state, {"arch": IMAGES}, key)
+            return state, metrics["reward"]
+
+        return jax.lax.scan(step, state, length=500)
+
+    state, rewards = learn(state)
+    rewards = np.asarray(rewards)
     assert np.mean(rewards[-100:]) > np.mean(rewards[:50]) + 0.2
     found = search.found(state, {"arch": IMAGES}, key)
     assert share_of_skips(found.genotype) >= 0.8
@@ -187,7 +193,7 @@ def test_the_published_baseline_averages_the_centred_reward():
     for search, faithful in ((clean, False), (quirky, True)):
         state, baseline = search.init(key), 0.0
         for _ in range(5):
-            state, metrics = search.steps["policy"](state, batch, key)
+            state, metrics = jax.jit(search.steps["policy"])(state, batch, key)
             reward = float(metrics["reward"])
             followed = reward - baseline if faithful else reward
             baseline = 0.99 * baseline + 0.01 * followed
@@ -197,7 +203,7 @@ def test_the_published_baseline_averages_the_centred_reward():
 def test_weights_learn_by_random_cells():
     search, key = toy(), jax.random.key(0)
     state = search.init(key)
-    state, metrics = search.steps["weights"](state, {"train": IMAGES}, key)
+    state, metrics = jax.jit(search.steps["weights"])(state, {"train": IMAGES}, key)
     # d(mean of outputs²)/d scale with weight decay 3e-4 and learning rate 0.01: half of the
     # outputs are 1 + scale = 2, the others 0.
     assert float(metrics["loss"]) == pytest.approx(2.0)
@@ -223,7 +229,7 @@ def test_a_dead_answer_is_refused_or_told():
     found = quirky.found(dead_policy(quirky, key), {"arch": IMAGES}, key)
     assert not found.genotype.connected()
     assert "disconnected: no path" in found.notes[-1]
-    _, metrics = clean.steps["policy"](dead_policy(clean, key), {"arch": IMAGES}, key)
+    _, metrics = jax.jit(clean.steps["policy"])(dead_policy(clean, key), {"arch": IMAGES}, key)
     assert metrics["disconnected"] == 1
 
 

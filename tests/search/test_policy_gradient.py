@@ -7,8 +7,7 @@ import optax
 import pytest
 
 from jaxnas import search
-
-from .toys import MIXED, TARGET, Toy
+from support.toys import MIXED, TARGET, Toy
 
 SPACE = Toy(3, 2)
 CANDIDATES = np.array([[0, 1], [2, 0], [1, 1], [0, 0]], np.int32)
@@ -113,6 +112,7 @@ def test_sizes_must_be_positive():
         search.ppo(SPACE, epochs=0)
 
 
+@pytest.mark.slow  # two controllers of two layers are compiled
 def test_what_was_learned_stays_when_the_space_grows():
     """First the first four decisions of a known answer, then all eight, by one state."""
     smaller = Toy(*MIXED.options[:4])

@@ -11,10 +11,9 @@ import pytest
 from jaxnas import search
 from jaxnas.spaces import NASBench201Paths
 from jaxnas.spaces.block_cells import pnas_space
-from leaves import plain
-
-from .growing import SPACE, accuracies
-from .toys import Toy
+from support.growing import SPACE, accuracies
+from support.leaves import plain
+from support.toys import Toy
 
 KEY = jax.random.key(1)
 

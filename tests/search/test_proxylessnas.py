@@ -23,8 +23,7 @@ from jaxnas.spaces import ChainSpace
 from jaxnas.spaces.chain import ZERO
 from jaxnas.tasks import Task, supervised
 
-from .compiling import quick_jit
-from .test_estimators import FULL, GATES_GRADIENT, PAIR, PROBABILITIES, THETA
+from .formulas import FULL, GATES_GRADIENT, PAIR, PROBABILITIES, THETA
 
 KEY = jax.random.key(0)
 
@@ -125,7 +124,7 @@ def after(search: SharedWeightSearch, steps: int, phase: str = JOINT) -> list[Pr
 
     start = search.init(KEY)
     keys = jax.random.split(jax.random.key(1), steps)
-    _, (states, metrics) = quick_jit(lambda start: jax.lax.scan(step, start, keys))(start)
+    _, (states, metrics) = jax.jit(lambda start: jax.lax.scan(step, start, keys))(start)
     assert np.isfinite(metrics["loss"]).all()
     return [start, *(jax.tree.map(operator.itemgetter(i), states) for i in range(steps))]
 
@@ -168,7 +167,7 @@ EXPENSIVE, CHEAP = (1, 4, 3), (2, 4, 0)
     [
         ("two_path", "none", EXPENSIVE),
         pytest.param("two_path", "add_linear", CHEAP, marks=pytest.mark.slow),
-        ("full", "mul_log", CHEAP),
+        pytest.param("full", "mul_log", CHEAP, marks=pytest.mark.slow),
         pytest.param("reinforce", "none", EXPENSIVE, marks=pytest.mark.slow),
         ("reinforce", "reward", CHEAP),
     ],
@@ -253,9 +252,9 @@ def test_the_baseline_follows_the_mean_reward():
     start = search.init(KEY)
     images = jnp.full((4, 1, 1, FEATURES), 127.5)  # neither signal nor noise: no error
     parts = dict.fromkeys(("train", "arch"), (images, jnp.zeros(4, jnp.int32)))
-    state, _ = quick_jit(search.steps[JOINT])(start, parts, KEY)
+    state, _ = jax.jit(search.steps[JOINT])(start, parts, KEY)
     np.testing.assert_allclose(state.baseline, 0.99, rtol=1e-6)
-    state, _ = quick_jit(search.steps[JOINT])(state, parts, KEY)
+    state, _ = jax.jit(search.steps[JOINT])(state, parts, KEY)
     np.testing.assert_allclose(state.baseline, 0.99 + 0.99 * 0.01, rtol=1e-6)
 
 
@@ -314,7 +313,7 @@ def test_the_plan_warms_up_and_leaves_alpha_alone_for_an_epoch_more():
 
 def test_a_step_depends_on_the_number_of_the_step_and_the_key_alone():
     search = toy()
-    step = quick_jit(search.steps[JOINT])
+    step = jax.jit(search.steps[JOINT])
     state = search.init(KEY)
     one, _ = step(state, batch(KEY), KEY)
     again, _ = step(state, batch(KEY), KEY)
@@ -329,7 +328,9 @@ def test_a_step_depends_on_the_number_of_the_step_and_the_key_alone():
 REAL = ChainSpace(2, 2, ((2, 1, 1),), 2, kernels=(3,), expansions=(1, 2), small=True)
 
 
-@pytest.mark.parametrize("estimator", ["two_path", "reinforce"])
+@pytest.mark.parametrize(
+    "estimator", ["two_path", pytest.param("reinforce", marks=pytest.mark.slow)]
+)
 def test_a_step_of_a_real_chain(estimator: Any):
     network = nn.ChainSupernet(REAL, 2)
     shape = (8, 8, 3)
@@ -356,7 +357,7 @@ def test_a_step_of_a_real_chain(estimator: Any):
     both = dict.fromkeys(("train", "arch"), (images, jnp.asarray([0, 1, 0, 1], jnp.int32)))
     state = search.init(KEY)
     with kernels.portable():
-        after, metrics = quick_jit(search.steps[JOINT])(state, both, KEY)
+        after, metrics = jax.jit(search.steps[JOINT])(state, both, KEY)
     assert np.isfinite(metrics["loss"])
     assert (after.alpha != state.alpha).any()
     changed = {

@@ -11,9 +11,8 @@ from jaxnas import search
 from jaxnas.spaces import NASBench201Paths
 from jaxnas.spaces.block_cells import pnas_space
 from jaxnas.tabular.rank import spearman
-
-from .growing import SPACE, accuracies
-from .toys import Toy
+from support.growing import SPACE, accuracies
+from support.toys import Toy
 
 MAKE = search.SURROGATES
 KEY = jax.random.key(3)
@@ -100,7 +99,9 @@ def test_it_computes_the_mean_of_its_members(name, by_hand, blocks):
     np.testing.assert_allclose(surrogate.predict(state, cells), wanted, rtol=2e-5)
 
 
-@pytest.mark.parametrize("name", MAKE)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow) if n == "lstm" else n for n in MAKE]
+)
 def test_it_ranks_cells_of_a_block_more_than_it_has_seen(name):
     surrogate, state = fitted(name)
     known, larger = some(2), some(3)
@@ -148,8 +149,9 @@ def test_a_single_member_and_little_data_leave_nothing_out(name):
         surrogate = MAKE[name](SPACE, members=members, units=4, steps=1)
         cells, rewards, known = told(some(2, count))
         start = surrogate.init(KEY)
-        before = surrogate.fit(start, cells, rewards, known)
-        after = surrogate.fit(start, cells, np.where(known, 1.0, rewards), known)
+        fit = jax.jit(surrogate.fit)
+        before = fit(start, cells, rewards, known)
+        after = fit(start, cells, np.where(known, 1.0, rewards), known)
         assert (before.params.output_bias < start.params.output_bias).all()
         assert (after.params.output_bias > start.params.output_bias).all()
 

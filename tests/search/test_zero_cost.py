@@ -11,8 +11,8 @@ from jaxnas.nn import NASBench201Supernet
 from jaxnas.nn.layers import Dense
 from jaxnas.search import gradient_norm, naswot, synflow
 from jaxnas.spaces import NASBench201Space, zoo
-from nn import reference
-from nn.networks import SMALL, images, random_variables
+from support import reference
+from support.networks import SMALL, images, random_variables
 
 SHAPE = (8, 8, 3)
 LABELS = jnp.arange(6) % 5

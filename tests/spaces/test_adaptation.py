@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from jaxnas.spaces import AdaptationSpace, Block, Cell, Edge, Genotype, Node, zoo
 from jaxnas.spaces.adaptation import ID, NONE, SAME, changes
 from jaxnas.spaces.genotype import NULL, SKIP
-
-from . import graphs
+from support import graphs
 
 FAST = graphs.FAST
 GRANULARITIES = ("cell", "full")

@@ -12,8 +12,7 @@ from jaxnas.spaces import AdaptationSpace, AdaptedSpace, SpaceError, zoo
 from jaxnas.spaces.adaptation import CANDIDATES, ID, NONE, SAME
 from jaxnas.spaces.adapted import unique_tables
 from jaxnas.spaces.genotype import NULL, SKIP, Cell, Edge, Node
-
-from .graphs import FAMILIES, FAST, alone, cells
+from support.graphs import FAMILIES, FAST, alone, cells
 
 RESNET = AdaptedSpace(AdaptationSpace(zoo.resnet(20), "cell"))
 

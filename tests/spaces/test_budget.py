@@ -12,8 +12,7 @@ from jaxnas.spaces import AdaptationSpace, Block, Cell, Edge, Genotype, Node, bu
 from jaxnas.spaces.adaptation import SAME
 from jaxnas.spaces.budget import cheapest, cost_of, derive_within
 from jaxnas.spaces.genotype import NULL
-
-from . import graphs
+from support import graphs
 
 FAST = graphs.FAST
 

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from jaxnas.spaces import Block, Cell, Edge, Genotype, GenotypeError, Node, zoo
 from jaxnas.spaces.genotype import INPUTS, NULL, OPERATIONS, SKIP
-
-from . import graphs
+from support import graphs
 
 FAST = graphs.FAST
 

@@ -1,23 +1,16 @@
 """The code of docs/your_space.md runs as printed, and its space keeps what all spaces promise."""
 
 import dataclasses
-import inspect
 
 import numpy as np
 import pytest
 
-import pages
 from jaxnas import nn
 from jaxnas.spaces import SpaceError, zoo
-
-from . import test_space
+from support import pages
+from support.space_promises import PROMISES
 
 PAGE = "your_space.md"
-PROMISES = {
-    name.removeprefix("test_"): test
-    for name, test in vars(test_space).items()
-    if name.startswith("test_") and list(inspect.signature(test).parameters) == ["space"]
-}
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +34,7 @@ def test_widths_that_two_stages_share_are_no_space():
     (_, code), *_ = pages.blocks(PAGE)
     names: dict = {}
     exec(code.replace('("0.75", "1", "1.25")', '("0.5", "1", "1.5")'), names)
-    promise = test_space.test_a_candidate_becomes_a_network_and_comes_back
+    promise = PROMISES["a_candidate_becomes_a_network_and_comes_back"]
     with pytest.raises(SpaceError, match="is no network of staged"):
         promise(names["space"])
 

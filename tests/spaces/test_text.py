@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from jaxnas.spaces import Cell, Edge, GenotypeError, Node, zoo
 from jaxnas.spaces.genotype import NULL, OPERATIONS
 from jaxnas.spaces.text import read_cells, write_cells
-
-from . import graphs
+from support import graphs
 
 # As DARTS's repository has it, with a range, a trailing comma and line breaks.
 DARTS_V2 = """

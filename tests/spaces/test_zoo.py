@@ -6,8 +6,7 @@ import pytest
 
 from jaxnas.spaces import Edge, Genotype, zoo
 from jaxnas.spaces.genotype import NULL
-
-from . import graphs
+from support import graphs
 
 # (channels, stride of the first block, blocks) of each stage.
 RESNET20 = [(16, 1, 3), (32, 2, 3), (64, 2, 3)]

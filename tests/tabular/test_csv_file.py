@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from jaxnas.tabular import Table, TabularError, load_nasbench201, write_csv
-from tabular import official
+from support import official_table
 
 
 def assert_same(first: Table, second: Table) -> None:
@@ -34,7 +34,7 @@ def test_all_seconds_are_written_where_they_are_known(table: Table, tmp_path: Pa
 
 
 def test_columns_and_lines_may_come_in_any_order(table: Table, tmp_path: Path):
-    rows = [line.split(",")[::-1] for line in official.lines()]
+    rows = [line.split(",")[::-1] for line in official_table.lines()]
     rows[1:] = rows[:0:-1]
     path = tmp_path / "turned.csv"
     path.write_text("\r\n".join(",".join([*row, "more"]) for row in rows))
@@ -57,7 +57,7 @@ def swap(line: int, other: int, column: int):
     return edit
 
 
-FIRST = official.lines()[1].split(",")[1]
+FIRST = official_table.lines()[1].split(",")[1]
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ FIRST = official.lines()[1].split(",")[1]
     ],
 )
 def test_a_file_that_cannot_be_used_is_told_in_a_sentence(edit, message: str, tmp_path: Path):
-    lines = list(official.lines())
+    lines = list(official_table.lines())
     edit(lines)
     path = tmp_path / "changed.csv"
     path.write_text("\n".join(lines))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jaxnas.tabular import Table, TabularError, load_nasbench201
-from tabular import official
+from support import official_table
 
 
 def test_the_folder_of_the_environment(
@@ -17,7 +17,7 @@ def test_the_folder_of_the_environment(
     folder.mkdir()
     (folder / "nasbench201.csv.gz").write_bytes(gzip.compress(csv_path.read_bytes()))
     # The official folder may lie beside it: the file is read in its place.
-    official.write_record(folder, 0)
+    official_table.write_record(folder, 0)
     monkeypatch.setenv("JAXNAS_DATA_DIR", str(tmp_path))
     np.testing.assert_array_equal(load_nasbench201().index, table.index)
     np.testing.assert_array_equal(load_nasbench201(str(folder)).index, table.index)

@@ -14,7 +14,7 @@ from jaxnas import tabular
 from jaxnas.spaces import NASBench201Space
 from jaxnas.tabular import Table, TabularError
 from jaxnas.tabular.nasbench201 import arch_strings
-from tabular import official
+from support import official_table
 
 GUIDE = Path(__file__).parents[2] / "docs" / "tabular.md"
 CODES = np.arange(15625)
@@ -22,13 +22,13 @@ SPACE = NASBench201Space()
 
 
 def test_every_number_is_at_its_architectures_code(table: Table):
-    assert [table.index[code] for code in CODES] == [official.index(code) for code in CODES]
+    assert [table.index[code] for code in CODES] == [official_table.index(code) for code in CODES]
     column = 0
     for epochs in (200, 12):
         for dataset in tabular.DATASETS:
             for split in tabular.SPLITS:
                 accuracy = table.accuracy(dataset, split, epochs)
-                expected = [official.accuracy(code, column) for code in CODES.tolist()]
+                expected = [official_table.accuracy(code, column) for code in CODES.tolist()]
                 assert accuracy.dtype == np.float32
                 np.testing.assert_array_equal(accuracy, np.float32(expected))
                 column += 1
@@ -50,7 +50,7 @@ def test_seconds_are_nan_where_unknown(table: Table):
 
 def test_codes_and_strings_are_the_spaces():
     for code in (0, 1, 3125, 9876, 15624):
-        candidate = SPACE.from_arch_string(official.arch(official.candidates()[code]))
+        candidate = SPACE.from_arch_string(official_table.arch(official_table.candidates()[code]))
         assert SPACE.codes(candidate) == code
         assert SPACE.arch_string(candidate) == arch_strings()[code]
 
@@ -60,7 +60,7 @@ def test_codes_are_traced(table: Table):
     candidates = jax.random.randint(jax.random.key(0), (50, 6), 0, 5)
     found = jax.jit(jax.vmap(lambda each: accuracy[SPACE.codes(each)]))(candidates)
     expected = [
-        official.accuracy(official.candidates().index(tuple(each)), 9)
+        official_table.accuracy(official_table.candidates().index(tuple(each)), 9)
         for each in candidates.tolist()
     ]
     np.testing.assert_array_equal(found, np.float32(expected))
@@ -96,4 +96,4 @@ def test_the_guides_code_finds_the_best(
     exec(compile(code, "tabular.md", "exec"), names)
     drawn = SPACE.codes(np.asarray(names["candidates"]))
     best = drawn[table.accuracy("cifar10", "valid", 12)[drawn].argmax()]
-    np.testing.assert_array_equal(names["best"], official.candidates()[best])
+    np.testing.assert_array_equal(names["best"], official_table.candidates()[best])

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from jaxnas.tabular import Record, Table, TabularError, load_nasbench201, nats_bench, read_record
-from tabular import official
+from support import official_table
 
 
 def test_a_record_is_read_as_numpy_would(tmp_path: Path):
     code = 4321
-    arch, numbers = read_record(official.write_record(tmp_path, code))
-    assert arch == official.arch(official.candidates()[code])
-    assert numbers["index"] == official.index(code)
-    # Place and number are those of the training and the evaluation in `official.record`.
+    arch, numbers = read_record(official_table.write_record(tmp_path, code))
+    assert arch == official_table.arch(official_table.candidates()[code])
+    assert numbers["index"] == official_table.index(code)
+    # Place and number are those of the training and the evaluation in `official_table.record`.
     sources = {
         "cifar10_valid": (0, 0),
         "cifar10_test": (1, 0),
@@ -62,7 +62,7 @@ def test_a_whole_folder_is_the_table_of_its_records(
 
 def test_missing_architectures_are_counted(tmp_path: Path):
     for code in (0, 1):
-        official.write_record(tmp_path, code)
+        official_table.write_record(tmp_path, code)
     message = r"15623 of 15625 architectures are missing in .*, the first of them 000000\.pickle"
     with pytest.raises(TabularError, match=message):
         load_nasbench201(tmp_path)
@@ -92,7 +92,7 @@ class Reduced:
 def test_a_pickle_that_calls_is_refused(hostile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "000000.pickle.pbz2"
-    path.write_bytes(official.pack(hostile))
+    path.write_bytes(official_table.pack(hostile))
     with pytest.raises(TabularError, match=r"asks for .*which could run code: it was not run"):
         read_record(path)
     assert not (tmp_path / "hacked").exists()
@@ -104,14 +104,14 @@ def test_a_pickle_that_calls_is_refused(hostile, tmp_path: Path, monkeypatch: py
 )
 def test_no_other_type_of_numpy_passes(other, tmp_path: Path):
     path = tmp_path / "000000.pickle.pbz2"
-    path.write_bytes(official.pack(other))
+    path.write_bytes(official_table.pack(other))
     with pytest.raises(TabularError, match=r"holds no pickle .*: download it again"):
         read_record(path)
 
 
 def without(*keys):
     """The record of code 7 with one entry removed."""
-    content = official.record(7)
+    content = official_table.record(7)
     inner = content
     for key in keys[:-1]:
         inner = inner[key]
@@ -127,18 +127,18 @@ def without(*keys):
         "text",
         {},
         {"12": 3, "200": 4},
-        official.record(7) | {"200": {"arch_str": 5, "arch_index": 0, "all_results": {}}},
+        official_table.record(7) | {"200": {"arch_str": 5, "arch_index": 0, "all_results": {}}},
         without("12"),
         without("12", "all_results"),
         without("12", "all_results", ("cifar100", 777), "eval_acc1es", "x-valid@11"),
         without("200", "all_results", ("cifar10", 888), "params"),
-        official.record(7) | {"12": {"all_results": {}}},
-        official.record(7) | {"12": {"all_results": {"cifar10": {}}}},
+        official_table.record(7) | {"12": {"all_results": {}}},
+        official_table.record(7) | {"12": {"all_results": {"cifar10": {}}}},
     ],
 )
 def test_a_pickle_of_something_else_is_told(content, tmp_path: Path):
     path = tmp_path / "000000.pickle.pbz2"
-    path.write_bytes(official.pack(content))
+    path.write_bytes(official_table.pack(content))
     with pytest.raises(TabularError, match=r"000000\.pickle\.pbz2 is no record of NATS-Bench's"):
         read_record(path)
 
@@ -155,7 +155,7 @@ def test_a_pickle_of_something_else_is_told(content, tmp_path: Path):
     ],
 )
 def test_a_damaged_record_is_told(damage, message: str, tmp_path: Path):
-    path = official.write_record(tmp_path, 0)
+    path = official_table.write_record(tmp_path, 0)
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(TabularError, match=rf"pickle\.pbz2 .*({message}).*: download"):
         read_record(path)

@@ -7,7 +7,7 @@ import pytest
 
 from jaxnas.tabular import Table, TabularError, load_nasbench201, read_record, write_csv
 from jaxnas.tabular.nats_pickles import read_pickle
-from tabular import official
+from support import official_table
 
 OFFICIAL = "NATS-tss-v1_0-3ffb9-simple"
 
@@ -45,7 +45,7 @@ def test_the_best_accuracies_are_the_known_ones(real_table: Table):
 
 def test_parameters_are_those_of_the_operations(real_table: Table):
     """Counted by hand: five cells at each of three widths, two residual blocks, stem and head."""
-    candidates = np.array(official.candidates())
+    candidates = np.array(official_table.candidates())
     kernels = {2: 1, 3: 9}  # pixels of each convolution, which a batch norm follows
     cells = sum(
         5 * (candidates == operation).sum(1) * (kernel * width * width + 2 * width)
@@ -66,7 +66,7 @@ def test_parameters_are_those_of_the_operations(real_table: Table):
 def test_official_records_tell_what_the_csv_file_does(index: int, folder: Path, real_table: Table):
     arch, numbers = read_record(folder / OFFICIAL / f"{index:06d}.pickle.pbz2")
     code = code_of(real_table, index)
-    assert arch == official.arch(official.candidates()[code])
+    assert arch == official_table.arch(official_table.candidates()[code])
     assert numbers["index"] == index
     for name, column in real_table.columns.items():
         if not np.isnan(column[code]):
@@ -81,8 +81,8 @@ def test_official_records_tell_what_the_csv_file_does(index: int, folder: Path, 
 
 def test_official_indices_are_those_of_the_csv_file(folder: Path, real_table: Table):
     archs = read_pickle(folder / OFFICIAL / "meta.pickle.pbz2")["meta_archs"]
-    for index, candidate in zip(real_table.index, official.candidates(), strict=True):
-        assert archs[index] == official.arch(candidate)
+    for index, candidate in zip(real_table.index, official_table.candidates(), strict=True):
+        assert archs[index] == official_table.arch(candidate)
 
 
 def test_seconds_are_known_of_the_first_thousand(real_table: Table):

@@ -6,7 +6,8 @@ import time
 from pathlib import Path
 
 from jaxnas.runs.child_training import Outcome
-from search.toys import Toy
+
+from .toys import Toy
 
 SPACE = Toy(3, 4, 2, 5)
 

@@ -6,6 +6,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from jaxnas.nn import abstract_variables, supernet
 from jaxnas.spaces import (
@@ -267,6 +268,14 @@ SMALL = {
     "nasbench201": _nasbench201(),
     "nas2017": _nas2017(),
 }
+
+
+ONE_OF_EACH_FAMILY = ("tangle", "primitives", "states", "micro", "macro", "nasbench201", "nas2017")
+
+
+def quick(*names):
+    """All of `SMALL` for `parametrize`; those that are not named are among the slow tests."""
+    return [name if name in names else pytest.param(name, marks=pytest.mark.slow) for name in SMALL]
 
 
 def images(seed=0, batch=2, shape=SHAPE):
