@@ -26,7 +26,7 @@ test: .venv/.dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 test-slow: .venv/.slow
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow
 
 # The oldest Python and JAX that are supported, on the tests that tell most.
 test-oldest: .venv-oldest/.dev

@@ -267,6 +267,8 @@ def test_what_is_no_command_is_told_without_a_traceback(monkeypatch, capsys, wor
 NO_JAX = """
 import sys
 from jaxnas.cli import main
+
+pytestmark = pytest.mark.oldest
 for words in (["zoo"], ["show", "nasnet_a"], ["zoo", "--help"], ["adapt", "--help"]):
     sys.argv = ["jaxnas", *words]
     try:

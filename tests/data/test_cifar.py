@@ -9,6 +9,8 @@ from jaxnas.data import Augmentation, DataError, Dataset, load
 
 from . import official
 
+pytestmark = pytest.mark.oldest
+
 FORMATS = {
     "cifar10": {
         "cifar-10-batches-py": official.cifar10_python(),

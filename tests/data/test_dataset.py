@@ -5,6 +5,8 @@ import pytest
 
 from jaxnas.data import Augmentation, DataError, Dataset, from_arrays
 
+pytestmark = pytest.mark.oldest
+
 
 def arrays(n: int = 20, shape: tuple[int, ...] = (16, 16, 3)) -> list[np.ndarray]:
     rng = np.random.default_rng(0)

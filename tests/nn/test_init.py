@@ -13,6 +13,8 @@ from jaxnas.nn import abstract_variables, build, init, supernet
 from jaxnas.spaces import AdaptationSpace, Block, zoo
 from support.networks import CLASSES, SHAPE, SMALL, by_path
 
+pytestmark = pytest.mark.oldest
+
 # Standard deviation of a normal cut off at 2: 1 - 4 φ(2) / (Φ(2) - Φ(-2)) is its variance.
 TRUNCATED = math.sqrt(1 - 4 * math.exp(-2) / math.sqrt(2 * math.pi) / math.erf(math.sqrt(2)))
 

@@ -10,6 +10,8 @@ from jax import lax
 
 from jaxnas.nn import kernels
 
+pytestmark = pytest.mark.oldest
+
 SLOW_ON_A_CPU = ("conv_general_dilated", "reduce_window", "select_and", "scatter", "gather", "sort")
 TOLERANCE = {np.float32: 1e-5, jnp.bfloat16: 2e-2}
 

@@ -19,6 +19,8 @@ from jaxnas.nn.layers import (
 from support import reference
 from support.networks import assert_close, images
 
+pytestmark = pytest.mark.oldest
+
 SIDES = (5, 6)  # one odd, one even
 
 

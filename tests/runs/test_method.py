@@ -18,6 +18,8 @@ from jaxnas.spaces import Block, Cell, Edge, Genotype, GenotypeError, Node
 from jaxnas.tasks import supervised
 from support import tiny
 
+pytestmark = pytest.mark.oldest
+
 
 @functools.cache
 def outcomes(method="cell", seeds=(0,), **changes):

@@ -29,6 +29,8 @@ from jaxnas.tasks import supervised
 
 from . import known_answers as toy
 
+pytestmark = pytest.mark.oldest
+
 ARCH_DATA = ("train", "holdout")
 GRANULARITIES = ("cell", "full")
 CELL, FULL = (AdaptationSpace(toy.BASE, granularity) for granularity in GRANULARITIES)

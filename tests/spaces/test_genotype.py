@@ -14,6 +14,8 @@ from jaxnas.spaces import Block, Cell, Edge, Genotype, GenotypeError, Node, zoo
 from jaxnas.spaces.genotype import INPUTS, NULL, OPERATIONS, SKIP
 from support import graphs
 
+pytestmark = pytest.mark.oldest
+
 FAST = graphs.FAST
 
 

@@ -9,6 +9,8 @@ from jaxnas.spaces.genotype import NULL, OPERATIONS
 from jaxnas.spaces.text import read_cells, write_cells
 from support import graphs
 
+pytestmark = pytest.mark.oldest
+
 # As DARTS's repository has it, with a range, a trailing comma and line breaks.
 DARTS_V2 = """
 DARTS_V2 = Genotype(normal=[('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ('sep_conv_3x3', 0),

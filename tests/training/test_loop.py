@@ -15,6 +15,8 @@ from jaxnas.tasks import supervised
 
 from . import linear
 
+pytestmark = pytest.mark.oldest
+
 LOOPS = [training.python_loop, training.scan_loop, training.eager_loop]
 
 

@@ -10,6 +10,8 @@ import pytest
 
 from jaxnas.training import accumulate, lars, sgd
 
+pytestmark = pytest.mark.oldest
+
 PATHS = [("block", "kernel"), ("block", "scale"), ("block", "bias"), ("dense", "bias")]
 
 

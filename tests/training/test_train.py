@@ -14,6 +14,8 @@ from jaxnas.tasks import Task
 
 from . import linear
 
+pytestmark = pytest.mark.oldest
+
 
 def step_and_state(task=linear.TASK, gates=None, **options):
     optimizer = training.sgd(0.1, 20, **options)
