@@ -2,6 +2,7 @@ import gc
 import os
 import platform
 import shutil
+from collections import Counter
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -24,7 +25,8 @@ def _compiled() -> Path:
     except OSError:
         processor = [platform.platform(), platform.processor()]
     kind = sha256("\n".join(processor).encode()).hexdigest()[:12]
-    root = Path(__file__).parents[1] / ".cache" / "compiled_for_tests"
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    root = Path(home) / "jaxnas" / "compiled_for_tests"
     return root / f"jaxlib-{version('jaxlib')}-{kind}"
 
 
@@ -50,6 +52,19 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     if sum(entry.stat().st_size for entry in os.scandir(folder)) > MOST_BYTES:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of a test with ``quick_cases(n)``, all but the first n cases are slow."""
+    seen: Counter[str] = Counter()
+    for item in items:
+        mark = item.get_closest_marker("quick_cases")
+        if mark is None or item.get_closest_marker("slow"):
+            continue
+        test = item.nodeid.partition("[")[0]
+        seen[test] += 1
+        if seen[test] > mark.args[0]:
+            item.add_marker("slow")
 
 
 @pytest.fixture(scope="session")

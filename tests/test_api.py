@@ -37,6 +37,7 @@ def test_adapt_gives_the_network_that_it_measured():
     assert adapted.theta.shape == (FLAGS["adapt_epochs"] + 1, 2, 3, 3)
 
 
+@pytest.mark.slow
 def test_adapt_is_what_the_experiment_runs():
     (outcome,) = run(method="full", seeds=(1,)).run()
     x_train, y_train = images(80, 0)

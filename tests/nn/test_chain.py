@@ -140,6 +140,7 @@ def test_one_path_and_one_hot_gates_train_alike():
                 chex.assert_trees_all_close(stats[module], all_stats[module], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_two_paths_are_the_weighted_sum_of_both():
     for weights in (WEIGHTS, np.array([[1.0, 0.0], [0.0, 1.0]])):
         (loss, stats), (gradient, of_pair) = train(variables(), pair(weights))

@@ -30,6 +30,7 @@ def logits(name, batch):
     return jax.jit(lambda x: module.apply(variables, x, train=False))(images(batch=batch))
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize(
     ("name", "platforms"),
     [

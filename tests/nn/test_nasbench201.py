@@ -66,6 +66,7 @@ def test_supernet_and_network_start_from_the_same_values():
     jax.tree.map(np.testing.assert_array_equal, nn.cut(supernet, network, SHAPE), alone)
 
 
+@pytest.mark.slow
 def test_a_network_learns():
     network = nn.build(SMALL.decode(np.array(CANDIDATES[0])), 5)
     variables = nn.init(network, jax.random.key(0), SHAPE)

@@ -157,6 +157,7 @@ def test_a_finished_run_is_read_and_not_run_again(swept, inputs, tmp_path, monke
         assert (run_dir / name).read_bytes() == (swept[0] / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_told_and_changes_nothing(swept, inputs, tmp_path):
     run_dir = Path(shutil.copytree(swept[0], tmp_path / "run"))
     (run_dir / "full_seed1" / "outcome.json").unlink()
@@ -174,6 +175,7 @@ def test_a_damaged_checkpoint_is_told_and_changes_nothing(swept, inputs, tmp_pat
         told(flags(inputs, run_dir, methods=METHODS, seeds=(0, 1), resume=True))
 
 
+@pytest.mark.slow
 def test_seeds_run_side_by_side_on_an_accelerator(inputs, tmp_path, monkeypatch):
     """Where JAX says that there is one; the programs are those of a CPU."""
     monkeypatch.setattr(

@@ -36,6 +36,7 @@ def test_every_family_is_here():
 QUICK = ("nas2017",)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "family", [f if f in QUICK else pytest.param(f, marks=pytest.mark.slow) for f in BASES]
 )

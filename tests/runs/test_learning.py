@@ -41,6 +41,7 @@ def finished(method, **changes):
     return ssl_run(method, **changes).run()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
@@ -78,6 +79,7 @@ def test_the_notes_tell_of_collapse_and_of_the_untrained_network():
     assert f"effective rank {scores['feature_rank']:.1f} of 8 (untrained " in note
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["original", pytest.param("cell", marks=pytest.mark.slow)])
 def test_how_often_a_network_is_judged_changes_nothing_of_it(method, monkeypatch):
     """Nor with which batch statistics before its first step, which change what is seen of it."""

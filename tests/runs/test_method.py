@@ -57,6 +57,7 @@ HELD_OUT = {"method": "full", "arch_data": "holdout", "estimator": "hard"}
 RANDOM = {"method": "random_full"}
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize(
     "kind",
     [ALONE, BOTH]
@@ -81,6 +82,7 @@ def test_the_result_is_that_of_the_returned_network(kind):
     assert result.seconds > 0
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize(
     ("kind", "epochs"), [(BOTH, 2), (CHEAP, 4), (STILL, 4), (HELD_OUT, 2)], ids=str
 )
@@ -147,6 +149,7 @@ def test_phases_and_tests_by_epoch(tmp_path):
     assert losses[0] == losses[1]
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("kind", [BOTH, HELD_OUT, ALONE | {"arch_data": "holdout"}], ids=str)
 def test_progress_is_told_of_every_step(kind):
     run = tiny.run(**kind)
@@ -190,6 +193,7 @@ def test_equal_seeds_give_equal_bits_and_others_do_not():
     assert len(digests) == 3
 
 
+@pytest.mark.slow
 def test_seeds_side_by_side_are_the_single_runs_to_rounding():
     changes = {"epochs": 1, "adapt_epochs": 0, "warmup_epochs": 0}
     wide = outcomes("original", seeds=(0, 1), **changes)
@@ -241,6 +245,7 @@ def test_random_choices_are_the_seeds_alone_or_side_by_side():
             np.testing.assert_allclose(together, alone, rtol=2e-2, atol=2e-3)
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("method", ["original", "cell"])
 def test_a_run_that_diverges_names_the_step_and_keeps_no_broken_state(tmp_path, method):
     # One step in an epoch: the first loss is finite, and the weights that it leads to are no good.
@@ -383,6 +388,7 @@ def test_the_order_of_a_seed_is_its_own():
     assert not np.array_equal(both["train"][:, 0], both["train"][:, 1])
 
 
+@pytest.mark.slow
 def test_data_of_one_image_side_and_three_channels():
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (32, 5, 7, 3), dtype=np.uint8)

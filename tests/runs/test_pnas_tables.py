@@ -44,6 +44,7 @@ def races(small_surrogates):
     return race(TABLES, 20, 100, steps=60)
 
 
+@pytest.mark.slow
 def test_progressive_search_of_nasbench201_keeps_the_best():
     valid = np.random.default_rng(0).uniform(10, 90, 5**6)
     done = []
@@ -58,6 +59,7 @@ def test_progressive_search_of_nasbench201_keeps_the_best():
     assert "| a | kendall |" in rank_table({"a": ranks})
 
 
+@pytest.mark.slow
 def test_surrogates_are_ranked_on_what_they_were_not_told(monkeypatch):
     monkeypatch.setattr(pnas_tables, "POOL", 200)
     seen = []
@@ -79,6 +81,7 @@ def test_surrogates_are_ranked_on_what_they_were_not_told(monkeypatch):
     assert not ranks[1].following
 
 
+@pytest.mark.slow
 def test_a_race_is_by_the_same_accuracies(races):
     for seed, (table, found) in enumerate(races):
         assert table is TABLES[seed]

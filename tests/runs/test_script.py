@@ -27,6 +27,7 @@ run_script(Group, None, run)
 """
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize(
     ("flag", "sentence"), [("resume", "--resume goes on"), ("overwrite", "--overwrite starts anew")]
 )

@@ -249,6 +249,7 @@ def test_found_and_random_stand_side_by_side(done):
         assert (path / picture).is_file()
 
 
+@pytest.mark.slow
 def test_a_control_searches_in_a_folder_of_its_own_and_is_trained_alike(done, tmp_path):
     _, inputs, _ = done
     path = tmp_path / "run"

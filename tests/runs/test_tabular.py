@@ -20,6 +20,7 @@ def found(name, *incumbents):
     return Found(name, np.array(incumbents), 1.0, 2.0)
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize(
     "name",
     [

@@ -19,6 +19,7 @@ def counted(kind, space, shape=SHAPE, classes=10, table=None):
     return prices(kind, space, shape, classes, batch_size=2, dtype="float32", table=table)
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("name", ["resnet20", "mobilenet_v2", "darts_v2"])
 def test_the_target_is_hit_within_three_points(name):
     """From the first architecture parameters, and from random ones near them, of every block."""
@@ -98,6 +99,7 @@ def test_latency_is_counted_in_whole_nanoseconds(clock, tmp_path):
 TARGET = {"method": "full", "target_cost": 0.7, "cost": "params", "estimator": "raw"}
 
 
+@pytest.mark.slow
 def test_each_seed_derives_under_the_target():
     for outcome in tiny.run(seeds=(0, 1), **TARGET).run():
         size, base = (
@@ -111,6 +113,7 @@ def test_each_seed_derives_under_the_target():
         )
 
 
+@pytest.mark.slow
 def test_parameters_that_ask_for_less_than_the_target_have_their_way():
     (outcome,) = tiny.run(adapt_epochs=4, cost_weight=100.0, target_cost=0.9).run()
     assert outcome.theta is not None

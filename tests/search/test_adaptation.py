@@ -58,6 +58,7 @@ def batch(step: int, *, train: int = 0, arch: int = 1) -> dict[str, Any]:
 KEY = jax.random.key(0)
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize(
     ("estimator", "arch_data"),
     [
@@ -95,6 +96,7 @@ def test_theta_moves_after_the_warm_up_in_every_so_manieth_step(estimator: str, 
     assert step._cache_size() == 1, "compiled once for all steps"
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("granularity", GRANULARITIES)
 def test_gradients_come_from_the_parts_of_the_batch_they_should(granularity: str):
     """Against gradients of the loss written out, for both sources of θ's gradient."""
@@ -221,6 +223,7 @@ def test_refuses_by_name(options: dict[str, Any], message: str):
         toy.toy_adaptation("cell", **{"estimator": "mixed", **options})
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_state_and_gates(estimator: str):
     """A step is pure, a state survives flattening, the gates told are those that ran."""

@@ -38,16 +38,19 @@ LARGE_ONES_SLOW = [
 ]
 
 
+@pytest.mark.quick_cases(2)
 @pytest.mark.parametrize(("searcher", "space"), BOTH)
 def test_candidates_are_of_the_space_and_a_key_gives_one_stream(searcher, space):
     promises.candidates_are_of_the_space_and_a_key_gives_one_stream(searcher, space)
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("searcher", LARGE_ONES_SLOW)
 def test_a_scanned_search_of_many_seeds_is_that_of_each(searcher):
     promises.a_scanned_search_of_many_seeds_is_that_of_each(searcher)
 
 
+@pytest.mark.quick_cases(2)
 @pytest.mark.parametrize("searcher", LARGE_ONES_SLOW)
 def test_a_search_goes_on_from_a_checkpoint_to_the_same_bits(searcher, tmp_path):
     promises.a_search_goes_on_from_a_checkpoint_to_the_same_bits(searcher, tmp_path)
@@ -186,6 +189,7 @@ def found_by_random():
     return promises.found(search.random(MIXED))
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("searcher", MARGINS)
 def test_a_learning_searcher_beats_random(searcher, found_by_random):
     assert share_right(TARGET) == 1.0
@@ -202,6 +206,7 @@ def test_settings_that_are_numbers_can_be_vmapped():
     assert (found[0] != found[1]).any()
 
 
+@pytest.mark.quick_cases(2)
 @pytest.mark.parametrize("searcher", ["random", "evolution", "local", "reinforce", "surrogate"])
 def test_the_scale_of_rewards_does_not_matter_but_to_an_entropys_weight(searcher):
     algorithm = SEARCHERS[searcher](MIXED)

@@ -196,6 +196,7 @@ def test_weights_move_by_clipped_sgd_with_momentum_after_alpha():
     )
 
 
+@pytest.mark.slow
 def test_exact_and_finite_difference_agree_on_the_cell_supernet():
     """Through every operation with a gradient of its own form, which forward mode has to pass."""
     operations = ("null", "skip_connect", "sep_conv_3x3", "max_pool_3x3", "avg_pool_3x3")

@@ -92,6 +92,7 @@ def toy_task(granularity: str) -> Task:
 QUICK = {("mixed", "cell"), ("two_path", "full")}
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize(
     ("estimator", "granularity", "arch_data"),
     [

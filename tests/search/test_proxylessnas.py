@@ -162,6 +162,7 @@ OBJECTIVES = {
 EXPENSIVE, CHEAP = (1, 4, 3), (2, 4, 0)
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize(
     ("estimator", "objective", "answer"),
     [
@@ -258,6 +259,7 @@ def test_the_baseline_follows_the_mean_reward():
     np.testing.assert_allclose(state.baseline, 0.99 + 0.99 * 0.01, rtol=1e-6)
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("estimator", ["two_path", "full", "reinforce"])
 def test_alpha_moves_in_every_so_manieth_joint_step(estimator: Any):
     search = toy(estimator=estimator, arch_every=3)
@@ -328,6 +330,7 @@ def test_a_step_depends_on_the_number_of_the_step_and_the_key_alone():
 REAL = ChainSpace(2, 2, ((2, 1, 1),), 2, kernels=(3,), expansions=(1, 2), small=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "estimator", ["two_path", pytest.param("reinforce", marks=pytest.mark.slow)]
 )

@@ -90,6 +90,7 @@ def lstm_by_hand(params, cell):
     return scipy.special.expit(hidden @ params.output + params.output_bias)
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize(("name", "by_hand"), [("mlp", mlp_by_hand), ("lstm", lstm_by_hand)])
 @pytest.mark.parametrize("blocks", [1, 3])
 def test_it_computes_the_mean_of_its_members(name, by_hand, blocks):
@@ -117,6 +118,7 @@ def test_it_starts_at_a_sigmoid_of_1_8(name):
     np.testing.assert_allclose(start, scipy.special.expit(1.8), atol=0.02)
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("name", MAKE)
 def test_each_member_leaves_out_a_part_of_its_own(name):
     surrogate = MAKE[name](SPACE, units=4, steps=2)
@@ -143,6 +145,7 @@ def test_each_member_leaves_out_a_part_of_its_own(name):
     assert sorted(left_out) == sorted(list(range(5)) * 4), "each child by one, four by each"
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("name", MAKE)
 def test_a_single_member_and_little_data_leave_nothing_out(name):
     for members, count in ((1, 20), (5, 3)):

@@ -112,6 +112,7 @@ SEARCHES = ("adaptation", "darts", "nat", "proxylessnas full", "proxylessnas rei
 
 # A search sees of a task its loss alone: one without labels is quick for each search, the other for
 # one of them.
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize(
     ("kind", "name"),
     [
@@ -127,6 +128,7 @@ def test_every_search_learns_without_labels(kind: str, name: str):
     assert (moved[0] == moved[1]).all(), "labels change nothing"
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("name", ["adaptation", "darts", "nat", "proxylessnas full"])
 def test_every_search_learns_labels_by_the_same_steps(name: str):
     moved = moves("labels", name)

@@ -60,6 +60,7 @@ def swap(line: int, other: int, column: int):
 FIRST = official_table.lines()[1].split(",")[1]
 
 
+@pytest.mark.quick_cases(4)
 @pytest.mark.parametrize(
     ("edit", "message"),
     [

@@ -147,6 +147,7 @@ def images(count, side=8):
     return jnp.asarray(rng.integers(0, 256, (count, side, side, 3), dtype=np.uint8))
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("make", [simclr, simsiam])
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 def test_inputs_are_views_in_training_and_the_images_themselves_else(make, dtype):
@@ -202,6 +203,7 @@ class Linear(linen.Module):
         return heads.finish(features, self.projector, train)
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("make", [simclr, simsiam])
 def test_a_network_with_heads_learns(make):
     """SimCLR's recognises the views of a batch; SimSiam's views agree, and images still differ."""
@@ -235,6 +237,7 @@ def test_a_network_with_heads_learns(make):
         assert task.score(outputs, targets)["accuracy"].mean() > 0.9
 
 
+@pytest.mark.slow
 def test_a_step_over_several_devices_is_that_of_the_whole_batch():
     # The number of devices is fixed once JAX has started: a process of its own.
     environment = os.environ | {
