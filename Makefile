@@ -30,7 +30,7 @@ test-slow: .venv/.slow
 
 # The oldest Python and JAX that are supported, on the tests that tell most.
 test-oldest: .venv-oldest/.dev
-	$(OLDEST)/python -m pytest -n 2 --dist worksteal -m oldest
+	$(OLDEST)/python -m pytest -n 2 --dist worksteal -m "oldest and not slow"
 
 lint: .venv/.dev
 	$(BIN)/ruff check .

@@ -17,6 +17,8 @@ from jaxnas.spaces import Genotype, Nas2017Space, zoo
 from jaxnas.spaces.genotype import NULL
 from support import tiny
 
+pytestmark = pytest.mark.oldest
+
 DARTS = (
     "Genotype(normal=[('sep_conv_3x3', 0), ('skip_connect', 1)], normal_concat=[2], "
     "reduce=[('max_pool_3x3', 0), ('none', 1)], reduce_concat=[2])"
@@ -267,8 +269,6 @@ def test_what_is_no_command_is_told_without_a_traceback(monkeypatch, capsys, wor
 NO_JAX = """
 import sys
 from jaxnas.cli import main
-
-pytestmark = pytest.mark.oldest
 for words in (["zoo"], ["show", "nasnet_a"], ["zoo", "--help"], ["adapt", "--help"]):
     sys.argv = ["jaxnas", *words]
     try:

@@ -19,6 +19,8 @@ from jaxnas.runs.digest import digest
 from jaxnas.spaces.zoo import named
 from support.leaves import plain
 
+pytestmark = pytest.mark.oldest
+
 
 class State(NamedTuple):
     params: dict
@@ -268,8 +270,6 @@ LOOP = """
 import sys
 import jax.numpy as jnp
 from jaxnas.runs.checkpoints import Checkpoints
-
-pytestmark = pytest.mark.oldest
 checkpoints = Checkpoints(sys.argv[1], warn=lambda text: None)
 found = checkpoints.restore(lambda meta: {"w": jnp.zeros(200_000), "n": jnp.int32(0)})
 epoch = found[0] if found else 0

@@ -10,13 +10,13 @@ import pytest
 from jaxnas.runs import RunDirectory, RunError
 from jaxnas.runs.environment import environment
 
+pytestmark = pytest.mark.oldest
+
 CONFIG = {"seed": 3, "lr": 0.1, "optimizer": {"name": "sgd", "betas": (0.9, 0.99)}}
 
 HOLDER = """
 import sys, time
 from jaxnas.runs.directory import RunDirectory
-
-pytestmark = pytest.mark.oldest
 with RunDirectory(sys.argv[1], {"seed": 0}, resume=True) as run:
     print("held", flush=True)
     time.sleep(60)
