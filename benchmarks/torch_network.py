@@ -122,13 +122,13 @@ class Builder:
         dilation: int = 1,
         depthwise: bool = False,
     ) -> nn.Module:
-        padding = (0, 0) if self.same else tuple(dilation * (side // 2) for side in kernel)
+        height, width = (0 if self.same else dilation * (side // 2) for side in kernel)
         layer = nn.Conv2d(
             inputs,
             outputs,
             kernel,
             stride,
-            padding,
+            (height, width),
             dilation,
             groups=inputs if depthwise else 1,
             bias=False,

@@ -27,7 +27,8 @@ def main() -> None:
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     started = time.perf_counter()
     genotype = Genotype.from_json(asked["genotype"])
-    network: Any = Network(genotype, asked["classes"]).to(device, memory_format=torch.channels_last)
+    network: Any = Network(genotype, asked["classes"])
+    network = network.to(device, memory_format=torch.channels_last)
     init_seconds = time.perf_counter() - started
     found = sum(each.numel() for each in network.parameters())
     if found != asked["params"]:
