@@ -9,7 +9,6 @@ each compiled once for every shape. On a CPU that is the way: the one program co
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -86,14 +85,18 @@ class CellBlock(_Parts):
         `cell` is the block's own table of the architecture: gates [edges, operations], or `Paths`
         without the leading axis.
         """
-        if not isinstance(cell, Paths):
-            return self._all(inputs, cell, one, train)
         values = list(inputs)
         for target in range(2, self.space.nodes + 2):
-            values.append(materialise(self._chosen(target, values, cell, train), one))
-        nodes = [
-            node * cell.outputs[i].astype(self.style.dtype) for i, node in enumerate(values[2:])
-        ]
+            if isinstance(cell, Paths):
+                value = self._chosen(target, values, cell, train)
+            else:
+                value = self._all(target, values, cell, train)
+            values.append(materialise(value, one))
+        nodes = values[2:]
+        if isinstance(cell, Paths):
+            nodes = [
+                node * cell.outputs[i].astype(self.style.dtype) for i, node in enumerate(nodes)
+            ]
         return jnp.concatenate(nodes, -1)
 
     def _fields(self, operation: str, source: int) -> dict[str, Any]:
@@ -112,86 +115,17 @@ class CellBlock(_Parts):
         return batch, -(-height // stride), -(-width // stride), self.block.channels
 
     def _all(
-        self,
-        inputs: tuple[jax.Array, jax.Array],
-        gates: jax.Array,
-        one: jax.Array | None,
-        train: bool,
+        self, target: int, values: list[jax.Array], gates: jax.Array, train: bool
     ) -> jax.Array:
-        """Nodes as the weighted sum of every operation on every edge, side by side.
-
-        Edges of equal shapes are a loop: what is compiled are the operations of one edge.
-        """
-        nodes = jnp.zeros((self.space.nodes, *self._shape(list(inputs))), self.style.dtype)
-        if self.is_initializing():
-            for source, target in self.space.edges:
-                for name in self._operations:
-                    x = inputs[source] if source < 2 else nodes[source - 2]
-                    Op(**self._fields(name, source), name=f"edge_{source}_{target}_{name}")(
-                        x, train
-                    )
-            return jnp.concatenate(list(nodes), -1)
-        states = jnp.stack(inputs)
-        if self.block.stride == 1:
-            states = self._summed(
-                self.space.edges, None, jnp.concatenate([states, nodes]), 0, gates, one, train
-            )
-            return jnp.concatenate(list(states[2:]), -1)
-        outer = tuple(edge for edge in self.space.edges if edge[0] < 2)
-        inner = tuple(edge for edge in self.space.edges if edge[0] >= 2)
-        nodes = self._summed(outer, states, nodes, 2, gates, one, train)
-        if inner:
-            nodes = self._summed(inner, None, nodes, 2, gates, one, train)
-        return jnp.concatenate(list(nodes), -1)
-
-    @property
-    def _operations(self) -> list[str]:
-        """Those that compute something."""
-        return [name for name in self.space.operations if name != NULL]
-
-    def _summed(
-        self,
-        edges: tuple[tuple[int, int], ...],
-        states: jax.Array | None,
-        sums: jax.Array,
-        first: int,
-        gates: jax.Array,
-        one: jax.Array | None,
-        train: bool,
-    ) -> jax.Array:
-        """What edges of equal shapes add to nodes.
-
-        Args:
-          edges: (source, target), by target.
-          states: [states, b, h, w, c], what the edges come from; by default `sums`.
-          sums: [nodes, b, h', w', c] so far.
-          first: the number of the node that `sums` begins with.
-          gates: of all edges of the cell.
-          one: for `materialise`.
-          train: see `CellSupernet`.
-        """
-        names = self._operations
-        own = {name: self._stacked(edges, name) for name in names}
-        ops = [Op(**self._fields(name, edges[0][0]), parent=None) for name in names]
-        columns = [self.space.operations.index(name) for name in names]
-        rows = [self.space.edges.index(edge) for edge in edges]
-
-        def step(sums: jax.Array, edge: Any) -> tuple[jax.Array, Any]:
-            variables, of_ops, source, target = edge
-            x = sums[source - first] if states is None else states[source]
-            total, after = jnp.zeros(sums.shape[1:], sums.dtype), {}
-            for index, (name, op) in enumerate(zip(names, ops, strict=True)):
-                out, after[name] = run_alone(op, variables[name], x, train, of_ops[index])
-                total += out
-            return sums.at[target - first].add(materialise(total, one)), after
-
-        sources, targets = np.array(edges, np.int32).T
-        slots = (own, gates[np.array(rows)][:, np.array(columns)], sources, targets)
-        sums, after = jax.lax.scan(step, sums, slots)
-        if train:
-            for name in names:
-                self._keep(edges, name, after[name])
-        return sums
+        """A node as the weighted sum of every operation on every edge."""
+        total = jnp.zeros(self._shape(values), self.style.dtype)
+        for source, value in enumerate(values):
+            edge = self.space.edges.index((source, target))
+            for index, name in enumerate(self.space.operations):
+                if name != NULL:
+                    op = Op(**self._fields(name, source), name=f"edge_{source}_{target}_{name}")
+                    total += op(value, train, gates[edge, index])
+        return total
 
     def _chosen(self, target: int, values: list[jax.Array], cell: Paths, train: bool) -> jax.Array:
         """A node as the sum of its two chosen operations; no other one runs."""
@@ -201,10 +135,7 @@ class CellBlock(_Parts):
         stacks = [jnp.stack([values[source] for source in group]) for group in groups]
         # An operation's weights on all edges of a group, stacked: an edge is an index.
         weights = [
-            [
-                self._stacked([(source, target) for source in group], name)
-                for name in self.space.operations
-            ]
+            [self._stacked(group, target, name) for name in self.space.operations]
             for group in groups
         ]
         shape = self._shape(values)
@@ -228,7 +159,7 @@ class CellBlock(_Parts):
         if train:
             for group, of_group in zip(groups, statistics, strict=True):
                 for name, changed in zip(self.space.operations, of_group, strict=True):
-                    self._keep([(source, target) for source in group], name, changed)
+                    self._keep(group, target, name, changed)
         return total
 
     def _named(self, target: int, values: list[jax.Array], cell: Paths, train: bool) -> jax.Array:
@@ -250,16 +181,16 @@ class CellBlock(_Parts):
             return [(0, 1, *inner)]
         return [(0, 1), inner] if inner else [(0, 1)]
 
-    def _stacked(self, edges: Sequence[tuple[int, int]], name: str) -> dict[str, Any]:
-        """Variables of an operation, a leading axis for the edges."""
-        own = [self._variables(f"edge_{source}_{target}_{name}") for source, target in edges]
-        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *own)
+    def _stacked(self, group: tuple[int, ...], target: int, name: str) -> dict[str, Any]:
+        """Variables of an operation, a leading axis for the edges from `group` to `target`."""
+        edges = [self._variables(f"edge_{source}_{target}_{name}") for source in group]
+        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *edges)
 
-    def _keep(self, edges: Sequence[tuple[int, int]], name: str, stacked: Any) -> None:
+    def _keep(self, group: tuple[int, ...], target: int, name: str, stacked: Any) -> None:
         """Makes the batch statistics of an operation the variables' own."""
         if not stacked:
             return
-        for index, (source, target) in enumerate(edges):
+        for index, source in enumerate(group):
             of_edge = jax.tree.map(lambda leaf, index=index: leaf[index], stacked)
             self.put_variable("batch_stats", f"edge_{source}_{target}_{name}", of_edge)
 

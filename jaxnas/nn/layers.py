@@ -43,13 +43,13 @@ def pads(
 
 
 def run_alone(
-    module: nn.Module, variables: Any, x: jax.Array, train: bool, *gate: jax.Array
+    module: nn.Module, variables: Any, x: jax.Array, train: bool
 ) -> tuple[jax.Array, Any]:
     """The output of a module that stands alone, and its batch statistics after it."""
     if not train:
-        out: Any = module.apply(variables, x, False, *gate)
+        out: Any = module.apply(variables, x, False)
         return out, variables["batch_stats"]
-    out, changed = module.apply(variables, x, True, *gate, mutable=["batch_stats"])
+    out, changed = module.apply(variables, x, True, mutable=["batch_stats"])
     return out, changed.get("batch_stats", {})
 
 
