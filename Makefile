@@ -52,7 +52,7 @@ clean:
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 with its venv module is needed, and none answers: install one, or say make PYTHON=/path/to/python"; exit 1; }
-	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) does not answer or is older than Python 3.11: say make PYTHON=/path/to/python3.13"; exit 1; }
+	@test "$$("$(PYTHON)" -c 'import sys; print(sys.version_info >= (3, 11))')" = True || { echo "$(PYTHON) does not answer or is older than Python 3.11: say make PYTHON=/path/to/python3.13"; exit 1; }
 	"$(PYTHON)" -m venv .venv
 
 .venv/.run: .venv/bin/python pyproject.toml constraints.txt

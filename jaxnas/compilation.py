@@ -8,6 +8,7 @@ import hashlib
 import math
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -113,10 +114,13 @@ def in_force() -> dict[str, Any]:
     """What decides how programs are compiled, and so their last bits; JSON-able.
 
     Returns:
-      ``onednn``, whether networks of dense convolutions that train for at least `MANY_RUNS` steps
-      are compiled with it, and ``xla_flags``.
+      ``onednn_for_long_trainings``, whether networks of dense convolutions are compiled with it
+      where they train for at least `MANY_RUNS` steps, and ``xla_flags``.
     """
-    return {"onednn": _has_onednn(), "xla_flags": os.environ.get("XLA_FLAGS", "")}
+    return {
+        "onednn_for_long_trainings": _has_onednn(),
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+    }
 
 
 def keep_programs() -> None:
@@ -127,12 +131,14 @@ def keep_programs() -> None:
     """
     if jax.config.jax_compilation_cache_dir or not jax.config.jax_enable_compilation_cache:
         return
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(home) / "jaxnas" / f"programs-{_processor()}"
     try:
+        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        folder = Path(home) / "jaxnas" / f"programs-{_processor()}"
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        print(f"compiled programs are not kept: {folder}: {error.strerror}", file=sys.stderr)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except (OSError, RuntimeError) as error:  # the latter of a user without a home
+        print(f"compiled programs are not kept: {error}", file=sys.stderr)
         return
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_compilation_cache_max_size", _MOST_KEPT)

@@ -121,16 +121,20 @@ print(json.dumps([[each.tobytes().hex() for each in map(jax.device_get, found)],
 """
 
 
-def _start(folder: Path, **environment: str) -> list:
+def _start(folder: Path | None, program: str = PROGRAM, said: str = "", **environment: str) -> list:
+    """What the program prints, whose cache is in `folder`, after it `said` something."""
     dropped = ("JAX_COMPILATION_CACHE_DIR", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS")
+    dropped += ("XDG_CACHE_HOME",)
     kept = {name: value for name, value in os.environ.items() if name not in dropped}
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
-        env=kept | {"XDG_CACHE_HOME": str(folder)} | environment,
+        [sys.executable, "-c", program],
+        env=kept | ({"XDG_CACHE_HOME": str(folder)} if folder else {}) | environment,
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith(said)
+    assert bool(done.stderr) == bool(said)
     return json.loads(done.stdout)
 
 
@@ -147,6 +151,16 @@ def test_nothing_is_kept_where_jax_is_told_so(tmp_path):
     assert not list(tmp_path.rglob("*"))
 
 
-def test_without_a_folder_to_write_to_programs_run_all_the_same(tmp_path):
+def test_without_a_folder_to_write_to_one_sentence_says_so_and_programs_run(tmp_path):
     (tmp_path / "jaxnas").write_text("in the way")
-    _start(tmp_path)
+    _start(tmp_path, said="compiled programs are not kept: ")
+
+
+def test_without_a_home_one_sentence_says_so_and_programs_run():
+    homeless = """
+from pathlib import Path
+def home(cls):
+    raise RuntimeError("no home")
+Path.home = classmethod(home)
+"""
+    _start(None, homeless + PROGRAM, said="compiled programs are not kept: no home\n")

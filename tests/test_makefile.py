@@ -17,7 +17,7 @@ SHIM = "echo 'pyenv: command not found' >&2\nexit 127\n"
 
 def _answering(version: str) -> str:
     """A Python of that version, as far as the Makefile asks."""
-    return f"""case "$2" in *"!= '{version}'"*|*"< (3, 11)"*) exit 0;; esac\nexit 1\n"""
+    return f"""case "$2" in *"!= '{version}'"*) ;; *">= (3, 11)"*) echo True;; *) exit 1;; esac\n"""
 
 
 @pytest.fixture
@@ -89,6 +89,12 @@ def test_a_python_that_does_not_answer_is_refused_by_name(machine):
     status, said = machine({"python3.13": SHIM}, (), "PYTHON=python3.13")
     assert status != 0
     assert "python3.13 does not answer or is older than Python 3.11" in said
+
+
+def test_a_program_that_is_no_python_is_refused_by_name(machine):
+    status, said = machine({"anything": "exit 0\n"}, (), "PYTHON=anything")
+    assert status != 0
+    assert "anything does not answer or is older than Python 3.11" in said
 
 
 @pytest.mark.parametrize(
