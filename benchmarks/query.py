@@ -1,7 +1,4 @@
-"""How long a query takes through `ask` and `tell` from Python, jitted and warm.
-
-python benchmarks/query.py
-"""
+"""How long a query of each searcher takes through `ask` and `tell` from Python, jitted and warm."""
 
 from __future__ import annotations
 
