@@ -9,17 +9,18 @@ each compiled once for every shape. On a CPU that is the way: the one program co
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
 from jaxnas.nn.heads import Outputs, Representation, finish
-from jaxnas.nn.layers import materialise, run_alone, runtime_one
+from jaxnas.nn.layers import materialise, runtime_one
 from jaxnas.nn.operations import Match, Op, Style
+from jaxnas.nn.parts import is_traced, run_part
 from jaxnas.nn.switch import Branch, run_one
 from jaxnas.spaces.cells import CellSpace
 from jaxnas.spaces.genotype import NULL, Block
@@ -40,7 +41,36 @@ class Paths(NamedTuple):
     outputs: jax.Array | np.ndarray
 
 
-_run = jax.jit(run_alone, static_argnums=(0, 3))
+class _Mixture(nn.Module):
+    """All operations on one edge.
+
+    Attributes:
+      operations: their names, ``null`` for nothing.
+      features, stride, style: of each `Op`.
+    """
+
+    operations: tuple[str, ...]
+    features: int
+    stride: int
+    style: Style
+
+    @nn.compact
+    def __call__(self, x: jax.Array, gates: jax.Array, train: bool) -> jax.Array:
+        """The sum of their outputs, weighted by gates [operations]."""
+        total: Any = 0
+        for index, name in enumerate(self.operations):
+            if name != NULL:
+                op = Op(name, self.features, self.stride, self.style, name=name)
+                total += op(x, train, gates[index])
+        return total
+
+
+_rows = jax.jit(tuple)
+
+
+@jax.jit
+def _sum(terms: list[jax.Array]) -> jax.Array:
+    return sum(terms[1:], terms[0])
 
 
 class _Parts(nn.Module):
@@ -57,7 +87,7 @@ class _Parts(nn.Module):
         """The output of the part called `name`."""
         if self.is_initializing():
             return kind(**fields, name=name)(x, train)
-        out, statistics = _run(kind(**fields, parent=None), self._variables(name), x, train)
+        out, statistics = run_part(kind(**fields, parent=None), self._variables(name), x, train)
         if train and statistics:
             self.put_variable("batch_stats", name, statistics)
         return out
@@ -82,7 +112,7 @@ class CellBlock(_Parts):
     ) -> jax.Array:
         """Two inputs [b, h, w, c] to the cell's output [b, h', w', nodes * c].
 
-        `cell` is the block's own table of the architecture: gates [edges, operations], or `Paths`
+        `cell` is the block's own table of the architecture: `edges` gates [operations], or `Paths`
         without the leading axis.
         """
         values = list(inputs)
@@ -115,17 +145,35 @@ class CellBlock(_Parts):
         return batch, -(-height // stride), -(-width // stride), self.block.channels
 
     def _all(
-        self, target: int, values: list[jax.Array], gates: jax.Array, train: bool
+        self, target: int, values: list[jax.Array], gates: Sequence[jax.Array], train: bool
     ) -> jax.Array:
         """A node as the weighted sum of every operation on every edge."""
-        total = jnp.zeros(self._shape(values), self.style.dtype)
+        terms = []
         for source, value in enumerate(values):
-            edge = self.space.edges.index((source, target))
-            for index, name in enumerate(self.space.operations):
-                if name != NULL:
-                    op = Op(**self._fields(name, source), name=f"edge_{source}_{target}_{name}")
-                    total += op(value, train, gates[edge, index])
-        return total
+            names = {
+                name: f"edge_{source}_{target}_{name}"
+                for name in self.space.operations
+                if name != NULL
+            }
+            if self.is_initializing():
+                for operation, name in names.items():
+                    terms.append(Op(**self._fields(operation, source), name=name)(value, train))
+                continue
+            own = {
+                collection: {each: tree.get(name, {}) for each, name in names.items()}
+                for collection, tree in self.variables.items()
+            }
+            stride = self.block.stride if source < 2 else 1
+            mixture = _Mixture(
+                self.space.operations, self.block.channels, stride, self.style, parent=None
+            )
+            row = gates[self.space.edges.index((source, target))]
+            out, statistics = run_part(mixture, own, value, row, train)
+            terms.append(out)
+            if train:
+                for operation, changed in statistics.items():
+                    self.put_variable("batch_stats", names[operation], changed)
+        return _sum(terms)
 
     def _chosen(self, target: int, values: list[jax.Array], cell: Paths, train: bool) -> jax.Array:
         """A node as the sum of its two chosen operations; no other one runs."""
@@ -210,7 +258,7 @@ class CellBlock(_Parts):
                 for collection, tree in (("params", params), ("batch_stats", statistics))
             }
             op = Op(**self._fields(name, group[0]), parent=None)
-            out, changed = _run(op, own, stacks[which][place], train)
+            out, changed = run_part(op, own, stacks[which][place], train)
             statistics = [list(of_group) for of_group in statistics]
             statistics[which][index] = jax.tree.map(
                 lambda all_edges, edge: all_edges.at[place].set(edge),
@@ -265,10 +313,16 @@ class CellSupernet(_Parts):
         style = Style("darts", "relu", 1e-5, self.dtype, search=True)
         if self.is_initializing():  # every operation is to get its weights
             architecture = jnp.zeros(space.shape)
-        traced = any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(architecture))
-        if isinstance(architecture, Paths) and not traced:
-            architecture = Paths(*map(np.asarray, architecture))
-        one = runtime_one(x) if isinstance(x, Tracer) else None
+        if isinstance(architecture, Paths):
+            if not is_traced(architecture):
+                architecture = Paths(*map(np.asarray, architecture))
+            tables = [
+                jax.tree.map(lambda leaf, table=table: leaf[table], architecture)
+                for table in range(2)
+            ]
+        else:
+            tables = [_rows(table) for table in _rows(architecture)]
+        one = runtime_one(x) if is_traced(x) else None
         stem = {
             "features": 3 * space.channels,
             "style": dataclasses.replace(style, search=False),
@@ -281,8 +335,7 @@ class CellSupernet(_Parts):
                 self._part(Match, f"block_{index}_input_0", older, train, stride=stride, **match),
                 self._part(Match, f"block_{index}_input_1", newer, train, stride=1, **match),
             )
-            table = int(block.stride == 2)
-            cell = jax.tree.map(lambda leaf, table=table: leaf[table], architecture)
+            cell = tables[block.stride == 2]
             module = CellBlock(space, block, style, name=f"block_{index}")
             older, newer = newer, module(inputs, cell, one, train)
         x = newer.astype(jnp.float32).mean((1, 2))

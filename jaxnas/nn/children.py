@@ -10,19 +10,20 @@ with the blocks, and only the chosen operations run, forward and backward.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
-from jaxnas.nn.child_layout import COLLECTIONS, BlockLayout, Choice, layouts, row_of, tree_of
+from jaxnas.nn.child_layout import COLLECTIONS, BlockLayout, Choice, Leaf, layouts, row_of, tree_of
 from jaxnas.nn.heads import Outputs
-from jaxnas.nn.layers import run_alone
 from jaxnas.nn.network import AuxiliaryHead, Noise, WithAuxiliary, classify, read_image
 from jaxnas.nn.operations import Match, Op
+from jaxnas.nn.parts import is_traced, run_part
 from jaxnas.nn.switch import run_one
 from jaxnas.spaces.block_cells import BlockCellSpace
 
@@ -80,6 +81,8 @@ class Child(nn.Module):
           logits as `WithAuxiliary`.
         """
         blocks = self.layouts
+        if not is_traced(choices):
+            choices = jax.tree.map(np.asarray, choices)
         network, style = blocks[0].network, blocks[0].style
         states = read_image(network, style, x, train)
         auxiliary = None
@@ -89,8 +92,8 @@ class Child(nn.Module):
                 for state, source in enumerate(layout.inputs)
             ]
             slots = Slots(layout, name=f"block_{layout.index}")
-            pools = slots((inputs[0], inputs[1]), choice, train)
-            states[layout.index] = self._output(layout, choice, pools, train)
+            own = slots((inputs[0], inputs[1]), choice, train)
+            states[layout.index] = self._output(layout, choice, own, train)
             if self.auxiliary and layout.index == network.auxiliary:
                 assert isinstance(self.outputs, int)
                 head = AuxiliaryHead(self.outputs, style, large=False, name="auxiliary")
@@ -122,23 +125,24 @@ class Child(nn.Module):
             x = match(stride=1, name=f"block_{layout.index}_input_base")(x, train)
         return x
 
-    def _output(self, layout: BlockLayout, choice: Choice, pools: Pools, train: bool) -> jax.Array:
-        """All states side by side, zeros where one is not put out."""
-        values = []
-        for state in range(layout.states):
-            value = pools[layout.pool_of(state)][layout.place_of(state)]
+    def _output(
+        self, layout: BlockLayout, choice: Choice, states: Sequence[jax.Array], train: bool
+    ) -> jax.Array:
+        """All states of a cell side by side, zeros where one is not put out."""
+        values, weights = [], []
+        for state, value in enumerate(states):
             put_out = choice.outputs[state]
             stride = layout.output_match(state)
-            if stride is None:
-                value = value * put_out.astype(value.dtype)
-            else:
+            if stride is not None:
                 module = Match(layout.block.channels, stride, layout.style, False, parent=None)
                 name = f"block_{layout.index}_output_{state}"
                 value = self._matched_or(
                     name, module, value, put_out.astype(jnp.int32), None, train
                 )
+                put_out = np.ones((), np.float32)
             values.append(value)
-        return jnp.concatenate(values, -1)
+            weights.append(put_out)
+        return _side_by_side(values, weights)
 
     def _matched_or(
         self,
@@ -158,7 +162,7 @@ class Child(nn.Module):
 
         def match(learned: Any, statistics: Any) -> tuple[jax.Array, Any]:
             variables = {"params": learned[0], "batch_stats": statistics}
-            return run_alone(module, variables, learned[1], train)
+            return run_part(module, variables, learned[1], train)
 
         shape = jax.eval_shape(match, (params, x), statistics)[0]
 
@@ -173,6 +177,14 @@ class Child(nn.Module):
         return out
 
 
+@jax.jit
+def _side_by_side(values: list[jax.Array], weights: list[Any]) -> jax.Array:
+    """States [b, h, w, c], each times its weight, in one array."""
+    pairs = zip(values, weights, strict=True)
+    return jnp.concatenate([value * weight.astype(value.dtype) for value, weight in pairs], -1)
+
+
+@jax.jit
 def _taken(channels: Any, x: jax.Array) -> jax.Array:
     """Some channels of x [b, h, w, c], as they are; as a product, the gradient of which is one."""
     choice = jnp.arange(x.shape[-1])[:, None] == channels
@@ -189,19 +201,95 @@ class Slots(nn.Module):
     layout: BlockLayout
 
     @nn.compact
-    def __call__(self, inputs: tuple[jax.Array, jax.Array], choice: Choice, train: bool) -> Pools:
+    def __call__(
+        self, inputs: tuple[jax.Array, jax.Array], choice: Choice, train: bool
+    ) -> list[jax.Array]:
         """The cell's states, from its two inputs [b, h, w, c]."""
-        shapes = {name: (self.layout.rows, self.layout.row[name]) for name in COLLECTIONS}
+        layout = self.layout
+        shapes = {name: (layout.rows, layout.row[name]) for name in COLLECTIONS}
         zeros = nn.initializers.zeros
         rows = {name: self.param(name, zeros, shapes[name]) for name in ("kernel", "norm")}
         statistics = self.variable("batch_stats", "statistics", jnp.zeros, shapes["statistics"])
         rows["statistics"] = statistics.value
-        if self.layout.shared:
-            rows = {name: table[choice.rows] for name, table in rows.items()}
-        result: Any = _run(self.layout, train, rows, inputs, choice)
+        if is_traced(choice):
+            if layout.shared:
+                rows = {name: table[choice.rows] for name, table in rows.items()}
+            result: Any = _run(layout, train, rows, inputs, choice)
+            pools, changed = result
+            states = [
+                pools[layout.pool_of(state)][layout.place_of(state)]
+                for state in range(layout.states)
+            ]
+        else:
+            states, changed = _run_in_parts(layout, train, rows, inputs, choice)
         if train and not self.is_initializing():
-            statistics.value = statistics.value.at[choice.rows].set(result[1])
-        return result[0]
+            statistics.value = _replaced(statistics.value, choice.rows, changed)
+        return states
+
+
+@jax.jit
+def _replaced(table: jax.Array, rows: Any, changed: Any) -> jax.Array:
+    """The table with other values in some rows, an array or one a row."""
+    return table.at[rows].set(jnp.asarray(changed))
+
+
+@jax.custom_vjp
+def _of_slots(table: jax.Array, rows: Any) -> tuple[jax.Array, ...]:
+    """Rows of a table, each by itself."""
+    return _split(table, rows)
+
+
+@jax.jit
+def _split(table: jax.Array, rows: Any) -> tuple[jax.Array, ...]:
+    return tuple(table[rows])
+
+
+def _of_slots_forward(table: jax.Array, rows: Any) -> Any:
+    return _split(table, rows), (table, rows)
+
+
+@jax.jit
+def _of_slots_backward(saved: Any, gradients: tuple[jax.Array, ...]) -> Any:
+    # By hand, since operations without weights have no gradient: JAX's own backward pass would be
+    # compiled anew for every pattern of those.
+    table, rows = saved
+    return jnp.zeros_like(table).at[rows].set(jnp.stack(gradients)), None
+
+
+_of_slots.defvjp(_of_slots_forward, _of_slots_backward)
+
+
+def _run_in_parts(
+    layout: BlockLayout,
+    train: bool,
+    rows: Rows,
+    inputs: tuple[jax.Array, jax.Array],
+    choice: Choice,
+) -> tuple[list[jax.Array], list[jax.Array]]:
+    """What `_run` computes, of a choice known by now, each operand by a program of its own."""
+    of_slots = {name: _of_slots(table, choice.rows) for name, table in rows.items()}
+    states: list[jax.Array] = list(inputs)
+    statistics: list[jax.Array] = []
+    outs: list[jax.Array] = []
+    for slot in range(layout.slots):
+        index = int(choice.variants[slot])
+        variant = layout.variants[index]
+        place = int(choice.sources[slot, variant.pool])
+        operand = states[layout.pools[variant.pool].states[place]]
+        row = {name: slots[slot] for name, slots in of_slots.items()}
+        out, changed = _operand(layout, train, index)(row, operand)
+        statistics.append(changed)
+        outs.append(out)
+        if slot % 2:
+            first, second = (int(offset) for offset in choice.offsets[slot - 1 : slot + 1])
+            states.append(_joined(_width(layout), (first, second), *outs[-2:]))
+    return states, statistics
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _joined(width: int, offsets: tuple[int, int], first: jax.Array, second: jax.Array) -> jax.Array:
+    """The sum of operands' outputs, each at its place among the channels of the block."""
+    return _widened(width, first, offsets[0]) + _widened(width, second, offsets[1])
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
@@ -219,7 +307,7 @@ def _run(
         row, variant, sources, offset, place = slot
         operands = _at(pools, sources)
         out, statistics = lax.switch(variant, branches, row, operands)
-        return _added(layout, pools, place, _widened(layout, out, offset)), statistics
+        return _added(layout, pools, place, _widened(_width(layout), out, offset)), statistics
 
     slots = (rows, choice.variants, choice.sources, choice.offsets, _places(layout))
     return lax.scan(step, _empty(layout, inputs), slots)
@@ -273,15 +361,24 @@ _run.defvjp(_run_forward, _run_backward)
 
 def _branch(layout: BlockLayout, train: bool, index: int) -> Callable[..., Any]:
     """Variant `index`: (row, operands) to its output and the row's batch statistics after it."""
-    variant, of = layout.variants[index], layout.leaves(index)
-    module = Op(variant.op, layout.block.channels, variant.stride, layout.style)
+    run, pool = _operand(layout, train, index), layout.variants[index].pool
+    return lambda row, operands: run(row, operands[pool])
 
-    def run(row: Rows, operands: Pools) -> tuple[jax.Array, jax.Array]:
-        x = operands[variant.pool][..., : variant.width]
-        out, statistics = run_alone(module, tree_of(row, of), x, train)
-        return out, row_of({"batch_stats": statistics}, row, of)["statistics"]
 
-    return run
+def _operand(layout: BlockLayout, train: bool, index: int) -> Callable[..., Any]:
+    """Variant `index`: (row, state) to its output and the row's batch statistics after it."""
+    variant = layout.variants[index]
+    module = Op(variant.op, layout.block.channels, variant.stride, layout.style, parent=None)
+    return functools.partial(_operation, module, layout.leaves(index), variant.width, train)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
+def _operation(
+    module: Op, of: tuple[Leaf, ...], width: int, train: bool, row: Rows, state: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """A program for all blocks of one shape."""
+    out, statistics = run_part(module, tree_of(row, of), state[..., :width], train)
+    return out, row_of({"batch_stats": statistics}, row, of)["statistics"]
 
 
 def _empty(layout: BlockLayout, inputs: tuple[jax.Array, jax.Array]) -> Pools:
@@ -324,9 +421,13 @@ def _added(layout: BlockLayout, pools: Pools, place: jax.Array, value: jax.Array
     return tuple(changed)
 
 
-def _widened(layout: BlockLayout, out: jax.Array, offset: jax.Array) -> jax.Array:
+def _width(layout: BlockLayout) -> int:
+    """Channels of the blocks' values."""
+    return layout.pools[_blocks(layout)].width
+
+
+def _widened(width: int, out: jax.Array, offset: Any) -> jax.Array:
     """An operand's output at its place among the channels of the block."""
-    width = layout.pools[_blocks(layout)].width
     if width == out.shape[-1]:
         return out
     zeros = jnp.zeros((*out.shape[:-1], width), out.dtype)

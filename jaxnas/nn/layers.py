@@ -42,17 +42,6 @@ def pads(
     return sides[0], sides[1]
 
 
-def run_alone(
-    module: nn.Module, variables: Any, x: jax.Array, train: bool
-) -> tuple[jax.Array, Any]:
-    """The output of a module that stands alone, and its batch statistics after it."""
-    if not train:
-        out: Any = module.apply(variables, x, False)
-        return out, variables["batch_stats"]
-    out, changed = module.apply(variables, x, True, mutable=["batch_stats"])
-    return out, changed.get("batch_stats", {})
-
-
 class Conv(nn.Module):
     """A convolution without bias: [b, h, w, c] to [b, h', w', features].
 

@@ -115,7 +115,7 @@ def lstm(space: Space, *, layers: int = 1, units: int = 100, scale: float = 0.1)
             if layer:
                 projected = project(params, layer, hidden)
             step = functools.partial(advance, params.kernels[layer, units:])
-            hidden = jax.lax.scan(step, start, projected, unroll=8)[1]
+            hidden = jax.lax.scan(step, start, projected)[1]
         return jax.vmap(decide)(hidden, params.heads, params.head_biases, possible)
 
     return Controller(init, sample, log_probs)

@@ -23,8 +23,9 @@ import optax
 from jaxnas.randomness import stream
 from jaxnas.search.shared import Found, SharedWeightSearch, refuse_unfit
 from jaxnas.spaces.genotype import NULL, SKIP, Genotype
-from jaxnas.tasks import Task
+from jaxnas.tasks import Task, in_programs
 from jaxnas.training.loop import Data
+from jaxnas.training.optimizer import mover
 from jaxnas.training.train import Apply, Batch, batch_loss
 
 PHASE = "search"
@@ -151,6 +152,14 @@ def darts(
             alpha,
         )
 
+    task, move, move_alpha = in_programs(task), mover(optimizer), mover(arch_optimizer)
+    gates = jax.jit(jax.nn.softmax)
+
+    @jax.jit
+    def virtual_move(params: Any, opt_state: Any, gradient: Any) -> Any:
+        updates, _ = virtual.update(gradient, opt_state, params)
+        return optax.apply_updates(params, updates)
+
     def step(
         state: DartsState, batch: Batch, key: jax.Array
     ) -> tuple[DartsState, dict[str, jax.Array]]:
@@ -163,7 +172,7 @@ def darts(
                     apply,
                     task,
                     {"params": params, "batch_stats": batch_stats},
-                    jax.nn.softmax(alpha),
+                    gates(alpha),
                     batch[part],
                     stream(augment_key, part),
                 )
@@ -174,8 +183,7 @@ def darts(
 
         def virtual_weights() -> Any:
             gradient, _ = jax.grad(train_loss, has_aux=True)(params, state.alpha)
-            updates, _ = virtual.update(gradient, state.opt_state, params)
-            return optax.apply_updates(params, updates)
+            return virtual_move(params, state.opt_state, gradient)
 
         alpha_gradient, loss_val = hypergradient(
             settings.order,
@@ -186,17 +194,14 @@ def darts(
             virtual_weights,
             jnp.asarray(rate(state.step)),
         )
-        updates, alpha_opt_state = arch_optimizer.update(
-            alpha_gradient, state.alpha_opt_state, state.alpha
-        )
-        alpha = jnp.asarray(optax.apply_updates(state.alpha, updates))
+        alpha, alpha_opt_state = move_alpha(state.alpha, state.alpha_opt_state, alpha_gradient)
         (loss, batch_stats), gradient = jax.value_and_grad(train_loss, has_aux=True)(params, alpha)
-        updates, opt_state = optimizer.update(gradient, state.opt_state, params)
+        params, opt_state = move(params, state.opt_state, gradient)
         starts = state.step % steps_per_epoch == 0
         return (
             DartsState(
                 state.step + 1,
-                {"params": optax.apply_updates(params, updates), "batch_stats": batch_stats},
+                {"params": params, "batch_stats": batch_stats},
                 opt_state,
                 alpha,
                 alpha_opt_state,

@@ -13,12 +13,14 @@ of the layer behind it. And the bias of the separable convolutions starts at 0; 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxnas.search.controller import Controller, lstm_step, uniform
 from jaxnas.spaces.block_cells import BlockCellSpace
@@ -27,8 +29,8 @@ from jaxnas.spaces.enas_macro import EnasMacroSpace
 _SCALE = 0.1  # parameters start from U(-0.1, 0.1)
 _NORMAL_BIAS = 0.25  # what they have on top in the normal cell, and the others have less
 
-Choose = Callable[[int, jax.Array], jax.Array]
-"""(decision, logits) to the option."""
+Choose = Callable[[jax.Array, jax.Array], jax.Array]
+"""(decision, logits) to the option; minus infinity is the logit of what is none."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,21 +138,12 @@ def enas_controller(
 
     def run(params: EnasParams, choose: Choose) -> tuple[jax.Array, jax.Array]:
         """The candidate, and all its decisions' log probabilities."""
-        chosen, found = [], []
-
-        def decide(values: jax.Array) -> jax.Array:
-            option = choose(len(chosen), values)
-            chosen.append(option)
-            missing = most - len(values)
-            log_probs = jax.nn.log_softmax(values)
-            found.append(jnp.pad(log_probs, (0, missing), constant_values=-jnp.inf))
-            return option
-
-        walk(space, logits, params, decide)
-        return jnp.stack(chosen).astype(jnp.int32), jnp.stack(found)
+        # Loops over decisions rather than one operation behind the other: that compiles for long.
+        chosen, found = walk(space, logits, params, choose)
+        return chosen.astype(jnp.int32), found[:, :most]
 
     def sample(params: EnasParams, key: jax.Array) -> jax.Array:
-        def choose(index: int, values: jax.Array) -> jax.Array:
+        def choose(index: jax.Array, values: jax.Array) -> jax.Array:
             return jax.random.categorical(jax.random.fold_in(key, index), values)
 
         return run(params, choose)[0]
@@ -162,56 +155,99 @@ def enas_controller(
 
 
 def _walk_micro(
-    space: Any, settings: LogitSettings, params: EnasParams, decide: Callable[[jax.Array], Any]
-) -> None:
-    """A cell's blocks: an input, its operation, and both again; the normal cell comes first."""
-    memory = _begin(params)
+    space: Any, settings: LogitSettings, params: EnasParams, choose: Choose
+) -> tuple[jax.Array, jax.Array]:
+    """A cell's blocks: an input, its operation, and both again; the normal cell comes first.
+
+    Returns:
+      options [decisions], and log probabilities float32 [decisions, inputs or operations].
+    """
     favoured = _is_favoured(space)
-    for table in range(len(space.tables)):
+    states = jnp.arange(space.blocks + 2)
+    width = max(len(states), len(favoured))
+    decide = functools.partial(_decide, choose, width)
+
+    def block(bias: jax.Array, carry: Any, place: tuple[jax.Array, jax.Array]) -> Any:
+        memory, anchors, projected = carry
+        number, index = place  # of the block in its cell, of its first decision
+        decided = []
+        for _ in range(2):
+            memory = _advance(params, memory)
+            pointed = settings.bounded(_point(params, projected, memory.hidden))
+            pointed = jnp.where(states < 2 + number, pointed, -jnp.inf)
+            decided.append(decide(index + len(decided), pointed))
+            memory = _advance(params, memory._replace(fed=anchors[decided[-1][0]]))
+            values = settings.bounded(
+                memory.hidden @ params.head + params.head_bias, settings.operation_share
+            )
+            decided.append(decide(index + len(decided), values + bias))
+            memory = memory._replace(fed=params.embeddings[decided[-1][0]])
+        memory = _advance(params, memory)
+        anchors = anchors.at[2 + number].set(memory.hidden)
+        projected = projected.at[2 + number].set(memory.hidden @ params.anchor)
+        options, found = map(jnp.stack, zip(*decided, strict=True))
+        return (memory._replace(fed=params.start), anchors, projected), (options, found)
+
+    def cell(memory: _Memory, place: tuple[jax.Array, jax.Array]) -> Any:
+        bias, indices = place
+        anchors = projected = jnp.zeros((len(states), len(params.start)))
         memory = memory._replace(fed=params.start)
-        anchors, projected = [], []
-        for _ in range(2):  # the cell's inputs, of which nothing is known
+        for state in range(2):  # the cell's inputs, of which nothing is known
             memory = _advance(params, memory)
-            anchors.append(jnp.zeros_like(memory.hidden))
-            projected.append(memory.hidden @ params.anchor)
-        for _ in range(space.blocks):
-            for _ in range(2):
-                memory = _advance(params, memory)
-                pointed = _point(params, jnp.stack(projected), memory.hidden)
-                source = decide(settings.bounded(pointed))
-                memory = _advance(params, memory._replace(fed=jnp.stack(anchors)[source]))
-                values = settings.bounded(
-                    memory.hidden @ params.head + params.head_bias, settings.operation_share
-                )
-                if table == 0:
-                    values += _NORMAL_BIAS * (2 * favoured - 1)
-                memory = memory._replace(fed=params.embeddings[decide(values)])
-            memory = _advance(params, memory)
-            anchors.append(memory.hidden)
-            projected.append(memory.hidden @ params.anchor)
-            memory = memory._replace(fed=params.start)
+            projected = projected.at[state].set(memory.hidden @ params.anchor)
+        step = functools.partial(block, bias)
+        numbers = jnp.arange(space.blocks)
+        (memory, *_), decided = jax.lax.scan(step, (memory, anchors, projected), (numbers, indices))
+        return memory, decided
+
+    tables = len(space.tables)
+    biases = jnp.zeros((tables, len(favoured))).at[0].set(_NORMAL_BIAS * (2 * favoured - 1))
+    indices = 4 * jnp.arange(tables * space.blocks).reshape(tables, -1)
+    options, found = jax.lax.scan(cell, _begin(params), (biases, indices))[1]
+    return options.reshape(-1), found.reshape(-1, width)
 
 
 def _walk_macro(
-    space: Any, settings: LogitSettings, params: EnasParams, decide: Callable[[jax.Array], Any]
-) -> None:
-    """A layer's operation, and at once all of its skips."""
+    space: Any, settings: LogitSettings, params: EnasParams, choose: Choose
+) -> tuple[jax.Array, jax.Array]:
+    """A layer's operation, and at once all of its skips; returns what `_walk_micro` does."""
     memory = _advance(params, _begin(params))  # the stem, of which nothing is known
-    anchors, projected = [jnp.zeros_like(memory.hidden)], [memory.hidden @ params.anchor]
-    for layer in range(space.layers):
+    before = jnp.arange(space.layers)
+    width = max(2, len(params.embeddings))
+    decide = functools.partial(_decide, choose, width)
+
+    def layer(carry: Any, number: jax.Array) -> Any:
+        memory, anchors, projected = carry
+        index = number * (number + 1) // 2  # of its first decision: k + 1 of the k-th layer
         memory = _advance(params, memory)
-        operation = decide(settings.bounded(memory.hidden @ params.head))
+        values = settings.bounded(memory.hidden @ params.head)
+        operation, of_operation = decide(index, values)
         memory = _advance(params, memory._replace(fed=params.embeddings[operation]))
-        fed = params.start
-        if layer:  # the layer before is its input anyway
-            pointed = _point(params, jnp.stack(projected[:layer]), memory.hidden)
-            pointed = settings.bounded(pointed)
-            taken = [decide(jnp.stack([-each, each])) for each in pointed]
-            weights = jnp.stack(taken).astype(jnp.float32)
-            fed = weights @ jnp.stack(anchors[:layer]) / (1 + weights.sum())
-        anchors.append(memory.hidden)
-        projected.append(memory.hidden @ params.anchor)
-        memory = memory._replace(fed=fed)
+        pointed = settings.bounded(_point(params, projected, memory.hidden))
+        options = jnp.stack([-pointed, pointed], -1)
+        skips, of_skips = jax.vmap(decide)(index + 1 + before, options)
+        # The layer before is its input anyway: the first one has no skip.
+        weights = jnp.where(before < number, skips, 0).astype(jnp.float32)
+        fed = weights @ anchors / (1 + weights.sum())
+        anchors = anchors.at[number + 1].set(memory.hidden, mode="drop")
+        projected = projected.at[number + 1].set(memory.hidden @ params.anchor, mode="drop")
+        memory = memory._replace(fed=jnp.where(number > 0, fed, params.start))
+        decided = jnp.append(operation, skips), jnp.vstack([of_operation, of_skips])
+        return (memory, anchors, projected), decided
+
+    anchors = jnp.zeros((space.layers, len(params.start)))
+    projected = anchors.at[0].set(memory.hidden @ params.anchor)
+    options, found = jax.lax.scan(layer, (memory, anchors, projected), before)[1]
+    decisions = np.tri(space.layers, space.layers + 1, dtype=bool)
+    return options[decisions], found[decisions]
+
+
+def _decide(
+    choose: Choose, width: int, index: jax.Array, values: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """The option, and the log probabilities of all, float32 [width]."""
+    values = jnp.pad(values, (0, width - len(values)), constant_values=-jnp.inf)
+    return choose(index, values), jax.nn.log_softmax(values)
 
 
 def _is_favoured(space: Any) -> jax.Array:

@@ -28,8 +28,9 @@ from jaxnas.search.shared import Found, SharedWeightSearch
 from jaxnas.spaces.cells import TABLES, CellSpace
 from jaxnas.spaces.genotype import NULL, Edge, Genotype
 from jaxnas.spaces.transitions import Transitions, Version, transitions
-from jaxnas.tasks import Task
-from jaxnas.training.loop import Data, eager_loop
+from jaxnas.tasks import Task, in_programs
+from jaxnas.training.loop import Data
+from jaxnas.training.optimizer import mover
 from jaxnas.training.train import Apply, Batch, batch_loss
 
 EMBEDDING, WIDE, HIDDEN = 100, 1024, 100
@@ -241,17 +242,11 @@ def nat(
             jnp.zeros(()),
         )
 
-    # What is compiled whatever the paths are, also where a step runs part by part.
-    task = task._replace(prepare=jax.jit(task.prepare), judge=jax.jit(task.judge))
+    task, move = in_programs(task), mover(optimizer)
     cells = jax.jit(
         functools.partial(random_cells, space=space, loose_ends=loose_ends),
         static_argnames="null",
     )
-
-    @jax.jit
-    def move(params: Any, opt_state: Any, gradient: Any) -> tuple[Any, Any]:
-        updates, opt_state = optimizer.update(gradient, opt_state, params)
-        return optax.apply_updates(params, updates), opt_state
 
     def step_weights(
         state: NATState, batch: Batch, key: jax.Array
@@ -373,8 +368,6 @@ def nat(
         plan=lambda epoch: ("weights", "policy"),
         found=found,
         observe=observe,
-        # On a CPU the one program of all paths compiles for minutes (see `nn.cells`).
-        loop=eager_loop if jax.default_backend() == "cpu" else None,
     )
 
 

@@ -2,6 +2,6 @@
 
 from jaxnas.tasks.self_supervised import nt_xent, simclr, simsiam
 from jaxnas.tasks.supervised import supervised
-from jaxnas.tasks.task import Task, data_parallel
+from jaxnas.tasks.task import Task, data_parallel, in_programs
 
-__all__ = ["Task", "data_parallel", "nt_xent", "simclr", "simsiam", "supervised"]
+__all__ = ["Task", "data_parallel", "in_programs", "nt_xent", "simclr", "simsiam", "supervised"]

@@ -39,6 +39,17 @@ class Task(NamedTuple):
     outputs: Outputs
 
 
+def in_programs(task: Task) -> Task:
+    """The task with every function a program, for steps that are not compiled as a whole."""
+    return task._replace(
+        prepare=jax.jit(task.prepare),
+        judge=jax.jit(task.judge),
+        inputs=jax.jit(task.inputs),
+        loss=jax.jit(task.loss),
+        score=jax.jit(task.score),
+    )
+
+
 def data_parallel(task: Task, devices: Sequence[Any]) -> Task:
     """The task with each batch, once it is prepared, split over several devices.
 

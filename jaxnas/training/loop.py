@@ -130,6 +130,11 @@ def default_loop(runs: int = 0) -> LoopFn:
     return functools.partial(python_loop, runs=runs)
 
 
+def parts_loop(step: Step) -> Epoch:
+    """`eager_loop` on a CPU, where a whole step of a supernet compiles for minutes; else a scan."""
+    return (eager_loop if jax.default_backend() == "cpu" else scan_loop)(step)
+
+
 def first_bad_step(losses: np.ndarray) -> int | None:
     """Index of the first loss that is not finite, None if all are. `losses` is [steps, ...]."""
     bad = ~np.isfinite(losses).all(tuple(range(1, losses.ndim)))

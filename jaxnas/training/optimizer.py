@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import jax
@@ -143,6 +144,17 @@ def learning_rates(
         return rate
     warmup = optax.linear_schedule(0.0, learning_rate, warmup_steps)
     return optax.join_schedules([warmup, rate], [warmup_steps])
+
+
+def mover(optimizer: optax.GradientTransformation) -> Callable[[Any, Any, Any], tuple[Any, Any]]:
+    """A program: (params, optimiser's state, gradient) to the next two."""
+
+    @jax.jit
+    def move(params: Any, opt_state: Any, gradient: Any) -> tuple[Any, Any]:
+        updates, opt_state = optimizer.update(gradient, opt_state, params)
+        return optax.apply_updates(params, updates), opt_state
+
+    return move
 
 
 def _kernels(params: Any) -> Any:
