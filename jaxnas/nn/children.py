@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxnas.nn.child_layout import COLLECTIONS, BlockLayout, Choice, Leaf, layouts, row_of, tree_of
+from jaxnas.nn.child_layout import BlockLayout, Choice, Leaf, layouts, row_of, tree_of
 from jaxnas.nn.heads import Outputs
 from jaxnas.nn.network import AuxiliaryHead, Noise, WithAuxiliary, classify, read_image
 from jaxnas.nn.operations import Match, Op
@@ -164,11 +164,11 @@ class Child(nn.Module):
             variables = {"params": learned[0], "batch_stats": statistics}
             return run_part(module, variables, learned[1], train)
 
-        shape = jax.eval_shape(match, (params, x), statistics)[0]
-
         def instead(learned: Any, statistics: Any) -> tuple[jax.Array, Any]:
             if otherwise is None:
-                return jnp.zeros(shape.shape, shape.dtype), statistics
+                batch, *sides, _ = x.shape
+                sides = [-(-side // module.stride) for side in sides]
+                return jnp.zeros((batch, *sides, module.features), x.dtype), statistics
             return otherwise(learned[1]), statistics
 
         out, statistics = run_one((instead, match), matched, (params, x), statistics)
@@ -206,11 +206,13 @@ class Slots(nn.Module):
     ) -> list[jax.Array]:
         """The cell's states, from its two inputs [b, h, w, c]."""
         layout = self.layout
-        shapes = {name: (layout.rows, layout.row[name]) for name in COLLECTIONS}
-        zeros = nn.initializers.zeros
-        rows = {name: self.param(name, zeros, shapes[name]) for name in ("kernel", "norm")}
-        statistics = self.variable("batch_stats", "statistics", jnp.zeros, shapes["statistics"])
-        rows["statistics"] = statistics.value
+        if self.is_initializing():
+            for name in ("kernel", "norm"):
+                self.param(name, nn.initializers.zeros, (layout.rows, layout.row[name]))
+            shape = (layout.rows, layout.row["statistics"])
+            self.variable("batch_stats", "statistics", jnp.zeros, shape)
+        # Not as `param` gives them, which traces a program at every call.
+        rows = {**self.variables["params"], **self.variables["batch_stats"]}
         if is_traced(choice):
             if layout.shared:
                 rows = {name: table[choice.rows] for name, table in rows.items()}
@@ -223,7 +225,8 @@ class Slots(nn.Module):
         else:
             states, changed = _run_in_parts(layout, train, rows, inputs, choice)
         if train and not self.is_initializing():
-            statistics.value = _replaced(statistics.value, choice.rows, changed)
+            after = _replaced(rows["statistics"], choice.rows, changed)
+            self.put_variable("batch_stats", "statistics", after)
         return states
 
 
@@ -233,32 +236,6 @@ def _replaced(table: jax.Array, rows: Any, changed: Any) -> jax.Array:
     return table.at[rows].set(jnp.asarray(changed))
 
 
-@jax.custom_vjp
-def _of_slots(table: jax.Array, rows: Any) -> tuple[jax.Array, ...]:
-    """Rows of a table, each by itself."""
-    return _split(table, rows)
-
-
-@jax.jit
-def _split(table: jax.Array, rows: Any) -> tuple[jax.Array, ...]:
-    return tuple(table[rows])
-
-
-def _of_slots_forward(table: jax.Array, rows: Any) -> Any:
-    return _split(table, rows), (table, rows)
-
-
-@jax.jit
-def _of_slots_backward(saved: Any, gradients: tuple[jax.Array, ...]) -> Any:
-    # By hand, since operations without weights have no gradient: JAX's own backward pass would be
-    # compiled anew for every pattern of those.
-    table, rows = saved
-    return jnp.zeros_like(table).at[rows].set(jnp.stack(gradients)), None
-
-
-_of_slots.defvjp(_of_slots_forward, _of_slots_backward)
-
-
 def _run_in_parts(
     layout: BlockLayout,
     train: bool,
@@ -266,24 +243,85 @@ def _run_in_parts(
     inputs: tuple[jax.Array, jax.Array],
     choice: Choice,
 ) -> tuple[list[jax.Array], list[jax.Array]]:
-    """What `_run` computes, of a choice known by now, each operand by a program of its own."""
-    of_slots = {name: _of_slots(table, choice.rows) for name, table in rows.items()}
-    states: list[jax.Array] = list(inputs)
-    statistics: list[jax.Array] = []
-    outs: list[jax.Array] = []
-    for slot in range(layout.slots):
-        index = int(choice.variants[slot])
-        variant = layout.variants[index]
-        place = int(choice.sources[slot, variant.pool])
-        operand = states[layout.pools[variant.pool].states[place]]
-        row = {name: slots[slot] for name, slots in of_slots.items()}
-        out, changed = _operand(layout, train, index)(row, operand)
-        statistics.append(changed)
-        outs.append(out)
-        if slot % 2:
-            first, second = (int(offset) for offset in choice.offsets[slot - 1 : slot + 1])
-            states.append(_joined(_width(layout), (first, second), *outs[-2:]))
-    return states, statistics
+    """What `_run` computes, of a choice known by now, each operand by a program of its own.
+
+    The backward pass is written out too: JAX's own takes a millisecond for each program, and
+    compiles one anew for every pattern of operands without weights.
+    """
+    variants = choice.variants.tolist()
+    sources = [
+        layout.pools[layout.variants[variant].pool].states[
+            choice.sources[slot, layout.variants[variant].pool]
+        ]
+        for slot, variant in enumerate(variants)
+    ]
+    offsets = choice.offsets.tolist()
+    statistics = _split(rows["statistics"], choice.rows)
+    width, channels = _width(layout), layout.block.channels
+
+    def forward(learned: Rows, inputs: tuple[jax.Array, jax.Array]) -> Any:
+        of_slots = {name: _split(table, choice.rows) for name, table in learned.items()}
+        states, changed, outs, pulls = list(inputs), [], [], []
+        for slot, (variant, source) in enumerate(zip(variants, sources, strict=True)):
+            row = {name: slots[slot] for name, slots in of_slots.items()}
+            run = _pulled(layout, train, variant)
+            out, pull, after = run(row, states[source], statistics[slot])
+            outs.append(out)
+            pulls.append(pull)
+            changed.append(after)
+            if slot % 2:
+                pair = offsets[slot - 1], offsets[slot]
+                states.append(_joined(width, pair, *outs[-2:]))
+        return (states, changed), pulls
+
+    @jax.custom_vjp
+    def run(learned: Rows, inputs: tuple[jax.Array, jax.Array]) -> Any:
+        return forward(learned, inputs)[0]
+
+    def backward(pulls: Any, gradients: Any) -> Any:
+        of_states, of_slots = list(gradients[0]), []
+        for slot in reversed(range(layout.slots)):
+            of_out = _narrowed(channels, of_states[2 + slot // 2], offsets[slot])
+            of_row, of_operand = _pull(pulls[slot], of_out)
+            of_slots.append(of_row)
+            of_states[sources[slot]] = _add(of_states[sources[slot]], of_operand)
+        of_tables = {
+            name: _joined_rows(layout.rows, choice.rows, [row[name] for row in reversed(of_slots)])
+            for name in ("kernel", "norm")
+        }
+        return of_tables, tuple(of_states[:2])
+
+    run.defvjp(forward, backward)
+    return run({name: rows[name] for name in ("kernel", "norm")}, inputs)
+
+
+@jax.jit
+def _split(table: jax.Array, rows: Any) -> tuple[jax.Array, ...]:
+    """Rows of a table, each by itself."""
+    return tuple(table[rows])
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _joined_rows(count: int, rows: Any, values: list[jax.Array]) -> jax.Array:
+    """A table of so many rows, zeros but for some."""
+    return jnp.zeros((count, *values[0].shape), values[0].dtype).at[rows].set(jnp.stack(values))
+
+
+@jax.jit
+def _add(first: jax.Array, second: jax.Array) -> jax.Array:
+    return first + second
+
+
+@jax.jit
+def _pull(pull: Any, gradient: jax.Array) -> Any:
+    """Gradients of what an operation's output depends on."""
+    return pull(gradient)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _narrowed(channels: int, of_block: jax.Array, offset: Any) -> jax.Array:
+    """The gradient of an operand's output out of that of its block."""
+    return lax.dynamic_slice_in_dim(of_block, offset, channels, -1)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
@@ -342,7 +380,7 @@ def _run_backward(layout: BlockLayout, train: bool, saved: Any, gradients: Any) 
     def step(of_pools: Pools, slot: Any) -> tuple[Pools, Rows]:
         row, variant, sources, offset, place = slot
         of_block = lax.dynamic_index_in_dim(of_pools[_blocks(layout)], place, keepdims=False)
-        of_out = lax.dynamic_slice_in_dim(of_block, offset, layout.block.channels, -1)
+        of_out = _narrowed(layout.block.channels, of_block, offset)
         of_row, of_operands = lax.switch(variant, branches, row, _at(pools, sources), of_out)
         of_pools = tuple(
             of_pool.at[source].add(of_operand)
@@ -361,24 +399,52 @@ _run.defvjp(_run_forward, _run_backward)
 
 def _branch(layout: BlockLayout, train: bool, index: int) -> Callable[..., Any]:
     """Variant `index`: (row, operands) to its output and the row's batch statistics after it."""
-    run, pool = _operand(layout, train, index), layout.variants[index].pool
-    return lambda row, operands: run(row, operands[pool])
-
-
-def _operand(layout: BlockLayout, train: bool, index: int) -> Callable[..., Any]:
-    """Variant `index`: (row, state) to its output and the row's batch statistics after it."""
     variant = layout.variants[index]
+    run = _operation(layout, train, index)
+
+    def on_pools(row: Rows, operands: Pools) -> tuple[jax.Array, jax.Array]:
+        learned = {name: row[name] for name in ("kernel", "norm")}
+        return run(learned, operands[variant.pool], row["statistics"])
+
+    return on_pools
+
+
+def _operation(layout: BlockLayout, train: bool, index: int) -> Callable[..., Any]:
+    """Variant `index`: (learned row, state, statistics) to its output and the statistics after."""
+    variant, of = layout.variants[index], layout.leaves(index)
     module = Op(variant.op, layout.block.channels, variant.stride, layout.style, parent=None)
-    return functools.partial(_operation, module, layout.leaves(index), variant.width, train)
+    return functools.partial(_operate, module, of, variant.width, train)
+
+
+def _operate(
+    module: Op,
+    of: tuple[Leaf, ...],
+    width: int,
+    train: bool,
+    learned: Rows,
+    state: jax.Array,
+    statistics: jax.Array,
+) -> tuple[jax.Array, jax.Array]:
+    row = {**learned, "statistics": statistics}
+    out, changed = run_part(module, tree_of(row, of), state[..., :width], train)
+    return out, row_of({"batch_stats": changed}, row, of)["statistics"]
+
+
+@functools.cache
+def _pulled(layout: BlockLayout, train: bool, index: int) -> Callable[..., Any]:
+    """`_operation` as a program whose output comes with what differentiates it."""
+    return functools.partial(_operate_and_pull, *_operation(layout, train, index).args)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
-def _operation(
-    module: Op, of: tuple[Leaf, ...], width: int, train: bool, row: Rows, state: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    """A program for all blocks of one shape."""
-    out, statistics = run_part(module, tree_of(row, of), state[..., :width], train)
-    return out, row_of({"batch_stats": statistics}, row, of)["statistics"]
+def _operate_and_pull(
+    module: Op, of: tuple[Leaf, ...], width: int, train: bool, learned: Rows, state: Any, known: Any
+) -> tuple[jax.Array, Any, jax.Array]:
+    def run(learned: Rows, state: jax.Array) -> Any:
+        return _operate(module, of, width, train, learned, state, known)
+
+    out, pull, statistics = jax.vjp(run, learned, state, has_aux=True)
+    return out, pull, statistics
 
 
 def _empty(layout: BlockLayout, inputs: tuple[jax.Array, jax.Array]) -> Pools:
