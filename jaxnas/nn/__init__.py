@@ -24,8 +24,7 @@ from jaxnas.nn.imports import Imported, import_keras, import_timm
 from jaxnas.nn.init import abstract_variables, init
 from jaxnas.nn.macro import MacroChoice, MacroSupernet, cut_macro, macro_choice
 from jaxnas.nn.nasbench201 import NASBench201Supernet
-from jaxnas.nn.network import Network, Noise, WithAuxiliary, build, in_parts, supernet
-from jaxnas.nn.parts import is_traced
+from jaxnas.nn.network import Network, Noise, WithAuxiliary, build, supernet
 from jaxnas.nn.weights import WeightsError, load_network, load_safetensors, save_safetensors
 
 __all__ = [
@@ -63,9 +62,7 @@ __all__ = [
     "fixed_cost",
     "import_keras",
     "import_timm",
-    "in_parts",
     "init",
-    "is_traced",
     "load_exported",
     "load_network",
     "load_safetensors",

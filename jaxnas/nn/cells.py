@@ -16,11 +16,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from jaxnas.nn.heads import Outputs, Representation, finish
-from jaxnas.nn.layers import materialise, runtime_one
+from jaxnas.nn.layers import materialise, run_alone, runtime_one
 from jaxnas.nn.operations import Match, Op, Style
-from jaxnas.nn.parts import is_traced, run_part
 from jaxnas.nn.switch import Branch, run_one
 from jaxnas.spaces.cells import CellSpace
 from jaxnas.spaces.genotype import NULL, Block
@@ -55,7 +55,7 @@ class _Mixture(nn.Module):
     style: Style
 
     @nn.compact
-    def __call__(self, x: jax.Array, gates: jax.Array, train: bool) -> jax.Array:
+    def __call__(self, x: jax.Array, train: bool, gates: jax.Array) -> jax.Array:
         """The sum of their outputs, weighted by gates [operations]."""
         total: Any = 0
         for index, name in enumerate(self.operations):
@@ -64,6 +64,8 @@ class _Mixture(nn.Module):
                 total += op(x, train, gates[index])
         return total
 
+
+_run = jax.jit(run_alone, static_argnums=(0, 3))
 
 _rows = jax.jit(tuple)
 
@@ -87,7 +89,7 @@ class _Parts(nn.Module):
         """The output of the part called `name`."""
         if self.is_initializing():
             return kind(**fields, name=name)(x, train)
-        out, statistics = run_part(kind(**fields, parent=None), self._variables(name), x, train)
+        out, statistics = _run(kind(**fields, parent=None), self._variables(name), x, train)
         if train and statistics:
             self.put_variable("batch_stats", name, statistics)
         return out
@@ -168,7 +170,7 @@ class CellBlock(_Parts):
                 self.space.operations, self.block.channels, stride, self.style, parent=None
             )
             row = gates[self.space.edges.index((source, target))]
-            out, statistics = run_part(mixture, own, value, row, train)
+            out, statistics = _run(mixture, own, value, train, row)
             terms.append(out)
             if train:
                 for operation, changed in statistics.items():
@@ -258,7 +260,7 @@ class CellBlock(_Parts):
                 for collection, tree in (("params", params), ("batch_stats", statistics))
             }
             op = Op(**self._fields(name, group[0]), parent=None)
-            out, changed = run_part(op, own, stacks[which][place], train)
+            out, changed = _run(op, own, stacks[which][place], train)
             statistics = [list(of_group) for of_group in statistics]
             statistics[which][index] = jax.tree.map(
                 lambda all_edges, edge: all_edges.at[place].set(edge),
@@ -314,7 +316,7 @@ class CellSupernet(_Parts):
         if self.is_initializing():  # every operation is to get its weights
             architecture = jnp.zeros(space.shape)
         if isinstance(architecture, Paths):
-            if not is_traced(architecture):
+            if not any(isinstance(leaf, Tracer) for leaf in architecture):
                 architecture = Paths(*map(np.asarray, architecture))
             tables = [
                 jax.tree.map(lambda leaf, table=table: leaf[table], architecture)
@@ -322,7 +324,7 @@ class CellSupernet(_Parts):
             ]
         else:
             tables = [_rows(table) for table in _rows(architecture)]
-        one = runtime_one(x) if is_traced(x) else None
+        one = runtime_one(x) if isinstance(x, Tracer) else None
         stem = {
             "features": 3 * space.channels,
             "style": dataclasses.replace(style, search=False),

@@ -21,7 +21,6 @@ from jaxnas.nn.heads import Outputs, Representation
 from jaxnas.nn.layers import materialise, runtime_one, weighted
 from jaxnas.nn.network import BlockModule, Noise, build, classify, read_image
 from jaxnas.nn.operations import Style
-from jaxnas.nn.parts import run_part
 from jaxnas.nn.switch import Branch, run_one
 from jaxnas.spaces.chain import ZERO, ChainSpace
 from jaxnas.spaces.genotype import SKIP
@@ -147,8 +146,10 @@ def _branch(name: str, module: BlockModule, train: bool) -> Branch:
     def run(learned: Any, other: Any) -> tuple[jax.Array, Any]:
         (params, x), (stats, one) = learned, other
         variables = {"params": params[name], "batch_stats": stats[name]}
-        out, changed = run_part(module, variables, (x,), None, one, train)
-        return out, {**stats, name: changed} if train else stats
+        out, changed = module.apply(
+            variables, (x,), None, one, train, mutable=["batch_stats"] if train else []
+        )
+        return out, {**stats, name: changed["batch_stats"]} if train else stats
 
     return run
 

@@ -42,6 +42,18 @@ def pads(
     return sides[0], sides[1]
 
 
+def run_alone(
+    module: nn.Module, variables: Any, x: jax.Array, train: bool, *more: jax.Array
+) -> tuple[jax.Array, Any]:
+    """The output of a module that stands alone, and its batch statistics after it."""
+    if not train:
+        out: Any = module.apply(variables, x, False, *more)
+        return out, variables["batch_stats"]
+    out, changed = module.apply(variables, x, True, *more, mutable=["batch_stats"])
+    # No gradient goes through them: a program of this module alone would compute their tangents.
+    return out, jax.lax.stop_gradient(changed.get("batch_stats", {}))
+
+
 class Conv(nn.Module):
     """A convolution without bias: [b, h, w, c] to [b, h', w', features].
 

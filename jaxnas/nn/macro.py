@@ -18,9 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnas.nn.heads import Outputs
+from jaxnas.nn.layers import run_alone
 from jaxnas.nn.network import Noise, classify, read_image
 from jaxnas.nn.operations import Op, Style
-from jaxnas.nn.parts import run_part
 from jaxnas.nn.switch import Branch, run_one
 from jaxnas.spaces.enas_macro import MACRO_OPERATIONS, EnasMacroSpace
 from jaxnas.spaces.genotype import SKIP, Genotype
@@ -132,7 +132,7 @@ class MacroSupernet(nn.Module):
                 statistics = dict(statistics)
                 for module, name in zip(modules(op), names[op], strict=True):
                     variables = {"params": params[name], "batch_stats": statistics[name]}
-                    value, statistics[name] = run_part(module, variables, value, train)
+                    value, statistics[name] = run_alone(module, variables, value, train)
                 return value, statistics
 
             return run

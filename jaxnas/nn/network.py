@@ -8,10 +8,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxnas.nn import kernels, parts
+from jaxnas.nn import kernels
 from jaxnas.nn.heads import Outputs, Projector, Representation, finish
 from jaxnas.nn.kernels import pair
-from jaxnas.nn.layers import BatchNorm, Conv, Dense, Relu, concatenate, materialise, runtime_one
+from jaxnas.nn.layers import Conv, Dense, Relu, concatenate, materialise, runtime_one
 from jaxnas.nn.operations import Match, Op, Style
 from jaxnas.spaces.adaptation import ID, SAME, AdaptationSpace
 from jaxnas.spaces.genotype import CELL_FAMILIES, NULL, SKIP, Block, Cell, Genotype
@@ -247,11 +247,6 @@ def classify(
         x = _dropped(dropout_key, noise.dropout, x, x.shape)
     has_bias = genotype.family not in ("enas", "macro")
     return finish(x, outputs, train, has_bias=has_bias)
-
-
-def in_parts() -> Any:
-    """A context in which a network that is not being compiled runs part by part (`nn.parts`)."""
-    return parts.in_parts(BlockModule, AuxiliaryHead, Match, Op, Conv, BatchNorm, Dense)
 
 
 class Network(nn.Module):

@@ -7,8 +7,6 @@ from typing import Any
 
 import jax
 
-from jaxnas.nn.parts import is_traced
-
 Branch = Callable[[Any, Any], tuple[jax.Array, Any]]
 """(what is learned of, what is not) to an output and what follows of the rest, which no gradient
 goes through, such as batch statistics."""
@@ -17,7 +15,7 @@ goes through, such as batch statistics."""
 def run_one(
     branches: Sequence[Branch], index: jax.Array, learned: Any, other: Any
 ) -> tuple[jax.Array, Any]:
-    """What branch `index` gives, in the memory of one branch; run as it is where `index` is known.
+    """What branch `index` gives, in the memory of one branch.
 
     The gradient of a `lax.switch` keeps what every branch would need for its own. Here the backward
     pass is a switch too: it keeps the inputs alone and runs the branch again before it
@@ -26,12 +24,10 @@ def run_one(
 
     Args:
       branches: with equal shapes of what they return.
-      index: int32 scalar; what is traced with it becomes a switch at run time.
+      index: int32 scalar.
       learned: PyTree that gradients go to, such as parameters and an input.
       other: PyTree that none goes to.
     """
-    if not is_traced(index):
-        return branches[int(index)](learned, other)
 
     @jax.custom_vjp
     def run(index: jax.Array, learned: Any, other: Any) -> tuple[jax.Array, Any]:

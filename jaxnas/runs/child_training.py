@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 import zlib
-from collections.abc import Callable
 from functools import cached_property
 from typing import Any, NamedTuple, cast
 
@@ -20,8 +20,9 @@ from jaxnas.randomness import stream
 from jaxnas.runs.child_networks import Networks
 from jaxnas.runs.config import ConfigError, WeightTraining, flag
 from jaxnas.runs.search_run import part_sizes, search_task, split
-from jaxnas.tasks import Task, in_programs
+from jaxnas.tasks import Task
 from jaxnas.training.loop import Data, first_bad_step
+from jaxnas.training.train import Batch
 
 Candidate = tuple[int, ...]
 """A canonical candidate."""
@@ -122,17 +123,16 @@ class ChildTraining:
     def _data(self) -> Data:
         return split(self.dataset, self.train_share, self._key)
 
-    def _optimizer(self, epochs: int) -> optax.GradientTransformation:
-        """Of a training of `epochs`, which its first state alone depends on."""
+    def _optimizer(self, rates: Any) -> optax.GradientTransformation:
+        """At the learning rates float32 [steps]."""
         settings = self.settings
-        sgd = training.scheduled_sgd(
-            lambda count: 1.0,
+        return training.scheduled_sgd(
+            lambda count: rates[count],
             momentum=settings.momentum,
             weight_decay=settings.weight_decay,
             decay_norm_and_bias=settings.decay_norm_and_bias,
             grad_clip=settings.grad_clip,
         )
-        return optax.chain(sgd, _scaled_by(lambda: self._rates(epochs)))
 
     def _rates(self, epochs: int) -> jax.Array:
         """float32 [steps of the longest training]: the learning rates of one of `epochs`."""
@@ -146,7 +146,18 @@ class ChildTraining:
 
     @cached_property
     def _task(self) -> Task:
-        return in_programs(search_task(self.dataset, jnp.dtype(self.settings.precision)))
+        return search_task(self.dataset, jnp.dtype(self.settings.precision))
+
+    @cached_property
+    def _prepared(self) -> Any:
+        """(number of the step, batch, key) to its inputs and targets; one program for all."""
+
+        @jax.jit
+        def prepared(step: jax.Array, batch: Any, key: jax.Array) -> Any:
+            augment_key = jax.random.fold_in(stream(key, "augment"), step)
+            return self._task.prepare(augment_key, *batch)
+
+        return prepared
 
     @cached_property
     def _kept(self) -> list[_Programs]:
@@ -161,12 +172,29 @@ class ChildTraining:
         """
         if self._kept and self._kept[0].network == network:
             return self._kept[0]
-        apply = training.flax_apply(network)
+        plain = training.flax_apply(network)
 
-        step = training.train_step(apply, self._task, self._optimizer(self.most_epochs))
-        in_parts = jax.default_backend() == "cpu"
-        judge = training.evaluator(apply, self._task, in_parts=in_parts)
-        self._kept[:] = [_Programs(network, training.parts_loop(step), judge, set())]
+        def apply(variables: Any, inputs: jax.Array, gates: Any, *args: Any) -> tuple[Any, Any]:
+            return plain(variables, inputs, gates[0], *args)
+
+        task = self._task._replace(prepare=lambda key, *batch: batch)
+
+        @functools.partial(jax.jit, donate_argnums=0)
+        def learn(
+            state: training.TrainState, batch: Batch, key: jax.Array
+        ) -> tuple[training.TrainState, dict[str, jax.Array]]:
+            _, rates = cast(Any, state.gates)
+            return training.train_step(apply, task, self._optimizer(rates))(state, batch, key)
+
+        def step(
+            state: training.TrainState, batch: Batch, key: jax.Array
+        ) -> tuple[training.TrainState, dict[str, jax.Array]]:
+            return learn(state, {"train": self._prepared(state.step, batch["train"], key)}, key)
+
+        # On a CPU augmentation compiles for as long as a small network, and so on its own.
+        loop = training.eager_loop if jax.default_backend() == "cpu" else training.scan_loop
+        epoch, judge = loop(step), training.evaluator(apply, task)
+        self._kept[:] = [_Programs(network, epoch, judge, set())]
         return self._kept[0]
 
     def _start(
@@ -179,7 +207,9 @@ class ChildTraining:
         variables = self.networks.variables(
             network, stream(key, "init"), self.dataset.input_shape, array
         )
-        return training.init(variables, self._optimizer(epochs), choices), key
+        rates: Any = self._rates(epochs)
+        gates: Any = (choices, rates)
+        return training.init(variables, self._optimizer(rates), gates), key
 
     def _order(self, key: jax.Array, epoch: int) -> dict[str, jax.Array]:
         order_key = jax.random.fold_in(stream(key, "order"), epoch)
@@ -243,17 +273,6 @@ def _book(seconds: dict[str, float], part: str, rows: list[np.ndarray], compiles
         compiling = max(float(rows[0][0]) - usual, 0.0)
     seconds["compile"] += compiling
     seconds[part] += float(sum(row.sum() for row in rows)) - compiling
-
-
-def _scaled_by(rates: Callable[[], jax.Array]) -> optax.GradientTransformation:
-    """Times the learning rate of the step; the rates float32 [steps] are part of the state."""
-
-    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
-        del params
-        step, rates = state
-        return jax.tree.map(lambda update: rates[step] * update, updates), (step + 1, rates)
-
-    return optax.GradientTransformation(lambda params: (jnp.zeros((), jnp.int32), rates()), update)
 
 
 def as_candidates(canonical: np.ndarray) -> list[Candidate]:

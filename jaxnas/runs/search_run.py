@@ -102,8 +102,9 @@ class SearchRun:
 
     @cached_property
     def _epochs(self) -> dict[str, training.Epoch]:
-        """By the name of a phase, its pass."""
-        return {phase: training.parts_loop(step) for phase, step in self.search.steps.items()}
+        """By the name of a phase, its compiled pass."""
+        loop = self.search.loop or training.default_loop()
+        return {phase: loop(step) for phase, step in self.search.steps.items()}
 
     def _order(self, phase: str, epoch: int) -> Order:
         """int32 [steps, batch] for each part of the phase; others than the first go round."""

@@ -24,7 +24,7 @@ from jaxnas.randomness import stream
 from jaxnas.search.shared import Found, SharedWeightSearch, refuse_unfit
 from jaxnas.spaces.genotype import NULL, SKIP, Genotype
 from jaxnas.tasks import Task, in_programs
-from jaxnas.training.loop import Data
+from jaxnas.training.loop import Data, in_parts
 from jaxnas.training.optimizer import mover
 from jaxnas.training.train import Apply, Batch, batch_loss
 
@@ -140,6 +140,14 @@ def darts(
         optax.adam(settings.arch_learning_rate, *_ADAM_BETAS),
     )
 
+    task, move, move_alpha = in_programs(task), mover(optimizer), mover(arch_optimizer)
+    gates = jax.jit(jax.nn.softmax)
+
+    @jax.jit
+    def virtual_move(params: Any, opt_state: Any, gradient: Any) -> Any:
+        updates, _ = virtual.update(gradient, opt_state, params)
+        return optax.apply_updates(params, updates)
+
     def init(key: jax.Array) -> DartsState:
         first = variables(stream(key, "init"))
         alpha = _INITIAL_SCALE * jax.random.normal(stream(key, "alpha"), shape)
@@ -151,14 +159,6 @@ def darts(
             arch_optimizer.init(alpha),
             alpha,
         )
-
-    task, move, move_alpha = in_programs(task), mover(optimizer), mover(arch_optimizer)
-    gates = jax.jit(jax.nn.softmax)
-
-    @jax.jit
-    def virtual_move(params: Any, opt_state: Any, gradient: Any) -> Any:
-        updates, _ = virtual.update(gradient, opt_state, params)
-        return optax.apply_updates(params, updates)
 
     def step(
         state: DartsState, batch: Batch, key: jax.Array
@@ -253,6 +253,7 @@ def darts(
         plan=lambda epoch: (PHASE,),
         found=found,
         observe=observe,
+        loop=in_parts(),
     )
 
 

@@ -26,15 +26,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxnas.nn import Noise, WithAuxiliary, is_traced
+from jaxnas.nn import Noise, WithAuxiliary
 from jaxnas.randomness import stream
 from jaxnas.search.controller import Controller, chosen, entropy, independent
 from jaxnas.search.policy_gradient import against_baseline
 from jaxnas.search.shared import Found, SharedWeightSearch, refuse_unfit
 from jaxnas.spaces import Genotype, Space
-from jaxnas.tasks import Task, in_programs
+from jaxnas.tasks import Task
 from jaxnas.training.loop import Data
-from jaxnas.training.optimizer import mover
 from jaxnas.training.train import Apply, Batch, batch_loss
 
 WEIGHTS = "weights"
@@ -160,8 +159,6 @@ def enas(
         optax.sgd(rate, settings.momentum, nesterov=True),
     )
     controller_optimizer = optax.adam(settings.controller_learning_rate, _B1, _B2, _EPSILON)
-    task, move, choices = in_programs(task), mover(optimizer), jax.jit(choices)
-    draw_all = jax.jit(jax.vmap(policy.sample, (None, 0)))
 
     def init(key: jax.Array) -> EnasState:
         first = variables(stream(key, "init"))
@@ -183,8 +180,7 @@ def enas(
         def key_of(name: str) -> jax.Array:
             return jax.random.fold_in(stream(key, name), state.step)
 
-        # As many as the controller draws, so that one program serves both.
-        candidate = draw_all(state.params, jax.random.split(key_of("arc"), settings.arcs))[0]
+        candidate = policy.sample(state.params, key_of("arc"))
         noise = Noise(key_of("noise"), dropout=settings.dropout) if settings.dropout else None
         params = state.variables["params"]
 
@@ -201,7 +197,8 @@ def enas(
             )
 
         (loss, batch_stats), gradient = jax.value_and_grad(loss_of, has_aux=True)(params)
-        params, opt_state = move(params, state.opt_state, gradient)
+        updates, opt_state = optimizer.update(gradient, state.opt_state, params)
+        params = optax.apply_updates(params, updates)
         return (
             state._replace(
                 step=state.step + 1,
@@ -219,24 +216,10 @@ def enas(
         keys = jax.random.split(
             jax.random.fold_in(stream(key, "controller_arcs"), state.updates), settings.arcs
         )
-        candidates = draw_all(state.params, keys)
-
-        def judge(candidate: jax.Array) -> jax.Array:
-            return accuracy(state.variables, candidate, *batch["arch"])
-
-        if is_traced(candidates):
-            accuracies = jax.lax.map(judge, candidates)
-        else:
-            accuracies = jnp.stack([judge(candidate) for candidate in candidates])
-        alone = state._replace(variables=None, opt_state=None)  # of which no program is to know
-        learned, metrics = learn(alone, candidates, accuracies)
-        state = learned._replace(variables=state.variables, opt_state=state.opt_state)
-        return state, metrics
-
-    @jax.jit
-    def learn(
-        state: EnasState, candidates: jax.Array, accuracies: jax.Array
-    ) -> tuple[EnasState, dict[str, jax.Array]]:
+        candidates = jax.vmap(policy.sample, (None, 0))(state.params, keys)
+        accuracies = jax.lax.map(
+            lambda each: accuracy(state.variables, each, *batch["arch"]), candidates
+        )
         log_probs = jax.vmap(policy.log_probs, (None, 0))(state.params, candidates)
         entropies = entropy(log_probs).sum(-1)
         rewards = accuracies + settings.entropy_weight * entropies
@@ -266,9 +249,10 @@ def enas(
 
     def found(state: EnasState, data: Data, key: jax.Array) -> Found:
         keys = jax.random.split(stream(key, "derive"), settings.best_of)
-        candidates = draw_all(state.params, keys)
+        candidates = jax.jit(jax.vmap(policy.sample, (None, 0)))(state.params, keys)
         images, labels = (part[:_JUDGED] for part in data["arch"])
-        judged = [float(accuracy(state.variables, each, images, labels)) for each in candidates]
+        judge = jax.jit(accuracy)
+        judged = [float(judge(state.variables, each, images, labels)) for each in candidates]
         best = int(np.argmax(judged))
         how = "by the controller" if learns else "uniformly"
         note = (

@@ -29,7 +29,7 @@ from jaxnas.spaces.cells import TABLES, CellSpace
 from jaxnas.spaces.genotype import NULL, Edge, Genotype
 from jaxnas.spaces.transitions import Transitions, Version, transitions
 from jaxnas.tasks import Task, in_programs
-from jaxnas.training.loop import Data
+from jaxnas.training.loop import Data, in_parts
 from jaxnas.training.optimizer import mover
 from jaxnas.training.train import Apply, Batch, batch_loss
 
@@ -242,6 +242,7 @@ def nat(
             jnp.zeros(()),
         )
 
+    # What is compiled whatever the paths are, also where a step runs part by part.
     task, move = in_programs(task), mover(optimizer)
     cells = jax.jit(
         functools.partial(random_cells, space=space, loose_ends=loose_ends),
@@ -368,6 +369,7 @@ def nat(
         plan=lambda epoch: ("weights", "policy"),
         found=found,
         observe=observe,
+        loop=in_parts(),
     )
 
 

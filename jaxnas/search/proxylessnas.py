@@ -27,12 +27,11 @@ import optax
 
 from jaxnas.nn.chain import Pair, where_ran
 from jaxnas.nn.cost import ChainCost
-from jaxnas.nn.parts import is_traced
 from jaxnas.randomness import stream
 from jaxnas.search.estimators import draw_pair, expected_cost, rescale, straight_through
 from jaxnas.search.shared import Found, SharedWeightSearch, readable, refuse_unfit
 from jaxnas.spaces.chain import ChainSpace
-from jaxnas.tasks import Task, in_programs
+from jaxnas.tasks import Task
 from jaxnas.training.loop import Data
 from jaxnas.training.train import Apply, Batch, batch_loss
 
@@ -176,7 +175,6 @@ def proxylessnas(
         optax.sgd(rate, settings.momentum, nesterov=True),
     )
     arch_optimizer = optax.adam(settings.arch_learning_rate, *_ADAM_BETAS)
-    task = in_programs(task)
 
     def init(key: jax.Array) -> ProxylessState:
         first = variables(stream(key, "init"))
@@ -194,25 +192,13 @@ def proxylessnas(
     def logits(alpha: jax.Array) -> jax.Array:
         return jnp.where(valid, alpha, -jnp.inf)
 
-    @jax.jit
-    def move_chosen(
-        params: Any, opt_state: Any, gradient: Any, choices: jax.Array
-    ) -> tuple[Any, Any]:
-        updates, moved = optimizer.update(gradient, opt_state, params)
-        after = optax.apply_updates(params, updates), moved
-        return where_ran(space, choices, after, (params, opt_state))
-
-    @jax.jit
-    def draw(alpha: jax.Array, key: jax.Array) -> jax.Array:
-        return jax.random.categorical(key, logits(alpha))
-
     def weights_step(
         state: ProxylessState, batch: Batch, key: jax.Array
     ) -> tuple[ProxylessState, dict[str, jax.Array]]:
         path_key, augment_key = (
             jax.random.fold_in(stream(key, name), state.step) for name in ("paths", "augment")
         )
-        choices = draw(state.alpha, path_key)
+        choices = jax.random.categorical(path_key, logits(state.alpha))
 
         def loss_of(params: Any) -> tuple[jax.Array, Any]:
             now = {**state.variables, "params": params}
@@ -220,7 +206,9 @@ def proxylessnas(
 
         params = state.variables["params"]
         (loss, batch_stats), gradient = jax.value_and_grad(loss_of, has_aux=True)(params)
-        params, opt_state = move_chosen(params, state.opt_state, gradient, choices)
+        updates, opt_state = optimizer.update(gradient, state.opt_state, params)
+        moved = optax.apply_updates(params, updates), opt_state
+        params, opt_state = where_ran(space, choices, moved, (params, state.opt_state))
         state = state._replace(
             step=state.step + 1,
             variables={"params": params, "batch_stats": batch_stats},
@@ -240,56 +228,29 @@ def proxylessnas(
         outputs, _ = apply(state.variables, inputs, paths, True)
         return task.score(outputs, targets)[name].mean()
 
-    gates = jax.jit(gates_of)
-
-    @jax.jit
-    def draw_paths(alpha: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """bool [blocks, candidates] that may move, int32 [blocks] active, int32 [blocks, 2]."""
-        pair_key, active_key = jax.random.split(key)
-        if settings.estimator == "two_path":
-            pair, active = draw_pair(logits(alpha), pair_key, active_key)
-        else:
-            pair = jnp.asarray(valid)
-            active = jax.random.categorical(active_key, logits(alpha))
-        return pair, active, jax.lax.top_k(jnp.asarray(pair, jnp.int32), 2)[1]
-
-    @jax.jit
-    def priced(loss: jax.Array, alpha: jax.Array, pair: jax.Array) -> jax.Array:
-        among = jnp.where(pair, alpha, -jnp.inf)
-        return objective(loss, costs.fixed + expected_cost(among, jnp.asarray(price)))
-
-    @jax.jit
-    def worth(accuracy: jax.Array, choices: jax.Array) -> jax.Array:
-        cost = jnp.take_along_axis(jnp.asarray(price), choices[:, None], 1).sum()
-        return objective(accuracy, costs.fixed + cost)
-
-    @jax.jit
-    def move(
-        alpha: jax.Array, opt_state: Any, gradient: jax.Array, pair: jax.Array | None
-    ) -> tuple[jax.Array, Any]:
-        updates, opt_state = arch_optimizer.update(gradient, opt_state)
-        moved = jnp.asarray(optax.apply_updates(alpha, updates))
-        if settings.estimator == "two_path":
-            assert pair is not None
-            moved = rescale(alpha, moved, pair)
-        return moved, opt_state
-
     def gradient_step(
         state: ProxylessState, batch: tuple[jax.Array, jax.Array], key: jax.Array
     ) -> ProxylessState:
         """A step of α along the gradient through the gates."""
-        pair, active, two = draw_paths(state.alpha, key)
+        pair_key, active_key = jax.random.split(key)
+        if settings.estimator == "two_path":
+            pair, active = draw_pair(logits(state.alpha), pair_key, active_key)
+        else:
+            pair, active = valid, jax.random.categorical(active_key, logits(state.alpha))
 
         def loss_of(alpha: jax.Array) -> jax.Array:
-            paths: Any = gates(alpha, pair, active)
+            paths: Any = gates_of(alpha, jnp.asarray(pair), active)
             if settings.estimator == "two_path":
+                two = jax.lax.top_k(jnp.asarray(pair, jnp.int32), 2)[1]
                 paths = Pair(two, jnp.take_along_axis(paths, two, 1))
             loss = score(state, paths, batch, key, "loss")
-            return priced(loss, alpha, pair)
+            among = jnp.where(pair, alpha, -jnp.inf)
+            return objective(loss, costs.fixed + expected_cost(among, jnp.asarray(price)))
 
-        gradient = jax.grad(loss_of)(state.alpha)
-        alpha, alpha_opt_state = move(state.alpha, state.alpha_opt_state, gradient, pair)
-        return state._replace(alpha=alpha, alpha_opt_state=alpha_opt_state)
+        moved, alpha_opt_state = move(state, jax.grad(loss_of)(state.alpha))
+        if settings.estimator == "two_path":
+            moved = rescale(state.alpha, moved, jnp.asarray(pair))
+        return state._replace(alpha=moved, alpha_opt_state=alpha_opt_state)
 
     def reinforce_step(
         state: ProxylessState, batch: tuple[jax.Array, jax.Array], key: jax.Array
@@ -300,21 +261,21 @@ def proxylessnas(
         )
 
         def reward(choices: jax.Array) -> jax.Array:
-            return worth(score(state, choices, batch, key, "accuracy"), choices)
+            cost = jnp.take_along_axis(jnp.asarray(price), choices[:, None], 1).sum()
+            return objective(score(state, choices, batch, key, "accuracy"), costs.fixed + cost)
 
-        # One after the other, in the memory of one.
-        if is_traced(drawn):
-            rewards = jax.lax.map(reward, drawn)
-        else:
-            rewards = jnp.stack([reward(choices) for choices in drawn])
+        rewards = jax.lax.map(reward, drawn)  # one after the other, in the memory of one
         baseline = state.baseline + _BASELINE_RATE * (rewards.mean() - state.baseline)
 
         def surrogate(alpha: jax.Array) -> jax.Array:
             return reinforce_loss(logits(alpha), drawn, rewards - baseline)
 
-        gradient = jax.grad(surrogate)(state.alpha)
-        alpha, alpha_opt_state = move(state.alpha, state.alpha_opt_state, gradient, None)
-        return state._replace(alpha=alpha, alpha_opt_state=alpha_opt_state, baseline=baseline)
+        moved, alpha_opt_state = move(state, jax.grad(surrogate)(state.alpha))
+        return state._replace(alpha=moved, alpha_opt_state=alpha_opt_state, baseline=baseline)
+
+    def move(state: ProxylessState, gradient: jax.Array) -> tuple[jax.Array, Any]:
+        updates, alpha_opt_state = arch_optimizer.update(gradient, state.alpha_opt_state)
+        return jnp.asarray(optax.apply_updates(state.alpha, updates)), alpha_opt_state
 
     arch_step = reinforce_step if settings.estimator == "reinforce" else gradient_step
 
@@ -325,15 +286,11 @@ def proxylessnas(
         state, metrics = weights_step(state, batch, key)
         # Weights stay out of the branch, which would copy them.
         alone = state._replace(opt_state=None)
-
-        def moved() -> Any:
-            return _of_alpha(arch_step(alone, batch["arch"], arch_key))
-
-        due = state.step % settings.arch_every == 0
-        if is_traced(due):
-            after = jax.lax.cond(due, moved, lambda: _of_alpha(alone))
-        else:
-            after = moved() if due else _of_alpha(alone)
+        after = jax.lax.cond(
+            state.step % settings.arch_every == 0,
+            lambda: _of_alpha(arch_step(alone, batch["arch"], arch_key)),
+            lambda: _of_alpha(alone),
+        )
         alpha, alpha_opt_state, baseline = after
         state = state._replace(alpha=alpha, alpha_opt_state=alpha_opt_state, baseline=baseline)
         return state, metrics

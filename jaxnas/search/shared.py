@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import jax
 
 from jaxnas.spaces.genotype import Genotype
-from jaxnas.training.loop import Data
+from jaxnas.training.loop import Data, LoopFn
 from jaxnas.training.train import Step
 
 
@@ -23,14 +23,14 @@ class SharedWeightSearch(NamedTuple):
     Attributes:
       init: root key to the first state, a PyTree.
       steps: by the name of a phase, its step (state, batch, root key) to the next state and
-        scalars. On a CPU it runs as it is, and what is costly in it is to be compiled; elsewhere
-        it is compiled as a whole.
+        scalars.
       parts: by the name of a phase, the parts of the data its batches have (``train``, ``arch``);
         the phase goes once through the first of them.
       plan: epoch (from 0) to the names of the phases it runs, in order.
       found: (state, data parts on the device, root key) to what the search would answer now.
       observe: state to named numbers for the log, at the end of an epoch; a true ``stop`` ends the
         search.
+      loop: how an epoch goes through a phase's steps; None for `training.default_loop`.
     """
 
     init: Callable[[jax.Array], Any]
@@ -39,6 +39,7 @@ class SharedWeightSearch(NamedTuple):
     plan: Callable[[int], tuple[str, ...]]
     found: Callable[[Any, Data, jax.Array], Found]
     observe: Callable[[Any], dict[str, float]]
+    loop: LoopFn | None = None
 
 
 class Found(NamedTuple):

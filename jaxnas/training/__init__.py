@@ -6,7 +6,6 @@ from jaxnas.training.loop import (
     default_loop,
     eager_loop,
     first_bad_step,
-    parts_loop,
     python_loop,
     scan_loop,
 )
@@ -50,7 +49,6 @@ __all__ = [
     "lars",
     "learning_rates",
     "linear_probe",
-    "parts_loop",
     "python_loop",
     "ridge_accuracy",
     "scan_loop",

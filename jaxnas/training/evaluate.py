@@ -18,30 +18,16 @@ _STATISTICS_PASSES = math.ceil(math.log(0.01) / math.log(BATCH_NORM_MOMENTUM))
 
 
 def evaluator(
-    apply: Apply, task: Task, batch_size: int = 500, *, wide: bool = False, in_parts: bool = False
+    apply: Apply, task: Task, batch_size: int = 500, *, wide: bool = False
 ) -> Callable[[Any, jax.Array | None, jax.Array, jax.Array], dict[str, jax.Array]]:
     """A function (variables, gates, images, labels) to the mean of each of the task's scores.
 
     Batch norm uses its running statistics. Images are uint8 [n, h, w, c] on the device; the last
     batch is filled up and the filling left out of the mean. Where `wide`, variables and gates have
-    a leading axis of networks, and so have the scores. Where `in_parts`, a network is not compiled
-    as a whole.
+    a leading axis of networks, and so have the scores.
     """
 
     @jax.jit
-    def batch(
-        images: jax.Array, labels: jax.Array, start: jax.Array
-    ) -> tuple[jax.Array, jax.Array, jax.Array]:
-        index = start + jnp.arange(size(len(images)))
-        inside = index < len(images)
-        index = jnp.minimum(index, len(images) - 1)
-        return task.inputs(images[index]), labels[index], inside
-
-    @jax.jit
-    def summed(outputs: Any, labels: jax.Array, inside: jax.Array) -> dict[str, jax.Array]:
-        scores = task.score(outputs, labels)
-        return {name: jnp.where(inside, score, 0.0).sum() for name, score in scores.items()}
-
     def batch_scores(
         variables: Any,
         gates: jax.Array | None,
@@ -49,15 +35,17 @@ def evaluator(
         labels: jax.Array,
         start: jax.Array,
     ) -> dict[str, jax.Array]:
-        inputs, targets, inside = batch(images, labels, start)
+        index = start + jnp.arange(size(len(images)))
+        inside = index < len(images)
+        index = jnp.minimum(index, len(images) - 1)
+        inputs = task.inputs(images[index])
 
         def sums(variables: Any, gates: jax.Array | None) -> dict[str, jax.Array]:
             outputs, _ = apply(variables, inputs, gates, False)
-            return summed(outputs, targets, inside)
+            scores = task.score(outputs, labels[index])
+            return {name: jnp.where(inside, score, 0.0).sum() for name, score in scores.items()}
 
         return (jax.vmap(sums) if wide else sums)(variables, gates)
-
-    scores_of = batch_scores if in_parts else jax.jit(batch_scores)
 
     def size(count: int) -> int:
         return min(batch_size, count)
@@ -67,7 +55,7 @@ def evaluator(
     ) -> dict[str, jax.Array]:
         step = size(len(images))
         sums = [
-            scores_of(variables, gates, images, labels, jnp.asarray(start, jnp.int32))
+            batch_scores(variables, gates, images, labels, jnp.asarray(start, jnp.int32))
             for start in range(0, len(images), step)
         ]
         return {

@@ -130,9 +130,10 @@ def default_loop(runs: int = 0) -> LoopFn:
     return functools.partial(python_loop, runs=runs)
 
 
-def parts_loop(step: Step) -> Epoch:
-    """`eager_loop` on a CPU, where a whole step of a supernet compiles for minutes; else a scan."""
-    return (eager_loop if jax.default_backend() == "cpu" else scan_loop)(step)
+def in_parts() -> LoopFn | None:
+    """The loop of a supernet's step, of which one program compiles for minutes on a CPU
+    (`nn.cells`): there it runs as it is."""
+    return eager_loop if jax.default_backend() == "cpu" else None
 
 
 def first_bad_step(losses: np.ndarray) -> int | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -10,10 +9,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxnas.nn import Noise, WithAuxiliary, in_parts, is_traced
+from jaxnas.nn import Noise, WithAuxiliary
 from jaxnas.randomness import stream
 from jaxnas.tasks import Task
-from jaxnas.training.optimizer import mover
 
 Batch = dict[str, tuple[jax.Array, jax.Array]]
 """Images uint8 [b, h, w, c] and labels int32 [b], by the part of the data they come from."""
@@ -70,7 +68,7 @@ NO_REGULARISATION = Regularisation()
 
 
 def flax_apply(network: Any) -> Apply:
-    """The `Apply` of a jaxnas network; outside of compiled programs it runs part by part."""
+    """The `Apply` of a jaxnas network."""
 
     def apply(
         variables: Any,
@@ -80,13 +78,12 @@ def flax_apply(network: Any) -> Apply:
         noise: Noise | None = None,
     ) -> tuple[Any, Any]:
         arguments = (inputs,) if gates is None else (inputs, gates)
-        with contextlib.nullcontext() if is_traced(inputs) else in_parts():
-            if not train:
-                return network.apply(variables, *arguments, train=False), variables["batch_stats"]
-            outputs, changed = network.apply(
-                variables, *arguments, train=True, noise=noise, mutable=["batch_stats"]
-            )
-            return outputs, changed["batch_stats"]
+        if not train:
+            return network.apply(variables, *arguments, train=False), variables["batch_stats"]
+        outputs, changed = network.apply(
+            variables, *arguments, train=True, noise=noise, mutable=["batch_stats"]
+        )
+        return outputs, changed["batch_stats"]
 
     return apply
 
@@ -126,7 +123,6 @@ def train_step(
     regularisation: Regularisation = NO_REGULARISATION,
 ) -> Step:
     """A step of plain training on the batch's part ``train``."""
-    move = mover(optimizer)
 
     def step(
         state: TrainState, batch: Batch, key: jax.Array
@@ -148,8 +144,8 @@ def train_step(
             )
 
         (loss, batch_stats), gradient = jax.value_and_grad(loss_of, has_aux=True)(params)
-        params, opt_state = move(params, state.opt_state, gradient)
-        variables = {"params": params, "batch_stats": batch_stats}
+        updates, opt_state = optimizer.update(gradient, state.opt_state, params)
+        variables = {"params": optax.apply_updates(params, updates), "batch_stats": batch_stats}
         return (
             TrainState(state.step + 1, variables, opt_state, state.gates),
             {"loss": loss},
