@@ -8,6 +8,9 @@ compiled program, which takes the genotype as an input.
     python experiments/nasnet_cifar.py --children 40 --train-limit 3000 --child-channels 8 \\
         --child.epochs 2 --child.batch-size 64 --finalists 2 --finalist-epochs 4 --channels 8 \\
         --cells 6 --epochs 6
+    python experiments/nasnet_cifar.py --dataset digits --blocks 2 --children 16 --child-cells 3 \\
+        --child-channels 8 --child.epochs 2 --child.batch-size 64 --finalists 1 \\
+        --finalist-epochs 4 --channels 8 --cells 3 --epochs 6 --cutout 0
     python experiments/nasnet_cifar.py --evaluator processes --workers 2 --resume
     python experiments/nasnet_cifar.py --evaluator ray --workers 16 --gpus-per-child 0.5
 

@@ -5,6 +5,8 @@ and 60% for the policy, then trains the answer and a random form of the same net
 
     python experiments/nat_cifar.py --seed 0
     python experiments/nat_cifar.py --base darts_v2 --nat.faithful
+    python experiments/nat_cifar.py --dataset digits --search-epochs 2 --search-batch-size 64 \\
+        --epochs 2 --batch-size 64
 
 PNAA's authors measured NAT on ResNet-20 as 55.78 ± 42.34 over five seeds, two of them at chance.
 """

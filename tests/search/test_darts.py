@@ -3,6 +3,7 @@
 import dataclasses
 import math
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,10 +11,12 @@ import optax
 import pytest
 
 from jaxnas import nn, search, training
+from jaxnas.data import Augmentation
+from jaxnas.nn import cells
 from jaxnas.nn.cells import CellSupernet
 from jaxnas.search.darts import hypergradient
 from jaxnas.spaces.cells import CellSpace
-from jaxnas.tasks import Task
+from jaxnas.tasks import Task, supervised
 
 RIGHT = 2  # the operation of the toy that knows the answer
 OPERATIONS = ("null", "skip_connect", "sep_conv_3x3")
@@ -56,8 +59,8 @@ BATCH = {"train": images(0), "arch": images(1)}
 
 
 def derive(weights):
-    cells = [search.strongest_edges(each, OPERATIONS, SPACE.edges) for each in weights]
-    return SPACE.genotype("found", *cells)
+    kept = [search.strongest_edges(each, OPERATIONS, SPACE.edges) for each in weights]
+    return SPACE.genotype("found", *kept)
 
 
 def toy(epochs=1, steps_per_epoch=200, **changes):
@@ -229,6 +232,37 @@ def test_exact_and_finite_difference_agree_on_the_cell_supernet():
     implicit = np.abs(exact - direct).max()
     assert implicit > 1e-3
     np.testing.assert_allclose(finite, exact, atol=0.1 * implicit)
+
+
+@pytest.mark.quick_cases(1)
+@pytest.mark.parametrize("order", ["first", *SECOND])
+def test_a_step_in_parts_is_the_step_as_one_program(order):
+    space = CellSpace(OPERATIONS, channels=2, layers=2, nodes=2)
+    supernet = CellSupernet(space, 3)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 8, 3), np.uint8)
+    labels = jnp.arange(8) % 3
+    batch = {"train": (pixels[0], labels), "arch": (pixels[1], labels)}
+    half, quarter = np.full(3, 0.5, np.float32), np.full(3, 0.25, np.float32)
+    algorithm = search.darts(
+        training.flax_apply(supernet),
+        lambda key: nn.init(supernet, key, (8, 8, 3), jnp.zeros(space.shape)),
+        OPERATIONS,
+        space.shape,
+        derive,
+        supervised(3, half, quarter, Augmentation.for_side(8)),
+        search.DartsSettings(order),
+        epochs=1,
+        steps_per_epoch=10,
+    )
+    key = jax.random.key(0)
+    step = algorithm.steps["search"]
+    whole = jax.jit(step)
+    parts, as_one = step(algorithm.init(key), batch, key), whole(algorithm.init(key), batch, key)
+    # Sums are taken in another order; the finite difference makes much of that.
+    chex.assert_trees_all_close(parts, as_one, rtol=1e-3, atol=1e-4)
+    programs = cells._run._cache_size()
+    step(parts[0], batch, key)
+    assert cells._run._cache_size() == programs, "the second step compiled again"
 
 
 def test_a_node_keeps_its_two_strongest_edges_but_for_null():
