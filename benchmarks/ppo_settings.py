@@ -12,9 +12,9 @@ import itertools
 from pathlib import Path
 
 from jaxnas import search, tabular
-from jaxnas.runs.script import run_script
-from jaxnas.runs.statistics import spread
-from jaxnas.runs.tabular_search import SEARCHERS, Dataset, Searcher, run_searcher
+from jaxnas.commands.script import run_script
+from jaxnas.commands.tabular_search import SEARCHERS, Dataset, Searcher, run_searcher
+from jaxnas.reports.statistics import spread
 from jaxnas.spaces import NASBench201Space
 
 

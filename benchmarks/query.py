@@ -8,8 +8,8 @@ import time
 import jax
 import numpy as np
 
-from jaxnas.runs.script import run_script
-from jaxnas.runs.tabular_search import SEARCHERS
+from jaxnas.commands.script import run_script
+from jaxnas.commands.tabular_search import SEARCHERS
 from jaxnas.spaces.nasbench201 import NASBench201Space
 
 

@@ -18,9 +18,9 @@ import jax
 import numpy as np
 
 from jaxnas import search
+from jaxnas.commands.progressive_search import SurrogateName
+from jaxnas.commands.script import run_script
 from jaxnas.runs.config import refuse_below_one
-from jaxnas.runs.progressive_search import SurrogateName
-from jaxnas.runs.script import run_script
 from jaxnas.spaces.block_cells import pnas_space
 
 

@@ -13,9 +13,9 @@ Every cell of the table can be resumed, and processes that share a run directory
 
 from __future__ import annotations
 
-from jaxnas.runs.comparison import run_comparison
-from jaxnas.runs.comparison_config import Comparison
-from jaxnas.runs.script import run_script
+from jaxnas.commands.comparison import run_comparison
+from jaxnas.commands.comparison_config import Comparison
+from jaxnas.commands.script import run_script
 
 PUBLISHED = {
     "cifar10": {

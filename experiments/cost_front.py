@@ -17,13 +17,14 @@ from typing import Any
 import tyro
 
 from jaxnas import data
-from jaxnas.runs import latency_table, read_results
+from jaxnas.commands.experiment import run_experiment
+from jaxnas.commands.front import point, write_front
+from jaxnas.commands.script import run_script
+from jaxnas.reports import read_results
+from jaxnas.runs import latency_table
 from jaxnas.runs.bases import load_base
 from jaxnas.runs.config import ConfigError, Experiment, Method
-from jaxnas.runs.experiment import run_experiment
-from jaxnas.runs.front import point, write_front
 from jaxnas.runs.prices import prices
-from jaxnas.runs.script import run_script
 from jaxnas.spaces import AdaptationSpace
 
 

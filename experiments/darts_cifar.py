@@ -24,12 +24,12 @@ import numpy as np
 import tyro
 
 from jaxnas import nn, search, training
+from jaxnas.commands.script import run_script
+from jaxnas.commands.search_experiment import Method, run_search
 from jaxnas.data import Dataset
 from jaxnas.nn.cells import CellSupernet
 from jaxnas.runs.config import ConfigError, WeightTraining, refuse_no_space, settings_of
-from jaxnas.runs.script import run_script
 from jaxnas.runs.search_config import SearchExperiment
-from jaxnas.runs.search_experiment import Method, run_search
 from jaxnas.spaces import Genotype
 from jaxnas.spaces.cells import DARTS_OPERATIONS, CellSpace
 from jaxnas.spaces.genotype import NULL

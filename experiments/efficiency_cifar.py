@@ -15,16 +15,16 @@ trained longer and at full size, as by the other searches' commands.
 
 from __future__ import annotations
 
-from jaxnas.runs.cell_search import run_searchers
-from jaxnas.runs.config import settings_of
-from jaxnas.runs.pnas_flags import PnasFlags
-from jaxnas.runs.progressive_search import (
+from jaxnas.commands.cell_search import run_searchers
+from jaxnas.commands.pnas_flags import PnasFlags
+from jaxnas.commands.progressive_search import (
     PROGRESSIVE,
     others,
     progressive_searcher,
     tell_efficiency,
 )
-from jaxnas.runs.script import run_script
+from jaxnas.commands.script import run_script
+from jaxnas.runs.config import settings_of
 
 
 def main(flags: PnasFlags) -> None:

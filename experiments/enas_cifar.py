@@ -28,6 +28,9 @@ import jax.numpy as jnp
 import tyro
 
 from jaxnas import nn, search
+from jaxnas.commands.enas_method import SharedNetwork, enas_method
+from jaxnas.commands.script import run_script
+from jaxnas.commands.search_experiment import Method, run_search
 from jaxnas.data import Dataset
 from jaxnas.nn.child_layout import choices
 from jaxnas.runs.config import (
@@ -36,10 +39,7 @@ from jaxnas.runs.config import (
     refuse_zero,
     settings_of,
 )
-from jaxnas.runs.enas_method import SharedNetwork, enas_method
-from jaxnas.runs.script import run_script
 from jaxnas.runs.search_config import SearchExperiment
-from jaxnas.runs.search_experiment import Method, run_search
 from jaxnas.spaces.block_cells import BlockCellSpace, enas_micro_space
 from jaxnas.tasks import Task
 

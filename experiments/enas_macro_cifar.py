@@ -27,6 +27,9 @@ import numpy as np
 import tyro
 
 from jaxnas import nn, search
+from jaxnas.commands.enas_method import SharedNetwork, enas_method
+from jaxnas.commands.script import run_script
+from jaxnas.commands.search_experiment import Method, run_search
 from jaxnas.data import Dataset
 from jaxnas.runs.config import (
     ConfigError,
@@ -35,10 +38,7 @@ from jaxnas.runs.config import (
     refuse_zero,
     settings_of,
 )
-from jaxnas.runs.enas_method import SharedNetwork, enas_method
-from jaxnas.runs.script import run_script
 from jaxnas.runs.search_config import SearchExperiment
-from jaxnas.runs.search_experiment import Method, run_search
 from jaxnas.spaces.enas_macro import EnasMacroSpace
 from jaxnas.tasks import Task
 

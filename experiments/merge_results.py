@@ -17,8 +17,9 @@ from typing import Annotated, get_args
 import rich.console
 import tyro
 
-from jaxnas.runs import RunError, markdown_table, print_results, read_results, write_results
+from jaxnas.reports import markdown_table, print_results, read_results, write_results
 from jaxnas.runs.config import Method
+from jaxnas.storage import RunError
 
 METHODS = (*get_args(Method), "found", "random")
 

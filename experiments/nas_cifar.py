@@ -27,12 +27,13 @@ from typing import Annotated
 import tyro
 
 from jaxnas import search
-from jaxnas.runs.child_config import ChildExperiment
-from jaxnas.runs.child_experiment import beside_random, run_children
-from jaxnas.runs.child_networks import BuiltNetworks
-from jaxnas.runs.child_searchers import Stage
-from jaxnas.runs.child_training import Candidate, Outcome
-from jaxnas.runs.child_winners import TRAINED, as_array
+from jaxnas.children.child_config import ChildExperiment
+from jaxnas.children.child_networks import BuiltNetworks
+from jaxnas.children.child_searchers import Stage
+from jaxnas.children.child_training import Candidate, Outcome
+from jaxnas.children.child_winners import TRAINED, as_array
+from jaxnas.commands.child_experiment import beside_random, run_children
+from jaxnas.commands.script import run_script
 from jaxnas.runs.config import (
     ConfigError,
     WeightTraining,
@@ -40,7 +41,6 @@ from jaxnas.runs.config import (
     refuse_zero,
     settings_of,
 )
-from jaxnas.runs.script import run_script
 from jaxnas.spaces import Genotype, Nas2017Space
 
 CHILD = WeightTraining(epochs=50, learning_rate=0.1, weight_decay=1e-4)

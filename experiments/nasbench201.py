@@ -11,9 +11,9 @@ Writes `results.json`, `found.csv`, `report.md` and the curves of regret.
 
 from __future__ import annotations
 
-from jaxnas.runs.script import run_script
-from jaxnas.runs.tabular_experiment import run_tabular
-from jaxnas.runs.tabular_search import TabularSearch
+from jaxnas.commands.script import run_script
+from jaxnas.commands.tabular_experiment import run_tabular
+from jaxnas.commands.tabular_search import TabularSearch
 
 if __name__ == "__main__":
     run_script(TabularSearch, __doc__, run_tabular)

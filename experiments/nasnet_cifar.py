@@ -26,15 +26,15 @@ from typing import Annotated
 import tyro
 
 from jaxnas import search
-from jaxnas.runs.cell_search import run_cells
-from jaxnas.runs.child_config import NASNET, NASNET_CHILD, CellExperiment
+from jaxnas.children.child_config import NASNET, NASNET_CHILD, CellExperiment
+from jaxnas.commands.cell_search import run_cells
+from jaxnas.commands.script import run_script
 from jaxnas.runs.config import (
     WeightTraining,
     refuse_no_space,
     refuse_zero,
     settings_of,
 )
-from jaxnas.runs.script import run_script
 from jaxnas.spaces.block_cells import BlockCellSpace, nasnet_space
 
 

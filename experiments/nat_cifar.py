@@ -19,12 +19,12 @@ from typing import Annotated
 import jax.numpy as jnp
 import tyro
 
+from jaxnas.commands.nat_method import NATSettings, make_nat
+from jaxnas.commands.script import run_script
+from jaxnas.commands.search_experiment import run_search
 from jaxnas.runs.bases import load_base
 from jaxnas.runs.config import WeightTraining
-from jaxnas.runs.nat_method import NATSettings, make_nat
-from jaxnas.runs.script import run_script
 from jaxnas.runs.search_config import SearchExperiment
-from jaxnas.runs.search_experiment import run_search
 
 PAPER = SearchExperiment(search_epochs=100, train_share=0.4, training=WeightTraining())
 """The published search, and this project's training of a ResNet."""

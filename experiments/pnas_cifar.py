@@ -25,17 +25,17 @@ from __future__ import annotations
 
 import dataclasses
 
-from jaxnas.runs.cell_search import run_searchers
-from jaxnas.runs.config import refuse_zero, settings_of
-from jaxnas.runs.pnas_flags import PnasFlags
-from jaxnas.runs.progressive_search import (
+from jaxnas.commands.cell_search import run_searchers
+from jaxnas.commands.pnas_flags import PnasFlags
+from jaxnas.commands.progressive_search import (
     PROGRESSIVE,
     SurrogateName,
     others,
     progressive_searcher,
     tell_levels,
 )
-from jaxnas.runs.script import run_script
+from jaxnas.commands.script import run_script
+from jaxnas.runs.config import refuse_zero, settings_of
 
 
 @dataclasses.dataclass(frozen=True)

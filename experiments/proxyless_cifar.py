@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import tyro
 
+from jaxnas.commands.experiment import run_experiment
+from jaxnas.commands.script import run_script
 from jaxnas.runs.config import Experiment
-from jaxnas.runs.experiment import run_experiment
-from jaxnas.runs.script import run_script
 
 if __name__ == "__main__":
     flags = tyro.conf.OmitArgPrefixes[Experiment]

@@ -21,9 +21,9 @@ import dataclasses
 
 import tyro
 
+from jaxnas.commands.experiment import run_experiment
+from jaxnas.commands.script import run_script
 from jaxnas.runs.config import Experiment, SelfSupervision, Training
-from jaxnas.runs.experiment import run_experiment
-from jaxnas.runs.script import run_script
 
 DEFAULTS = Experiment(
     base="darts_v2",

@@ -25,13 +25,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnas import data, nn, tabular
+from jaxnas.commands.script import run_script
 from jaxnas.randomness import stream
+from jaxnas.reports.statistics import rank_interval
 from jaxnas.runs.config import ConfigError
-from jaxnas.runs.directory import RunDirectory, checked_directory
-from jaxnas.runs.script import run_script
-from jaxnas.runs.statistics import rank_interval
 from jaxnas.search import gradient_norm, naswot, synflow
 from jaxnas.spaces import NASBench201Space
+from jaxnas.storage.directory import RunDirectory, checked_directory
 
 SCORES = ("synflow", "naswot", "gradient_norm", "parameters")
 ACCURACY = "cifar10_test_acc_200ep"

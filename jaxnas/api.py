@@ -9,9 +9,9 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 
 from jaxnas import data, nn
+from jaxnas.commands.experiment import load_base
 from jaxnas.hints import alike
 from jaxnas.runs.config import ConfigError, Training
-from jaxnas.runs.experiment import load_base
 from jaxnas.runs.method import MethodRun
 from jaxnas.spaces import Genotype
 from jaxnas.spaces.adaptation import Granularity

@@ -13,8 +13,8 @@ import rich.progress
 import rich.table
 import tyro
 
+from jaxnas.children.child_config import NASNET, NASNET_CHILD, CellExperiment
 from jaxnas.runs.bases import load_genotype, refuse_unbuildable
-from jaxnas.runs.child_config import NASNET, NASNET_CHILD, CellExperiment
 from jaxnas.runs.config import ConfigError, Experiment, WeightTraining, settings_of
 from jaxnas.spaces import Genotype, zoo
 
@@ -203,7 +203,7 @@ class Report:
     """The run's --run-dir."""
 
     def run(self) -> None:
-        from jaxnas.runs.finished import write_everything
+        from jaxnas.reports.finished import write_everything
 
         write_everything(self.run_dir)
         _console().print(f"Report: {self.run_dir / 'report.md'}", soft_wrap=True)
@@ -214,7 +214,7 @@ class Adapt(Experiment):
     """Adapts a known network while it trains, next to the same network left alone."""
 
     def run(self) -> None:
-        from jaxnas.runs.experiment import run_experiment
+        from jaxnas.commands.experiment import run_experiment
 
         run_experiment(self, "adapt")
 
@@ -247,7 +247,7 @@ class Search:
     """How a child is trained."""
 
     def run(self) -> None:
-        from jaxnas.runs.cell_search import search_cells
+        from jaxnas.commands.cell_search import search_cells
 
         search_cells(
             self.experiment,
@@ -288,10 +288,10 @@ def _usual(genotype: Genotype) -> tuple[int, int]:
 
 def _drawn(genotype: Genotype, form: str) -> bytes:
     if form == "dot":
-        from jaxnas.runs.dot import dot
+        from jaxnas.reports.drawing.dot import dot
 
         return dot(genotype).encode()
-    from jaxnas.runs.drawing import picture
+    from jaxnas.reports.drawing.drawing import picture
 
     return picture(genotype, form)
 

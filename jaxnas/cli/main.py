@@ -8,10 +8,10 @@ from typing import Annotated, Never
 import tyro
 
 from jaxnas.cli.commands import Adapt, Convert, Count, Export, Report, Search, Show, Zoo
+from jaxnas.commands.script import stop_interrupted, stop_without_reader
 from jaxnas.runs.config import ConfigError
-from jaxnas.runs.files import RunError
-from jaxnas.runs.script import stop_interrupted, stop_without_reader
 from jaxnas.spaces import GenotypeError
+from jaxnas.storage.files import RunError
 
 _ERRORS = (ConfigError, GenotypeError, RunError)
 
@@ -38,8 +38,8 @@ def main() -> None:
         )
         if isinstance(command, Adapt | Search):
             # The commands that need JAX to know their errors.
+            from jaxnas.commands.experiment import USER_ERRORS
             from jaxnas.compilation import keep_programs
-            from jaxnas.runs.experiment import USER_ERRORS
 
             keep_programs()
             try:

@@ -7,7 +7,7 @@ import itertools
 from rich.text import Text
 from rich.tree import Tree
 
-from jaxnas.runs import operations
+from jaxnas.reports.drawing import operations
 from jaxnas.spaces.genotype import NULL, Cell, Genotype
 
 

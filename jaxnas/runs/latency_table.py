@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxnas.nn.latency import Latency, chain_latency, edge_latency
-from jaxnas.runs import files
-from jaxnas.runs.files import RunError
 from jaxnas.spaces import AdaptationSpace, ChainSpace
+from jaxnas.storage import files
+from jaxnas.storage.files import RunError
 
 FILE = "latency.json"
 """What the table is called in the folder of an experiment."""

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from jaxnas.nn.network import Network
 from jaxnas.nn.weights import WeightsError, load_network
-from jaxnas.runs import files
-from jaxnas.runs.files import RunError
-from jaxnas.runs.finished import OUTCOME, seed_suffix
+from jaxnas.reports.finished import OUTCOME, seed_suffix
+from jaxnas.storage import files
+from jaxnas.storage.files import RunError
 
 
 class Trained(NamedTuple):

@@ -22,17 +22,17 @@ import numpy as np
 from jaxnas import nn, search, tasks, training
 from jaxnas.data import Dataset, epoch_permutation, rounds
 from jaxnas.randomness import stream
+from jaxnas.reports.results import Result
 from jaxnas.runs.bases import refuse_unbuildable
-from jaxnas.runs.checkpoints import Checkpoints
 from jaxnas.runs.config import ConfigError, Method, SelfSupervision, Training
-from jaxnas.runs.digest import run_digest
-from jaxnas.runs.directory import RunDirectory
 from jaxnas.runs.learning import Learning, SelfSupervised, Supervised
 from jaxnas.runs.prices import NAMES, TOLERANCE, Prices, prices
-from jaxnas.runs.results import Result
 from jaxnas.spaces import AdaptationSpace, Genotype
 from jaxnas.spaces.adaptation import Derivation, changes
 from jaxnas.spaces.genotype import CELL_FAMILIES
+from jaxnas.storage.checkpoints import Checkpoints
+from jaxnas.storage.digest import run_digest
+from jaxnas.storage.directory import RunDirectory
 from jaxnas.training.loop import Order
 
 # How far Adam can carry an architecture parameter by default, whatever the number of steps: DARTS's

@@ -10,7 +10,7 @@ from jaxnas.runs.config import ConfigError, Training, WeightTraining, refuse_bel
 
 if TYPE_CHECKING:  # flags are read, and refused, before JAX is imported
     from jaxnas.data import Dataset
-    from jaxnas.runs.directory import RunDirectory
+    from jaxnas.storage.directory import RunDirectory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +66,7 @@ class SearchFlags:
         Raises:
           RunError: if it cannot be used.
         """
-        from jaxnas.runs.directory import RunDirectory
+        from jaxnas.storage.directory import RunDirectory
 
         label = self.dataset.replace(":", "-").replace("/", "-")
         folder = RunDirectory(

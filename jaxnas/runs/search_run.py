@@ -19,12 +19,12 @@ import numpy as np
 from jaxnas import training
 from jaxnas.data import Dataset, epoch_permutation, rounds
 from jaxnas.randomness import stream
-from jaxnas.runs.checkpoints import Checkpoints
 from jaxnas.runs.config import ConfigError
-from jaxnas.runs.digest import run_digest
-from jaxnas.runs.directory import RunDirectory
 from jaxnas.runs.method import TrainingError
 from jaxnas.search.shared import Found, SharedWeightSearch
+from jaxnas.storage.checkpoints import Checkpoints
+from jaxnas.storage.digest import run_digest
+from jaxnas.storage.directory import RunDirectory
 from jaxnas.tasks import Task, supervised
 from jaxnas.training.loop import Data, Order
 

@@ -9,8 +9,8 @@ import pytest
 
 from jaxnas import nn
 from jaxnas.nn.weights import load_network
-from jaxnas.runs import RunError
 from jaxnas.runs.load import load_run
+from jaxnas.storage import RunError
 from support import tiny
 from support.finished_runs import SHAPE, write_method
 

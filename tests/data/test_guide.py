@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from jaxnas.data import Augmentation, load, loading
-from jaxnas.runs.directory import RunDirectory
 from jaxnas.runs.method import MethodRun, Outcome
+from jaxnas.storage.directory import RunDirectory
 from support import pages, scripts
 
 PAGE = "your_dataset.md"

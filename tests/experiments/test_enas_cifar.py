@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jaxnas.data import Augmentation
-from jaxnas.runs import read_results
+from jaxnas.reports import read_results
 from jaxnas.spaces import Genotype
 from jaxnas.tasks import supervised
 from support import scripts, tiny

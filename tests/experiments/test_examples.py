@@ -7,7 +7,7 @@ import shlex
 import pytest
 import tyro
 
-from jaxnas.runs.directory import RunDirectory
+from jaxnas.storage.directory import RunDirectory
 from support import scripts
 
 

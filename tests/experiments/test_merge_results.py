@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxnas.runs import read_results, write_results
+from jaxnas.reports import read_results, write_results
 from support import scripts
 from support.results import result
 

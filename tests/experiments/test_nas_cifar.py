@@ -6,7 +6,7 @@ import runpy
 import numpy as np
 import pytest
 
-from jaxnas.runs.child_training import Outcome
+from jaxnas.children.child_training import Outcome
 from jaxnas.spaces import Genotype
 from support import scripts
 

@@ -8,8 +8,8 @@ import jax
 import numpy as np
 import pytest
 
-from jaxnas.runs import read_results
-from jaxnas.runs.checkpoints import Checkpoints
+from jaxnas.reports import read_results
+from jaxnas.storage.checkpoints import Checkpoints
 from support import scripts, tiny
 from support.killing import KILLER, call
 from support.leaves import plain

@@ -7,7 +7,7 @@ import signal
 import numpy as np
 import pytest
 
-from jaxnas.runs import read_results
+from jaxnas.reports import read_results
 from jaxnas.spaces import Genotype
 from support import scripts
 from support.killing import KILLER, call

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from jaxnas.runs import read_results
+from jaxnas.reports import read_results
 from support import scripts, tiny
 
 SCRIPT = scripts.EXPERIMENTS / "proxyless_cifar.py"

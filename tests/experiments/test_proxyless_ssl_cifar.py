@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from jaxnas.runs import read_results
+from jaxnas.reports import read_results
 from support import scripts, tiny
 
 NAME = "proxyless_ssl_cifar"

@@ -7,7 +7,7 @@ import runpy
 import numpy as np
 import pytest
 
-from jaxnas.runs.directory import RunDirectory
+from jaxnas.storage.directory import RunDirectory
 from support import scripts
 
 NAME = "zero_cost_201"

@@ -12,10 +12,10 @@ import sys
 import time
 from pathlib import Path
 
-from jaxnas.runs import ray_evaluator
-from jaxnas.runs.evaluators import InProcess
-from jaxnas.runs.files import RunError
-from jaxnas.runs.ray_evaluator import RayWorkers
+from jaxnas.children import ray_evaluator
+from jaxnas.children.evaluators import InProcess
+from jaxnas.children.ray_evaluator import RayWorkers
+from jaxnas.storage.files import RunError
 
 CANDIDATES = [(first, second) for first in range(4) for second in range(6)]
 

@@ -6,12 +6,12 @@ import jax
 import numpy as np
 import pytest
 
+from jaxnas.children.child_config import CellExperiment
+from jaxnas.children.child_training import Outcome
+from jaxnas.children.child_winners import TRAINED
 from jaxnas.cli.commands import CellSpaceName, ChildAlgorithm, Search
-from jaxnas.runs import cell_search
-from jaxnas.runs.child_config import CellExperiment
-from jaxnas.runs.child_training import Outcome
-from jaxnas.runs.child_winners import TRAINED
-from jaxnas.runs.tabular_search import SEARCHERS
+from jaxnas.commands import cell_search
+from jaxnas.commands.tabular_search import SEARCHERS
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ import numpy as np
 import optax
 import pytest
 
-from jaxnas.runs import Checkpoints, RunError, run_digest
-from jaxnas.runs.digest import digest
 from jaxnas.spaces.zoo import named
+from jaxnas.storage import Checkpoints, RunError, run_digest
+from jaxnas.storage.digest import digest
 from support.leaves import plain
 
 pytestmark = pytest.mark.oldest
@@ -269,7 +269,7 @@ def test_what_cannot_be_saved_is_refused_and_nothing_lost(tmp_path):
 LOOP = """
 import sys
 import jax.numpy as jnp
-from jaxnas.runs.checkpoints import Checkpoints
+from jaxnas.storage.checkpoints import Checkpoints
 checkpoints = Checkpoints(sys.argv[1], warn=lambda text: None)
 found = checkpoints.restore(lambda meta: {"w": jnp.zeros(200_000), "n": jnp.int32(0)})
 epoch = found[0] if found else 0

@@ -7,12 +7,12 @@ import re
 import pytest
 
 from jaxnas import search
-from jaxnas.runs.child_config import CellExperiment
-from jaxnas.runs.child_experiment import beside_random, run_children
-from jaxnas.runs.child_networks import CellNetworks
-from jaxnas.runs.child_search import accuracy
-from jaxnas.runs.child_searchers import Stage, Trial, best
-from jaxnas.runs.child_winners import cells_at_full_size
+from jaxnas.children.child_config import CellExperiment
+from jaxnas.children.child_networks import CellNetworks
+from jaxnas.children.child_search import accuracy
+from jaxnas.children.child_searchers import Stage, Trial, best
+from jaxnas.children.child_winners import cells_at_full_size
+from jaxnas.commands.child_experiment import beside_random, run_children
 from jaxnas.runs.config import WeightTraining
 from jaxnas.spaces import Genotype
 from support import tiny

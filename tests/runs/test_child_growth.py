@@ -5,9 +5,9 @@ import json
 import pytest
 
 from jaxnas import search
-from jaxnas.runs.child_search import ChildSearch, ChildStore, accuracy
-from jaxnas.runs.child_searchers import Stage, StagedSearcher
-from jaxnas.runs.directory import RunDirectory
+from jaxnas.children.child_search import ChildSearch, ChildStore, accuracy
+from jaxnas.children.child_searchers import Stage, StagedSearcher
+from jaxnas.storage.directory import RunDirectory
 from support.child_searches import Counting, Killed, assert_same_state
 from support.toy_children import SPACE
 from support.toys import Toy

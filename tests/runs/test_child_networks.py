@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from jaxnas import nn, training
-from jaxnas.runs import child_training
-from jaxnas.runs.child_networks import BuiltNetworks
-from jaxnas.runs.child_training import ChildTraining
+from jaxnas.children import child_training
+from jaxnas.children.child_networks import BuiltNetworks
+from jaxnas.children.child_training import ChildTraining
 from jaxnas.runs.config import WeightTraining
 from jaxnas.runs.search_run import search_task
 from jaxnas.spaces import Nas2017Space, SpaceError

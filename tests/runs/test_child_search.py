@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from jaxnas import search
-from jaxnas.runs import child_report
-from jaxnas.runs.child_search import ChildSearch, ChildStore, accuracy
-from jaxnas.runs.child_searchers import Stage, StagedSearcher, Trial
-from jaxnas.runs.directory import RunDirectory
-from jaxnas.runs.evaluators import InProcess
-from jaxnas.runs.files import RunError
+from jaxnas.children import child_report
+from jaxnas.children.child_search import ChildSearch, ChildStore, accuracy
+from jaxnas.children.child_searchers import Stage, StagedSearcher, Trial
+from jaxnas.children.evaluators import InProcess
+from jaxnas.storage.directory import RunDirectory
+from jaxnas.storage.files import RunError
 from support.child_searches import Counting, Killed, assert_same_state
 from support.toy_children import SPACE, ToyTraining
 

@@ -7,8 +7,8 @@ import jax
 import numpy as np
 import pytest
 
-from jaxnas.runs.child_networks import CellNetworks
-from jaxnas.runs.child_training import ChildTraining
+from jaxnas.children.child_networks import CellNetworks
+from jaxnas.children.child_training import ChildTraining
 from jaxnas.runs.config import ConfigError, WeightTraining
 from jaxnas.spaces import SpaceError
 from support.children import PROGRAMS, SPACE, compiled

@@ -7,19 +7,20 @@ import json
 import numpy as np
 import pytest
 
-from jaxnas.runs import comparison, comparison_report
-from jaxnas.runs.comparison import run_comparison
-from jaxnas.runs.comparison_config import Comparison
-from jaxnas.runs.comparison_report import Entry, markdown, summarise, write
+from jaxnas.commands import comparison
+from jaxnas.commands.comparison import run_comparison
+from jaxnas.commands.comparison_config import Comparison
+from jaxnas.commands.search_experiment import Method
+from jaxnas.reports import comparison_report
+from jaxnas.reports.comparison_report import Entry, markdown, summarise, write
 from jaxnas.runs.config import ConfigError
-from jaxnas.runs.directory import InUseError, RunDirectory
-from jaxnas.runs.files import RunError
 from jaxnas.runs.method import MethodRun
-from jaxnas.runs.search_experiment import Method
 from jaxnas.runs.stages import Watcher
 from jaxnas.search.shared import Found
 from jaxnas.spaces import Genotype, zoo
 from jaxnas.spaces.cells import CellSpace
+from jaxnas.storage.directory import InUseError, RunDirectory
+from jaxnas.storage.files import RunError
 from support import tiny
 
 from . import toy_search

@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from jaxnas.runs import RunDirectory, RunError
-from jaxnas.runs.environment import environment
+from jaxnas.storage import RunDirectory, RunError
+from jaxnas.storage.environment import environment
 
 pytestmark = pytest.mark.oldest
 
@@ -16,7 +16,7 @@ CONFIG = {"seed": 3, "lr": 0.1, "optimizer": {"name": "sgd", "betas": (0.9, 0.99
 
 HOLDER = """
 import sys, time
-from jaxnas.runs.directory import RunDirectory
+from jaxnas.storage.directory import RunDirectory
 with RunDirectory(sys.argv[1], {"seed": 0}, resume=True) as run:
     print("held", flush=True)
     time.sleep(60)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxnas.runs.efficiency import (
+from jaxnas.commands.efficiency import (
     Searched,
     efficiency_curves,
     efficiency_table,

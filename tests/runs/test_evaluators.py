@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from jaxnas.runs.evaluators import MOST_DEATHS, InProcess, LocalProcesses
-from jaxnas.runs.files import RunError
+from jaxnas.children.evaluators import MOST_DEATHS, InProcess, LocalProcesses
+from jaxnas.storage.files import RunError
 from support.processes import alive, wait
 from support.toy_children import SPACE, ToyTraining
 
@@ -49,7 +49,7 @@ def test_a_child_that_always_kills_its_worker_stops_the_search(tmp_path):
 
 SEARCH = """
 import functools, sys
-from jaxnas.runs.evaluators import LocalProcesses
+from jaxnas.children.evaluators import LocalProcesses
 from support.toy_children import ToyTraining
 
 if __name__ == "__main__":

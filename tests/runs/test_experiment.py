@@ -16,12 +16,14 @@ import jax.numpy as jnp
 import pytest
 
 from jaxnas import nn
-from jaxnas.runs import RunDirectory, RunError, experiment, read_results
+from jaxnas.commands import experiment
+from jaxnas.commands.experiment import USER_ERRORS, load_base, run_experiment
+from jaxnas.reports import read_results
 from jaxnas.runs.config import ConfigError, Experiment, Training
-from jaxnas.runs.experiment import USER_ERRORS, load_base, run_experiment
 from jaxnas.runs.method import MethodRun, TrainingError
 from jaxnas.spaces import Block, Genotype, GenotypeError, zoo
 from jaxnas.spaces.text import write_cells
+from jaxnas.storage import RunDirectory, RunError
 from support import tiny
 
 METHODS = ("original", "cell", "full")

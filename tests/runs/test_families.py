@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from jaxnas import data
-from jaxnas.runs import finished
+from jaxnas.commands.experiment import run_experiment
+from jaxnas.reports import finished
 from jaxnas.runs.config import Experiment
-from jaxnas.runs.experiment import run_experiment
 from jaxnas.runs.load import load_run
 from jaxnas.spaces import AdaptationSpace, Genotype, zoo
 from jaxnas.spaces.genotype import CELL_FAMILIES, NULL, OPERATIONS, SKIP

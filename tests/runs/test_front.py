@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from jaxnas import nn
-from jaxnas.runs import Result
-from jaxnas.runs.front import point, write_front
+from jaxnas.commands.front import point, write_front
+from jaxnas.reports import Result
 from jaxnas.runs.prices import prices
 from jaxnas.spaces import AdaptationSpace
 from support import tiny

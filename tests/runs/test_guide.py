@@ -11,11 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnas.runs import cell_search
-from jaxnas.runs.child_config import ChildExperiment
-from jaxnas.runs.child_experiment import run_children
-from jaxnas.runs.child_training import Outcome
-from jaxnas.runs.child_winners import TRAINED
+from jaxnas.children.child_config import ChildExperiment
+from jaxnas.children.child_training import Outcome
+from jaxnas.children.child_winners import TRAINED
+from jaxnas.commands import cell_search
+from jaxnas.commands.child_experiment import run_children
 from jaxnas.runs.config import WeightTraining
 from jaxnas.search import random
 from support import pages

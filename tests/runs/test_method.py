@@ -10,11 +10,11 @@ import pytest
 
 from jaxnas import data, nn, training
 from jaxnas.data import Augmentation
-from jaxnas.runs import run_digest
-from jaxnas.runs.checkpoints import Checkpoints
 from jaxnas.runs.config import ConfigError
 from jaxnas.runs.method import MethodRun, TrainingError
 from jaxnas.spaces import Block, Cell, Edge, Genotype, GenotypeError, Node
+from jaxnas.storage import run_digest
+from jaxnas.storage.checkpoints import Checkpoints
 from jaxnas.tasks import supervised
 from support import tiny
 

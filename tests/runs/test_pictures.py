@@ -8,14 +8,15 @@ import matplotlib
 import numpy as np
 import pytest
 
-from jaxnas.runs import RunError, draw_adaptation, draw_network, learning_curves, theta_heatmap
-from jaxnas.runs.dot import dot
-from jaxnas.runs.drawing import picture
-from jaxnas.runs.layout import place, ranges
-from jaxnas.runs.operations import words
-from jaxnas.runs.plots import search_curves
+from jaxnas.reports import draw_adaptation, draw_network, learning_curves, theta_heatmap
+from jaxnas.reports.drawing.dot import dot
+from jaxnas.reports.drawing.drawing import picture
+from jaxnas.reports.drawing.layout import place, ranges
+from jaxnas.reports.drawing.operations import words
+from jaxnas.reports.plots import search_curves
 from jaxnas.spaces.genotype import NULL, SKIP, Block, Cell, Edge, Genotype, Node
 from jaxnas.spaces.zoo import ZOO, named
+from jaxnas.storage import RunError
 from support.networks import SMALL
 
 PNG = b"\x89PNG\r\n\x1a\n"

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from jaxnas import search
-from jaxnas.runs import pnas_tables
-from jaxnas.runs.config import ConfigError
-from jaxnas.runs.pnas_tables import (
+from jaxnas.commands import pnas_tables
+from jaxnas.commands.pnas_tables import (
     GROWN_BEST,
     GROWN_BLIND,
     answers_table,
@@ -21,8 +20,9 @@ from jaxnas.runs.pnas_tables import (
     rank_surrogates,
     rank_table,
 )
-from jaxnas.runs.pnas_validation import PnasTables, run_pnas_tables
-from jaxnas.runs.progressive_search import PROGRESSIVE
+from jaxnas.commands.pnas_validation import PnasTables, run_pnas_tables
+from jaxnas.commands.progressive_search import PROGRESSIVE
+from jaxnas.runs.config import ConfigError
 from jaxnas.tabular import SyntheticCells, TabularError
 from support.growing import cells
 
@@ -160,7 +160,7 @@ def test_a_run_writes_its_report(tmp_path, monkeypatch, capsys):
         blocks=2,
         run_dir=tmp_path / "run",
     )
-    monkeypatch.setattr("jaxnas.runs.pnas_validation.pnas_space", cells)
+    monkeypatch.setattr("jaxnas.commands.pnas_validation.pnas_space", cells)
     for name, make in search.SURROGATES.items():
         monkeypatch.setitem(search.SURROGATES, name, functools.partial(make, steps=5))
     report = run_pnas_tables(settings).read_text()

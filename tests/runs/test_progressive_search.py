@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from jaxnas import search
-from jaxnas.runs.child_experiment import Searches
-from jaxnas.runs.child_networks import CellNetworks
-from jaxnas.runs.child_search import ChildSearch, ChildStore, accuracy
-from jaxnas.runs.child_searchers import ProgressiveSearcher, Trial
-from jaxnas.runs.child_training import Outcome
-from jaxnas.runs.child_winners import TRAINED
+from jaxnas.children.child_networks import CellNetworks
+from jaxnas.children.child_search import ChildSearch, ChildStore, accuracy
+from jaxnas.children.child_searchers import ProgressiveSearcher, Trial
+from jaxnas.children.child_training import Outcome
+from jaxnas.children.child_winners import TRAINED
+from jaxnas.commands.child_experiment import Searches
+from jaxnas.commands.progressive_search import others, progressive_searcher, tell_efficiency
 from jaxnas.runs.config import ConfigError
-from jaxnas.runs.directory import RunDirectory
-from jaxnas.runs.progressive_search import others, progressive_searcher, tell_efficiency
 from jaxnas.spaces import Genotype
 from jaxnas.spaces.block_cells import pnas_space
+from jaxnas.storage.directory import RunDirectory
 from support.child_searches import Counting, Killed, assert_same_state
 from support.growing import SPACE, accuracies
 

@@ -11,9 +11,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from jaxnas.runs.evaluators import MOST_DEATHS
-from jaxnas.runs.files import RunError
-from jaxnas.runs.ray_evaluator import RayWorkers
+from jaxnas.children.evaluators import MOST_DEATHS
+from jaxnas.children.ray_evaluator import RayWorkers
+from jaxnas.storage.files import RunError
 from support.processes import alive, wait
 
 from .ray_search import CANDIDATES, Toy

@@ -6,10 +6,8 @@ import math
 import pytest
 import rich.console
 
-from jaxnas.runs import (
+from jaxnas.reports import (
     Result,
-    RunDirectory,
-    RunError,
     markdown_table,
     print_results,
     read_results,
@@ -17,7 +15,8 @@ from jaxnas.runs import (
     write_report,
     write_results,
 )
-from jaxnas.runs.finished import Finished, notes
+from jaxnas.reports.finished import Finished, notes
+from jaxnas.storage import RunDirectory, RunError
 from support.results import result
 
 PUBLISHED = [result(seed, acc) for seed, acc in enumerate([91.74, 91.74, 91.65, 91.76, 91.39])]

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from jaxnas.runs import RunError, read_results
-from jaxnas.runs.checkpoints import Checkpoints
+from jaxnas.commands.experiment import run_experiment
+from jaxnas.reports import read_results
 from jaxnas.runs.config import Experiment
-from jaxnas.runs.directory import RunDirectory
-from jaxnas.runs.experiment import run_experiment
+from jaxnas.storage import RunError
+from jaxnas.storage.checkpoints import Checkpoints
+from jaxnas.storage.directory import RunDirectory
 from support import tiny
 from support.killing import KILLER, call
 

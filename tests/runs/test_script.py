@@ -7,7 +7,7 @@ import pytest
 
 INTERRUPTED = """
 import atexit, dataclasses, time
-from jaxnas.runs.script import run_script
+from jaxnas.commands.script import run_script
 
 @dataclasses.dataclass
 class Flags:

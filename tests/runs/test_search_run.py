@@ -10,15 +10,15 @@ import jax
 import numpy as np
 import pytest
 
-from jaxnas.runs import read_results
-from jaxnas.runs.checkpoints import Checkpoints
+from jaxnas.commands.search_experiment import Method, run_search
+from jaxnas.reports import read_results
 from jaxnas.runs.config import ConfigError, WeightTraining
-from jaxnas.runs.directory import RunDirectory
-from jaxnas.runs.files import RunError
 from jaxnas.runs.method import TrainingError
 from jaxnas.runs.search_config import SearchExperiment
-from jaxnas.runs.search_experiment import Method, run_search
 from jaxnas.runs.search_run import SearchRun
+from jaxnas.storage.checkpoints import Checkpoints
+from jaxnas.storage.directory import RunDirectory
+from jaxnas.storage.files import RunError
 from support import tiny
 
 from . import toy_search

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from jaxnas.runs.statistics import paired_difference, rank_interval
+from jaxnas.reports.statistics import paired_difference, rank_interval
 from jaxnas.tabular import kendall, spearman
 
 # Student's t at 97.5% with 2 and 4 degrees of freedom, from printed tables.

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from jaxnas.runs import tabular_report
+from jaxnas.commands import tabular_report
+from jaxnas.commands.tabular_search import SEARCHERS, Found, TabularSearch, run_searcher
+from jaxnas.reports.statistics import wins
 from jaxnas.runs.config import ConfigError
-from jaxnas.runs.statistics import wins
-from jaxnas.runs.tabular_search import SEARCHERS, Found, TabularSearch, run_searcher
 from support.toys import Toy
 
 SPACE = Toy(4, 3, 5)

@@ -3,8 +3,8 @@
 import jax
 import numpy as np
 
-from jaxnas.runs.checkpoints import Checkpoints
-from jaxnas.runs.evaluators import InProcess
+from jaxnas.children.evaluators import InProcess
+from jaxnas.storage.checkpoints import Checkpoints
 
 from .leaves import plain
 from .toy_children import ToyTraining

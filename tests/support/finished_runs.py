@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxnas import nn
 from jaxnas.nn.weights import save_safetensors
-from jaxnas.runs.finished import folder_name
+from jaxnas.reports.finished import folder_name
 from jaxnas.spaces import AdaptationSpace
 
 from . import tiny

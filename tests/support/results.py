@@ -2,7 +2,7 @@
 
 import json
 
-from jaxnas.runs import Result
+from jaxnas.reports import Result
 from jaxnas.spaces.zoo import named
 
 

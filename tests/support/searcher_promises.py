@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxnas import search
-from jaxnas.runs.checkpoints import Checkpoints
+from jaxnas.storage.checkpoints import Checkpoints
 
 from .leaves import plain
 from .space_promises import SPACES as NETWORKS

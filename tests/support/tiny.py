@@ -10,10 +10,10 @@ import jax
 import numpy as np
 
 from jaxnas import data
-from jaxnas.runs import RunDirectory
 from jaxnas.runs.config import Training
 from jaxnas.runs.method import MethodRun
 from jaxnas.spaces import Block, Cell, Edge, Genotype, Node
+from jaxnas.storage import RunDirectory
 
 NORMAL = Cell(
     name="normal",

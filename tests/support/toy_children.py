@@ -5,7 +5,7 @@ import signal
 import time
 from pathlib import Path
 
-from jaxnas.runs.child_training import Outcome
+from jaxnas.children.child_training import Outcome
 
 from .toys import Toy
 

@@ -1,0 +1,212 @@
+"""A black-box search whose rewards are children that are trained."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxnas.children.child_searchers import ChildSearcher, Trial
+from jaxnas.children.child_training import Candidate, Outcome
+from jaxnas.children.evaluators import Evaluator
+from jaxnas.randomness import stream
+from jaxnas.storage.checkpoints import Checkpoints
+from jaxnas.storage.directory import RunDirectory
+from jaxnas.storage.files import RunError
+from jaxnas.storage.metrics import Metrics
+
+Reward = Callable[[Outcome], float]
+"""What a searcher is told of a child."""
+
+
+class ChildStore:
+    """Children that were trained, on disk: each once, whoever asks for it."""
+
+    def __init__(self, directory: RunDirectory) -> None:
+        """Reads what is there.
+
+        Raises:
+          RunError: if it is damaged.
+        """
+        self._rows = Metrics(directory.path, "children", "child")
+        self._outcomes: dict[Candidate, Outcome] = {}
+        for row in self._rows.rows():
+            try:
+                outcome = Outcome(
+                    tuple(row["candidate"]),
+                    tuple(row["accuracies"]),
+                    row["seconds"],
+                    row["failure"],
+                )
+            except (KeyError, TypeError) as error:
+                raise RunError(
+                    f"{directory.path / 'children.jsonl'}: row {row['child']} is no child; "
+                    "restore the file, use --overwrite, or use another --run-dir"
+                ) from error
+            self._outcomes[outcome.candidate] = outcome
+
+    def __len__(self) -> int:
+        return len(self._outcomes)
+
+    def __contains__(self, candidate: Candidate) -> bool:
+        return candidate in self._outcomes
+
+    def __getitem__(self, candidate: Candidate) -> Outcome:
+        return self._outcomes[candidate]
+
+    def outcomes(self) -> list[Outcome]:
+        """All of them, in the order in which they came."""
+        return list(self._outcomes.values())
+
+    def add(self, outcome: Outcome) -> None:
+        """Keeps a child; when this returns it is in the file."""
+        self._rows.log({"child": len(self) + 1, **outcome._asdict()})
+        self._outcomes[outcome.candidate] = outcome
+
+    def train(
+        self,
+        candidates: Sequence[Candidate],
+        epochs: int,
+        evaluator: Evaluator,
+        progress: Callable[[], None],
+    ) -> None:
+        """Sees to it that all of them are here.
+
+        Raises:
+          RunError: see `Evaluator.evaluate`, and if something cannot be written.
+        """
+        missing = [each for each in dict.fromkeys(candidates) if each not in self]
+        for _ in range(len(candidates) - len(missing)):
+            progress()
+        for outcome in evaluator.evaluate(missing, epochs):
+            self.add(outcome)
+            progress()
+
+
+@dataclasses.dataclass(frozen=True)
+class ChildSearch:
+    """A searcher over children.
+
+    Attributes:
+      name: of the searcher.
+      searcher: what it does.
+      epochs: of a child's training.
+      reward: of a child.
+      seed: of the experiment.
+    """
+
+    name: str
+    searcher: ChildSearcher
+    epochs: int
+    reward: Reward
+    seed: int
+
+    def run(
+        self,
+        directory: RunDirectory,
+        store: ChildStore,
+        evaluator: Evaluator,
+        *,
+        progress: Callable[[], None] = lambda: None,
+        say: Callable[[str], None] = lambda message: None,
+        tell: Callable[[str], None] = lambda line: None,
+        improved: Callable[[Trial], None] = lambda trial: None,
+    ) -> tuple[list[Trial], Any]:
+        """Searches from the start, or from the directory's last checkpoint, to the end.
+
+        A batch's children are kept one by one, the searcher's state after each batch; a run that
+        is killed goes on to the same bits.
+
+        Args:
+          directory: the search's own.
+          store: of all children; a child that is there is not trained again.
+          evaluator: trains the others.
+          progress: called for every child that has been asked for.
+          say: told of checkpoints that cannot be used.
+          tell: told each batch in a line.
+          improved: told after a batch of a trial that is better than all before.
+
+        Returns:
+          the trials, and the searcher's last state.
+
+        Raises:
+          RunError: see `Evaluator.evaluate`, and if something cannot be written.
+        """
+        started = time.perf_counter()
+        key = stream(jax.random.key(self.seed), self.name)
+        checkpoints = Checkpoints(directory.path / "checkpoints", say)
+        start = self.searcher.init(key)
+        restored = checkpoints.restore(lambda meta: jax.eval_shape(lambda: start))
+        done, state, meta = restored or (0, start, {"children": 0, "seconds": 0.0})
+        before = meta["seconds"]
+        directory.truncate(done)
+        log = Metrics(directory.path, "trials", "number")
+        log.truncate(meta["children"])
+        trials = [read_trial(row) for row in log.rows()]
+        for _ in trials:
+            progress()
+        while True:
+            begun = time.perf_counter()
+            asked = self.searcher.ask(state, len(trials))
+            thinking = time.perf_counter() - begun
+            if not asked.candidates:
+                break
+            known = len(store)
+            store.train(asked.candidates, self.epochs, evaluator, progress)
+            batch = [
+                Trial(number, candidate, accuracy(store[candidate]), self.reward(store[candidate]))
+                for number, candidate in enumerate(asked.candidates, start=len(trials) + 1)
+            ]
+            rewards = np.array([trial.reward for trial in batch], np.float32)
+            begun = time.perf_counter()
+            state = jax.block_until_ready(self.searcher.tell(asked, rewards))
+            thinking += time.perf_counter() - begun
+            best = max((trial.reward for trial in trials), default=-np.inf)
+            trials += batch
+            for trial in batch:
+                log.log(trial._asdict())
+            done += 1
+            seconds = before + time.perf_counter() - started
+            row = {
+                "epoch": done,
+                "children": len(trials),
+                "trained": len(store) - known,
+                "mean_accuracy": float(np.mean([trial.accuracy for trial in batch])),
+                "best_accuracy": max(trial.accuracy for trial in trials),
+                "seconds": round(seconds, 3),
+                "searcher_seconds": round(thinking, 3),
+                **self.searcher.row(asked, rewards, state),
+            }
+            directory.log(row)
+            leader = max(batch, key=lambda trial: trial.reward)
+            if leader.reward > best:
+                improved(leader)
+            meta = {"children": len(trials), "seconds": seconds}
+            checkpoints.save(done, state, meta, score=done)
+            tell(
+                f"{self.name}: {len(trials)}/{self.searcher.children} children, {row['trained']} "
+                f"newly trained, mean accuracy {row['mean_accuracy']:.2f}, best "
+                f"{row['best_accuracy']:.2f}, {seconds:.0f} s"
+            )
+        return trials, state
+
+
+def accuracy(outcome: Outcome) -> float:
+    """After the last epoch, percent; 0 for a child that failed."""
+    return outcome.accuracies[-1] if outcome.accuracies else 0.0
+
+
+def read_trial(row: dict[str, Any]) -> Trial:
+    """A row of `trials.jsonl`.
+
+    Raises:
+      RunError: if it is none.
+    """
+    try:
+        return Trial(row["number"], tuple(row["candidate"]), row["accuracy"], row["reward"])
+    except (KeyError, TypeError) as error:
+        raise RunError(f"trials.jsonl: row {row.get('number')} is no trial ({error!r})") from error

@@ -1,0 +1,1 @@
+"""Flags in, report out: what the command line and the scripts of `experiments/` call."""

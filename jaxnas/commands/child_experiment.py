@@ -1,0 +1,289 @@
+"""A whole experiment of a search that trains real children, with random search beside it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import rich.console
+
+from jaxnas import search
+from jaxnas.children.child_config import ChildExperiment
+from jaxnas.children.child_networks import Networks
+from jaxnas.children.child_report import reward_curves, reward_table, seconds_table
+from jaxnas.children.child_search import ChildSearch, ChildStore, Reward, accuracy
+from jaxnas.children.child_searchers import ChildSearcher, Stage, StagedSearcher, Trial
+from jaxnas.children.child_training import Candidate, ChildTraining
+from jaxnas.children.child_winners import (
+    TRAINED,
+    FullSize,
+    as_array,
+    genotype_file,
+    winner_note,
+    write_winner,
+)
+from jaxnas.children.evaluators import Evaluator, InProcess, LocalProcesses
+from jaxnas.children.ray_evaluator import RayWorkers
+from jaxnas.commands.experiment import run_method
+from jaxnas.commands.from_scratch import (
+    Picture,
+    final_run,
+    picture_of,
+    read_finals,
+    report_search,
+)
+from jaxnas.data import Dataset
+from jaxnas.reports.drawing.drawing import draw_network
+from jaxnas.reports.results import Result, print_results, write_results
+from jaxnas.runs.config import WeightTraining
+from jaxnas.runs.stages import Stages
+from jaxnas.spaces import Genotype
+from jaxnas.storage import files
+from jaxnas.storage.directory import RunDirectory
+from jaxnas.storage.metrics import Metrics
+
+RANDOM = "random"
+_REWARDS = (
+    "Accuracy of each child on held-out training images (dots), the mean of the last twenty (line) "
+    "and the best so far (dashed), by the number of children asked for."
+)
+
+
+class Searches(NamedTuple):
+    """What was searched, for those who have more to tell of it.
+
+    Attributes:
+      path: of the run's folder; a search's own is in it, by its name.
+      trials: of each search.
+      networks: as what children were trained.
+      full_size: what is made of a winner.
+      examples: that a child was trained on, all epochs together.
+    """
+
+    path: Path
+    trials: Mapping[str, Sequence[Trial]]
+    networks: Networks
+    full_size: FullSize
+    examples: int
+
+
+More = Callable[[Searches], tuple[list[Picture], list[str]]]
+"""Pictures, which it draws, and notes of a report."""
+
+
+def beside_random(name: str, stages: Sequence[Stage], children: int) -> dict[str, ChildSearcher]:
+    """A searcher, and random search of the same spaces in batches of the same size."""
+    control = [
+        stage._replace(algorithm=search.random(stage.space, batch=stage.algorithm.batch))
+        for stage in stages
+    ]
+    return {
+        each: StagedSearcher(tuple(parts), children)
+        for each, parts in ((name, stages), (RANDOM, control))
+    }
+
+
+def run_children(
+    experiment: ChildExperiment,
+    name: str,
+    networks: Networks,
+    child: WeightTraining,
+    searchers: Mapping[str, ChildSearcher],
+    full_size: FullSize,
+    reward: Reward,
+    settings: dict[str, Any],
+    more: More = lambda searches: ([], []),
+) -> Path:
+    """Searches, trains the best children of each search longer and the best of these at full size.
+
+    The test images are read by the networks of full size alone.
+
+    Args:
+      experiment: the flags.
+      name: of the run, and part of the default directory's name.
+      networks: as what children are trained.
+      child: how they are trained.
+      searchers: by name; the last one is what the others are compared with, such as random search.
+      full_size: what is made of a winner.
+      reward: what a searcher is told of a child.
+      settings: of the method, JSON-able; with `experiment` they say all that the result depends on.
+      more: what else there is to tell.
+
+    Returns:
+      the path of the report.
+
+    Raises:
+      one of `experiment.USER_ERRORS`.
+    """
+    console = rich.console.Console(markup=False)  # names and paths may hold brackets
+    folder = experiment.directory(name, settings)
+    path, dataset = folder.path, experiment.load()
+    # Made now, so that flags that cannot be are told of before anything trains.
+    training = make_training(experiment, networks, child, dataset)
+    examples = child.epochs * training.steps_per_epoch * child.batch_size
+    trainers = evaluator(experiment, networks, child, dataset)
+    some = (0,) * len(next(iter(searchers.values())).space.options)
+    full = final_run(experiment, dataset, full_size(some)[TRAINED])
+    searches = {
+        each: ChildSearch(each, searcher, child.epochs, reward, experiment.seed)
+        for each, searcher in searchers.items()
+    }
+    bars = {
+        **{each: searcher.children for each, searcher in searchers.items()},
+        **{f"{each}, finals": experiment.finalists for each in searches},
+        **{f"{each}, full size": full.total_steps for each in searches},
+    }
+    with folder as directory, Stages(console, bars) as progress:
+        store = ChildStore(directory)
+        with trainers as workers:
+            searched = {
+                each: _search(one, networks, directory, store, workers, progress)
+                for each, one in searches.items()
+            }
+            with RunDirectory(path / "finals", {"finals": name}, resume=True) as own:
+                finals = ChildStore(own)
+                winners = {
+                    each: _winner(
+                        each,
+                        searchers[each].finalists(*of_search, experiment.finalists),
+                        experiment.finalist_epochs,
+                        finals,
+                        workers,
+                        progress,
+                    )
+                    for each, of_search in searched.items()
+                }
+        sizes = {each: full_size(winner) for each, winner in winners.items()}
+        for each, genotypes in sizes.items():
+            write_winner(directory, each, genotypes)
+            run = final_run(experiment, dataset, genotypes[TRAINED])
+            with progress.watch(f"{each}, full size", f"{each}, full size") as watcher:
+                run_method(run, each, directory, watcher)
+        results = [each.result for each in read_finals(path, searches, name, experiment.seed)]
+        trials = {each: of_search for each, (of_search, _) in searched.items()}
+        table = reward_table(trials, store)
+        pictures, notes = more(Searches(path, trials, networks, full_size, examples))
+        notes = [
+            *notes,
+            f"Seconds of the children's training, by part:\n\n{seconds_table(store.outcomes())}",
+            f"Seconds that the searchers took to ask and to be told, their compiling included: "
+            f"{', '.join(f'{each} {_thinking(path / each):.1f}' for each in searches)}.",
+            *(winner_note(each, finals, winners[each], sizes[each]) for each in searches),
+        ]
+        _write(path, f"{name} on {dataset.name}", trials, results, table, pictures, notes)
+    console.print(table, soft_wrap=True)
+    print_results(console, results)
+    report = path / "report.md"
+    console.print(f"Report: {report}", highlight=False, soft_wrap=True)
+    return report
+
+
+def make_training(
+    experiment: ChildExperiment,
+    networks: Networks,
+    child: WeightTraining,
+    dataset: Dataset | None = None,
+) -> ChildTraining:
+    """How children are trained, in the search and longer; a worker calls it too."""
+    return ChildTraining(
+        networks,
+        dataset or experiment.load(),
+        child,
+        experiment.train_share,
+        experiment.judged,
+        max(child.epochs, experiment.finalist_epochs),
+        experiment.seed,
+    )
+
+
+def evaluator(
+    experiment: ChildExperiment, networks: Networks, child: WeightTraining, dataset: Dataset
+) -> Evaluator:
+    """Who trains the children.
+
+    Raises:
+      RunError: if it is Ray, and Ray is not installed.
+    """
+    make = functools.partial(make_training, experiment, networks, child)
+    if experiment.evaluator == "processes":
+        return LocalProcesses(make, experiment.workers)
+    if experiment.evaluator == "ray":
+        # The data set goes with it: other machines need not have it, and those of one share it.
+        return RayWorkers(
+            functools.partial(make, dataset),
+            experiment.workers,
+            cpus=1.0 if experiment.cpus_per_child is None else experiment.cpus_per_child,
+            gpus=experiment.gpus_per_child,
+        )
+    return InProcess(functools.partial(make, dataset))
+
+
+def _thinking(folder: Path) -> float:
+    """Seconds of a searcher."""
+    return sum(row["searcher_seconds"] for row in Metrics(folder).rows())
+
+
+def _search(
+    one: ChildSearch,
+    networks: Networks,
+    directory: RunDirectory,
+    store: ChildStore,
+    workers: Evaluator,
+    progress: Stages,
+) -> tuple[list[Trial], Any]:
+    """Runs a search in a folder of its own."""
+    with (
+        RunDirectory(directory.path / one.name, {"search": one.name}, resume=True) as own,
+        progress.watch(one.name, f"{one.name}, seed {one.seed}", "children") as watcher,
+    ):
+
+        def improved(trial: Trial) -> None:
+            draw_network(networks.genotype(as_array(trial.candidate)), own.path / "best")
+
+        return one.run(
+            own,
+            store,
+            workers,
+            progress=watcher.progress,
+            say=watcher.say,
+            tell=watcher.tell,
+            improved=improved,
+        )
+
+
+def _winner(
+    name: str,
+    candidates: list[Candidate],
+    epochs: int,
+    finals: ChildStore,
+    workers: Evaluator,
+    progress: Stages,
+) -> Candidate:
+    """The best of a search's finalists, when they are trained longer."""
+    title = f"{name}, the best trained longer"
+    with progress.watch(f"{name}, finals", title, "children") as watcher:
+        finals.train(candidates, epochs, workers, watcher.progress)
+        winner = max(candidates, key=lambda each: accuracy(finals[each]))
+        watcher.tell(f"{title}: the winner has {accuracy(finals[winner]):.2f}% of held-out images")
+    return winner
+
+
+def _write(
+    path: Path,
+    title: str,
+    trials: dict[str, list[Trial]],
+    results: list[Result],
+    table: str,
+    pictures: list[Picture],
+    notes: list[str],
+) -> None:
+    """Writes tables, pictures and `report.md`."""
+    write_results(path, results)
+    reward_curves(trials, path / "rewards")
+    pictures = [("Searches", "rewards.svg", f"{_REWARDS}\n\n{table}"), *pictures]
+    for each in trials:
+        genotype = Genotype.from_json(files.read_text(path / genotype_file(each)))
+        pictures.append(picture_of(path, each, genotype, f"The network of {each}"))
+    report_search(path, title, results, pictures, notes)

@@ -1,0 +1,150 @@
+"""The flags of a comparison of methods, and the budgets that they stand for."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from jaxnas.commands.nat_method import NATSettings
+from jaxnas.runs.bases import load_base
+from jaxnas.runs.config import ConfigError, Training
+from jaxnas.spaces import Genotype
+
+Choice = Literal["original", "nat", "nat_faithful", "adapt_cell", "adapt_full", "random"]
+
+_OVERRIDES = (
+    "train_limit",
+    "epochs",
+    "batch_size",
+    "nat_epochs",
+    "nat_channels",
+    "nat_cells",
+)
+"""The flags that take the place of what the budget says."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Compares methods on known networks, over seeds."""
+
+    base: tuple[str, ...] = ("resnet20",)
+    """The networks: names of the zoo, genotype.json files, or .txt files of DARTS."""
+    method: tuple[Choice, ...] = ("original", "nat", "adapt_cell", "adapt_full", "random")
+    """The network left alone; NAT and training anew (nat_faithful: with its code's quirks); PNAA by
+    cell and over the whole network; random choices of the same spaces, which stand beside every
+    search whether named or not."""
+    seeds: int = 5
+    """How many seeds: 0 to N-1."""
+    budget: Literal["small", "paper"] = "small"
+    """small: 5,000 images, 12 epochs, cell networks of 16 channels and 8 cells. paper: all images
+    and the published epochs."""
+    dataset: str = "cifar10"
+    """cifar10, cifar100, tiny_imagenet, digits, tfds:NAME, a folder of class folders, or .npz."""
+    data_dir: Path | None = None
+    """Where data sets are; JAXNAS_DATA_DIR or ./data by default."""
+    download: bool = False
+    """Fetch the data set if it is not there: CIFAR-10, CIFAR-100 and those of tfds:NAME."""
+    train_limit: int | None = None
+    """Use the first so many training images only; by default the budget's."""
+    epochs: int | None = None
+    """Of training; by default the budget's."""
+    batch_size: int | None = None
+    """Images in a step of training; by default the budget's."""
+    nat_epochs: int | None = None
+    """Of NAT's search; by default the budget's."""
+    nat_channels: int | None = None
+    """Of NAT's supernet; by default the budget's."""
+    nat_cells: int | None = None
+    """Of NAT's supernet; by default the budget's."""
+    run_dir: Path | None = None
+    """Where everything is written; runs/compare-DATASET-BUDGET by default."""
+    resume: bool = False
+    """Go on in the run directory, also beside other processes that do; more bases, methods and
+    seeds may be named."""
+    overwrite: bool = False
+    """Delete an earlier comparison in the run directory."""
+
+    def __post_init__(self) -> None:
+        for name in ("base", "method"):
+            values = getattr(self, name)
+            if not values or len(set(values)) < len(values):
+                raise ConfigError(f"--{name} must name at least one, each once, not {values}")
+        for name in ("seeds", "epochs", "batch_size", "nat_epochs", "nat_channels", "nat_cells"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                flag = name.replace("_", "-")
+                raise ConfigError(f"--{flag} must be at least 1, not {value}")
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The rows of the table: random choices stand beside every search."""
+        named = [each for each in get_args(Choice)[:-1] if each in self.method]
+        searches = set(named) - {"original"}
+        control = ()
+        if searches - {"adapt_full"}:
+            control += ("random_cell",)
+        if "adapt_full" in searches:
+            control += ("random_full",)
+        if not searches and "random" in self.method:
+            control = ("random_cell", "random_full")
+        return (*named, *control)
+
+    @property
+    def title(self) -> str:
+        """What a report calls the budget, after the data set; nothing where flags changed it."""
+        changed = any(getattr(self, name) is not None for name in _OVERRIDES)
+        return "" if changed else f" ({self.budget} budget)"
+
+    @property
+    def small(self) -> bool:
+        """Whether the budget is."""
+        return self.budget == "small"
+
+    def training(self, base: Genotype) -> Training:
+        """How the networks of `base` are trained, all methods alike."""
+        # Networks that were found as cells have a recipe of their own (DARTS's).
+        cells = any(len(cell.output) > 1 for cell in base.cells)
+        if self.small:
+            chosen: dict[str, Any] = {"epochs": 12, "batch_size": 64 if cells else 128}
+        elif cells:
+            chosen = {
+                "epochs": 600,
+                "batch_size": 96,
+                "learning_rate": 0.025,
+                "weight_decay": 3e-4,
+                "grad_clip": 5.0,
+                "cutout": 16,
+            }
+        else:
+            chosen = {"epochs": 200, "batch_size": 128}
+        if cells:
+            chosen["drop_path"] = 0.2
+            chosen["auxiliary_weight"] = 0.4 if base.auxiliary >= 0 else 0.0
+        for name, value in (("epochs", self.epochs), ("batch_size", self.batch_size)):
+            chosen[name] = value or chosen[name]
+        return Training(**chosen)
+
+    def nat(self, faithful: bool) -> NATSettings:
+        """NAT's settings."""
+        default = (8, 5) if self.small else (20, 8)
+        return NATSettings(
+            faithful=faithful,
+            search_channels=self.nat_channels or default[0],
+            search_cells=self.nat_cells or default[1],
+        )
+
+    @property
+    def nat_search_epochs(self) -> int:
+        """Epochs of NAT's search."""
+        return self.nat_epochs or (12 if self.small else 100)
+
+    def load_base(self, name: str) -> Genotype:
+        """A base network at the budget's size."""
+        base = load_base(name)
+        big = base.family == "darts" and base.blocks[0].channels > 16
+        return load_base(name, 16, 8) if self.small and big and not name.endswith(".json") else base
+
+    def recorded(self) -> dict[str, Any]:
+        """What processes that share a comparison must agree on."""
+        return {name: getattr(self, name) for name in ("budget", "dataset", *_OVERRIDES)}

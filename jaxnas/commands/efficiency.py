@@ -1,0 +1,119 @@
+"""How many children one search needs to be as good as another (after Liu et al. 2018)."""
+
+from __future__ import annotations
+
+import bisect
+import os
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxnas.children.child_training import Candidate
+from jaxnas.reports import style
+
+TOPS = (1, 5, 25)
+"""Of how many best children the mean accuracy is compared."""
+
+
+class Searched(NamedTuple):
+    """What a search asked for, in order.
+
+    Attributes:
+      children: who they were; those asked for twice are trained once.
+      rewards: float [n], by which the best are chosen.
+      values: float [n], by which they are compared: the same, or what is known to be true.
+    """
+
+    children: Sequence[Candidate]
+    rewards: np.ndarray
+    values: np.ndarray
+
+
+def top_means(searched: Searched, top: int) -> np.ndarray:
+    """After each child, the mean value of the `top` different ones of highest reward.
+
+    Returns:
+      float64 [n]; NaN while there are fewer.
+    """
+    means = np.full(len(searched.rewards), np.nan)
+    best: list[tuple[float, int]] = []  # reward and number of the first asking, rising
+    seen: set[Candidate] = set()
+    rows = zip(searched.children, np.asarray(searched.rewards).tolist(), strict=True)
+    for number, (child, reward) in enumerate(rows):
+        if child not in seen:
+            seen.add(child)
+            bisect.insort(best, (reward, -number))
+            del best[:-top]
+        if len(best) == top:
+            means[number] = np.mean([searched.values[-place] for _, place in best])
+    return means
+
+
+def needed(searched: Searched, top: int, value: float) -> int | None:
+    """After how many children the mean of the `top` best first reaches `value`; None if never."""
+    reached = np.flatnonzero(top_means(searched, top) >= value)
+    return int(reached[0]) + 1 if len(reached) else None
+
+
+def trained_before(searched: Searched) -> np.ndarray:
+    """int [n]: how many different children have been trained, after each that was asked for."""
+    first = {child: number for number, child in reversed(list(enumerate(searched.children)))}
+    new = np.zeros(len(searched.children), int)
+    new[list(first.values())] = 1
+    return new.cumsum()
+
+
+def efficiency_table(searches: Mapping[str, Searched]) -> str:
+    """What the searches need to be as good as the first one, as Markdown."""
+    reference, *_ = searches
+    ours = searches[reference]
+    count, trained = len(ours.rewards), int(trained_before(ours)[-1])
+    lines = [
+        f"| best | mean of {reference}'s | search | children | times {reference}'s | trained | "
+        "times |",
+        "|---:|---:|---|---:|---:|---:|---:|",
+    ]
+    for top in TOPS:
+        value = float(top_means(ours, top)[-1])
+        if np.isnan(value):
+            continue
+        for name, searched in searches.items():
+            asked = needed(searched, top, value)
+            if asked is None:
+                cells = f"more than {len(searched.rewards)} | | | |"
+            else:
+                new = int(trained_before(searched)[asked - 1])
+                cells = f"{asked} | {asked / count:.2f} | {new} | {new / trained:.2f} |"
+            lines.append(f"| {top} | {value:.4g} | {name} | {cells}")
+    return "\n".join(lines) + "\n"
+
+
+def efficiency_curves(
+    searches: Mapping[str, Searched], examples: int, path: str | os.PathLike[str]
+) -> None:
+    """Draws the best so far by children and by examples to `path`.svg and .png.
+
+    Args:
+      searches: by name.
+      examples: that a child is trained on, all epochs together.
+      path: without suffix.
+
+    Raises:
+      RunError: if a file cannot be written.
+    """
+    with style.style():
+        figure = style.figure(6.8, 3.0)
+        left, right = figure.subplots(1, 2, sharey=True)
+        for (name, searched), colour in zip(searches.items(), style.LINES, strict=False):
+            best = np.maximum.accumulate(searched.values)
+            number = np.arange(1, len(best) + 1)
+            left.plot(number, best, color=colour, linewidth=1.3, label=name)
+            trained = trained_before(searched) * examples / 1e6
+            right.plot(trained, best, color=colour, linewidth=1.3)
+        left.set_xlabel("children asked for")
+        right.set_xlabel("examples that were trained on, millions")
+        left.set_ylabel("best so far, %")
+        left.legend()
+        figure.tight_layout()
+        style.save(figure, path)

@@ -1,0 +1,214 @@
+"""A whole experiment: every method and seed, its tables, its pictures and its report."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import rich.console
+
+from jaxnas import data
+from jaxnas.nn.weights import WeightsError, save_safetensors
+from jaxnas.reports.finished import OUTCOME, folder_name, notes, seed_suffix, write_everything
+from jaxnas.reports.results import print_results
+from jaxnas.runs import latency_table
+from jaxnas.runs.bases import load_base
+from jaxnas.runs.config import ConfigError, Experiment, SelfSupervision
+from jaxnas.runs.method import MethodRun, Outcome, TrainingError
+from jaxnas.runs.stages import Stages, Watcher
+from jaxnas.spaces import GenotypeError
+from jaxnas.storage.directory import RunDirectory
+from jaxnas.storage.files import RunError
+from jaxnas.tabular import TabularError
+
+USER_ERRORS = (
+    ConfigError,
+    data.DataError,
+    RunError,
+    TrainingError,
+    GenotypeError,
+    WeightsError,
+    TabularError,
+)
+"""Errors whose message is all that a user needs."""
+
+
+def run_experiment(
+    experiment: Experiment,
+    name: str,
+    latencies: Path | None = None,
+    supervision: SelfSupervision | None = None,
+) -> Path:
+    """Runs an experiment into its directory and prints its table.
+
+    Args:
+      experiment: the flags.
+      name: of the experiment, part of the default directory's name.
+      latencies: the table of measured latencies; one in its directory by default.
+      supervision: how to learn without labels; None to learn the labels.
+
+    Returns:
+      the path of the report.
+
+    Raises:
+      one of `USER_ERRORS`.
+    """
+    console = rich.console.Console(markup=False)  # names and paths may hold brackets
+    base = load_base(experiment.base, experiment.channels, experiment.cells)
+    dataset = data.load(experiment.dataset, experiment.data_dir, download=experiment.download)
+    if experiment.train_limit is not None:
+        dataset = dataset.limit(experiment.train_limit)
+    label = experiment.dataset.replace(":", "-").replace("/", "-")
+    path = experiment.run_dir or Path("runs") / f"{name}-{label}-{base.name}"
+    width = 1 if jax.default_backend() == "cpu" else len(experiment.all_seeds)
+    groups = [
+        experiment.all_seeds[start : start + width]
+        for start in range(0, len(experiment.all_seeds), width)
+    ]
+    runs = [
+        MethodRun(
+            method,
+            base,
+            dataset,
+            experiment.training,
+            seeds,
+            experiment.eval_every,
+            latencies or path / latency_table.FILE,
+            supervision,
+        )
+        for seeds in groups
+        for method in experiment.methods
+    ]
+    recorded = experiment.recorded() | {
+        "base": base.name,
+        "base_sha256": hashlib.sha256(base.to_json().encode()).hexdigest(),
+        "width": width,
+        "supervision": supervision and dataclasses.asdict(supervision),
+        "resolved": {
+            "adapt_epochs": experiment.training.adaptation_epochs,
+            "warmup_epochs": experiment.training.waiting_epochs,
+            "arch_learning_rate": runs[0].arch_learning_rate,
+            "rate_warmup_epochs": experiment.training.rising_epochs,
+            **(supervision.resolved if supervision else {}),
+        },
+    }
+    folder = RunDirectory(path, recorded, resume=experiment.resume, overwrite=experiment.overwrite)
+    folder.check()
+    if experiment.training.cost != "latency":
+        for run in runs:
+            run.refuse_unreachable()
+    with folder as directory:
+        if not (directory.path / "base.json").exists():
+            directory.write_text("base.json", base.to_json() + "\n")
+        for run in runs:  # before anything trains; to measure takes a folder
+            run.refuse_unreachable()
+        steps = {folder_name(run.method, run.seeds): run.total_steps for run in runs}
+        if message := _left_over(runs):
+            console.print(message, highlight=False, soft_wrap=True)
+        with Stages(console, steps) as stages:
+            for run, name in zip(runs, steps, strict=True):
+                if (directory.path / name / OUTCOME).exists():
+                    stages.skip(name)
+                    continue
+                title = f"{run.method}, seed {', '.join(map(str, run.seeds))}"
+                with stages.watch(name, title) as watcher:
+                    # A copy, whose data on the device goes with it.
+                    run_method(dataclasses.replace(run), run.method, directory, watcher)
+        finished = write_everything(directory.path)
+    report = directory.path / "report.md"
+    print_results(console, [each.result for each in finished])
+    for note in notes(finished):
+        console.print(note, highlight=False)
+    console.print(f"Report: {report}", highlight=False, soft_wrap=True)
+    return report
+
+
+def _left_over(runs: list[MethodRun]) -> str | None:
+    """A sentence about the last steps, where they are too few to move the weights."""
+    accumulate = runs[0].settings.accumulate
+    left = {run.method: run.total_steps % accumulate for run in runs}
+    if not any(left.values()):
+        return None
+    each = ", ".join(f"{method} {steps}" for method, steps in left.items())
+    return (
+        f"--accumulate {accumulate}: the last steps of a run are too few to move the weights and "
+        f"count for batch norms only ({each})."
+    )
+
+
+def run_method(run: MethodRun, title: str, directory: RunDirectory, watcher: Watcher) -> None:
+    """Runs a method in a folder of its own, unless it was done before an interruption.
+
+    Args:
+      run: the method.
+      title: what its folder and its lines call it.
+      directory: of the experiment.
+      watcher: is told how it goes.
+
+    Raises:
+      TrainingError: if the loss is no longer finite, or the memory does not suffice.
+    """
+    name = folder_name(title, run.seeds)
+    settings = {"method": run.method, "base": run.base.name, "seeds": run.seeds}
+    with RunDirectory(directory.path / name, settings, resume=True) as folder:
+        if (folder.path / OUTCOME).exists():
+            return
+        with refuse_exhaustion(name, "--batch-size"):
+            outcomes = run.run(
+                folder,
+                progress=watcher.progress,
+                say=watcher.say,
+                tell=lambda row: watcher.tell(_line(title, run.settings.epochs, row)),
+            )
+        for outcome in outcomes:
+            suffix = seed_suffix(outcome.result.seed, len(outcomes))
+            folder.write_text(f"genotype{suffix}.json", outcome.genotype.to_json() + "\n")
+            weights = folder.path / f"weights{suffix}.safetensors"
+            save_safetensors(outcome.variables, weights, outcome.genotype)
+        # Written last: a folder that has it is done.
+        folder.write_json(OUTCOME, [_as_json(outcome, run.dataset) for outcome in outcomes])
+
+
+@contextlib.contextmanager
+def refuse_exhaustion(what: str, flag: str) -> Iterator[None]:
+    """Turns running out of the device's memory into a TrainingError that advises a lower `flag`."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        raise TrainingError(f"{what}: out of memory; try a smaller {flag}") from error
+
+
+def _line(title: str, epochs: int, row: dict[str, Any]) -> str:
+    """An epoch in a line."""
+    parts = [
+        f"{title}, seed {row['seed']}: epoch {row['epoch']}/{epochs}",
+        *([f"train loss {row['train_loss']:.3f}"] if "train_loss" in row else []),
+        *(
+            f"{column.replace('_', ' ')} {value:.2f}%"
+            for column, value in row.items()
+            if column.endswith("accuracy")
+        ),
+        *([f"feature std {row['feature_std']:.2f}"] if "feature_std" in row else []),
+        f"{row['seconds']:.0f} s",
+    ]
+    return ", ".join(parts)
+
+
+def _as_json(outcome: Outcome, dataset: data.Dataset) -> dict[str, Any]:
+    return {
+        "result": dataclasses.asdict(outcome.result),
+        "images": {
+            "shape": dataset.input_shape,
+            "mean": dataset.channel_mean().tolist(),
+            "std": dataset.channel_std().tolist(),
+        },
+        "theta": None if outcome.theta is None else outcome.theta.tolist(),
+        "notes": list(outcome.notes),
+    }

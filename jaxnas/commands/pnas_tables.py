@@ -1,0 +1,347 @@
+"""PNAS where the truth is known: NAS-Bench-201, and an invented accuracy of every cell."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnas import search
+from jaxnas.children.child_training import as_candidates
+from jaxnas.commands.efficiency import TOPS, Searched, needed, top_means
+from jaxnas.commands.progressive_search import PROGRESSIVE
+from jaxnas.commands.tabular_search import Found
+from jaxnas.randomness import stream
+from jaxnas.reports.statistics import spread
+from jaxnas.search.surrogates import Surrogate, known_data, pad_cells
+from jaxnas.spaces import NASBench201Paths, Space
+from jaxnas.tabular import SyntheticCells
+from jaxnas.tabular.rank import RANKS, correlations
+
+POOL = 10_000
+"""Random cells of a number of blocks that a surrogate ranks."""
+
+_SHARE = 0.001
+_CHILD, _RETRAINED = 0.9, 250 * 13.5  # millions of examples
+
+
+GROWN_BEST, GROWN_BLIND = "grown, truth known", "grown at random"
+"""What bounds progressive search: a perfect surrogate, and none."""
+
+
+class Ranks(NamedTuple):
+    """How well a surrogate ranks.
+
+    Attributes:
+      level: whose accuracies it was told last, from 1.
+      trained: by kind of rank correlation, of those it was told.
+      following: likewise, of cells of the next level; empty at the last.
+    """
+
+    level: int
+    trained: dict[str, float | None]
+    following: dict[str, float | None]
+
+
+def progressive_201(
+    valid: np.ndarray, seeds: int, per_level: int, progress: Callable[[], None]
+) -> tuple[Found, list[Ranks]]:
+    """Progressive search on NAS-Bench-201, seen path by path.
+
+    Args:
+      valid: float [15625], percent: the accuracy that is the reward.
+      seeds: 0 and up.
+      per_level: K.
+      progress: called after each seed.
+
+    Returns:
+      what was found after each query, and the ranks of all seeds; following: of all cells that the
+      next level is chosen from.
+    """
+    space = NASBench201Paths()
+    searcher = search.Progressive(space, search.mlp_surrogate(space), per_level)
+    incumbents, ranks = [], []
+
+    def codes(cells: np.ndarray) -> np.ndarray:
+        return np.asarray(space.edges.codes(space.as_nasbench201(cells)))
+
+    for seed in range(seeds):
+        state, asked = searcher.init(stream(jax.random.key(seed), PROGRESSIVE)), []
+        while len(cells := searcher.ask(state)):
+            level, rewards = int(state.level) + 1, valid[codes(cells)] / 100
+            asked.append(codes(cells))
+            state = searcher.tell(state, rewards)
+            following = space.grow(cells) if level < len(space.levels) else cells[:0]
+            ranks.append(
+                Ranks(
+                    level,
+                    correlations(searcher.judge(state, cells), rewards),
+                    correlations(searcher.judge(state, following), valid[codes(following)])
+                    if len(following)
+                    else {},
+                )
+            )
+        queried = np.concatenate(asked)
+        best = search.best_so_far(jnp.asarray(valid[queried]))
+        incumbents.append(queried[np.asarray(best)])
+        progress()
+    return Found(PROGRESSIVE, np.stack(incumbents), 0.0, 0.0), ranks
+
+
+def rank_surrogates(
+    table: SyntheticCells,
+    surrogates: Mapping[str, Surrogate],
+    trials: int,
+    per_level: int,
+    progress: Callable[[], None],
+) -> dict[str, list[Ranks]]:
+    """A trial of surrogates (after Liu et al. 2018): random cells of b blocks, then those of b + 1.
+
+    In each trial every surrogate learns from `per_level` of `POOL` random cells of each number of
+    blocks, one number after the other (from all cells of one block), and ranks those and the pool
+    of the next.
+
+    Args:
+      table: of accuracies; noisy where they are learnt from, true where they are ranked.
+      surrogates: by name.
+      trials: how many.
+      per_level: K.
+      progress: called after each surrogate of each trial.
+    """
+    space, ranks = table.space, {name: [] for name in surrogates}
+    programs = {
+        name: (jax.jit(surrogate.fit), jax.jit(surrogate.predict))
+        for name, surrogate in surrogates.items()
+    }
+    for trial in range(trials):
+        generator = np.random.default_rng([trial, len(space.decisions)])
+        pools = [_pool(space, length, generator) for length in space.levels]
+        told = [
+            pool if not level else pool[generator.choice(len(pool), per_level, replace=False)]
+            for level, pool in enumerate(pools)
+        ]
+        rows = max(map(len, told))
+        for name, surrogate in surrogates.items():
+            fit, predict = programs[name]
+            state = surrogate.init(stream(jax.random.key(trial), name))
+            for level, cells in enumerate(told):
+                rewards = table.rewards(cells, trial)
+                data = known_data(space, cells, rewards, rows)
+                state = fit(state, *data)
+                fitted = np.asarray(predict(state, data[0]))[: len(cells)]
+                following = {}
+                if level + 1 < len(pools):
+                    pool = pools[level + 1]
+                    expected = np.asarray(predict(state, pad_cells(space, pool, POOL)))[: len(pool)]
+                    following = correlations(expected, table.truth(pool))
+                ranks[name].append(Ranks(level + 1, correlations(fitted, rewards), following))
+            progress()
+    return ranks
+
+
+def _pool(space: Space, length: int, generator: np.random.Generator) -> np.ndarray:
+    """`POOL` random canonical cells, or as many as are different; all of the first level."""
+    if length == space.levels[0]:
+        return space.grow()
+    drawn = generator.integers(0, space.options[:length], (POOL, length))
+    return np.unique(space.canonical(drawn), axis=0)
+
+
+class Race(NamedTuple):
+    """Searches by the same noisy accuracies.
+
+    Attributes:
+      table: of accuracies; which training's noise is told is a matter of the race's seed.
+      found: by search. `GROWN_BEST` and `GROWN_BLIND` grow cells as progressive search does, but
+        choose those that are truly best, and any: what a perfect surrogate and none would find.
+    """
+
+    table: SyntheticCells
+    found: dict[str, Searched]
+
+
+def race(
+    tables: Sequence[SyntheticCells],
+    per_level: int,
+    queries: int,
+    steps: int = 300,
+    progress: Callable[[], None] = lambda: None,
+) -> list[Race]:
+    """Progressive search, and others with many more queries: one race a table.
+
+    Args:
+      tables: over one space; a race's seed is its table's number.
+      per_level: K of progressive search.
+      queries: of PPO and of random search.
+      steps: of a fit of progressive search's surrogate.
+      progress: called after each race.
+    """
+    space = tables[0].space
+    searcher = search.Progressive(space, search.mlp_surrogate(space, steps=steps), per_level)
+    algorithms = {"ppo": search.ppo(space), "random": search.random(space, batch=500)}
+    races = []
+    for seed, table in enumerate(tables):
+        races.append(Race(table, _race(table, seed, searcher, algorithms, queries)))
+        progress()
+    return races
+
+
+def _race(
+    table: SyntheticCells,
+    seed: int,
+    searcher: search.Progressive,
+    algorithms: Mapping[str, search.Algorithm],
+    queries: int,
+) -> dict[str, Searched]:
+    key = jax.random.key(seed)
+
+    def evaluate(cells: np.ndarray) -> np.ndarray:
+        return table.rewards(cells, seed)
+
+    def searched(levels: Sequence[np.ndarray]) -> Searched:
+        return Searched(
+            [child for cells in levels for child in as_candidates(cells)],
+            np.concatenate([evaluate(cells) for cells in levels]),
+            np.concatenate([table.truth(cells) for cells in levels]),
+        )
+
+    levels = searcher.run(evaluate, stream(key, PROGRESSIVE))
+    found = {PROGRESSIVE: searched([level.cells for level in levels])}
+    for name, algorithm in algorithms.items():
+        trials = search.search(algorithm, evaluate, queries, stream(key, name))
+        found[name] = Searched(
+            as_candidates(table.space.canonical(trials.candidates)),
+            trials.rewards,
+            table.truth(trials.candidates),
+        )
+    blind = np.random.default_rng([seed, len(table.space.decisions)])
+    choices = {GROWN_BEST: table.truth, GROWN_BLIND: lambda cells: blind.random(len(cells))}
+    for name, worth in choices.items():
+        found[name] = searched(_grown(table.space, worth, searcher.per_level))
+    return found
+
+
+def _grown(
+    space: Space, worth: Callable[[np.ndarray], np.ndarray], per_level: int
+) -> list[np.ndarray]:
+    """The cells of each level: those of the highest worth of all that grow from the last one's."""
+    levels = [space.grow()]
+    for _ in space.levels[1:]:
+        grown = space.grow(levels[-1])
+        levels.append(grown[np.argsort(-worth(grown), kind="stable")[:per_level]])
+    return levels
+
+
+def rank_table(ranks: Mapping[str, Sequence[Ranks]]) -> str:
+    """Means and standard deviations over trials, by level, as Markdown."""
+    levels = sorted({each.level for rows in ranks.values() for each in rows})
+    lines = [
+        "| surrogate | correlation | "
+        + " | ".join(
+            f"level {level}" + (f" | of level {level + 1}, before" if level < levels[-1] else "")
+            for level in levels
+        )
+        + " |",
+        "|---|---|" + "---:|" * (2 * len(levels) - 1),
+    ]
+    for name, rows in ranks.items():
+        for kind in RANKS:
+            cells = []
+            for level in levels:
+                of_level = [each for each in rows if each.level == level]
+                cells.append(_mean([each.trained[kind] for each in of_level]))
+                if level < levels[-1]:
+                    cells.append(_mean([each.following[kind] for each in of_level]))
+            lines.append(f"| {name} | {kind} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _mean(values: Sequence[float | None]) -> str:
+    """Of those that are known: there is no rank correlation with a constant."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return ""
+    return spread(statistics.fmean(known), statistics.stdev(known) if len(known) > 1 else None, 3)
+
+
+def race_rows(races: Sequence[Race]) -> list[dict[str, Any]]:
+    """What each search needed to be as good as progressive search, a row for each race and top."""
+    rows = []
+    for seed, (_, found) in enumerate(races):
+        ours = found[PROGRESSIVE]
+        for top in TOPS:
+            value = float(top_means(ours, top)[-1])
+            if np.isnan(value):
+                continue  # it has not so many
+            row: dict[str, Any] = {"seed": seed, "top": top, "truth": value}
+            row[PROGRESSIVE] = len(ours.rewards)
+            for name, searched in found.items():
+                if name != PROGRESSIVE:
+                    row[name] = needed(searched, top, value)
+            rows.append(row)
+    return rows
+
+
+def race_table(rows: Sequence[Mapping[str, Any]], names: Sequence[str], queries: int) -> str:
+    """Medians over races, as Markdown, with examples counted as the paper does."""
+    lines = [
+        "| best | true accuracy of progressive's, mean | search | races that reach it "
+        f"in {queries:,} | children, median | times progressive's | times its examples |",
+        "|---:|---:|---|---:|---:|---:|---:|",
+    ]
+    for top in TOPS:
+        of_top = [row for row in rows if row["top"] == top]
+        if not of_top:
+            continue
+        truth = _mean([100 * row["truth"] for row in of_top])
+        ours = of_top[0][PROGRESSIVE]
+        lines.append(f"| {top} | {truth} | {PROGRESSIVE} | | {ours:,} | 1 | 1 |")
+        for name in names:
+            counts = [row[name] for row in of_top]
+            reached = sum(count is not None for count in counts)
+            median = statistics.median([math.inf if c is None else c for c in counts])
+            if median == math.inf:
+                cells = f"more than {queries:,} | more than {queries / ours:.1f} | "
+                cells += f"more than {_examples(queries, ours):.1f}"
+            else:
+                cells = f"{median:,.0f} | {median / ours:.1f} | {_examples(median, ours):.1f}"
+            lines.append(f"| {top} | | {name} | {reached} of {len(counts)} | {cells} |")
+    return "\n".join(lines) + "\n"
+
+
+def _examples(children: float, ours: int) -> float:
+    """How many times the examples: the others' 250 best children are trained anew, for 13.5M."""
+    return (children * _CHILD + _RETRAINED) / (ours * _CHILD)
+
+
+def answers_table(races: Sequence[Race]) -> str:
+    """Which share of random cells is better than what each search ends with, as Markdown."""
+    complete = len(races[0].table.space.decisions)
+    lines = [
+        f"| search | children | true accuracy of its best | share of cells that are better, median "
+        f"| first of the best {_SHARE:.1%}, median |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    thresholds = [race.table.threshold(_SHARE) for race in races]
+    for name in races[0].found:
+        truths, shares, firsts = [], [], []
+        for race, threshold in zip(races, thresholds, strict=True):
+            found = race.found[name]
+            whole = np.array([len(child) == complete for child in found.children])
+            truth = found.values[np.argmax(np.where(whole, found.rewards, -1.0))]
+            truths.append(100 * float(truth))
+            shares.append(float(race.table.rank_share(truth[None])[0]))
+            good = np.flatnonzero(whole & (found.values >= threshold))
+            firsts.append(good[0] + 1 if len(good) else np.inf)
+        share, first = statistics.median(shares), statistics.median(firsts)
+        children = len(races[0].found[name].rewards)
+        lines.append(
+            f"| {name} | {children:,} | {_mean(truths)} | {share:.4%} "
+            f"| {f'{first:,.0f}' if first < math.inf else 'never'} |"
+        )
+    return "\n".join(lines) + "\n"

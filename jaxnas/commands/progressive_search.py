@@ -1,0 +1,159 @@
+"""PNAS by children that are trained: the searcher of a number of children, and its levels told."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from jaxnas import search
+from jaxnas.children.child_searchers import (
+    ChildSearcher,
+    ProgressiveSearcher,
+    Stage,
+    StagedSearcher,
+    Trial,
+    best,
+)
+from jaxnas.children.child_winners import TRAINED, as_array
+from jaxnas.commands.child_experiment import RANDOM, Searches
+from jaxnas.commands.efficiency import Searched, efficiency_curves, efficiency_table
+from jaxnas.commands.from_scratch import Picture, picture_of
+from jaxnas.commands.tabular_search import SEARCHERS
+from jaxnas.reports.statistics import wins
+from jaxnas.runs.config import ConfigError
+from jaxnas.spaces import Space
+from jaxnas.storage import files
+from jaxnas.storage.metrics import Metrics
+
+PROGRESSIVE = "progressive"
+
+SurrogateName = Literal["mlp", "lstm"]
+
+_BATCH = 20
+"""Children of a batch of random search, as of NASNet's controller."""
+
+
+def progressive_searcher(
+    space: Space,
+    children: int,
+    *,
+    surrogate: SurrogateName = "mlp",
+    members: int = 5,
+    train_last: bool = True,
+) -> ProgressiveSearcher:
+    """PNAS with as many cells a level as make `children` of all levels together.
+
+    Raises:
+      ConfigError: if no number of cells does, or the space cannot grow.
+    """
+    levels = len(space.levels)
+    if levels < 2:
+        raise ConfigError("--blocks must be at least 2: progressive search grows its cells")
+    first, later = len(space.grow()), levels - 1 - (not train_last)
+    per_level, rest = divmod(children - first, later) if later else (1, children - first)
+    if rest or per_level < 1:
+        near = first + later * max(per_level, 1)
+        raise ConfigError(
+            f"--children {children} cannot be shared out: progressive search trains all {first} "
+            f"cells of the first level and equally many of {later} later ones; {near} "
+            + (f"or {near + later} " if later else "")
+            + "can"
+        )
+    chooser = search.SURROGATES[surrogate](space, members=members)
+    return ProgressiveSearcher(search.Progressive(space, chooser, per_level, train_last))
+
+
+def tell_levels(searches: Searches) -> tuple[list[Picture], list[str]]:
+    """The best cell of each level, drawn and written at full size, and a table of the levels.
+
+    Raises:
+      RunError: if something cannot be read or written.
+    """
+    path = searches.path
+    pictures = []
+    lines = [
+        "| level | children | mean accuracy | best | Spearman, trained | before | "
+        "Kendall, trained | before |",
+        "|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    ours, before, of_level = list(searches.trials[PROGRESSIVE]), 0, []
+    for row in Metrics(path / PROGRESSIVE).rows():
+        level, of_level = row["level"], ours[before : row["children"]]
+        before = row["children"]
+        ranks = " | ".join(
+            "" if row[name] is None else f"{row[name]:.3f}"
+            for name in ("spearman_trained", "spearman_chosen", "kendall_trained", "kendall_chosen")
+        )
+        (leader,) = best(of_level, 1)
+        accuracy = max(trial.accuracy for trial in of_level)
+        lines.append(
+            f"| {level} | {len(of_level)} | {row['mean_accuracy']:.2f} | {accuracy:.2f} | {ranks} |"
+        )
+        genotype = dataclasses.replace(searches.full_size(leader)[TRAINED], name=f"level_{level}")
+        files.write_bytes(
+            path / f"genotype_level_{level}.json", (genotype.to_json() + "\n").encode()
+        )
+        child = searches.networks.genotype(as_array(leader))
+        pictures.append(
+            picture_of(path, f"level_{level}", child, f"The best cell of level {level}")
+        )
+    note = (
+        "Progressive search by levels; level b has cells of b blocks. Rank correlations of the "
+        "surrogate's expectations and the accuracies of the level's children: after it was told of "
+        "them (trained), and by the surrogate that chose them (before), which is of the chosen "
+        "alone, and so lower than of all cells of the level. Percent of the held-out images. "
+        "genotype_level_b.json is the best cell of b blocks at full size.\n\n" + "\n".join(lines)
+    )
+    above = wins(_accuracies(of_level), _accuracies(searches.trials[RANDOM]))
+    return pictures, [
+        note,
+        f"How often one of the {len(of_level)} children of the last trained level is better than "
+        f"one of random search, all pairs, with a 95% interval: {above}.",
+    ]
+
+
+def others(space: Space, children: int, *names: str) -> dict[str, ChildSearcher]:
+    """Searchers of `SEARCHERS` with as many children.
+
+    Random search comes in batches, so that workers have something to do side by side.
+    """
+    made = {name: SEARCHERS[name].make(space, children) for name in names}
+    if "random" in made:
+        made["random"] = search.random(space, batch=_BATCH)
+    return {
+        name: StagedSearcher((Stage(0, space, algorithm),), children)
+        for name, algorithm in made.items()
+    }
+
+
+def tell_efficiency(searches: Searches) -> tuple[list[Picture], list[str]]:
+    """What `tell_levels` tells, and how many children each search needs.
+
+    Raises:
+      RunError: if something cannot be read or written.
+    """
+    pictures, notes = tell_levels(searches)
+    searched = {
+        name: Searched([trial.candidate for trial in trials], *2 * [_accuracies(trials)])
+        for name, trials in searches.trials.items()
+    }
+    efficiency_curves(searched, searches.examples, searches.path / "efficiency")
+    curves = (
+        "Children and examples",
+        "efficiency.svg",
+        f"The best accuracy so far, on held-out images. A child that is asked for again is not "
+        f"trained again; {searches.examples:,} examples are a child's training.",
+    )
+    table = (
+        "What each search needs until the mean accuracy of its best children is that of all that "
+        f"{PROGRESSIVE} search trained (after Liu et al. 2018): children asked for, and "
+        f"different ones trained.\n\n{efficiency_table(searched)}"
+    )
+    return [curves, *pictures], [table, *notes]
+
+
+def _accuracies(trials: Sequence[Trial]) -> np.ndarray:
+    return np.array([trial.accuracy for trial in trials])

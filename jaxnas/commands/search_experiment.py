@@ -1,0 +1,227 @@
+"""A whole experiment with a search: the search, its answer trained anew, tables and report."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import rich.console
+
+from jaxnas.commands.experiment import refuse_exhaustion, run_method
+from jaxnas.commands.from_scratch import final_run, picture_of, read_finals, report_search
+from jaxnas.data import Dataset
+from jaxnas.randomness import stream
+from jaxnas.reports.finished import Finished, folder_name
+from jaxnas.reports.plots import learning_curves, search_curves
+from jaxnas.reports.results import print_results, write_results
+from jaxnas.runs.search_config import SearchExperiment
+from jaxnas.runs.search_run import (
+    Searched,
+    SearchRun,
+    part_sizes,
+    refuse_few,
+    search_task,
+)
+from jaxnas.runs.stages import Stages, Watcher
+from jaxnas.search.shared import Found, SharedWeightSearch, readable
+from jaxnas.spaces import Genotype
+from jaxnas.storage.directory import RunDirectory
+from jaxnas.storage.files import RunError
+from jaxnas.storage.metrics import Metrics
+from jaxnas.tasks import Task
+
+ANSWER = "found.json"
+"""What a search's folder has once it is done."""
+
+FOUND, RANDOM, CONTROL = "found", "random", "control"
+"""The rows of the table: the search's answer, a random network, and the answer of its control."""
+
+FOLDERS = {FOUND: "search", CONTROL: "control_search"}
+"""Where the searches are."""
+
+_SEARCH = (
+    "What the search measured, by its epochs: means over the steps of an epoch, and what the "
+    "architecture parameters were at its end."
+)
+_CURVES = (
+    "Loss and accuracy at the end of each epoch of training anew: the network that the search "
+    "found, a random one of the same space, and what the control found where there is one."
+)
+
+
+class Method(NamedTuple):
+    """A search and its space, as an experiment runs them.
+
+    Attributes:
+      search: the search.
+      random: typed key to a network drawn from the search's space, the control.
+      control: a search that should find less, another control; its answer is trained as well.
+    """
+
+    search: SharedWeightSearch
+    random: Callable[[jax.Array], Genotype]
+    control: SharedWeightSearch | None = None
+
+
+MakeMethod = Callable[[Task, Dataset, dict[str, int]], Method]
+"""(task, data set, batches in one pass through each of `PARTS`) to the method."""
+
+
+def run_search(
+    experiment: SearchExperiment, name: str, make: MakeMethod, settings: dict[str, Any]
+) -> Path:
+    """Searches, trains what was found and the controls alike, and prints the table.
+
+    Args:
+      experiment: the flags.
+      name: of the method, and part of the default directory's name.
+      make: makes the method.
+      settings: of the method, JSON-able; with `experiment` they say all that the result depends on.
+
+    Returns:
+      the path of the report.
+
+    Raises:
+      one of `experiment.USER_ERRORS`.
+    """
+    console = rich.console.Console(markup=False)  # names and paths may hold brackets
+    folder = experiment.directory(name, settings)
+    dataset = experiment.load()
+    seed, batch_size = experiment.seed, experiment.search_batch_size
+    task = search_task(dataset, jnp.dtype(experiment.training.precision))
+    sizes = part_sizes(dataset, experiment.train_share)
+    refuse_few("train", sizes["train"], batch_size)  # a method is made for some steps
+    steps = {part: size // batch_size for part, size in sizes.items()}
+    method = make(task, dataset, steps)
+    runs = {
+        row: SearchRun(
+            search,
+            name if row == FOUND else f"{name}'s {row}",
+            dataset,
+            seed,
+            experiment.search_epochs,
+            batch_size,
+            experiment.train_share,
+        )
+        for row, search in ((FOUND, method.search), (CONTROL, method.control))
+        if search is not None
+    }
+    # Made before the search, so that flags that no network of the space can have are told of now.
+    drawn = method.random(stream(jax.random.key(seed), "random"))
+    random = final_run(experiment, dataset, drawn)
+    with folder as directory:
+        rows = (FOUND, RANDOM, CONTROL) if method.control else (FOUND, RANDOM)
+        folders = {row: folder_name(row, (seed,)) for row in rows}
+        bars = {FOLDERS[row]: run.total_steps for row, run in runs.items()}
+        bars |= dict.fromkeys(folders.values(), random.total_steps)
+        searched: dict[str, Searched] = {}
+        with Stages(console, bars) as stages:
+            for row, run in runs.items():
+                with stages.watch(FOLDERS[row], f"{run.name}, seed {seed}") as watcher:
+                    # A copy: what a run has compiled and put on the device goes with it.
+                    copy = dataclasses.replace(run)
+                    searched[row] = run_only(copy, directory, watcher, FOLDERS[row])
+            for row in rows:
+                genotype = drawn if row == RANDOM else searched[row].found.genotype
+                run = final_run(experiment, dataset, genotype)
+                with stages.watch(folders[row], f"{row}, seed {seed}") as watcher:
+                    run_method(run, row, directory, watcher)
+        finished = read_finals(directory.path, rows, name, seed)
+        notes = _notes(name, searched, finished)
+        metrics = Metrics(directory.path / FOLDERS[FOUND]).rows()
+        _write(directory.path, name, metrics, finished, notes)
+    report = directory.path / "report.md"
+    print_results(console, [each.result for each in finished])
+    for note in notes:
+        console.print(note, highlight=False, soft_wrap=True)
+    console.print(f"Report: {report}", highlight=False, soft_wrap=True)
+    return report
+
+
+def run_only(run: SearchRun, directory: RunDirectory, watcher: Watcher, name: str) -> Searched:
+    """Searches in a folder of that name, unless it was done before an interruption.
+
+    Raises:
+      RunError: if an answer that is there is damaged.
+      TrainingError: if something is no longer finite, or the memory does not suffice.
+    """
+    with RunDirectory(directory.path / name, {"search": run.name}, resume=True) as folder:
+        answer = folder.path / ANSWER
+        if not answer.exists():
+            with refuse_exhaustion("search", "--search-batch-size"):
+                searched = run.run(
+                    folder,
+                    progress=watcher.progress,
+                    say=watcher.say,
+                    tell=lambda row: watcher.tell(_line(run, row)),
+                )
+            fields = searched._asdict() | {
+                "genotype": json.loads(searched.found.genotype.to_json()),
+                "notes": searched.found.notes,
+            }
+            del fields["found"]
+            folder.write_text("genotype.json", searched.found.genotype.to_json() + "\n")
+            folder.write_json(ANSWER, fields)  # last: a folder that has it is done
+        fields = folder.read_json(ANSWER)
+        try:
+            genotype = Genotype.from_json(json.dumps(fields.pop("genotype")))
+            return Searched(found=Found(genotype, tuple(fields.pop("notes"))), **fields)
+        except (AttributeError, KeyError, TypeError) as error:
+            raise RunError(f"{answer} is damaged or of another version ({error!r})") from error
+
+
+def _line(run: SearchRun, row: dict[str, Any]) -> str:
+    """An epoch in a line."""
+    numbers = (
+        f"{name} {readable(value)}"
+        for name, value in row.items()
+        if name not in ("epoch", "seed", "seconds")
+    )
+    head = f"{run.name}, seed {run.seed}: epoch {row['epoch']}/{run.epochs}"
+    return ", ".join((head, *numbers, f"{row['seconds']:.0f} s"))
+
+
+def _notes(name: str, searched: dict[str, Searched], finished: list[Finished]) -> list[str]:
+    """What a reader of the table should know."""
+    seconds = ", ".join(f"{each.result.method} {each.result.seconds:.0f} s" for each in finished)
+    main = searched[FOUND]
+    notes = [
+        f"{name}: the search took {main.seconds:.0f} s ({main.epochs} epochs), training "
+        f"anew {seconds}; the table's seconds are those of training.",
+        *main.found.notes,
+        f"digest of the search: {main.digest[:12]}",
+    ]
+    if CONTROL in searched:
+        control = searched[CONTROL]
+        notes += [
+            f"control: its search took {control.seconds:.0f} s, digest {control.digest[:12]}.",
+            *(f"control: {note}" for note in control.found.notes),
+        ]
+    return [*notes, *(note for each in finished for note in each.notes)]
+
+
+def _write(
+    path: Path,
+    name: str,
+    rows: list[dict[str, Any]],
+    finished: list[Finished],
+    notes: list[str],
+) -> None:
+    """Writes tables, pictures and `report.md`."""
+    results = [each.result for each in finished]
+    write_results(path, results)
+    learning_curves({each.result.method: each.rows for each in finished}, path / "curves")
+    search_curves(rows, path / "search_curves")
+    pictures = [
+        ("The search", "search_curves.svg", _SEARCH),
+        ("Learning curves", "curves.svg", _CURVES),
+    ]
+    for each in results:
+        genotype = Genotype.from_json(json.dumps(each.genotype))
+        pictures.append(picture_of(path, each.method, genotype, f"The {each.method} network"))
+    report_search(path, f"{name} on {results[0].dataset}", results, pictures, notes)

@@ -1,0 +1,73 @@
+"""The experiment over a table: searchers, their results, and what is written of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import rich.console
+
+from jaxnas import tabular
+from jaxnas.commands.tabular_report import markdown, regret_curves, result_rows, write_found
+from jaxnas.commands.tabular_search import SEARCHERS, TabularSearch, run_searcher
+from jaxnas.spaces import NASBench201Space
+from jaxnas.storage.directory import checked_directory
+from jaxnas.tabular.nasbench201 import arch_strings
+
+
+def run_tabular(settings: TabularSearch) -> Path:
+    """Runs the searchers and writes everything into the run directory.
+
+    Returns:
+      the path of `report.md`.
+
+    Raises:
+      RunError: if the run directory cannot be used.
+      TabularError: if the table is not there or damaged.
+    """
+    console = rich.console.Console(markup=False)
+    directory = checked_directory(settings)
+    table = tabular.load_nasbench201(settings.table)
+    space = NASBench201Space()
+    valid = table.accuracy(settings.dataset, "valid", 12)
+    test = table.accuracy(settings.dataset, "test", 200)
+    with directory as run:
+        found = []
+        for name in settings.algorithms:
+            console.print(f"{name}: compiling, then searching")
+            searcher = SEARCHERS[name]
+            found.append(
+                run_searcher(name, searcher, space, valid / 100, settings.seeds, settings.queries)
+            )
+            (row,) = result_rows(found[-1:], valid, test)
+            console.print(
+                f"{name}: test {row['test_mean']:.2f}%, {found[-1].seconds:.1f} s after "
+                f"{found[-1].compile_seconds:.1f} s of compilation"
+            )
+        names = arch_strings()
+        text = markdown(found, valid, test)
+        title = f"NAS-Bench-201, {settings.dataset}, {settings.seeds} seeds"
+        run.write_json("results.json", result_rows(found, valid, test))
+        write_found(run.path / "found.csv", found, names, test)
+        regret_curves(run.path / "regret", found, test, title)
+        run.write_text("report.md", _report(title, text, settings, float(test.max())))
+    console.print(text, soft_wrap=True)
+    report = settings.run_dir / "report.md"
+    console.print(f"{report} says more; regret.svg is the picture")
+    return report
+
+
+def _report(title: str, text: str, settings: TabularSearch, best: float) -> str:
+    return f"""# {title}
+
+Each search looks up {settings.queries} architectures. The one with the best validation accuracy
+after 12 epochs is its answer; its test accuracy after 200 epochs is reported. The best of the table
+is {best:.2f}. Mean ± standard deviation over {settings.seeds} seeds; *minus random*: mean
+difference, seed by seed, with Student's 95% interval; *above random*: how often a search's answer
+is better than one of random search, all pairs, ties half, with a 95% interval. Seconds are of all
+seeds together, compilation apart.
+
+{text}
+![Regret over queries](regret.svg)
+
+`found.csv` names each seed's architecture; `results.json` has the table's numbers.
+"""

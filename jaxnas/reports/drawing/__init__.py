@@ -1,0 +1,1 @@
+"""Networks as pictures: where things stand, how they are drawn, and as text for Graphviz."""

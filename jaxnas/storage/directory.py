@@ -1,0 +1,289 @@
+"""The folder of a run: locked, and only ever in a state that can be resumed."""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import os
+import shutil
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from jaxnas.storage import files
+from jaxnas.storage.environment import environment
+from jaxnas.storage.files import RunError
+from jaxnas.storage.metrics import Metrics
+
+_LOCK = ".lock"
+_CONFIG = "config.json"
+_ABSENT = "absent"
+
+
+class InUseError(RunError):
+    """A folder that another process holds."""
+
+
+class RunDirectory:
+    """A run's folder, held by this process alone while the context is open.
+
+        with RunDirectory("runs/seed0", config, resume=True) as run:
+            run.log({"epoch": 1, "train_loss": 2.3})
+
+    The lock is the kernel's: it goes when the process goes, however it goes.
+
+    Attributes:
+      path: the folder.
+      resumed: whether it holds an earlier run that is being resumed.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        config: dict[str, Any],
+        *,
+        resume: bool | None = False,
+        overwrite: bool = False,
+    ) -> None:
+        """Takes note only; the folder is created, locked and checked on entering the context.
+
+        Args:
+          path: the folder, which may not be there yet.
+          config: JSON-able, without the key ``environment``, which is added.
+          resume: go on with the earlier run in the folder, if there is one; None of a script that
+            has no such flag.
+          overwrite: delete the earlier run in the folder, if there is one, with all its files.
+
+        Raises:
+          RunError: if both `resume` and `overwrite` are asked for, or `config` has no JSON form.
+            On entering: if the folder is in use, holds an earlier run and neither is asked for,
+            holds something else, or is to be resumed with another configuration.
+        """
+        self.path = Path(path)
+        self.resumed = False
+        self._lock: int | None = None
+        self._resume, self._overwrite = resume, overwrite
+        if resume and overwrite:
+            raise RunError("--resume and --overwrite exclude each other; give one of them")
+        if "environment" in config:
+            raise RunError("the configuration must not hold 'environment', which is added to it")
+        # Compared as what it becomes in the file: a tuple is a list there.
+        self._config = files.from_json(files.to_json(config, _CONFIG), self.path / _CONFIG)
+
+    def check(self) -> None:
+        """Raises what entering would raise of a folder that is there; creates nothing.
+
+        For telling it before something takes long.
+        """
+        self._refuse_strange_folder()
+        if (self.path / _LOCK).exists():
+            self._take_lock()  # or is told who holds it
+            self._release()
+        if self._resume and self._entries():
+            self._refuse_other_config()
+
+    def __enter__(self) -> RunDirectory:
+        # Before the lock, so that not even a lock file is left in a folder that is no run.
+        self._refuse_strange_folder()
+        self._take_lock()
+        try:
+            self._refuse_strange_folder()
+            self._start()
+        except BaseException:
+            self._release()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._release()
+
+    def write_text(self, name: str, text: str) -> None:
+        """Writes the file `name` of the folder, whole or not at all."""
+        files.write_bytes(self.path / name, text.encode("utf-8"))
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Writes `value` as JSON, whole or not at all.
+
+        Raises:
+          RunError: naming the field, if a number is not finite or a value has no JSON form.
+        """
+        self.write_text(name, files.to_json(value, name, indent=1) + "\n")
+
+    def read_json(self, name: str) -> Any:
+        """What `write_json` wrote.
+
+        Raises:
+          RunError: if the file is missing or damaged.
+        """
+        return files.from_json(files.read_text(self.path / name), self.path / name)
+
+    def log(self, row: dict[str, Any]) -> None:
+        """Appends a row of metrics, with at least an int ``epoch``; see `Metrics.log`."""
+        self._metrics.log(row)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All rows of metrics, oldest first."""
+        return self._metrics.rows()
+
+    def truncate(self, epoch: int) -> None:
+        """Drops the rows of metrics of epochs after `epoch`, those that will be run again."""
+        self._metrics.truncate(epoch)
+
+    def _entries(self) -> list[Path]:
+        """The folder's content but for the lock and files that a kill left half-written."""
+        try:
+            entries = sorted(self.path.iterdir())
+        except FileNotFoundError:
+            return []
+        except NotADirectoryError as error:
+            raise RunError(f"{self.path} is a file; use another --run-dir") from error
+        except OSError as error:
+            raise RunError(
+                f"{self.path} cannot be read ({error.strerror}); use another --run-dir"
+            ) from error
+        return [entry for entry in entries if entry.name != _LOCK and not _unfinished(entry)]
+
+    def _refuse_strange_folder(self) -> None:
+        entries = self._entries()
+        if not entries:
+            return
+        config = self.path / _CONFIG
+        strange = RunError(
+            f"{self.path} is not empty and not the folder of a run (it holds {entries[0].name!r}); "
+            "use another --run-dir"
+        )
+        if config not in entries:
+            raise strange
+        if not (self._resume or self._overwrite):
+            if self._lock is None and (self.path / _LOCK).exists():
+                self._take_lock()  # where another process holds it, that is what to say
+                self._release()
+            raise RunError(
+                f"{self.path} holds an earlier run; use "
+                f"{'' if self._resume is None else '--resume to go on with it, '}"
+                "--overwrite to delete it, or another --run-dir"
+            )
+        if self._overwrite and (self.path / _LOCK).exists():
+            return  # a run, even if its config.json is damaged
+        earlier = files.from_json(files.read_text(config), config)
+        if not isinstance(earlier, dict) or not isinstance(earlier.get("environment"), dict):
+            raise strange  # some other program's config.json
+
+    def _take_lock(self) -> None:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise RunError(
+                f"{self.path} cannot be written ({error.strerror}); use another --run-dir"
+            ) from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.read(lock, 32).decode("ascii", "replace").strip() or "unknown"
+            os.close(lock)
+            raise InUseError(
+                f"{self.path} is in use by another run (process {holder}); "
+                "wait for it or use another --run-dir"
+            ) from error
+        self._lock = lock
+        os.ftruncate(lock, 0)
+        os.write(lock, f"{os.getpid()}\n".encode("ascii"))
+
+    def _release(self) -> None:
+        # The lock file stays: to remove it would let two runs lock two files of one name.
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _start(self) -> None:
+        entries = self._entries()
+        for leftover in self.path.iterdir():
+            if _unfinished(leftover):
+                leftover.unlink()
+        if entries and self._overwrite:
+            # config.json goes last: killed half-way, the folder is still known as a run's.
+            for entry in sorted(entries, key=lambda entry: entry.name == _CONFIG):
+                if entry.is_dir() and not entry.is_symlink():
+                    shutil.rmtree(entry)
+                else:
+                    entry.unlink()
+            entries = []
+        self.resumed = bool(entries)
+        if self.resumed:
+            self._refuse_other_config()
+        else:
+            self.write_json(_CONFIG, self._config | {"environment": environment()})
+        self._metrics = Metrics(self.path)
+
+    def _refuse_other_config(self) -> None:
+        earlier = self.read_json(_CONFIG)
+        del earlier["environment"]
+        before, now = _flat(earlier), _flat(self._config)
+        different = [
+            f"{name} was {before.get(name, _ABSENT)} and is {now.get(name, _ABSENT)}"
+            for name in dict.fromkeys([*before, *now])
+            if before.get(name, _ABSENT) != now.get(name, _ABSENT)
+        ]
+        if different:
+            raise RunError(
+                f"{self.path} holds a run of another configuration: {', '.join(different)}; resume "
+                "with the earlier values, use --overwrite, or use another --run-dir"
+            )
+
+
+def refuse_while_used(path: Path) -> None:
+    """Raises an InUseError if another process holds a folder anywhere below `path`."""
+    for file in sorted(path.rglob(_LOCK)):
+        lock = os.open(file, os.O_RDWR)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InUseError(
+                f"{file.parent} is in use by another run; wait for it or use another --run-dir"
+            ) from error
+        finally:
+            os.close(lock)
+
+
+def _unfinished(path: Path) -> bool:
+    """Whether a kill left the file before it got its name."""
+    start, end = files.TEMPORARY.split("{}")
+    return path.name.startswith(start) and path.name.endswith(end) and path.is_file()
+
+
+def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested fields by dotted name, each as JSON text, which tells 1 from 1.0 and true."""
+    flat: dict[str, str] = {}
+    for name, value in config.items():
+        if isinstance(value, dict) and value:
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = files.to_json(value, _CONFIG)
+    return flat
+
+
+def checked_directory(settings: Any) -> RunDirectory:
+    """The run directory of a script that cannot be resumed, checked before anything takes long.
+
+    Args:
+      settings: a dataclass with `run_dir` and `overwrite`; all else of it is the configuration, but
+        for where data is (`data_dir`, `table`).
+
+    Raises:
+      RunError: if the directory cannot be used.
+    """
+    places = ("run_dir", "overwrite", "data_dir", "table")
+    config = {
+        field.name: getattr(settings, field.name)
+        for field in dataclasses.fields(settings)
+        if field.name not in places
+    }
+    directory = RunDirectory(settings.run_dir, config, resume=None, overwrite=settings.overwrite)
+    directory.check()
+    return directory
