@@ -21,6 +21,7 @@ README = Path(__file__).parent.parent / "README.md"
 ARCHITECTURES = README.parent / "docs" / "architectures.md"
 
 
+@pytest.mark.slow
 def test_adapt_gives_the_network_that_it_measured():
     digits = dataset()
     adapted = jaxnas.adapt(BASE, digits, seed=3, **FLAGS)

@@ -346,6 +346,7 @@ def test_a_view_is_a_pure_function_of_key_and_place():
     np.testing.assert_allclose(few, first[:3], atol=2e-4)
 
 
+@pytest.mark.slow
 def test_two_views_are_the_views_of_two_keys_and_vmap():
     images, keys = some_images(), jax.random.split(jax.random.key(5), 2)
     draw = jax.jit(jax.vmap(lambda key: views.two_views(key, images, MEAN, STD, EVERYTHING)))
@@ -359,6 +360,7 @@ def test_two_views_are_the_views_of_two_keys_and_vmap():
             np.testing.assert_allclose(half, one, atol=2e-4)
 
 
+@pytest.mark.slow
 def test_one_channel_has_brightness_and_contrast_but_no_colour():
     images = some_floats(8, 4, 1)
     for changed in (

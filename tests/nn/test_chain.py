@@ -116,6 +116,7 @@ def test_a_cut_refuses_choices_that_do_not_exist():
         nn.cut_chain(SPACE, variables(), np.array([4, 0]), CLASSES)
 
 
+@pytest.mark.slow
 def test_one_path_and_one_hot_gates_train_alike():
     """The custom backward pass against plain differentiation of the weighted sum."""
     (loss, stats), (gradient, _) = train(variables(), ONE_PATH)

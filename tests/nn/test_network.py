@@ -298,6 +298,7 @@ def test_a_network_takes_images_of_any_size(name):
     assert changed["batch_stats"] == shapes["batch_stats"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mobilenet_cells"])
 def test_bfloat16_is_for_the_computation_alone(name):
     space = AdaptationSpace(SMALL[name], "cell")
@@ -343,10 +344,8 @@ def trained(name):
     return jax.jit(logits)
 
 
-@pytest.mark.quick_cases(1)
-@pytest.mark.parametrize(
-    "name", ["primitives", "states", pytest.param("micro", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["primitives", "states", "micro"])
 def test_noise_depends_on_its_key_and_rates_alone(name):
     run = trained(name)
 
@@ -362,6 +361,7 @@ def test_noise_depends_on_its_key_and_rates_alone(name):
         assert not np.allclose(noisy(3, **rates), noisy(4, **rates))
 
 
+@pytest.mark.slow
 def test_identities_are_never_dropped_and_nasnets_not_even_where_they_project():
     for family, stride, dropped in (("darts", 1, False), ("darts", 2, True), ("nasnet", 2, False)):
         cell = Cell("cell", 2, (Node(),), (Edge(SKIP, 1, 2),), (2,))
@@ -398,12 +398,13 @@ def test_nasnets_paths_are_dropped_more_often_the_deeper_they_are():
             assert abs(1 - seen[f"block_{block}"].mean() - rate) < 0.11
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "shape"),
     [
         ("primitives", (32, 32, 3)),
-        pytest.param("states", (65, 65, 3), marks=pytest.mark.slow),
-        pytest.param("micro", (32, 32, 3), marks=pytest.mark.slow),
+        ("states", (65, 65, 3)),
+        ("micro", (32, 32, 3)),
     ],
 )
 def test_an_auxiliary_head_speaks_in_training_alone(name, shape):

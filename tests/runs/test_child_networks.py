@@ -27,6 +27,7 @@ def make():
     return ChildTraining(BuiltNetworks(SPACES), dataset(), WEIGHTS, 0.7, 2, 3, 5)
 
 
+@pytest.mark.slow
 def test_a_child_is_compiled_once_and_trains_longer_by_the_same_program(caplog):
     alone = make().train(CHILDREN[1], 2)
     caplog.clear()

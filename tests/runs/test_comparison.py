@@ -118,6 +118,7 @@ def test_a_dead_answer_is_chance_and_is_not_trained(inputs, tmp_path, monkeypatc
     assert not (tmp_path / "run" / "found_seed0").exists()
 
 
+@pytest.mark.slow
 def test_what_another_process_holds_is_left_to_it(inputs, tmp_path, capsys):
     run = tmp_path / "run"
     both = flags(inputs, run, seeds=2)

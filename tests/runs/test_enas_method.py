@@ -90,6 +90,7 @@ def test_a_killed_search_goes_on_to_the_same_bits_and_compiles_once_a_phase(meth
     assert set(counts) == {1}
 
 
+@pytest.mark.slow
 def test_the_control_starts_from_the_same_weights_and_draws_uniformly(method):
     assert set(method.control.steps) == {"weights"}
     key = jax.random.key(0)

@@ -53,6 +53,7 @@ def names():
     return pages.run(ALGORITHM)
 
 
+@pytest.mark.slow
 def test_the_guides_values_are_those_of_a_chain_within_its_budget(names):
     values, macs, best = names["values"], names["macs"], names["values"].argmax()
     assert values.shape == (names["space"].size,)

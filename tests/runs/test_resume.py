@@ -162,6 +162,7 @@ def test_if_all_checkpoints_are_damaged_a_sentence_says_so(finished, tmp_path):
         again(finished, tmp_path, change)
 
 
+@pytest.mark.slow
 def test_another_methods_checkpoints_are_refused(finished, tmp_path):
     foreign = tmp_path / "foreign"
     with tiny.open_run(foreign) as directory:

@@ -171,6 +171,7 @@ def real_network() -> tuple[AdaptationSpace, Any]:
     return space, nn.supernet(space, 3)
 
 
+@pytest.mark.slow
 def test_the_weights_of_the_base_train_as_without_a_search():
     space, network = real_network()
     rng = np.random.default_rng(0)
@@ -249,6 +250,7 @@ def test_state_and_gates(estimator: str):
     assert (other["loss"] != metrics["loss"]) == (estimator in ("sampled", "two_path"))
 
 
+@pytest.mark.slow
 def test_cost_adds_the_gradient_of_the_expected_cost():
     costs = np.random.default_rng(0).uniform(size=CELL.shape)
     weight = 0.7

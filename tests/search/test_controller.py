@@ -95,6 +95,7 @@ def test_entropy_is_of_the_options_there_are():
 LARGER = Toy(*SPACE.options, 5, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [lambda s: lstm(s, layers=2, units=4, scale=1.5), independent])
 def test_a_prefix_decides_as_the_whole_does(make):
     whole = make(LARGER)

@@ -263,6 +263,7 @@ def test_no_draw_is_dead(name: str, seed: int):
     assert np.asarray(gates.redrawn).max() == len(SPACE.cells)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "theta", [initial_theta(SPACE), random_theta(SPACE, 3).at[..., 0].add(1.0)]
 )
@@ -280,6 +281,7 @@ def test_sampled_draws_from_p_given_a_reachable_output(theta: jax.Array):
     assert abs(redrawn.mean() - dead) < 5 * redrawn.std() / np.sqrt(len(redrawn))
 
 
+@pytest.mark.slow
 def test_two_path_draws_pairs_without_replacement_and_one_of_them_by_q():
     space = small_space(CHAIN)
     theta = random_theta(space, 4).at[..., 2].add(1.0)

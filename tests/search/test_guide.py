@@ -92,6 +92,7 @@ def test_the_guides_searchers_on_a_table(names, csv_path, monkeypatch, tmp_path,
     assert "| climber | 500 | 300 |" in out[-2]
 
 
+@pytest.mark.slow
 def test_the_progressive_guide_finds_the_best():
     """docs/pnas.md: the reward counts an operation, so that the best has it everywhere."""
     text = (GUIDE.parent / "pnas.md").read_text()

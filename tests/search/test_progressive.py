@@ -43,6 +43,7 @@ def everything(blocks):
     return cells
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("train_last", [True, False])
 def test_each_level_grows_from_the_one_before(train_last):
     levels = found(train_last=train_last)
@@ -144,6 +145,7 @@ def test_another_seed_is_another_search():
     np.testing.assert_array_equal(ours[1].cells, found()[1].cells)
 
 
+@pytest.mark.slow
 def test_it_searches_nasbench201_by_paths():
     space = NASBench201Paths()
     one = searcher(10, True, space)

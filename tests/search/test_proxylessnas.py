@@ -247,6 +247,7 @@ def test_reinforce_weighs_the_gradient_of_log_p():
     np.testing.assert_allclose(jax.grad(loss)(alpha), expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_baseline_follows_the_mean_reward():
     """Of networks that all earn the same."""
     search = toy(estimator="reinforce")
@@ -259,7 +260,7 @@ def test_the_baseline_follows_the_mean_reward():
     np.testing.assert_allclose(state.baseline, 0.99 + 0.99 * 0.01, rtol=1e-6)
 
 
-@pytest.mark.quick_cases(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", ["two_path", "full", "reinforce"])
 def test_alpha_moves_in_every_so_manieth_joint_step(estimator: Any):
     search = toy(estimator=estimator, arch_every=3)

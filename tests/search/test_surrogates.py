@@ -118,7 +118,7 @@ def test_it_starts_at_a_sigmoid_of_1_8(name):
     np.testing.assert_allclose(start, scipy.special.expit(1.8), atol=0.02)
 
 
-@pytest.mark.quick_cases(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MAKE)
 def test_each_member_leaves_out_a_part_of_its_own(name):
     surrogate = MAKE[name](SPACE, units=4, steps=2)
@@ -145,7 +145,7 @@ def test_each_member_leaves_out_a_part_of_its_own(name):
     assert sorted(left_out) == sorted(list(range(5)) * 4), "each child by one, four by each"
 
 
-@pytest.mark.quick_cases(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MAKE)
 def test_a_single_member_and_little_data_leave_nothing_out(name):
     for members, count in ((1, 20), (5, 3)):
@@ -159,6 +159,7 @@ def test_a_single_member_and_little_data_leave_nothing_out(name):
         assert (after.params.output_bias > start.params.output_bias).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MAKE)
 def test_later_fits_are_at_a_smaller_rate(name):
     surrogate = MAKE[name](SPACE, units=4, steps=1, first_rate=0.01, later_rate=0.002)
@@ -179,6 +180,7 @@ def test_how_many_cells_are_looked_at_makes_no_difference():
     np.testing.assert_allclose(at_once, np.tile(surrogate.predict(state, some(3)), 250), rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MAKE)
 def test_edges_of_their_own_kind_are_told_apart(name):
     """In NAS-Bench-201 every edge is a kind: a mean over blocks must not mix them up."""

@@ -106,7 +106,7 @@ SCORES = {
 SLOW = pytest.param("gradient_norm", marks=pytest.mark.slow)
 
 
-@pytest.mark.quick_cases(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["synflow", "naswot", SLOW])
 def test_the_supernet_scores_the_chosen_network(name):
     space = NASBench201Space(channels=4, cells=1)

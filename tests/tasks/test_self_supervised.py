@@ -203,7 +203,7 @@ class Linear(linen.Module):
         return heads.finish(features, self.projector, train)
 
 
-@pytest.mark.quick_cases(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [simclr, simsiam])
 def test_a_network_with_heads_learns(make):
     """SimCLR's recognises the views of a batch; SimSiam's views agree, and images still differ."""
