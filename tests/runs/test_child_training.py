@@ -33,7 +33,7 @@ def candidates(count):
     return [tuple(row) for row in SPACE.canonical(drawn).tolist()]
 
 
-@pytest.mark.parametrize("count", [20, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [6, pytest.param(100, marks=pytest.mark.slow)])
 def test_many_children_are_one_program(caplog, count):
     training = make(judged=2)
     with jax.log_compiles(), caplog.at_level(logging.WARNING):
