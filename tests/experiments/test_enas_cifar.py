@@ -15,7 +15,7 @@ from support import scripts, tiny
 NAMES = ("enas_cifar", "enas_macro_cifar")
 
 
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize(
     ("name", "flags", "message"),
     [

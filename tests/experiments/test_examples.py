@@ -65,7 +65,7 @@ def test_flags_are_understood(run, monkeypatch, command):
 DIGITS = [command for command in commands() if "digits" in command[1]]
 
 
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("command", DIGITS, ids=show)
 def test_digits_can_be_learned_as_shown(run, monkeypatch, command):
     """Up to where the run directory is made: all that is refused is refused before."""

@@ -160,7 +160,7 @@ def test_networks_for_large_images_know_their_side():
     assert {name: zoo.LARGE_IMAGES.get(name, 224) for name in sides} == sides
 
 
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize(
     ("name", "size", "classes", "side", "params", "aux", "macs", "stats"),
     [pytest.param(*row, marks=pytest.mark.slow) if _is_slow(*row) else row for row in PUBLISHED],
@@ -274,7 +274,7 @@ def test_dartss_versions_of_other_cells_cost_what_dartss_code_does(text, expecte
 
 # Unit anchors of papers/: (cell, channels of both inputs, filters, stride, parameters, channels
 # out).
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize(
     ("name", "cell", "width", "filters", "stride", "params", "out"),
     [
@@ -305,7 +305,7 @@ def test_one_cell_has_as_many_parameters_as_it_must(
 
 
 # Channels and side of each block's output (papers/, 1.7 and 2.7).
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize(
     ("name", "side", "expected"),
     [
@@ -430,7 +430,7 @@ def program(module, shape, *args):
     return lambda v, x: module.apply(v, x, *args, train=False), (variables, image)
 
 
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("name", quick(*ONE_OF_EACH_FAMILY))
 def test_the_multiply_adds_are_those_of_the_traced_program(name):
     network = build(SMALL[name], CLASSES)
@@ -468,7 +468,7 @@ def test_parameters_are_the_sizes_of_the_leaves(name):
     assert cost(network, SHAPE).params == sum(sizes)
 
 
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("name", quick(*ONE_OF_EACH_FAMILY))
 def test_the_parameters_do_not_depend_on_the_images_size(name):
     costs = [cost_of(SMALL[name], CLASSES, (side, side, 3)) for side in (8, 16, 64)]
@@ -479,7 +479,7 @@ def test_the_parameters_do_not_depend_on_the_images_size(name):
 # The price of every candidate.
 
 
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize(
     "name",
     [
@@ -517,7 +517,7 @@ def test_the_price_of_a_network_is_that_of_its_choices(name):
             assert getattr(found, kind) == getattr(fixed, kind) + chosen
 
 
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("name", quick(*ONE_OF_EACH_FAMILY))
 def test_both_granularities_have_the_same_prices(name):
     cell, full = (edge_macs(AdaptationSpace(SMALL[name], each), SHAPE) for each in ("cell", "full"))
@@ -555,7 +555,7 @@ def test_an_identity_in_a_bottleneck_is_free_where_the_channels_stay():
     assert prices[2, 1, ID] == 8 * 8 * 4 * 4, "a factorized reduction to half of the side"
 
 
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("name", quick(*ONE_OF_EACH_FAMILY))
 def test_a_block_and_all_its_candidates_are_in_the_supernet(name):
     """The supernet has the base's layers and those of the identities, none twice."""

@@ -19,7 +19,7 @@ def some_network(name):
     return build(space.derive(theta).genotype, CLASSES)
 
 
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("name", quick(*ONE_OF_EACH_FAMILY))
 def test_a_cut_is_what_the_network_asks_for_with_the_supernets_values(name):
     _, variables = whole(name)

@@ -91,7 +91,7 @@ def test_no_two_leaves_and_no_two_parts_of_a_leaf_are_drawn_alike(wide_params):
     assert len(np.unique(runs, axis=0)) == len(runs), "three values in a row come but once"
 
 
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("name", ["mobilenet", "residual_cells", "tangle"])
 def test_a_base_and_its_supernet_share_every_value_of_the_base(name):
     space = AdaptationSpace(SMALL[name], "full")
@@ -112,6 +112,7 @@ def test_a_base_and_its_supernet_share_every_value_of_the_base(name):
         np.testing.assert_array_equal(values, whole[path])
 
 
+@pytest.mark.slow
 def test_seeds_can_be_mapped_over():
     network = build(SMALL["concat"], CLASSES)
     keys = jax.vmap(jax.random.key)(jnp.arange(3))

@@ -71,7 +71,7 @@ def _assert_equal(form, reference, args, window, dtype=np.float32):
         np.testing.assert_allclose(have, want, rtol=0, atol=TOLERANCE[dtype] * scale)
 
 
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize(
     ("size", "stride", "dilation", "padding", "sides"),
     [
@@ -149,7 +149,7 @@ POOLS = pytest.mark.parametrize(
 )
 
 
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @POOLS
 def test_max_pool_is_a_windowed_maximum(size, stride, padding, sides):
     x = np.maximum(_images(sides), 0)  # so that half of all pixels are equal
@@ -259,7 +259,7 @@ OPERATIONS = {
 EACH = pytest.mark.parametrize("name", sorted(OPERATIONS))
 
 
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @EACH
 @pytest.mark.parametrize("shared_images", [False, True])
 def test_vmap_over_seeds_equals_a_loop(name, shared_images):

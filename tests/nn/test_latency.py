@@ -68,7 +68,7 @@ def test_no_round_is_refused():
         measure({}, 0)
 
 
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("name", ["tangle", "states", "micro", "primitives"])
 def test_what_takes_time_is_what_computes(counted, name):
     space = AdaptationSpace(SMALL[name], "full")

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.oldest
 SIDES = (5, 6)  # one odd, one even
 
 
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("padding", ["symmetric", "same", "valid"])
 @pytest.mark.parametrize("stride", [1, 2, (1, 2)])
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def random_variables_of_norm():
 # Gates and materialised values.
 
 
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 @pytest.mark.parametrize("shape", [(2, 3, 4, 5), (1,), (2, 1, 7)], ids=str)
 def test_a_weighted_value_has_the_gradients_of_a_product(shape, dtype):

@@ -125,7 +125,7 @@ def test_a_supernet_weights_every_candidate_by_its_gate(name, train):
 # Derived networks against the supernet.
 
 
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize(("name", "train"), EACH)
 def test_a_network_built_alone_computes_what_the_supernet_does_with_its_gates(name, train):
     granularity, derived = ("full", False) if train else ("cell", True)
@@ -250,7 +250,7 @@ def test_a_bypassed_block_does_not_matter():
     np.testing.assert_array_equal(found, expected)
 
 
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("family", ["darts", "nasnet"])
 @pytest.mark.parametrize("stem", STEMS)
 def test_stems_compute_what_numpy_says(stem, family):
@@ -285,7 +285,7 @@ def test_a_network_whose_output_cannot_be_reached_is_not_built(name):
         build(dead, 10)
 
 
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("name", SMALL)
 def test_a_network_takes_images_of_any_size(name):
     network = build(SMALL[name], CLASSES)

@@ -47,7 +47,7 @@ def _cases():
                 yield pytest.param(family, op, stride, features, id=name, marks=marks)
 
 
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize(("family", "op", "stride", "features"), list(_cases()))
 def test_an_operation_computes_what_numpy_says(family, op, stride, features):
     module = Plain(Op(op, features, stride, style(family)))
@@ -71,7 +71,7 @@ def test_an_operation_computes_what_numpy_says(family, op, stride, features):
             assert_close(stats, expected.batch_stats)
 
 
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize(
     ("family", "op", "stride", "features"),
     [

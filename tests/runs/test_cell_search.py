@@ -33,7 +33,7 @@ def test_every_name_is_known():
     assert set(get_args(ChildAlgorithm)) == set(SEARCHERS) - {"random"}
 
 
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("algorithm", get_args(ChildAlgorithm))
 def test_every_searcher_asks_for_children_of_the_space(asked, algorithm):
     _, name, networks, _, searchers, _, reward, settings, _ = asked(algorithm=algorithm, blocks=2)

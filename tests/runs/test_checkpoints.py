@@ -182,7 +182,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(tmp_path, name
     assert digest(found[1]) == digest(make(2))
 
 
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("name", DAMAGE)
 def test_after_falling_back_the_run_goes_on(tmp_path, name):
     three(tmp_path)

@@ -57,7 +57,7 @@ def test_all_children_are_kept_whatever_their_depth(whole):
 
 
 # In the first stage, at the end of it, and in the second.
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("killed_after", [3, 7, 12])
 def test_a_killed_search_goes_on_to_the_same_bits(whole, tmp_path, killed_after):
     folder, trials = whole

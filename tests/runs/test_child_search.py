@@ -58,7 +58,7 @@ def test_a_child_that_fails_has_the_reward_of_the_worst(whole):
 
 
 # Before the first checkpoint, within a batch, and after its last child.
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("killed_after", [0, 2, 9, 13])
 def test_a_killed_search_goes_on_to_the_same_bits(whole, tmp_path, killed_after):
     folder, trials, trained = whole

@@ -68,6 +68,7 @@ def test_the_network_has_a_classifier_of_the_accuracy_told(changes):
         assert (outcome.result.params, outcome.result.macs) == (size.params, size.macs)
 
 
+@pytest.mark.slow
 def test_the_notes_tell_of_collapse_and_of_the_untrained_network():
     (outcome,) = finished("original")
     scores = outcome.result.scores

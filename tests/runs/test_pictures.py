@@ -47,7 +47,7 @@ def adapted(genotype):
     return dataclasses.replace(genotype, name="changed", cells=tuple(cells), blocks=blocks)
 
 
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize(
     "name", ["resnet20", "resnet50", "mobilenet_v2", "nat_resnet20_cells", "nasnet_a"]
 )
@@ -79,7 +79,7 @@ def test_a_network_is_drawn_with_every_operation_and_block(tmp_path, name):
     assert ("head" in found) == bool(genotype.head)
 
 
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize(
     ("name", "ends"),
     [
@@ -272,7 +272,7 @@ def draw_net(path):
     draw_adaptation(named("plain20"), adapted(named("plain20")), path)
 
 
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("draw", [draw_curves, draw_theta, draw_net])
 def test_drawn_twice_the_bytes_are_the_same_and_settings_are_left_alone(tmp_path, draw):
     before = dict(matplotlib.rcParams)

@@ -94,6 +94,7 @@ def test_a_race_is_by_the_same_accuracies(races):
             np.testing.assert_allclose(found[name].values, table.truth(children))
 
 
+@pytest.mark.slow
 def test_a_perfect_surrogate_and_none_bound_what_growing_finds(races):
     best, blind = (
         np.mean([race.found[name].values[-20:].mean() for race in races])

@@ -65,7 +65,7 @@ def test_a_level_is_a_batch(whole):
 
 
 # At the start, within the first level, at its end, within the second, and before the last child.
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("killed_after", [0, 5, FIRST, FIRST + 2, FIRST + 11])
 def test_a_killed_search_goes_on_to_the_same_bits(whole, tmp_path, killed_after):
     folder, trials, _, trained = whole

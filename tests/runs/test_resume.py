@@ -199,7 +199,7 @@ MOMENTS = [
 
 
 @pytest.mark.parametrize(
-    "moments", [MOMENTS[1::4], pytest.param(MOMENTS, marks=pytest.mark.slow)], ids=["some", "all"]
+    "moments", [MOMENTS[1::8], pytest.param(MOMENTS, marks=pytest.mark.slow)], ids=["some", "all"]
 )
 def test_a_command_killed_again_and_again_ends_where_it_would_have_ended(moments, tmp_path):
     folder = tiny.write(tmp_path)

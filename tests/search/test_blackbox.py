@@ -38,7 +38,7 @@ LARGE_ONES_SLOW = [
 ]
 
 
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize(("searcher", "space"), BOTH)
 def test_candidates_are_of_the_space_and_a_key_gives_one_stream(searcher, space):
     promises.candidates_are_of_the_space_and_a_key_gives_one_stream(searcher, space)
@@ -50,7 +50,7 @@ def test_a_scanned_search_of_many_seeds_is_that_of_each(searcher):
     promises.a_scanned_search_of_many_seeds_is_that_of_each(searcher)
 
 
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("searcher", LARGE_ONES_SLOW)
 def test_a_search_goes_on_from_a_checkpoint_to_the_same_bits(searcher, tmp_path):
     promises.a_search_goes_on_from_a_checkpoint_to_the_same_bits(searcher, tmp_path)
@@ -206,7 +206,7 @@ def test_settings_that_are_numbers_can_be_vmapped():
     assert (found[0] != found[1]).any()
 
 
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("searcher", ["random", "evolution", "local", "reinforce", "surrogate"])
 def test_the_scale_of_rewards_does_not_matter_but_to_an_entropys_weight(searcher):
     algorithm = SEARCHERS[searcher](MIXED)

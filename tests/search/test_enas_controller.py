@@ -88,6 +88,7 @@ def test_logits_are_bounded(case):
         assert spread.max() <= 2 * 1.5 / share + 0.5 + 1e-5  # 0.5: twice the normal cell's bias
 
 
+@pytest.mark.slow
 def test_a_bias_of_ten_cannot_be_learnt():
     # tanh is flat there, which is why the bias starts at 0 here; a temperature of 5 helps.
     def slope(**settings):

@@ -109,7 +109,7 @@ def codes(choices: np.ndarray, base: int = 3) -> np.ndarray:
     return choices @ base ** np.arange(choices.shape[-1])[::-1]
 
 
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_gates_at_the_start(name: str):
     theta = initial_theta(SPACE)
@@ -220,7 +220,7 @@ def test_rescaling_leaves_other_probabilities_alone_however_far_the_step():
     )
 
 
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("name", ONE_HOT)
 def test_gates_are_exactly_one_hot_beside_their_gradient(name: str):
     estimator = ESTIMATORS[name](SPACE)
@@ -388,7 +388,7 @@ def test_what_pads_a_table_changes_nothing_else(name: str):
     assert redrawn > 0 or name not in SAMPLING
 
 
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_a_draw_is_a_function_of_its_key(name: str):
     gates = jax.jit(ESTIMATORS[name](SPACE).gates)

@@ -186,6 +186,7 @@ def test_the_policy_learns_what_is_rewarded():
     assert float(state.baseline / state.seen) == pytest.approx(np.mean(rewards[-200:]), abs=0.1)
 
 
+@pytest.mark.slow
 def test_the_published_baseline_averages_the_centred_reward():
     key = jax.random.key(0)
     batch = {"arch": IMAGES}

@@ -70,6 +70,7 @@ def test_those_are_trained_of_which_most_is_expected():
             np.testing.assert_allclose(one.chosen(state)[1], best, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_with_room_for_all_it_finds_the_best():
     all_cells = everything(3)
     levels = found(per_level=len(all_cells))

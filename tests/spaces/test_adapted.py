@@ -37,7 +37,7 @@ def by_walking(cell: Cell, choices: tuple[int, ...]) -> tuple[str, ...]:
     return tuple(op if index in kept else NULL for index, op in enumerate(ops))
 
 
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_number_of_unique_choices_against_brute_force(family: str):
     @FAST
@@ -49,7 +49,7 @@ def test_number_of_unique_choices_against_brute_force(family: str):
     check()
 
 
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_canonical_against_brute_force(family: str):
     @FAST

@@ -104,7 +104,7 @@ def parallel(edges, blocks=1):
     return AdaptationSpace(base, "full")
 
 
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("seed", range(5))
 def test_coarse_costs_lose_little_and_never_break_the_limit(monkeypatch, seed):
     """With few cells: at least as good as all below the limit by a cell a table."""

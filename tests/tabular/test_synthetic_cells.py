@@ -137,7 +137,7 @@ def test_depth_has_a_best():
     assert found == {2, 3, 4}
 
 
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize(
     ("blocks", "operations", "seeds"),
     [(1, 8, 20), (2, 8, 6), (3, 2, 10), (3, 3, 2), (4, 1, 10), (5, 1, 2)],

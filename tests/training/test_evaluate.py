@@ -31,7 +31,7 @@ def plain_mean(variables, gate, images, labels):
     }
 
 
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize(("count", "batch"), [(12, 4), (11, 4), (13, 4), (3, 4), (1, 4), (5, 1)])
 def test_the_score_is_the_mean_over_all_images(count, batch):
     images, labels = linear.images(count)

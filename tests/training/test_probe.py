@@ -60,7 +60,7 @@ every_judge = pytest.mark.parametrize("judge", JUDGES.values(), ids=JUDGES)
 # What holds of all of them.
 
 
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @every_judge
 def test_seeds_side_by_side_are_judged_each_for_itself(judge):
     each = [clusters(seed) for seed in (0, 1)]
@@ -99,7 +99,7 @@ def test_features_that_have_all_become_one_are_judged_as_chance(judge, value):
         assert accuracy == pytest.approx(shares[common]), "the commonest"
 
 
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("judge", ["knn", "ridge", "linear"])
 @pytest.mark.parametrize("alike", [True, False])
 def test_features_on_one_line_of_more_dimensions_than_images_are_no_trouble(judge, alike):
