@@ -97,7 +97,7 @@ def test_how_often_a_network_is_judged_changes_nothing_of_it(method, monkeypatch
     assert other.result.scores["feature_std"] == often.result.scores["feature_std"]
 
 
-@pytest.mark.slow  # two phases are compiled, for which tests/runs/test_resume.py has quick ones
+@pytest.mark.slow  # two phases are compiled, for which tests/commands/test_resume.py has quick ones
 def test_a_killed_run_goes_on_to_the_same_bits(tmp_path):
     rows = []
     with tiny.open_run(tmp_path / "whole") as folder:

@@ -1,0 +1,40 @@
+"""The structure of the package itself: imports only point down its rooms."""
+
+import ast
+from pathlib import Path
+
+import jaxnas
+
+PACKAGE = Path(jaxnas.__file__).parent
+
+ROOMS = (
+    *("hints", "randomness", "compilation", "data", "spaces", "nn", "tasks", "training", "search"),
+    *("tabular", "storage", "reports", "runs", "children", "commands", "api", "cli", "__main__"),
+)
+"""From the bottom to the top."""
+
+
+def imports(path):
+    """Names of the rooms that a file imports from."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == "jaxnas":
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("jaxnas."):
+            yield node.module.split(".")[1]
+        elif isinstance(node, ast.Import):
+            yield from (a.name.split(".")[1] for a in node.names if a.name.startswith("jaxnas."))
+
+
+def test_every_room_has_its_place():
+    found = {path.stem if path.is_file() else path.name for path in PACKAGE.iterdir()}
+    assert found - {"__init__", "__pycache__"} == set(ROOMS)
+
+
+def test_an_import_points_down():
+    upward = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        if room != "__init__":
+            names = [name for name in imports(path) if name in ROOMS]
+            upward += [(str(path), n) for n in names if ROOMS.index(n) > ROOMS.index(room)]
+    assert not upward
