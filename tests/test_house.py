@@ -8,8 +8,9 @@ import jaxnas
 PACKAGE = Path(jaxnas.__file__).parent
 
 ROOMS = (
-    *("hints", "randomness", "compilation", "data", "spaces", "nn", "tasks", "training", "search"),
-    *("tabular", "storage", "reports", "runs", "children", "commands", "api", "cli", "__main__"),
+    *("errors", "hints", "randomness", "compilation", "data", "spaces", "nn", "tasks"),
+    *("training", "search", "tabular", "storage", "reports", "runs", "children", "commands"),
+    *("api", "cli", "__main__"),
 )
 """From the bottom to the top."""
 

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Never
+from typing import Annotated
 
 import tyro
 
 from jaxnas.cli.commands import Adapt, Convert, Count, Export, Report, Search, Show, Zoo
 from jaxnas.commands.script import stop_interrupted, stop_without_reader
-from jaxnas.runs.config import ConfigError
-from jaxnas.spaces import GenotypeError
-from jaxnas.storage.files import RunError
-
-_ERRORS = (ConfigError, GenotypeError, RunError)
+from jaxnas.errors import UserError
 
 Command = (
     Annotated[Zoo, tyro.conf.subcommand("zoo")]
@@ -28,7 +24,7 @@ Command = (
 
 
 def main() -> None:
-    """Runs the command that the arguments say; errors are told in a sentence, with status 2."""
+    """Runs the command that the arguments say; errors are told in a sentence, with status 1."""
     try:
         command = tyro.cli(
             Command,
@@ -37,28 +33,16 @@ def main() -> None:
             config=(tyro.conf.OmitSubcommandPrefixes,),
         )
         if isinstance(command, Adapt | Search):
-            # The commands that need JAX to know their errors.
-            from jaxnas.commands.experiment import USER_ERRORS
             from jaxnas.compilation import keep_programs
 
             keep_programs()
-            try:
-                command.run()
-            except USER_ERRORS as error:
-                _fail(error)
-        else:
-            command.run()
+        command.run()
         sys.stdout.flush()
-    except _ERRORS as error:
-        _fail(error)
+    except UserError as error:
+        sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         resumes = sys.argv[1:2] in (["adapt"], ["search"])
         goes_on = "; the same command with --resume goes on" if resumes else ""
         stop_interrupted(f"interrupted{goes_on}")
     except BrokenPipeError:
         stop_without_reader()
-
-
-def _fail(error: BaseException) -> Never:
-    print(f"error: {error}", file=sys.stderr)
-    sys.exit(2)

@@ -58,7 +58,7 @@ def search_cells(
       the path of the report.
 
     Raises:
-      one of `experiment.USER_ERRORS`.
+      UserError: see the package.
     """
     with refuse_no_space():
         cells = SPACES[space](blocks, channels=channels, cell_count=cell_count)

@@ -115,7 +115,7 @@ def run_children(
       the path of the report.
 
     Raises:
-      one of `experiment.USER_ERRORS`.
+      UserError: see the package.
     """
     console = rich.console.Console(markup=False)  # names and paths may hold brackets
     folder = experiment.directory(name, settings)

@@ -13,29 +13,15 @@ import jax
 import rich.console
 
 from jaxnas import data
-from jaxnas.nn.weights import WeightsError, save_safetensors
+from jaxnas.nn.weights import save_safetensors
 from jaxnas.reports.finished import OUTCOME, folder_name, notes, seed_suffix, write_everything
 from jaxnas.reports.results import print_results
 from jaxnas.runs import latency_table
 from jaxnas.runs.bases import load_base
-from jaxnas.runs.config import ConfigError, Experiment, SelfSupervision
+from jaxnas.runs.config import Experiment, SelfSupervision
 from jaxnas.runs.method import MethodRun, Outcome, TrainingError
 from jaxnas.runs.stages import Stages, Watcher
-from jaxnas.spaces import GenotypeError
 from jaxnas.storage.directory import RunDirectory
-from jaxnas.storage.files import RunError
-from jaxnas.tabular import TabularError
-
-USER_ERRORS = (
-    ConfigError,
-    data.DataError,
-    RunError,
-    TrainingError,
-    GenotypeError,
-    WeightsError,
-    TabularError,
-)
-"""Errors whose message is all that a user needs."""
 
 
 def run_experiment(
@@ -56,7 +42,7 @@ def run_experiment(
       the path of the report.
 
     Raises:
-      one of `USER_ERRORS`.
+      UserError: see the package.
     """
     console = rich.console.Console(markup=False)  # names and paths may hold brackets
     base = load_base(experiment.base, experiment.channels, experiment.cells)

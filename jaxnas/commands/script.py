@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable
 from typing import Any, Never
 
+from jaxnas.errors import UserError
+
 
 def run_script(flags: Any, description: str | None, run: Callable[[Any], object]) -> None:
     """Reads the command line, runs, and tells errors in a sentence, with status 1.
@@ -20,7 +22,6 @@ def run_script(flags: Any, description: str | None, run: Callable[[Any], object]
     """
     import tyro
 
-    from jaxnas.commands.experiment import USER_ERRORS
     from jaxnas.compilation import keep_programs
 
     parsed = None
@@ -29,7 +30,7 @@ def run_script(flags: Any, description: str | None, run: Callable[[Any], object]
         keep_programs()
         run(parsed)
         sys.stdout.flush()
-    except USER_ERRORS as error:
+    except UserError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         again = "--resume goes on" if _can_resume(parsed) else "--overwrite starts anew"

@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnas.errors import UserError
 from jaxnas.nn.init import abstract_variables, named_leaves
 from jaxnas.nn.network import Network, build
 from jaxnas.spaces.genotype import Genotype
@@ -27,7 +28,7 @@ Shape = tuple[int, ...]
 _NAMED = 6  # variables that an error names
 
 
-class WeightsError(ValueError):
+class WeightsError(UserError, ValueError):
     """Weights that cannot be read, written or used; the message is one sentence that says why."""
 
 

@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from jaxnas.errors import UserError
+
 Method = Literal["original", "cell", "full", "random_cell", "random_full"]
 
 
-class ConfigError(RuntimeError):
+class ConfigError(UserError, RuntimeError):
     """A setting that cannot be; the message names the flag."""
 
 

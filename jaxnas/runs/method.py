@@ -21,6 +21,7 @@ import numpy as np
 
 from jaxnas import nn, search, tasks, training
 from jaxnas.data import Dataset, epoch_permutation, rounds
+from jaxnas.errors import UserError
 from jaxnas.randomness import stream
 from jaxnas.reports.results import Result
 from jaxnas.runs.bases import refuse_unbuildable
@@ -43,7 +44,7 @@ _ARCH_TRAVEL = 6.0
 _FEW_ARCH_STEPS = 90
 
 
-class TrainingError(RuntimeError):
+class TrainingError(UserError, RuntimeError):
     """Training that went wrong; the message names the step."""
 
 

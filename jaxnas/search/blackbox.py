@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from jaxnas.errors import UserError
 from jaxnas.randomness import check_key
 from jaxnas.search.candidates import options_of
 from jaxnas.spaces import Space
@@ -59,7 +60,7 @@ class Trials(NamedTuple):
     rewards: Any
 
 
-class RewardError(ValueError):
+class RewardError(UserError, ValueError):
     """A reward that is NaN or infinite.
 
     Attributes:

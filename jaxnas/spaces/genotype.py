@@ -33,6 +33,8 @@ import dataclasses
 import json
 from typing import Any
 
+from jaxnas.errors import UserError
+
 NULL = "null"
 SKIP = "skip_connect"
 
@@ -89,7 +91,7 @@ stride 2 for ImageNet (``double``), whose first two also are the first block's o
 ACTIVATIONS = ("relu", "relu6")
 
 
-class GenotypeError(ValueError):
+class GenotypeError(UserError, ValueError):
     """A genotype that describes no network; the message names the place."""
 
 

@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxnas.errors import UserError
 from jaxnas.spaces.genotype import Genotype
 
 
-class SpaceError(ValueError):
+class SpaceError(UserError, ValueError):
     """A candidate or genotype that is not in the space; the message says where."""
 
 

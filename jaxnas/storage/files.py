@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from jaxnas.errors import UserError
+
 ADVICE = "restore it, use --overwrite, or use another --run-dir"
 """What to do about a damaged file of a run, where nothing better is known."""
 
@@ -14,7 +16,7 @@ TEMPORARY = ".{}.tmp"
 """What a file is called until it is complete; a run's lock sees to there being one writer."""
 
 
-class RunError(RuntimeError):
+class RunError(UserError, RuntimeError):
     """What a run has to leave behind cannot be read or written; says what to do about it."""
 
 

@@ -167,7 +167,6 @@ def test_a_tree_says_what_layers_and_the_classifier_read(run, tmp_path):
 def test_adapt_runs_the_experiment_of_its_flags(run, monkeypatch):
     found = []
     stub = types.ModuleType("jaxnas.commands.experiment")
-    stub.USER_ERRORS = (RuntimeError,)
     stub.run_experiment = lambda *arguments: found.append(arguments)
     monkeypatch.setitem(sys.modules, "jaxnas.commands.experiment", stub)
     run("adapt", *tiny.command(Path("in"), seeds=(0, 3)))

@@ -17,7 +17,7 @@ import pytest
 
 from jaxnas import nn
 from jaxnas.commands import experiment
-from jaxnas.commands.experiment import USER_ERRORS, load_base, run_experiment
+from jaxnas.commands.experiment import load_base, run_experiment
 from jaxnas.reports import read_results
 from jaxnas.runs.config import ConfigError, Experiment, Training
 from jaxnas.runs.method import MethodRun, TrainingError
@@ -432,8 +432,3 @@ def test_the_default_schedule_of_any_length_adapts_and_fits(epochs):
     assert 1 <= settings.adaptation_epochs <= epochs
     assert 0 <= settings.waiting_epochs < settings.adaptation_epochs
     assert settings.waiting_epochs or settings.adaptation_epochs == 1
-
-
-def test_every_error_for_users_is_named_once():
-    assert len(set(USER_ERRORS)) == len(USER_ERRORS)
-    assert all(issubclass(error, ValueError | RuntimeError) for error in USER_ERRORS)

@@ -1,0 +1,9 @@
+"""What is the user's to mend."""
+
+
+class UserError(Exception):
+    """Something asked for or given that cannot be; its message is a sentence on what to do.
+
+    A command prints the sentence, without a traceback, and ends with status 1; with 2 where its
+    flags cannot be parsed.
+    """
