@@ -14,7 +14,7 @@ from jaxnas.children.child_searchers import ChildSearcher, Trial
 from jaxnas.children.child_training import Candidate, Outcome
 from jaxnas.children.evaluators import Evaluator
 from jaxnas.randomness import stream
-from jaxnas.storage.checkpoints import Checkpoints
+from jaxnas.runs.loop import Journal
 from jaxnas.storage.directory import RunDirectory
 from jaxnas.storage.files import RunError
 from jaxnas.storage.metrics import Metrics
@@ -136,14 +136,11 @@ class ChildSearch:
         Raises:
           RunError: see `Evaluator.evaluate`, and if something cannot be written.
         """
-        started = time.perf_counter()
+        journal = Journal(directory, say)
         key = stream(jax.random.key(self.seed), self.name)
-        checkpoints = Checkpoints(directory.path / "checkpoints", say)
         start = self.searcher.init(key)
-        restored = checkpoints.restore(lambda meta: jax.eval_shape(lambda: start))
-        done, state, meta = restored or (0, start, {"children": 0, "seconds": 0.0})
-        before = meta["seconds"]
-        directory.truncate(done)
+        restored = journal.restore(lambda meta: jax.eval_shape(lambda: start))
+        done, state, meta = restored or (0, start, {"children": 0})
         log = Metrics(directory.path, "trials", "number")
         log.truncate(meta["children"])
         trials = [read_trial(row) for row in log.rows()]
@@ -170,7 +167,7 @@ class ChildSearch:
             for trial in batch:
                 log.log(trial._asdict())
             done += 1
-            seconds = before + time.perf_counter() - started
+            seconds = journal.seconds
             row = {
                 "epoch": done,
                 "children": len(trials),
@@ -181,12 +178,11 @@ class ChildSearch:
                 "searcher_seconds": round(thinking, 3),
                 **self.searcher.row(asked, rewards, state),
             }
-            directory.log(row)
+            journal.log(row)
             leader = max(batch, key=lambda trial: trial.reward)
             if leader.reward > best:
                 improved(leader)
-            meta = {"children": len(trials), "seconds": seconds}
-            checkpoints.save(done, state, meta, score=done)
+            journal.commit(done, state, {"children": len(trials)}, score=done)
             tell(
                 f"{self.name}: {len(trials)}/{self.searcher.children} children, {row['trained']} "
                 f"newly trained, mean accuracy {row['mean_accuracy']:.2f}, best "

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import time
 from collections.abc import Callable
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
@@ -27,11 +26,11 @@ from jaxnas.reports.results import Result
 from jaxnas.runs.bases import refuse_unbuildable
 from jaxnas.runs.config import ConfigError, Method, SelfSupervision, Training
 from jaxnas.runs.learning import Learning, SelfSupervised, Supervised
+from jaxnas.runs.loop import Journal
 from jaxnas.runs.prices import NAMES, TOLERANCE, Prices, prices
 from jaxnas.spaces import AdaptationSpace, Genotype
 from jaxnas.spaces.adaptation import Derivation, changes
 from jaxnas.spaces.genotype import CELL_FAMILIES
-from jaxnas.storage.checkpoints import Checkpoints
 from jaxnas.storage.digest import run_digest
 from jaxnas.storage.directory import RunDirectory
 from jaxnas.training.loop import Order
@@ -472,44 +471,33 @@ class MethodRun:
             checkpoint stays.
         """
         self.refuse_unreachable()
-        started = time.perf_counter()
+        journal = Journal(directory, say)
         theta: list[Any] = []
         first: dict[str, Any] = {}  # scores before the first step
-        seconds_before = 0.0
         done = 0
         state: Any = None
         phase = self._phase("adaptation" if self.adapts else "original", self._drawn)
-        checkpoints = None
-        if directory is not None:
-            checkpoints = Checkpoints(directory.path / "checkpoints", say)
-            phases = {phase.name: phase}
+        phases = {phase.name: phase}
 
-            def abstract(meta: dict[str, Any]) -> Any:
-                if meta["phase"] not in phases and not (self.adapts and meta["phase"] == "fixed"):
-                    raise ValueError(f"its phase is {meta['phase']}")
-                if meta["phase"] not in phases:
-                    derived = self._derive(meta["theta"][-1])
-                    phases[meta["phase"]] = self._phase(meta["phase"], derived)
-                return phases[meta["phase"]].abstract
+        def abstract(meta: dict[str, Any]) -> Any:
+            if meta["phase"] not in phases and not (self.adapts and meta["phase"] == "fixed"):
+                raise ValueError(f"its phase is {meta['phase']}")
+            if meta["phase"] not in phases:
+                derived = self._derive(meta["theta"][-1])
+                phases[meta["phase"]] = self._phase(meta["phase"], derived)
+            return phases[meta["phase"]].abstract
 
-            restored = checkpoints.restore(abstract)
-            if restored is not None:
-                done, state, meta = restored
-                phase = phases[meta["phase"]]
-                theta, seconds_before = meta["theta"], meta["seconds"]
-                first = meta["first"]
-            directory.truncate(done or -1)  # before the first checkpoint epoch 0 is anew too
-            for _ in range(sum(self._steps(epoch) for epoch in range(done))):
-                progress()
-
-        def seconds() -> float:
-            return seconds_before + time.perf_counter() - started
+        restored = journal.restore(abstract)
+        if restored is not None:
+            done, state, meta = restored
+            phase, theta, first = phases[meta["phase"]], meta["theta"], meta["first"]
+        for _ in range(sum(self._steps(epoch) for epoch in range(done))):
+            progress()
 
         def log(epoch: int, metrics: dict[str, jax.Array], scores: dict[str, jax.Array]) -> None:
-            for row in self._rows(epoch, phase.name, metrics, scores, seconds()):
+            for row in self._rows(epoch, phase.name, metrics, scores, journal.seconds):
                 tell(row)
-                if directory is not None:
-                    directory.log(row)
+                journal.log(row)
 
         if state is None:
             state = jax.jit(self._first_state)(self._keys)
@@ -533,15 +521,14 @@ class MethodRun:
             if phase.name == "adaptation":
                 theta.append(np.asarray(state.theta).tolist())
             log(epoch + 1, metrics, scores)
-            if checkpoints is not None:
-                meta = {"phase": phase.name, "theta": theta, "seconds": seconds(), "first": first}
-                score = float(np.mean(scores[self._learning.headline])) if scores else -1.0
-                checkpoints.save(epoch + 1, state, meta, score)
+            meta = {"phase": phase.name, "theta": theta, "first": first}
+            score = float(np.mean(scores[self._learning.headline])) if scores else -1.0
+            journal.commit(epoch + 1, state, meta, score)
         if phase.name == "adaptation":
             phase, state = self._enter_fixed(state, theta[-1])
             scores = {}
         scores = scores or phase.evaluate(state)
-        return self._outcomes(state, scores, first, theta, seconds)
+        return self._outcomes(state, scores, first, theta, journal)
 
     def _enter_fixed(self, state: Any, theta: list[Any]) -> tuple[_Phase, Any]:
         derived = self._derive(theta)
@@ -605,7 +592,7 @@ class MethodRun:
         scores: dict[str, Any],
         first: dict[str, Any],
         theta: list[Any],
-        seconds: Callable[[], float],
+        journal: Journal,
     ) -> list[Outcome]:
         outcomes = []
         derived = (
@@ -641,7 +628,7 @@ class MethodRun:
                 test_loss=found.pop("test_loss"),
                 params=size.params,
                 macs=size.macs,
-                seconds=seconds(),
+                seconds=journal.seconds,
                 epochs=self.settings.epochs,
                 device=f"{device.platform}: {device.device_kind}",
                 vmap_width=len(self.seeds),

@@ -7,7 +7,6 @@ alone, so that a run killed anywhere goes on to the same bits.
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -20,9 +19,9 @@ from jaxnas import training
 from jaxnas.data import Dataset, epoch_permutation, rounds
 from jaxnas.randomness import stream
 from jaxnas.runs.config import ConfigError
+from jaxnas.runs.loop import Journal
 from jaxnas.runs.method import TrainingError
 from jaxnas.search.shared import Found, SharedWeightSearch
-from jaxnas.storage.checkpoints import Checkpoints
 from jaxnas.storage.digest import run_digest
 from jaxnas.storage.directory import RunDirectory
 from jaxnas.tasks import Task, supervised
@@ -136,17 +135,11 @@ class SearchRun:
           TrainingError: naming the epoch, if a metric or the state is no longer finite. The last
             good checkpoint stays.
         """
-        started = time.perf_counter()
-        before, done, state, checkpoints = 0.0, 0, None, None
-        if directory is not None:
-            checkpoints = Checkpoints(directory.path / "checkpoints", say)
-            restored = checkpoints.restore(lambda meta: jax.eval_shape(self.search.init, self._key))
-            if restored is not None:
-                done, state, meta = restored
-                before = meta["seconds"]
-            directory.truncate(done)
-            for _ in range(self._steps_before(done)):
-                progress()
+        journal = Journal(directory, say)
+        restored = journal.restore(lambda meta: jax.eval_shape(self.search.init, self._key))
+        done, state, _ = restored or (0, None, None)
+        for _ in range(self._steps_before(done)):
+            progress()
         if state is None:
             # Copies, since an epoch uses up the state that it is given, each of its arrays once.
             state = jax.tree.map(jnp.copy, self.search.init(self._key))
@@ -162,21 +155,18 @@ class SearchRun:
             done += 1
             self._refuse_non_finite(metrics, state, done)
             observed = self.search.observe(state)
-            seconds = before + time.perf_counter() - started
             row = {
                 "epoch": done,
                 "seed": self.seed,
                 **{name: float(each.mean()) for name, each in metrics.items()},
                 **observed,
-                "seconds": round(seconds, 3),
+                "seconds": round(journal.seconds, 3),
             }
             tell(row)
-            if directory is not None and checkpoints is not None:
-                directory.log(row)
-                checkpoints.save(done, state, {"seconds": seconds}, score=done)
+            journal.log(row)
+            journal.commit(done, state, {}, score=done)
         found = self.search.found(state, self._data, self._key)
-        seconds = before + time.perf_counter() - started
-        return Searched(found, done, seconds, run_digest(state, found.genotype.to_json()))
+        return Searched(found, done, journal.seconds, run_digest(state, found.genotype.to_json()))
 
     def _refuse_non_finite(self, metrics: dict[str, np.ndarray], state: Any, epoch: int) -> None:
         """Stops before an epoch is kept that broke something."""
