@@ -2,6 +2,7 @@ import gc
 import os
 import platform
 import shutil
+import signal
 from collections import Counter
 from hashlib import sha256
 from importlib.metadata import version
@@ -35,6 +36,10 @@ def _compiled() -> Path:
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_compiled()))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+
+# Where the tests run in the background Ctrl-C is ignored, also by what they start; some send it.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest.register_assert_rewrite("support")
 
