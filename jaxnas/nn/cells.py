@@ -2,8 +2,9 @@
 
 The architecture is an input. As gates every operation runs and is weighted (DARTS); as `Paths`
 only the chosen ones run (NAT, ENAS), forward and backward. Under `jit` one program serves all
-paths, with a switch for every choice; outside of it the chosen operations run one after another,
-each compiled once for every shape. On a CPU that is the way: the one program compiles for minutes.
+paths, with a switch for every choice; outside of it all operations of an edge, or the chosen one,
+run edge by edge, each compiled once for every shape. On a CPU that is the way: the one program
+compiles for minutes, since XLA takes milliseconds for every kernel, and most edges are alike.
 """
 
 from __future__ import annotations

@@ -21,9 +21,7 @@ from jaxnas.spaces import Genotype, zoo
 from jaxnas.spaces.cells import CellSpace
 from jaxnas.storage.directory import InUseError, RunDirectory
 from jaxnas.storage.files import RunError
-from support import tiny
-
-from . import toy_search
+from support import tiny, toy_search
 
 
 @pytest.fixture(scope="module")

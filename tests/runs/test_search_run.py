@@ -19,10 +19,8 @@ from jaxnas.runs.search_run import SearchRun
 from jaxnas.storage.checkpoints import Checkpoints
 from jaxnas.storage.directory import RunDirectory
 from jaxnas.storage.files import RunError
-from support import tiny
-
-from . import toy_search
-from .toy_search import ARCH_STEPS, BATCH, EPOCHS, SHARE, TRAIN_STEPS
+from support import tiny, toy_search
+from support.toy_search import ARCH_STEPS, BATCH, EPOCHS, SHARE, TRAIN_STEPS
 
 STEPS = TRAIN_STEPS + ARCH_STEPS
 
