@@ -34,6 +34,7 @@ def test_processes_train_what_this_process_does(expected):
     assert outcomes(LocalProcesses(ToyTraining, 2)) == expected
 
 
+@pytest.mark.slow
 def test_a_killed_workers_children_are_trained_again(tmp_path, expected):
     make = functools.partial(ToyTraining, str(tmp_path))
     assert outcomes(LocalProcesses(make, 2)) == expected

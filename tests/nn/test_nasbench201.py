@@ -34,6 +34,7 @@ def test_costs_are_the_parameters_that_the_space_says():
         nn.build(whole.decode(np.array([3, 0, 0, 0, 0, 3])), 10)
 
 
+@pytest.mark.slow
 def test_the_supernet_with_one_hot_gates_is_the_network_alone():
     supernet = NASBench201Supernet(SMALL, 5)
     variables = random_variables(supernet, gates(CANDIDATES[0]), shape=SHAPE)

@@ -130,6 +130,7 @@ def test_theta_may_travel_as_far_in_any_number_of_steps_but_not_in_few(epochs, t
     assert rate * 5 * epochs == pytest.approx(travel)
 
 
+@pytest.mark.slow
 def test_a_price_on_multiply_adds_makes_the_network_cheaper():
     (cheap,), (alone,) = outcomes(**CHEAP), outcomes(**ALONE)
     assert cheap.result.macs < alone.result.macs

@@ -224,6 +224,7 @@ def done(tmp_path_factory):
     return path, inputs, run(flags(inputs, path))
 
 
+@pytest.mark.slow
 def test_found_and_random_stand_side_by_side(done):
     path, _, text = done
     rows = read_results(path)

@@ -250,6 +250,7 @@ def test_gates_are_exactly_one_hot_beside_their_gradient(name: str):
         assert (edges.max(-1) > 0).all(), "an undecided edge has a gradient"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SAMPLING)
 @pytest.mark.parametrize("seed", [0, 1])
 def test_no_draw_is_dead(name: str, seed: int):

@@ -162,6 +162,7 @@ def share_of_skips(genotype):
     return ops.count("skip_connect") / len(ops)
 
 
+@pytest.mark.slow
 def test_the_policy_learns_what_is_rewarded():
     search = toy()
     key = jax.random.key(0)

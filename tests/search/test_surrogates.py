@@ -100,9 +100,8 @@ def test_it_computes_the_mean_of_its_members(name, by_hand, blocks):
     np.testing.assert_allclose(surrogate.predict(state, cells), wanted, rtol=2e-5)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow) if n == "lstm" else n for n in MAKE]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MAKE)
 def test_it_ranks_cells_of_a_block_more_than_it_has_seen(name):
     surrogate, state = fitted(name)
     known, larger = some(2), some(3)
