@@ -58,7 +58,7 @@ def search_cells(
       the path of the report.
 
     Raises:
-      UserError: see the package.
+      UserError: if flags, data or files do not allow it.
     """
     with refuse_no_space():
         cells = SPACES[space](blocks, channels=channels, cell_count=cell_count)

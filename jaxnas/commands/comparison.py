@@ -202,7 +202,7 @@ def run_comparison(flags: Comparison, published: Mapping[tuple[str, str], str]) 
       the path of the report.
 
     Raises:
-      UserError: see the package.
+      UserError: if flags, data or files do not allow it.
     """
     console = rich.console.Console(markup=False)  # names and paths may hold brackets
     bases = [flags.load_base(name) for name in flags.base]

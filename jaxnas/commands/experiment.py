@@ -42,7 +42,7 @@ def run_experiment(
       the path of the report.
 
     Raises:
-      UserError: see the package.
+      UserError: if flags, data or files do not allow it.
     """
     console = rich.console.Console(markup=False)  # names and paths may hold brackets
     base = load_base(experiment.base, experiment.channels, experiment.cells)

@@ -87,7 +87,7 @@ def run_search(
       the path of the report.
 
     Raises:
-      UserError: see the package.
+      UserError: if flags, data or files do not allow it.
     """
     console = rich.console.Console(markup=False)  # names and paths may hold brackets
     folder = experiment.directory(name, settings)

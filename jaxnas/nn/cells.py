@@ -76,6 +76,11 @@ def _sum(terms: list[jax.Array]) -> jax.Array:
     return sum(terms[1:], terms[0])
 
 
+def _part_name(source: int, target: int, operation: str) -> str:
+    """The variables' name of an operation on an edge."""
+    return f"edge_{source}_{target}_{operation}"
+
+
 class _Parts(nn.Module):
     """A module whose parts can be run alone."""
 
@@ -132,10 +137,9 @@ class CellBlock(_Parts):
             ]
         return jnp.concatenate(nodes, -1)
 
-    def _fields(self, operation: str, source: int) -> dict[str, Any]:
-        """Of the `Op` on an edge from `source`."""
+    def _fields(self, source: int) -> dict[str, Any]:
+        """Of an `Op` on an edge from `source`, but for the operation."""
         return {
-            "op": operation,
             "features": self.block.channels,
             "stride": self.block.stride if source < 2 else 1,
             "style": self.style,
@@ -153,23 +157,21 @@ class CellBlock(_Parts):
         """A node as the weighted sum of every operation on every edge."""
         terms = []
         for source, value in enumerate(values):
+            fields = self._fields(source)
             names = {
-                name: f"edge_{source}_{target}_{name}"
-                for name in self.space.operations
-                if name != NULL
+                operation: _part_name(source, target, operation)
+                for operation in self.space.operations
+                if operation != NULL
             }
             if self.is_initializing():
                 for operation, name in names.items():
-                    terms.append(Op(**self._fields(operation, source), name=name)(value, train))
+                    terms.append(Op(operation, **fields, name=name)(value, train))
                 continue
             own = {
                 collection: {each: tree.get(name, {}) for each, name in names.items()}
                 for collection, tree in self.variables.items()
             }
-            stride = self.block.stride if source < 2 else 1
-            mixture = _Mixture(
-                self.space.operations, self.block.channels, stride, self.style, parent=None
-            )
+            mixture = _Mixture(self.space.operations, **fields, parent=None)
             row = gates[self.space.edges.index((source, target))]
             out, statistics = _run(mixture, own, value, train, row)
             terms.append(out)
@@ -220,9 +222,9 @@ class CellBlock(_Parts):
             source = int(cell.sources[target - 2, slot])
             name = self.space.operations[cell.operations[target - 2, slot]]
             if name != NULL:
-                part = f"edge_{source}_{target}_{name}"
-                fields = self._fields(name, source)
-                total += self._part(Op, part, values[source], train, **fields)
+                part = _part_name(source, target, name)
+                fields = self._fields(source)
+                total += self._part(Op, part, values[source], train, op=name, **fields)
         return total
 
     def _groups(self, target: int) -> list[tuple[int, ...]]:
@@ -234,7 +236,7 @@ class CellBlock(_Parts):
 
     def _stacked(self, group: tuple[int, ...], target: int, name: str) -> dict[str, Any]:
         """Variables of an operation, a leading axis for the edges from `group` to `target`."""
-        edges = [self._variables(f"edge_{source}_{target}_{name}") for source in group]
+        edges = [self._variables(_part_name(source, target, name)) for source in group]
         return jax.tree.map(lambda *leaves: jnp.stack(leaves), *edges)
 
     def _keep(self, group: tuple[int, ...], target: int, name: str, stacked: Any) -> None:
@@ -243,7 +245,7 @@ class CellBlock(_Parts):
             return
         for index, source in enumerate(group):
             of_edge = jax.tree.map(lambda leaf, index=index: leaf[index], stacked)
-            self.put_variable("batch_stats", f"edge_{source}_{target}_{name}", of_edge)
+            self.put_variable("batch_stats", _part_name(source, target, name), of_edge)
 
     def _branch(
         self, group: tuple[int, ...], which: int, index: int, shape: tuple[int, ...], train: bool
@@ -260,7 +262,7 @@ class CellBlock(_Parts):
                 collection: jax.tree.map(lambda leaf: leaf[place], tree[which][index])
                 for collection, tree in (("params", params), ("batch_stats", statistics))
             }
-            op = Op(**self._fields(name, group[0]), parent=None)
+            op = Op(name, **self._fields(group[0]), parent=None)
             out, changed = _run(op, own, stacks[which][place], train)
             statistics = [list(of_group) for of_group in statistics]
             statistics[which][index] = jax.tree.map(
