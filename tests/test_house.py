@@ -8,7 +8,7 @@ import jaxnas
 PACKAGE = Path(jaxnas.__file__).parent
 
 ROOMS = (
-    *("errors", "hints", "randomness", "compilation", "data", "spaces", "nn", "tasks"),
+    *("errors", "hints", "lazy", "randomness", "compilation", "data", "spaces", "nn", "tasks"),
     *("training", "search", "tabular", "storage", "reports", "runs", "children", "commands"),
     *("api", "cli", "__main__"),
 )

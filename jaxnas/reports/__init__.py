@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from jaxnas.lazy import at_first_use
 
 if TYPE_CHECKING:
     from jaxnas.reports.drawing.drawing import draw_adaptation, draw_network
@@ -35,17 +36,18 @@ __all__ = [
 ]
 
 _MODULES = {
+    "Result": "results",
+    "Summary": "results",
     "draw_adaptation": "drawing.drawing",
     "draw_network": "drawing.drawing",
     "learning_curves": "plots",
+    "markdown_table": "results",
+    "print_results": "results",
+    "read_results": "results",
+    "summary": "results",
     "theta_heatmap": "plots",
     "write_report": "report",
+    "write_results": "results",
 }
 
-
-def __getattr__(name: str) -> Any:
-    # Looked up when first used, so that drawings and results come without JAX.
-    if name in __all__:
-        module = importlib.import_module(f"jaxnas.reports.{_MODULES.get(name, 'results')}")
-        return getattr(module, name)
-    raise AttributeError(f"module 'jaxnas.reports' has no attribute {name!r}")
+__getattr__ = at_first_use(__name__, _MODULES)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from jaxnas.lazy import at_first_use
 
 if TYPE_CHECKING:
     from jaxnas.storage.checkpoints import Checkpoints
@@ -20,9 +21,4 @@ _MODULES = {
     "run_digest": "digest",
 }
 
-
-def __getattr__(name: str) -> Any:
-    # Looked up when first used, so that files are read and written without JAX.
-    if name in __all__:
-        return getattr(importlib.import_module(f"jaxnas.storage.{_MODULES[name]}"), name)
-    raise AttributeError(f"module 'jaxnas.storage' has no attribute {name!r}")
+__getattr__ = at_first_use(__name__, _MODULES)
