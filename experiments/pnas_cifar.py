@@ -26,7 +26,6 @@ from __future__ import annotations
 import dataclasses
 
 from jaxnas.commands.cell_search import run_searchers
-from jaxnas.commands.pnas_flags import PnasFlags
 from jaxnas.commands.progressive_search import (
     PROGRESSIVE,
     SurrogateName,
@@ -36,6 +35,7 @@ from jaxnas.commands.progressive_search import (
 )
 from jaxnas.commands.script import run_script
 from jaxnas.runs.config import refuse_zero, settings_of
+from pnas.flags import PnasFlags
 
 
 @dataclasses.dataclass(frozen=True)

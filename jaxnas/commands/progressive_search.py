@@ -19,7 +19,6 @@ from jaxnas.children.child_searchers import (
 )
 from jaxnas.children.child_winners import TRAINED, as_array
 from jaxnas.commands.child_experiment import RANDOM, Searches
-from jaxnas.commands.efficiency import Searched, efficiency_curves, efficiency_table
 from jaxnas.commands.from_scratch import Picture, picture_of
 from jaxnas.commands.tabular_search import SEARCHERS
 from jaxnas.reports.statistics import wins
@@ -107,7 +106,7 @@ def tell_levels(searches: Searches) -> tuple[list[Picture], list[str]]:
         "alone, and so lower than of all cells of the level. Percent of the held-out images. "
         "genotype_level_b.json is the best cell of b blocks at full size.\n\n" + "\n".join(lines)
     )
-    above = wins(_accuracies(of_level), _accuracies(searches.trials[RANDOM]))
+    above = wins(accuracies(of_level), accuracies(searches.trials[RANDOM]))
     return pictures, [
         note,
         f"How often one of the {len(of_level)} children of the last trained level is better than "
@@ -129,31 +128,6 @@ def others(space: Space, children: int, *names: str) -> dict[str, ChildSearcher]
     }
 
 
-def tell_efficiency(searches: Searches) -> tuple[list[Picture], list[str]]:
-    """What `tell_levels` tells, and how many children each search needs.
-
-    Raises:
-      RunError: if something cannot be read or written.
-    """
-    pictures, notes = tell_levels(searches)
-    searched = {
-        name: Searched([trial.candidate for trial in trials], *2 * [_accuracies(trials)])
-        for name, trials in searches.trials.items()
-    }
-    efficiency_curves(searched, searches.examples, searches.path / "efficiency")
-    curves = (
-        "Children and examples",
-        "efficiency.svg",
-        f"The best accuracy so far, on held-out images. A child that is asked for again is not "
-        f"trained again; {searches.examples:,} examples are a child's training.",
-    )
-    table = (
-        "What each search needs until the mean accuracy of its best children is that of all that "
-        f"{PROGRESSIVE} search trained (after Liu et al. 2018): children asked for, and "
-        f"different ones trained.\n\n{efficiency_table(searched)}"
-    )
-    return [curves, *pictures], [table, *notes]
-
-
-def _accuracies(trials: Sequence[Trial]) -> np.ndarray:
+def accuracies(trials: Sequence[Trial]) -> np.ndarray:
+    """float64 [n], percent: the accuracy of each trial."""
     return np.array([trial.accuracy for trial in trials])

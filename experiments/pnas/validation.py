@@ -13,24 +13,15 @@ import rich.console
 import rich.progress
 
 from jaxnas import search, tabular
-from jaxnas.commands.pnas_tables import (
-    GROWN_BEST,
-    GROWN_BLIND,
-    POOL,
-    answers_table,
-    progressive_201,
-    race,
-    race_rows,
-    race_table,
-    rank_surrogates,
-    rank_table,
-)
 from jaxnas.commands.tabular_report import markdown, regret_curves
 from jaxnas.commands.tabular_search import SEARCHERS, Dataset, run_searcher
 from jaxnas.runs.config import ConfigError, refuse_below_one
 from jaxnas.spaces import NASBench201Space
 from jaxnas.spaces.block_cells import pnas_space
 from jaxnas.storage.directory import RunDirectory, checked_directory
+from pnas.race import GROWN_BEST, GROWN_BLIND, answers_table, race, race_rows, race_table
+from pnas.surrogate_ranks import POOL, progressive_201, rank_surrogates, rank_table
+from pnas.synthetic_cells import SyntheticCells
 
 Part = Literal["nasbench201", "surrogates", "race"]
 
@@ -149,7 +140,7 @@ seeds: of the cells it was told of, and of all cells that the next level is chos
 
 
 def _surrogates(settings: PnasTables, run: RunDirectory) -> tuple[str, Any]:
-    table = tabular.SyntheticCells(pnas_space(settings.blocks))
+    table = SyntheticCells(pnas_space(settings.blocks))
     surrogates = {
         f"{name}, {members} member{'s' * (members > 1)}": make(table.space, members=members)
         for members in (1, 5)
@@ -172,7 +163,7 @@ cells of one block more. Mean ± standard deviation over {settings.trials} trial
 
 def _race(settings: PnasTables, run: RunDirectory) -> tuple[str, Any]:
     space = pnas_space(settings.blocks)
-    tables = [tabular.SyntheticCells(space, seed) for seed in range(settings.races)]
+    tables = [SyntheticCells(space, seed) for seed in range(settings.races)]
     with rich.progress.Progress(transient=True) as bars:
         task = bars.add_task("race", total=settings.races)
         races = race(

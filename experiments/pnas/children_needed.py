@@ -10,10 +10,13 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxnas.children.child_training import Candidate
+from jaxnas.commands.child_experiment import Searches
+from jaxnas.commands.from_scratch import Picture
+from jaxnas.commands.progressive_search import PROGRESSIVE, accuracies, tell_levels
 from jaxnas.reports import style
 
 TOPS = (1, 5, 25)
-"""Of how many best children the mean accuracy is compared."""
+"""Numbers of best children whose mean accuracies are compared."""
 
 
 class Searched(NamedTuple):
@@ -117,3 +120,29 @@ def efficiency_curves(
         left.legend()
         figure.tight_layout()
         style.save(figure, path)
+
+
+def tell_efficiency(searches: Searches) -> tuple[list[Picture], list[str]]:
+    """What `tell_levels` tells, and how many children each search needs.
+
+    Raises:
+      RunError: if something cannot be read or written.
+    """
+    pictures, notes = tell_levels(searches)
+    searched = {
+        name: Searched([trial.candidate for trial in trials], *2 * [accuracies(trials)])
+        for name, trials in searches.trials.items()
+    }
+    efficiency_curves(searched, searches.examples, searches.path / "efficiency")
+    curves = (
+        "Children and examples",
+        "efficiency.svg",
+        f"The best accuracy so far, on held-out images. A child that is asked for again is not "
+        f"trained again; {searches.examples:,} examples are a child's training.",
+    )
+    table = (
+        "What each search needs until the mean accuracy of its best children is that of all that "
+        f"{PROGRESSIVE} search trained (after Liu et al. 2018): children asked for, and "
+        f"different ones trained.\n\n{efficiency_table(searched)}"
+    )
+    return [curves, *pictures], [table, *notes]
