@@ -13,6 +13,8 @@ Every cell of the table can be resumed, and processes that share a run directory
 
 from __future__ import annotations
 
+import tyro
+
 from jaxnas.commands.comparison import run_comparison
 from jaxnas.commands.comparison_config import Comparison
 from jaxnas.commands.script import run_script
@@ -49,9 +51,9 @@ PUBLISHED = {
 
 def main(flags: Comparison) -> None:
     """Compares; the published numbers are for the published budget."""
-    published = PUBLISHED.get(flags.dataset, {}) if flags.budget == "paper" else {}
+    published = PUBLISHED.get(flags.data.dataset, {}) if flags.budget == "paper" else {}
     run_comparison(flags, published)
 
 
 if __name__ == "__main__":
-    run_script(Comparison, __doc__, main)
+    run_script(tyro.conf.OmitArgPrefixes[Comparison], __doc__, main)

@@ -210,13 +210,17 @@ class Report:
 
 
 @dataclasses.dataclass(frozen=True)
-class Adapt(Experiment):
+class Adapt:
     """Adapts a known network while it trains, next to the same network left alone."""
+
+    experiment: Annotated[Experiment, tyro.conf.OmitArgPrefixes] = dataclasses.field(
+        default_factory=Experiment
+    )
 
     def run(self) -> None:
         from jaxnas.commands.experiment import run_experiment
 
-        run_experiment(self, "adapt")
+        run_experiment(self.experiment, "adapt")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,7 +17,7 @@ Command = (
     | Annotated[Count, tyro.conf.subcommand("count")]
     | Annotated[Convert, tyro.conf.subcommand("convert")]
     | Annotated[Export, tyro.conf.subcommand("export")]
-    | Annotated[Adapt, tyro.conf.subcommand("adapt"), tyro.conf.OmitArgPrefixes]
+    | Annotated[Adapt, tyro.conf.subcommand("adapt")]
     | Annotated[Search, tyro.conf.subcommand("search")]
     | Annotated[Report, tyro.conf.subcommand("report")]
 )

@@ -34,6 +34,7 @@ from jaxnas.commands.from_scratch import (
     read_finals,
     report_search,
 )
+from jaxnas.commands.inputs import load_data, search_folder
 from jaxnas.data import Dataset
 from jaxnas.reports.drawing.drawing import draw_network
 from jaxnas.reports.results import Result, print_results, write_results
@@ -118,8 +119,8 @@ def run_children(
       UserError: if flags, data or files do not allow it.
     """
     console = rich.console.Console(markup=False)  # names and paths may hold brackets
-    folder = experiment.directory(name, settings)
-    path, dataset = folder.path, experiment.load()
+    folder = search_folder(experiment, name, settings)
+    path, dataset = folder.path, load_data(experiment.data)
     # Made now, so that flags that cannot be are told of before anything trains.
     training = make_training(experiment, networks, child, dataset)
     examples = child.epochs * training.steps_per_epoch * child.batch_size
@@ -189,7 +190,7 @@ def make_training(
     """How children are trained, in the search and longer; a worker calls it too."""
     return ChildTraining(
         networks,
-        dataset or experiment.load(),
+        dataset or load_data(experiment.data),
         child,
         experiment.train_share,
         experiment.judged,

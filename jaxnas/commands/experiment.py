@@ -12,7 +12,8 @@ from typing import Any
 import jax
 import rich.console
 
-from jaxnas import data
+from jaxnas.commands.inputs import load_data, run_folder
+from jaxnas.data import Dataset
 from jaxnas.nn.weights import save_safetensors
 from jaxnas.reports.finished import OUTCOME, folder_name, notes, seed_suffix, write_everything
 from jaxnas.reports.results import print_results
@@ -46,11 +47,9 @@ def run_experiment(
     """
     console = rich.console.Console(markup=False)  # names and paths may hold brackets
     base = load_base(experiment.base, experiment.channels, experiment.cells)
-    dataset = data.load(experiment.dataset, experiment.data_dir, download=experiment.download)
-    if experiment.train_limit is not None:
-        dataset = dataset.limit(experiment.train_limit)
-    label = experiment.dataset.replace(":", "-").replace("/", "-")
-    path = experiment.run_dir or Path("runs") / f"{name}-{label}-{base.name}"
+    dataset = load_data(experiment.data)
+    place = f"{name}-{experiment.data.label}-{base.name}"
+    path = experiment.run.path(place)
     width = 1 if jax.default_backend() == "cpu" else len(experiment.all_seeds)
     groups = [
         experiment.all_seeds[start : start + width]
@@ -83,8 +82,7 @@ def run_experiment(
             **(supervision.resolved if supervision else {}),
         },
     }
-    folder = RunDirectory(path, recorded, resume=experiment.resume, overwrite=experiment.overwrite)
-    folder.check()
+    folder = run_folder(experiment.run, place, recorded)
     if experiment.training.cost != "latency":
         for run in runs:
             run.refuse_unreachable()
@@ -187,7 +185,7 @@ def _line(title: str, epochs: int, row: dict[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def _as_json(outcome: Outcome, dataset: data.Dataset) -> dict[str, Any]:
+def _as_json(outcome: Outcome, dataset: Dataset) -> dict[str, Any]:
     return {
         "result": dataclasses.asdict(outcome.result),
         "images": {

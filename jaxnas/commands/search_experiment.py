@@ -14,6 +14,7 @@ import rich.console
 
 from jaxnas.commands.experiment import refuse_exhaustion, run_method
 from jaxnas.commands.from_scratch import final_run, picture_of, read_finals, report_search
+from jaxnas.commands.inputs import load_data, search_folder
 from jaxnas.data import Dataset
 from jaxnas.randomness import stream
 from jaxnas.reports.finished import Finished, folder_name
@@ -90,8 +91,8 @@ def run_search(
       UserError: if flags, data or files do not allow it.
     """
     console = rich.console.Console(markup=False)  # names and paths may hold brackets
-    folder = experiment.directory(name, settings)
-    dataset = experiment.load()
+    folder = search_folder(experiment, name, settings)
+    dataset = load_data(experiment.data)
     seed, batch_size = experiment.seed, experiment.search_batch_size
     task = search_task(dataset, jnp.dtype(experiment.training.precision))
     sizes = part_sizes(dataset, experiment.train_share)

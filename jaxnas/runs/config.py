@@ -19,6 +19,53 @@ class ConfigError(UserError, RuntimeError):
 
 
 @dataclasses.dataclass(frozen=True)
+class DataFlags:
+    """The data set that is learned."""
+
+    dataset: str = "cifar10"
+    """The data set: cifar10, cifar100, tiny_imagenet, digits, tfds:NAME, a folder of class folders,
+    or an .npz file."""
+    data_dir: Path | None = None
+    """The folder of data sets; by default $JAXNAS_DATA_DIR, or ./data."""
+    download: bool = False
+    """Fetch the data set if it is not there: CIFAR-10, CIFAR-100 and those of tfds:NAME."""
+    train_limit: int | None = None
+    """Number of training images to use, the first ones; by default all, or those of a budget."""
+
+    @property
+    def label(self) -> str:
+        """The data set's name as a part of a folder's name."""
+        return self.dataset.replace(":", "-").replace("/", "-")
+
+
+@dataclasses.dataclass(frozen=True)
+class RunFlags:
+    """The folder of the run, and what becomes of an earlier run in it."""
+
+    run_dir: Path | None = None
+    """The folder in which everything is written; by default one in runs/ that is named after the
+    experiment and its data set."""
+    resume: bool = False
+    """Go on with an interrupted run in the run directory."""
+    overwrite: bool = False
+    """Delete an earlier run in the run directory."""
+
+    def path(self, name: str) -> Path:
+        """The folder: that of the flags, or runs/NAME."""
+        return self.run_dir or Path("runs") / name
+
+
+def without_places(flags: Any) -> dict[str, Any]:
+    """The fields of an experiment's flags that a resumed run must agree on.
+
+    These are all but `RunFlags` and the folder of data sets: where things are makes no difference.
+    """
+    fields = dataclasses.asdict(flags)
+    del fields["run"], fields["data"]["data_dir"], fields["data"]["download"]
+    return fields
+
+
+@dataclasses.dataclass(frozen=True)
 class WeightTraining:
     """How a network's weights are trained."""
 
@@ -234,12 +281,8 @@ class SelfSupervision:
 class Experiment:
     """Adapts a known network while it trains, next to the same network left alone."""
 
-    dataset: str = "cifar10"
-    """cifar10, cifar100, tiny_imagenet, digits, tfds:NAME, a folder of class folders, or .npz."""
-    data_dir: Path | None = None
-    """Where data sets are; JAXNAS_DATA_DIR or ./data by default."""
-    download: bool = False
-    """Fetch the data set if it is not there: CIFAR-10, CIFAR-100 and those of tfds:NAME."""
+    data: DataFlags = dataclasses.field(default_factory=DataFlags)
+    run: RunFlags = dataclasses.field(default_factory=RunFlags)
     base: str = "resnet20"
     """The network to adapt: a name of the zoo, a genotype.json, or a .txt in the form of DARTS."""
     channels: int | None = None
@@ -254,14 +297,6 @@ class Experiment:
     """The seed."""
     seeds: tuple[int, ...] = ()
     """Several seeds, in place of --seed: one after the other on a CPU, together on a GPU."""
-    train_limit: int | None = None
-    """Use the first so many training images only."""
-    run_dir: Path | None = None
-    """Where everything is written; runs/NAME-DATASET-BASE by default."""
-    resume: bool = False
-    """Go on with an interrupted run in the run directory."""
-    overwrite: bool = False
-    """Delete an earlier run in the run directory."""
     eval_every: int = 1
     """Test accuracy (without labels: kNN and ridge accuracy of the features) is measured every so
     many epochs, and at the end."""
@@ -286,10 +321,9 @@ class Experiment:
         return self.seeds or (self.seed,)
 
     def recorded(self) -> dict[str, Any]:
-        """What a resumed run must agree on: all but where things are and how to go about it."""
-        fields = dataclasses.asdict(self)
-        for name in ("data_dir", "download", "run_dir", "resume", "overwrite", "seed"):
-            del fields[name]
+        """What a resumed run must agree on; see `without_places`."""
+        fields = without_places(self)
+        del fields["seed"]
         return fields | {"seeds": self.all_seeds}
 
 

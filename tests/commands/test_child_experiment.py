@@ -13,7 +13,7 @@ from jaxnas.children.child_search import accuracy
 from jaxnas.children.child_searchers import Stage, Trial, best
 from jaxnas.children.child_winners import cells_at_full_size
 from jaxnas.commands.child_experiment import beside_random, run_children
-from jaxnas.runs.config import WeightTraining
+from jaxnas.runs.config import DataFlags, RunFlags, WeightTraining
 from jaxnas.spaces import Genotype
 from support import tiny
 from support.children import SPACE
@@ -23,8 +23,8 @@ CHILD = WeightTraining(epochs=1, batch_size=16, learning_rate=0.05)
 
 def run(folder, **changes):
     experiment = CellExperiment(
-        dataset=str(folder / "tiny.npz"),
-        run_dir=folder / "run",
+        data=DataFlags(str(folder / "tiny.npz")),
+        run=tiny.taken(RunFlags, changes, run_dir=folder / "run"),
         children=6,
         train_share=0.7,
         finalists=2,

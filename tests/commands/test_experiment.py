@@ -19,7 +19,7 @@ from jaxnas import nn
 from jaxnas.commands import experiment
 from jaxnas.commands.experiment import load_base, run_experiment
 from jaxnas.reports import read_results
-from jaxnas.runs.config import ConfigError, Experiment, Training
+from jaxnas.runs.config import ConfigError, DataFlags, Experiment, RunFlags, Training
 from jaxnas.runs.method import MethodRun, TrainingError
 from jaxnas.spaces import Block, Genotype, GenotypeError, zoo
 from jaxnas.spaces.text import write_cells
@@ -37,15 +37,13 @@ def inputs(tmp_path_factory):
 
 def flags(inputs, run_dir, training=None, **changes):
     """The flags of a tiny experiment."""
-    return Experiment(
-        **{
-            "dataset": str(inputs / "tiny.npz"),
-            "base": str(inputs / "base.json"),
-            "run_dir": run_dir,
-            "training": training or tiny.settings(),
-        }
-        | changes
-    )
+    parts = {
+        "data": tiny.taken(DataFlags, changes, dataset=str(inputs / "tiny.npz")),
+        "run": tiny.taken(RunFlags, changes, run_dir=run_dir),
+        "base": str(inputs / "base.json"),
+        "training": training or tiny.settings(),
+    }
+    return Experiment(**parts | changes)
 
 
 def told(*arguments):
@@ -199,7 +197,7 @@ def test_seeds_run_side_by_side_on_an_accelerator(inputs, tmp_path, monkeypatch)
     monkeypatch.undo()
     # One after the other is another run.
     with pytest.raises(RunError, match="width was 2 and is 1"):
-        told(dataclasses.replace(wanted, resume=True))
+        told(tiny.with_run(wanted, resume=True))
 
 
 def test_an_earlier_run_is_refused_unless_told_and_differences_are_named(swept, inputs, tmp_path):
@@ -210,7 +208,7 @@ def test_an_earlier_run_is_refused_unless_told_and_differences_are_named(swept, 
     others = (
         (same | {"seeds": (0, 2)}, {}, "seeds was .*, 1] and is .*, 2]"),
         (same | {"methods": ("cell",)}, {}, "methods was .* and is .*"),
-        (same | {"train_limit": 79}, {}, "train_limit was null and is 79"),
+        (same | {"train_limit": 79}, {}, r"data\.train_limit was null and is 79"),
         (same | {"eval_every": 2}, {}, "eval_every was 1 and is 2"),
         (same, {"learning_rate": 0.06}, r"training\.learning_rate was 0\.05 and is 0\.06"),
         (same, {"estimator": "hard"}, r"training\.estimator was .mixed. and is .hard."),
@@ -235,7 +233,7 @@ def test_overwrite_starts_anew(swept, inputs, tmp_path):
     assert [row.method for row in read_results(run_dir)] == ["original"]
     assert not (run_dir / "cell_seed0").exists()
     with pytest.raises(RunError, match="--resume and --overwrite exclude each other"):
-        told(dataclasses.replace(again, resume=True))
+        told(tiny.with_run(again, resume=True))
 
 
 def test_a_run_directory_in_use_is_refused(inputs, tmp_path):
@@ -243,7 +241,7 @@ def test_a_run_directory_in_use_is_refused(inputs, tmp_path):
     with RunDirectory(tmp_path / "run", {}):
         for options in ({"resume": True}, {"overwrite": True}):
             with pytest.raises(RunError, match="is in use by another run"):
-                told(dataclasses.replace(wanted, **options))
+                told(tiny.with_run(wanted, **options))
 
 
 def test_out_of_memory_is_told_in_a_sentence(inputs, tmp_path, monkeypatch):

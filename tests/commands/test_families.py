@@ -9,7 +9,7 @@ import pytest
 from jaxnas import data
 from jaxnas.commands.experiment import run_experiment
 from jaxnas.reports import finished
-from jaxnas.runs.config import Experiment
+from jaxnas.runs.config import DataFlags, Experiment, RunFlags
 from jaxnas.runs.load import load_run
 from jaxnas.spaces import AdaptationSpace, Genotype, zoo
 from jaxnas.spaces.genotype import CELL_FAMILIES, NULL, OPERATIONS, SKIP
@@ -59,10 +59,10 @@ def test_a_network_of_every_family_adapts_and_is_read_back(family, tmp_path):
         drop_path=0.2 if family in CELL_FAMILIES else 0.0,
     )
     experiment = Experiment(
-        dataset=str(tmp_path / "images.npz"),
+        data=DataFlags(str(tmp_path / "images.npz")),
         base=str(tmp_path / "base.json"),
         methods=("full",),
-        run_dir=tmp_path / "run",
+        run=RunFlags(tmp_path / "run"),
         training=settings,
     )
     report = run_experiment(experiment, "test").read_text()

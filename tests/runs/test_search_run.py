@@ -12,7 +12,7 @@ import pytest
 
 from jaxnas.commands.search_experiment import Method, run_search
 from jaxnas.reports import read_results
-from jaxnas.runs.config import ConfigError, WeightTraining
+from jaxnas.runs.config import ConfigError, DataFlags, RunFlags, WeightTraining
 from jaxnas.runs.method import TrainingError
 from jaxnas.runs.search_config import SearchExperiment
 from jaxnas.runs.search_run import SearchRun
@@ -191,8 +191,8 @@ def test_flags_that_cannot_be_are_named(changes, message):
 
 def flags(folder, run_dir, **changes):
     return SearchExperiment(
-        dataset=str(folder / "tiny.npz"),
-        run_dir=run_dir,
+        data=DataFlags(str(folder / "tiny.npz")),
+        run=tiny.taken(RunFlags, changes, run_dir=run_dir),
         search_epochs=2,
         search_batch_size=BATCH,
         train_share=SHARE,

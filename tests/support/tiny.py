@@ -53,6 +53,17 @@ def settings(**changes):
     return Training(**(FLAGS | changes))
 
 
+def taken(kind, changes, **fields):
+    """Flags of a kind: `fields`, and those of `changes` that are its own, which it takes out."""
+    names = [field.name for field in dataclasses.fields(kind) if field.name in changes]
+    return kind(**(fields | {name: changes.pop(name) for name in names}))
+
+
+def with_run(experiment, **changes):
+    """The experiment with other flags of its run."""
+    return dataclasses.replace(experiment, run=dataclasses.replace(experiment.run, **changes))
+
+
 def images(count, seed):
     """uint8 [count, 8, 8, 1] and labels 0..3 of which the brightness tells something."""
     labels = np.arange(count) % 4
