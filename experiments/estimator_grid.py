@@ -14,9 +14,8 @@ import dataclasses
 import itertools
 from pathlib import Path
 
-import tyro
-
 from jaxnas import data
+from jaxnas.commands.script import run_script
 from jaxnas.runs.config import Training
 from jaxnas.runs.method import MethodRun
 from jaxnas.spaces import zoo
@@ -27,31 +26,31 @@ class Grid:
     """Trials of every estimator."""
 
     data_dir: Path | None = None
-    """Where CIFAR-10 is; JAXNAS_DATA_DIR or ./data by default."""
+    """The folder of data sets; by default $JAXNAS_DATA_DIR, or ./data."""
     bases: tuple[str, ...] = ("plain20", "resnet20")
     """The networks to adapt."""
     seeds: tuple[int, ...] = (0,)
-    """The seeds."""
+    """Seeds of the trials."""
     estimators: tuple[str, ...] = ("original", "mixed", "raw", "hard", "sampled", "two_path")
-    """What to try."""
+    """Estimators to try, and the network left alone."""
     arch_learning_rates: tuple[float, ...] = (0.01, 0.03)
-    """Of the architecture parameters."""
+    """Learning rates of the architecture parameters."""
     arch_data: tuple[str, ...] = ("train",)
-    """What moves them."""
+    """Images that move the architecture parameters."""
     warmup_epochs: tuple[int, ...] = (1,)
-    """Epochs before they move."""
+    """Numbers of epochs before the architecture parameters move."""
     method: str = "cell"
-    """cell or full."""
+    """Granularity of the adaptation: cell or full."""
     images: int = 2000
-    """Training images; as many others are the validation set."""
+    """Number of training images; as many others are the validation set."""
     epochs: int = 6
-    """Epochs of a trial, two thirds of which adapt."""
+    """Number of epochs of a trial, two thirds of which adapt."""
     part: int = 0
-    """This process's part of the trials."""
+    """Number of this process's part of the trials, from 0."""
     parts: int = 1
-    """How many processes share them."""
+    """Number of processes that share the trials."""
     out: Path = Path("runs/estimator_grid")
-    """Where the tables go."""
+    """The folder of the tables."""
 
 
 def main(grid: Grid) -> None:
@@ -112,4 +111,4 @@ def main(grid: Grid) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Grid))
+    run_script(Grid, __doc__, main)

@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxnas import search
 from jaxnas.commands.progressive_search import PROGRESSIVE
-from jaxnas.commands.tabular_search import Found
+from jaxnas.commands.tabular.tabular_search import Found
 from jaxnas.randomness import stream
 from jaxnas.reports.statistics import spread
 from jaxnas.search.surrogates import Surrogate, known_data, pad_cells

@@ -13,8 +13,8 @@ import rich.console
 import rich.progress
 
 from jaxnas import search, tabular
-from jaxnas.commands.tabular_report import markdown, regret_curves
-from jaxnas.commands.tabular_search import SEARCHERS, Dataset, run_searcher
+from jaxnas.commands.tabular.tabular_report import markdown, regret_curves
+from jaxnas.commands.tabular.tabular_search import SEARCHERS, Dataset, run_searcher
 from jaxnas.runs.config import ConfigError, refuse_below_one
 from jaxnas.spaces import NASBench201Space
 from jaxnas.spaces.block_cells import pnas_space
@@ -33,29 +33,30 @@ class PnasTables:
     """Runs PNAS on tables."""
 
     parts: tuple[Part, ...] = get_args(Part)
-    """What to do."""
+    """Parts of the validation to run."""
     seeds: int = 200
-    """Searches on NAS-Bench-201, seeds 0 and up."""
+    """Number of searches on NAS-Bench-201, seeds 0 and up."""
     per_level_201: int = 32
-    """Cells of a level there, after the first one with its 5."""
+    """Number of cells of a level there, after the first one with its 5."""
     dataset: Dataset = "cifar10"
-    """Whose accuracies of NAS-Bench-201."""
+    """Data set whose accuracies of NAS-Bench-201 are taken."""
     table: Path | None = None
-    """NAS-Bench-201: a .csv, .csv.gz or NATS-Bench's folder; in JAXNAS_DATA_DIR by default."""
+    """The table of NAS-Bench-201: a .csv, a .csv.gz or NATS-Bench's folder; by default the one in
+    $JAXNAS_DATA_DIR."""
     trials: int = 3
-    """Of the surrogates."""
+    """Number of trials of the surrogates."""
     races: int = 10
-    """Against PPO and random search, each on a table of its own, seeds 0 and up."""
+    """Number of races against PPO and random search, each on a table of its own, seeds 0 and up."""
     per_level: int = 256
-    """Cells of a level in trials and races, after the first one with its 136."""
+    """Number of cells of a level in trials and races, after the first one with its 136."""
     queries: int = 20_000
-    """Of PPO and random search in a race."""
+    """Number of queries of PPO and of random search in a race."""
     steps: int = 300
-    """Of a fit of progressive search's surrogate in a race."""
+    """Number of steps of a fit of progressive search's surrogate in a race."""
     blocks: int = 5
-    """Of the cells of trials and races."""
+    """Number of blocks in the cells of trials and races."""
     run_dir: Path = Path("runs/pnas_tables")
-    """Where everything is written."""
+    """The folder in which everything is written."""
     overwrite: bool = False
     """Delete an earlier run in the run directory."""
 

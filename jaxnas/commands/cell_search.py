@@ -13,7 +13,7 @@ from jaxnas.children.child_search import accuracy
 from jaxnas.children.child_searchers import ChildSearcher, Stage
 from jaxnas.children.child_winners import cells_at_full_size
 from jaxnas.commands.child_experiment import More, beside_random, run_children
-from jaxnas.commands.tabular_search import SEARCHERS
+from jaxnas.commands.tabular.tabular_search import SEARCHERS
 from jaxnas.runs.config import WeightTraining, refuse_no_space
 from jaxnas.search.blackbox import Algorithm
 from jaxnas.spaces.block_cells import (

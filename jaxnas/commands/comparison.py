@@ -20,7 +20,7 @@ import rich.console
 from jaxnas.commands.comparison_config import Comparison
 from jaxnas.commands.experiment import run_method
 from jaxnas.commands.inputs import load_data, run_folder
-from jaxnas.commands.nat_method import cell_form, make_nat
+from jaxnas.commands.methods.nat_method import cell_form, make_nat
 from jaxnas.commands.search_experiment import FOLDERS, FOUND, run_only
 from jaxnas.data import Dataset
 from jaxnas.reports.comparison_report import Entry, write

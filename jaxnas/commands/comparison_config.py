@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Literal, get_args
 
-from jaxnas.commands.nat_method import NATSettings
+from jaxnas.commands.methods.nat_method import NATSettings
 from jaxnas.runs.config import ConfigError, DataFlags, RunFlags, Training
 from jaxnas.spaces import Genotype
 
@@ -34,24 +34,24 @@ class Comparison:
     base: tuple[str, ...] = ("resnet20",)
     """The networks: names of the zoo, genotype.json files, or .txt files of DARTS."""
     method: tuple[Choice, ...] = ("original", "nat", "adapt_cell", "adapt_full", "random")
-    """The network left alone; NAT and training anew (nat_faithful: with its code's quirks); PNAA by
-    cell and over the whole network; random choices of the same spaces, which stand beside every
-    search whether named or not."""
+    """Methods to compare: the network left alone; NAT and training anew (nat_faithful: with its
+    code's quirks); PNAA by cell and over the whole network; random choices of the same spaces,
+    which stand beside every search whether named or not."""
     seeds: int = 5
-    """How many seeds: 0 to N-1."""
+    """Number N of seeds: 0 to N-1."""
     budget: Literal["small", "paper"] = "small"
-    """small: 5,000 images, 12 epochs, cell networks of 16 channels and 8 cells. paper: all images
-    and the published epochs."""
+    """Budget of every run: small has 5,000 images, 12 epochs, and cell networks of 16 channels and
+    8 cells, paper all images and the published epochs."""
     epochs: int | None = None
-    """Of training; by default the budget's."""
+    """Number of epochs of training; by default the budget's."""
     batch_size: int | None = None
-    """Images in a step of training; by default the budget's."""
+    """Number of images in a step of training; by default the budget's."""
     nat_epochs: int | None = None
-    """Of NAT's search; by default the budget's."""
+    """Number of epochs of NAT's search; by default the budget's."""
     nat_channels: int | None = None
-    """Of NAT's supernet; by default the budget's."""
+    """Number of channels of NAT's supernet; by default the budget's."""
     nat_cells: int | None = None
-    """Of NAT's supernet; by default the budget's."""
+    """Number of cells in NAT's supernet; by default the budget's."""
 
     def __post_init__(self) -> None:
         for name in ("base", "method"):

@@ -27,7 +27,7 @@ class CostFront:
 
     experiment: Annotated[Experiment, tyro.conf.OmitArgPrefixes] = _BOTH
     targets: tuple[float, ...] = (1.0, 0.85, 0.7, 0.55)
-    """The most that the adapted network may cost, as shares of the base's."""
+    """Largest costs of the adapted network, as shares of the base's; each is a run."""
 
     def __post_init__(self) -> None:
         if not self.targets or len(set(self.targets)) < len(self.targets):
@@ -60,7 +60,7 @@ def run_cost_front(flags: CostFront) -> None:
       UserError: if flags, data or files do not allow it.
     """
     experiment = flags.experiment
-    base = load_base(experiment.base, experiment.channels, experiment.cells)
+    base = load_base(experiment.base, experiment.size.channels, experiment.size.cells)
     path = experiment.run.path(f"cost_front-{experiment.data.label}-{base.name}")
     table = path / latency_table.FILE
     if experiment.run.overwrite:

@@ -46,7 +46,7 @@ def run_experiment(
       UserError: if flags, data or files do not allow it.
     """
     console = rich.console.Console(markup=False)  # names and paths may hold brackets
-    base = load_base(experiment.base, experiment.channels, experiment.cells)
+    base = load_base(experiment.base, experiment.size.channels, experiment.size.cells)
     dataset = load_data(experiment.data)
     place = f"{name}-{experiment.data.label}-{base.name}"
     path = experiment.run.path(place)

@@ -39,6 +39,18 @@ class DataFlags:
 
 
 @dataclasses.dataclass(frozen=True)
+class SizeFlags:
+    """The size of a cell network that is not a genotype.json."""
+
+    channels: int | None = None
+    """Number of channels of a node in the first cells; by default as published, or 36 for a
+    .txt."""
+    cells: int | None = None
+    """Depth: DARTS's and PNASNet's cells, NASNet's 3N (reductions come on top), ENAS's layers; by
+    default as published, or 20 for a .txt."""
+
+
+@dataclasses.dataclass(frozen=True)
 class RunFlags:
     """The folder of the run, and what becomes of an earlier run in it."""
 
@@ -70,25 +82,27 @@ class WeightTraining:
     """How a network's weights are trained."""
 
     epochs: int = 200
-    """Passes over the training images."""
+    """Number of passes over the training images."""
     batch_size: int = 128
-    """Images in a step."""
+    """Number of images in a step."""
     learning_rate: float = 0.1
-    """Of the weights, at the start."""
+    """Learning rate of the weights at the start."""
     schedule: Literal["cosine", "step"] = "cosine"
-    """Of the weights' learning rate over all epochs: cosine to 0, or by 10 at half and 3/4."""
+    """Schedule of the weights' learning rate over all epochs: cosine to 0, or steps, divided by 10
+    at half and at 3/4."""
     momentum: float = 0.9
     """Nesterov momentum of SGD."""
     weight_decay: float = 5e-4
     """L2 decay of the weights."""
     decay_norm_and_bias: bool = True
-    """Whether batch norms and biases decay too."""
+    """Let batch norms and biases decay too."""
     label_smoothing: float = 0.0
     """Share of the target spread over all classes."""
     grad_clip: float | None = None
     """Largest global norm of the gradient."""
     auxiliary_weight: float = 0.0
-    """Of the auxiliary head's loss, 0 for no head; DARTS and NASNet have 0.4 (cell networks)."""
+    """Weight of the auxiliary head's loss, 0 for no head; DARTS and NASNet have 0.4 (cell
+    networks)."""
     drop_path: float = 0.0
     """Probability of dropping an operation, growing from 0 over all epochs (cell networks)."""
     dropout: float = 0.0
@@ -96,19 +110,19 @@ class WeightTraining:
     cutout: int = 0
     """Side of the square cut out of each training image, 0 for none."""
     optimizer: Literal["sgd", "lars"] = "sgd"
-    """SGD, or LARS for large batches (its momentum is not Nesterov's); for LARS give a learning
-    rate of about 1.0 x batch / 256, as SimCLR's code has on CIFAR-10."""
+    """Optimizer of the weights: SGD, or LARS for large batches (its momentum is not Nesterov's);
+    for LARS give a learning rate of about 1.0 x batch / 256, as SimCLR's code has on CIFAR-10."""
     rate_warmup_epochs: int | None = 0
-    """Epochs in which the learning rate rises from 0, before the schedule; None for a tenth of all,
-    at most 10."""
+    """Number of epochs in which the learning rate rises from 0, before the schedule; None for a
+    tenth of all, at most 10."""
     accumulate: int = 1
-    """Steps whose mean gradient moves the weights once, for batches that the memory does not hold;
-    each step's batch norms, and pairs of SimCLR, are its own, and the learning rate is not
-    rescaled."""
+    """Number of steps whose mean gradient moves the weights once, for batches that the memory does
+    not hold; each step's batch norms, and pairs of SimCLR, are its own, and the learning rate is
+    not rescaled."""
     devices: int = 1
-    """Devices over which each batch is split."""
+    """Number of devices over which each batch is split."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Of the computation; weights and statistics are float32."""
+    """Precision of the computation; weights and statistics are float32."""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -152,29 +166,32 @@ class Training(WeightTraining):
     """How weights and architecture are trained; all that a run's result depends on but the seed."""
 
     epochs: int = 200
-    """Passes over the training images, adaptation included."""
+    """Number of passes over the training images, adaptation included."""
     adapt_epochs: int | None = None
-    """Epochs in which the architecture adapts, the first ones; a third of all by default."""
+    """Number of epochs in which the architecture adapts, the first ones; a third of all by
+    default."""
     warmup_epochs: int | None = None
-    """Of these, epochs before the architecture first moves; a third of them by default."""
+    """Number of these epochs before the architecture first moves; a third of them by default."""
     estimator: Literal["mixed", "raw", "hard", "sampled", "two_path"] = "mixed"
-    """How architecture parameters weight the edges."""
+    """Way in which architecture parameters weight the edges."""
     arch_optimizer: Literal["adam", "sgd"] = "adam"
-    """Of the architecture parameters: Adam, or SGD without momentum."""
+    """Optimizer of the architecture parameters: Adam, or SGD without momentum."""
     arch_learning_rate: float | None = None
-    """Of the architecture parameters; for Adam 6 / (their steps) by default, less below 90."""
+    """Learning rate of the architecture parameters; for Adam 6 / (their steps) by default, less
+    below 90."""
     arch_data: Literal["train", "holdout"] = "train"
-    """What moves the architecture: the weights' own batch, or held-out training images."""
+    """Images that move the architecture: the weights' own batch, or held-out training images."""
     arch_every: int = 1
-    """Steps from one move of the architecture to the next."""
+    """Number of steps from one move of the architecture to the next."""
     holdout: float = 0.1
     """Share of the training images held out while the architecture adapts, for holdout."""
     cost_weight: float = 0.0
     """Weight in the loss of the expected cost, as a share of the base's."""
     target_cost: float | None = None
-    """The most that the adapted network may cost, as a share of the base's."""
+    """Largest cost of the adapted network, as a share of the base's."""
     cost: Literal["macs", "params", "latency"] = "macs"
-    """What a network costs: multiply-adds, parameters, or time for a batch on this device."""
+    """Cost of a network: its multiply-adds, its parameters, or its time for a batch on this
+    device."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -223,9 +240,9 @@ class SelfSupervision:
     """How a network learns without labels, and how what it learned is judged with them."""
 
     method: Literal["simclr", "simsiam"] = "simclr"
-    """SimCLR (Chen et al. 2020) or SimSiam (Chen & He 2021); which PNAA had is not known."""
+    """Method: SimCLR (Chen et al. 2020) or SimSiam (Chen & He 2021); that of PNAA is not known."""
     temperature: float | None = None
-    """Of SimCLR's loss; 0.5 by default."""
+    """Temperature of SimCLR's loss; 0.5 by default."""
     jitter: float = 0.5
     """Strength s of the colour jitter of both views, as SimCLR's code counts it: factors of
     1 - 0.8 s to 1 + 0.8 s on brightness, contrast and saturation, a turn of the hue of up to 0.2 s
@@ -240,9 +257,9 @@ class SelfSupervision:
     """Probability that a view is solarized, each of the two on its own: values of at least half are
     inverted; both papers have 0."""
     neighbours: int = 200
-    """Of the nearest-neighbour classifier, weighted at temperature 0.1."""
+    """Number of neighbours of the nearest-neighbour classifier, weighted at temperature 0.1."""
     probe_epochs: int = 100
-    """Epochs of the linear classifier on the frozen features, in the end."""
+    """Number of epochs of the linear classifier on the frozen features, in the end."""
 
     def __post_init__(self) -> None:
         if self.temperature is not None and self.method != "simclr":
@@ -285,21 +302,17 @@ class Experiment:
     run: RunFlags = dataclasses.field(default_factory=RunFlags)
     base: str = "resnet20"
     """The network to adapt: a name of the zoo, a genotype.json, or a .txt in the form of DARTS."""
-    channels: int | None = None
-    """Of a node in the first cells of a cell network; the published number, or 36 for a .txt."""
-    cells: int | None = None
-    """Depth: DARTS's and PNASNet's cells, NASNet's 3N (reductions come on top), ENAS's layers; as
-    published, or 20 for a .txt."""
+    size: SizeFlags = dataclasses.field(default_factory=SizeFlags)
     methods: tuple[Method, ...] = ("original", "cell", "full")
-    """What to run: the base left alone; adapted with one choice per kind of cell, or per block; or,
-    as the control, with such choices drawn at random before training."""
+    """Methods to run: the base left alone; adapted with one choice per kind of cell, or per block;
+    or, as the control, with such choices drawn at random before training."""
     seed: int = 0
-    """The seed."""
+    """Seed of everything that is random."""
     seeds: tuple[int, ...] = ()
-    """Several seeds, in place of --seed: one after the other on a CPU, together on a GPU."""
+    """Several seeds in place of --seed, one after the other on a CPU, together on a GPU."""
     eval_every: int = 1
-    """Test accuracy (without labels: kNN and ridge accuracy of the features) is measured every so
-    many epochs, and at the end."""
+    """Number of epochs from one measurement of the test accuracy to the next (without labels: of
+    kNN and ridge accuracy of the features)."""
     training: Training = dataclasses.field(default_factory=Training)
 
     def __post_init__(self) -> None:

@@ -23,14 +23,14 @@ class SearchFlags:
     data: DataFlags = dataclasses.field(default_factory=DataFlags)
     run: RunFlags = dataclasses.field(default_factory=RunFlags)
     seed: int = 0
-    """The seed."""
+    """Seed of everything that is random."""
     eval_every: int = 1
-    """The test accuracy of networks that are trained from scratch in the end is measured every so
-    many epochs, and after the last; the search never reads the test images."""
+    """Number of epochs from one measurement of the test accuracy to the next, of the networks that
+    are trained from scratch in the end; the search never reads the test images."""
     train_share: float = 0.5
     """Share of the training images that networks are trained by; the others judge them."""
     training: WeightTraining = dataclasses.field(default_factory=WeightTraining)
-    """Of the networks that are trained from scratch in the end, the search's and its control's."""
+    """How the networks are trained from scratch in the end, the search's and its control's."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**32:
@@ -54,9 +54,9 @@ class SearchExperiment(SearchFlags):
     """Searches a network on a part of the training images, then trains it anew on all of them."""
 
     search_epochs: int = 50
-    """Epochs of the search."""
+    """Number of epochs of the search."""
     search_batch_size: int = 64
-    """Images in a step of the search, of each part of the data that the step has."""
+    """Number of images in a step of the search, from each part of the data that the step has."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -38,15 +38,15 @@ class LogitSettings:
     """What becomes of logits: c tanh(logits / temperature), so that none runs away."""
 
     temperature: float | None = None
-    """By what logits are divided before the tanh; none for 1."""
+    """Divisor of the logits before the tanh; none for 1."""
     tanh_constant: float = 1.1
-    """By what the tanh is multiplied (c): no logit is larger."""
+    """Factor of the tanh (c): no logit is larger."""
     operation_share: float = 2.5
-    """By what c is divided for the operations of the micro space."""
+    """Divisor of c for the operations of the micro space."""
     favoured: float = 0.0
-    """Where the bias of both separable convolutions starts in the micro space. The authors' code
-    has 10, where tanh is flat unless there is a temperature, so that the controller cannot learn
-    which of the two is better."""
+    """Bias of both separable convolutions at the start, in the micro space. The authors' code has
+    10, where tanh is flat unless there is a temperature, so that the controller cannot learn which
+    of the two is better."""
 
     def __post_init__(self) -> None:
         for name in ("temperature", "tanh_constant", "operation_share"):

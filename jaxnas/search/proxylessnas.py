@@ -50,33 +50,33 @@ class ProxylessSettings:
     """How ProxylessNAS searches."""
 
     estimator: Literal["two_path", "full", "reinforce"] = "two_path"
-    """Of α's gradient."""
+    """Estimator of α's gradient."""
     objective: Literal["none", "mul_log", "add_linear", "reward"] = "none"
-    """How the cost counts: mul_log multiplies the loss by (log E[cost] / log reference)^exponent,
+    """Place of the cost: mul_log multiplies the loss by (log E[cost] / log reference)^exponent,
     add_linear adds weight (E[cost] / reference - 1); reward, for reinforce, multiplies the accuracy
     by (reference / cost)^exponent."""
     cost_reference: float | None = None
-    """The cost that is aimed at, in the unit of the costs: the objective's reference."""
+    """Cost that is aimed at, in the unit of the costs: the objective's reference."""
     cost_exponent: float | None = None
-    """Of mul_log (0.3 by default) and reward (0.1)."""
+    """Exponent of mul_log (0.3 by default) and of reward (0.1)."""
     cost_weight: float = 0.1
-    """Of add_linear."""
+    """Weight of the cost in add_linear."""
     samples: int = 10
-    """Networks that reinforce draws for a step."""
+    """Number of networks that reinforce draws for a step."""
     warmup_share: float = 0.25
     """Share of the epochs in which the weights train alone; the paper has 40 of 160."""
     warmup_learning_rate: float = 0.05
-    """Of the weights, at the start; falls to 0 over the warm-up."""
+    """Learning rate of the weights at the start; it falls to 0 over the warm-up."""
     learning_rate: float = 0.025
-    """Of the weights, after the warm-up; falls to 0 again."""
+    """Learning rate of the weights after the warm-up; it falls to 0 again."""
     momentum: float = 0.9
-    """Of the weights, Nesterov's."""
+    """Nesterov momentum of the weights."""
     weight_decay: float = 4e-5
     """L2 decay of the weights."""
     arch_learning_rate: float = 1e-3
-    """Adam's, of α."""
+    """Learning rate of Adam for α."""
     arch_every: int = 5
-    """α moves after every so-manieth step of the weights."""
+    """Number of steps of the weights from one move of α to the next."""
 
     def __post_init__(self) -> None:
         if self.estimator not in ("two_path", "full", "reinforce"):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxnas import nn, search
-from jaxnas.commands.enas_method import SharedNetwork, enas_method
+from jaxnas.commands.methods.enas_method import SharedNetwork, enas_method
 from jaxnas.runs.search_run import SearchRun, search_task
 from jaxnas.spaces.enas_macro import EnasMacroSpace
 from support import tiny

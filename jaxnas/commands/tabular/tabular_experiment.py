@@ -7,8 +7,8 @@ from pathlib import Path
 import rich.console
 
 from jaxnas import tabular
-from jaxnas.commands.tabular_report import markdown, regret_curves, result_rows, write_found
-from jaxnas.commands.tabular_search import SEARCHERS, TabularSearch, run_searcher
+from jaxnas.commands.tabular.tabular_report import markdown, regret_curves, result_rows, write_found
+from jaxnas.commands.tabular.tabular_search import SEARCHERS, TabularSearch, run_searcher
 from jaxnas.spaces import NASBench201Space
 from jaxnas.storage.directory import checked_directory
 from jaxnas.tabular.nasbench201 import arch_strings

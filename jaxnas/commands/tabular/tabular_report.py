@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from jaxnas.commands.tabular_search import Found
+from jaxnas.commands.tabular.tabular_search import Found
 from jaxnas.reports import style
 from jaxnas.reports.statistics import CONFIDENCE, paired_difference, spread, wins
 from jaxnas.storage import files
