@@ -16,12 +16,12 @@ from __future__ import annotations
 
 from jaxnas.commands.methods.darts_method import DartsFlags, run_darts
 from jaxnas.commands.script import run_script
-from jaxnas.runs.config import WeightTraining
+from jaxnas.runs.config import Training
 from jaxnas.runs.search_config import SearchExperiment
 
 PAPER = DartsFlags(
     SearchExperiment(
-        training=WeightTraining(
+        training=Training(
             epochs=600,
             batch_size=96,
             learning_rate=0.025,

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from jaxnas.commands.methods.enas_method import EnasCellFlags, run_enas_cells
 from jaxnas.commands.script import run_script
-from jaxnas.runs.config import WeightTraining
+from jaxnas.runs.config import Training
 from jaxnas.runs.search_config import SearchExperiment
 
 SCRIPT = EnasCellFlags(
@@ -30,7 +30,7 @@ SCRIPT = EnasCellFlags(
         search_epochs=150,
         search_batch_size=160,
         train_share=0.9,
-        training=WeightTraining(
+        training=Training(
             epochs=630,
             batch_size=144,
             learning_rate=0.05,

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from jaxnas.commands.methods.enas_method import EnasMacroFlags, run_enas_macro
 from jaxnas.commands.script import run_script
-from jaxnas.runs.config import WeightTraining
+from jaxnas.runs.config import Training
 from jaxnas.runs.search_config import SearchExperiment
 from jaxnas.search import EnasSettings, LogitSettings
 
@@ -29,7 +29,7 @@ SCRIPT = EnasMacroFlags(
         search_epochs=310,
         search_batch_size=128,
         train_share=0.9,
-        training=WeightTraining(
+        training=Training(
             epochs=310,
             batch_size=100,
             learning_rate=0.05,

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from jaxnas import data
 from jaxnas.commands.script import run_script
-from jaxnas.runs.config import Training
+from jaxnas.runs.config import AdaptationFlags, Training
 from jaxnas.runs.method import MethodRun
 from jaxnas.spaces import zoo
 
@@ -78,10 +78,7 @@ def main(grid: Grid) -> None:
         for trial in trials[grid.part :: grid.parts]:
             base, seed, estimator, rate, arch_data, warmup = trial
             adapts = estimator != "original"
-            settings = Training(
-                epochs=grid.epochs,
-                batch_size=64,
-                learning_rate=0.05,
+            adaptation = AdaptationFlags(
                 adapt_epochs=2 * grid.epochs // 3,
                 warmup_epochs=warmup,
                 estimator=estimator if adapts else "raw",  # pyright: ignore[reportArgumentType]
@@ -92,9 +89,10 @@ def main(grid: Grid) -> None:
                 grid.method if adapts else "original",  # pyright: ignore[reportArgumentType]
                 zoo.named(base),
                 dataset,
-                settings,
+                Training(epochs=grid.epochs, batch_size=64, learning_rate=0.05),
                 (seed,),
                 grid.epochs,
+                adaptation=adaptation,
             )
             (outcome,) = run.run()
             result = outcome.result

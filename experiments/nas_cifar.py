@@ -23,16 +23,16 @@ from __future__ import annotations
 from jaxnas.children.child_config import ChildExperiment
 from jaxnas.commands.methods.nas_method import NasFlags, run_nas
 from jaxnas.commands.script import run_script
-from jaxnas.runs.config import WeightTraining
+from jaxnas.runs.config import Training
 
 DEFAULTS = NasFlags(
     ChildExperiment(
         children=192,
         judged=5,
         finalist_epochs=100,
-        training=WeightTraining(epochs=300, learning_rate=0.1, weight_decay=1e-4),
+        training=Training(epochs=300, learning_rate=0.1, weight_decay=1e-4),
     ),
-    child=WeightTraining(epochs=50, learning_rate=0.1, weight_decay=1e-4),
+    child=Training(epochs=50, learning_rate=0.1, weight_decay=1e-4),
 )
 """The paper's settings where they are known; but 192 children, not 12,800, and a depth that grows
 as much faster."""

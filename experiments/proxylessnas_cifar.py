@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from jaxnas.commands.methods.proxylessnas_method import ProxylessFlags, run_proxylessnas
 from jaxnas.commands.script import run_script
-from jaxnas.runs.config import WeightTraining
+from jaxnas.runs.config import Training
 from jaxnas.runs.search_config import SearchExperiment
 
 DEFAULTS = ProxylessFlags(
@@ -27,7 +27,7 @@ DEFAULTS = ProxylessFlags(
         search_epochs=160,
         search_batch_size=256,
         train_share=0.9,
-        training=WeightTraining(epochs=300, batch_size=128, learning_rate=0.05, weight_decay=4e-5),
+        training=Training(epochs=300, batch_size=128, learning_rate=0.05, weight_decay=4e-5),
     )
 )
 """The search as the paper's for ImageNet; training anew is this project's choice."""

@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 
 from jaxnas.children.child_config import PNAS, PNAS_CHILD, CellExperiment, CellSearchFlags
-from jaxnas.runs.config import WeightTraining, refuse_no_space
+from jaxnas.runs.config import Training, refuse_no_space
 from jaxnas.spaces.block_cells import BlockCellSpace, pnas_space
 
 
@@ -17,7 +17,7 @@ class PnasFlags(CellSearchFlags):
     """Searches the cells of PNAS."""
 
     experiment: Annotated[CellExperiment, tyro.conf.OmitArgPrefixes] = PNAS
-    child: WeightTraining = PNAS_CHILD
+    child: Training = PNAS_CHILD
     """How a child is trained."""
 
     def __post_init__(self) -> None:

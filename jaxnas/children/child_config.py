@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from jaxnas.runs.config import ConfigError, WeightTraining, flag, refuse_below_one, refuse_zero
+from jaxnas.runs.config import ConfigError, Training, flag, refuse_below_one, refuse_zero
 from jaxnas.runs.search_config import SearchFlags
 
 
@@ -80,14 +80,14 @@ class CellExperiment(ChildExperiment):
         refuse_below_one(self, "channels", "cells")
 
 
-PNAS_CHILD = WeightTraining(epochs=20, learning_rate=0.01, weight_decay=5e-4, grad_clip=5.0)
+PNAS_CHILD = Training(epochs=20, learning_rate=0.01, weight_decay=5e-4, grad_clip=5.0)
 """How PNAS's children are trained."""
 
-NASNET_CHILD = WeightTraining(epochs=20, learning_rate=0.025, weight_decay=5e-4, grad_clip=5.0)
+NASNET_CHILD = Training(epochs=20, learning_rate=0.025, weight_decay=5e-4, grad_clip=5.0)
 """How NASNet's children are trained."""
 
 NASNET = CellExperiment(
-    training=WeightTraining(
+    training=Training(
         epochs=600,
         batch_size=32,
         learning_rate=0.025,
@@ -111,7 +111,7 @@ class CellSearchFlags:
     """Searches cells by children that are trained."""
 
     experiment: Annotated[CellExperiment, tyro.conf.OmitArgPrefixes] = NASNET
-    child: WeightTraining = NASNET_CHILD
+    child: Training = NASNET_CHILD
     """How a child is trained."""
     blocks: int = 5
     """Number of blocks in a cell."""

@@ -38,7 +38,7 @@ from jaxnas.commands.inputs import load_data, search_folder
 from jaxnas.data import Dataset
 from jaxnas.reports.drawing.drawing import draw_network
 from jaxnas.reports.results import Result, print_results, write_results
-from jaxnas.runs.config import WeightTraining
+from jaxnas.runs.config import Training
 from jaxnas.runs.stages import Stages
 from jaxnas.spaces import Genotype
 from jaxnas.storage import files
@@ -90,7 +90,7 @@ def run_children(
     experiment: ChildExperiment,
     name: str,
     networks: Networks,
-    child: WeightTraining,
+    child: Training,
     searchers: Mapping[str, ChildSearcher],
     full_size: FullSize,
     reward: Reward,
@@ -184,7 +184,7 @@ def run_children(
 def make_training(
     experiment: ChildExperiment,
     networks: Networks,
-    child: WeightTraining,
+    child: Training,
     dataset: Dataset | None = None,
 ) -> ChildTraining:
     """How children are trained, in the search and longer; a worker calls it too."""
@@ -200,7 +200,7 @@ def make_training(
 
 
 def evaluator(
-    experiment: ChildExperiment, networks: Networks, child: WeightTraining, dataset: Dataset
+    experiment: ChildExperiment, networks: Networks, child: Training, dataset: Dataset
 ) -> Evaluator:
     """Who trains the children.
 

@@ -32,7 +32,7 @@ class CostFront:
     def __post_init__(self) -> None:
         if not self.targets or len(set(self.targets)) < len(self.targets):
             raise ConfigError("--targets must name each target once, such as 1.0 0.85 0.7")
-        if self.experiment.training.target_cost is not None:
+        if self.experiment.adaptation.target_cost is not None:
             raise ConfigError("give --targets, not --target-cost")
 
     def parts(self, path: Path) -> dict[float | None, Experiment]:
@@ -48,7 +48,7 @@ class CostFront:
                 whole,
                 methods=adapting,
                 run=dataclasses.replace(whole.run, run_dir=path / f"target_{target:g}"),
-                training=dataclasses.replace(whole.training, target_cost=target),
+                adaptation=dataclasses.replace(whole.adaptation, target_cost=target),
             )
         return parts
 
@@ -70,14 +70,14 @@ def run_cost_front(flags: CostFront) -> None:
         run_experiment(part, "cost_front", table)
     dataset = load_data(experiment.data)
     space = AdaptationSpace(base, "full")
-    training = experiment.training
+    kind = experiment.adaptation.cost
     cost = prices(
-        training.cost,
+        kind,
         space,
         dataset.input_shape,
         dataset.num_classes,
-        batch_size=training.batch_size,
-        dtype=training.precision,
+        batch_size=experiment.training.batch_size,
+        dtype=experiment.training.precision,
         table=table,
     )
     points = []
@@ -87,5 +87,5 @@ def run_cost_front(flags: CostFront) -> None:
             rows = [row for row in read_results(part.run.run_dir) if row.method == method]
             if rows:
                 points.append(point(target, rows, space, cost))
-    write_front(path, points, training.cost, f"{base.name} on {dataset.name}")
+    write_front(path, points, kind, f"{base.name} on {dataset.name}")
     print((path / "front.md").read_text())

@@ -65,6 +65,7 @@ def run_experiment(
             experiment.eval_every,
             latencies or path / latency_table.FILE,
             supervision,
+            experiment.adaptation,
         )
         for seeds in groups
         for method in experiment.methods
@@ -75,15 +76,15 @@ def run_experiment(
         "width": width,
         "supervision": supervision and dataclasses.asdict(supervision),
         "resolved": {
-            "adapt_epochs": experiment.training.adaptation_epochs,
-            "warmup_epochs": experiment.training.waiting_epochs,
+            "adapt_epochs": experiment.adaptation.joint_epochs(experiment.training.epochs),
+            "warmup_epochs": experiment.adaptation.waiting_epochs(experiment.training.epochs),
             "arch_learning_rate": runs[0].arch_learning_rate,
             "rate_warmup_epochs": experiment.training.rising_epochs,
             **(supervision.resolved if supervision else {}),
         },
     }
     folder = run_folder(experiment.run, place, recorded)
-    if experiment.training.cost != "latency":
+    if experiment.adaptation.cost != "latency":
         for run in runs:
             run.refuse_unreachable()
     with folder as directory:

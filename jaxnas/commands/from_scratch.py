@@ -26,7 +26,7 @@ def final_run(experiment: SearchFlags, dataset: Dataset, genotype: Genotype) -> 
         "original",
         genotype,
         dataset,
-        experiment.plain_training,
+        experiment.training,
         (experiment.seed,),
         experiment.eval_every,
     )

@@ -78,7 +78,7 @@ def without_places(flags: Any) -> dict[str, Any]:
 
 
 @dataclasses.dataclass(frozen=True)
-class WeightTraining:
+class Training:
     """How a network's weights are trained."""
 
     epochs: int = 200
@@ -125,10 +125,7 @@ class WeightTraining:
     """Precision of the computation; weights and statistics are float32."""
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, float) and not math.isfinite(value):
-                raise ConfigError(f"{flag(field.name)} must be finite, not {value}")
+        refuse_infinite(self)
         refuse_zero(self, "epochs", "batch_size", "learning_rate")
         for name in ("weight_decay", "cutout", "auxiliary_weight"):
             if getattr(self, name) < 0:
@@ -162,11 +159,9 @@ class WeightTraining:
 
 
 @dataclasses.dataclass(frozen=True)
-class Training(WeightTraining):
-    """How weights and architecture are trained; all that a run's result depends on but the seed."""
+class AdaptationFlags:
+    """How the architecture adapts while the weights train."""
 
-    epochs: int = 200
-    """Number of passes over the training images, adaptation included."""
     adapt_epochs: int | None = None
     """Number of epochs in which the architecture adapts, the first ones; a third of all by
     default."""
@@ -194,7 +189,7 @@ class Training(WeightTraining):
     device."""
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        refuse_infinite(self)
         if self.arch_every < 1:
             raise ConfigError(f"--arch-every must be above 0, not {self.arch_every}")
         if self.cost_weight < 0:
@@ -211,28 +206,30 @@ class Training(WeightTraining):
             )
         if self.arch_optimizer == "sgd" and self.arch_learning_rate is None:
             raise ConfigError("--arch-optimizer sgd needs --arch-learning-rate")
-        if not 0 <= self.adaptation_epochs <= self.epochs:
+
+    def refuse_beyond(self, epochs: int) -> None:
+        """Raises a ConfigError unless the adaptation fits into so many epochs of training."""
+        joint = self.joint_epochs(epochs)
+        if not 0 <= joint <= epochs:
             raise ConfigError(
-                f"--adapt-epochs must be from 0 to --epochs ({self.epochs}), "
-                f"not {self.adapt_epochs}"
+                f"--adapt-epochs must be from 0 to --epochs ({epochs}), not {self.adapt_epochs}"
             )
-        if not 0 <= self.waiting_epochs <= self.adaptation_epochs:
+        if not 0 <= self.waiting_epochs(epochs) <= joint:
             raise ConfigError(
-                f"--warmup-epochs must be from 0 to --adapt-epochs ({self.adaptation_epochs}), "
+                f"--warmup-epochs must be from 0 to --adapt-epochs ({joint}), "
                 f"not {self.warmup_epochs}"
             )
 
-    @property
-    def adaptation_epochs(self) -> int:
-        """Epochs of the joint phase."""
-        return -(-self.epochs // 3) if self.adapt_epochs is None else self.adapt_epochs
+    def joint_epochs(self, epochs: int) -> int:
+        """Number of epochs in which weights and architecture train, of all epochs of training."""
+        return -(-epochs // 3) if self.adapt_epochs is None else self.adapt_epochs
 
-    @property
-    def waiting_epochs(self) -> int:
-        """Epochs of the joint phase before θ first moves."""
+    def waiting_epochs(self, epochs: int) -> int:
+        """Number of these epochs before θ first moves."""
         if self.warmup_epochs is not None:
             return self.warmup_epochs
-        return self.adaptation_epochs // 3 if self.adaptation_epochs != 2 else 1
+        joint = self.joint_epochs(epochs)
+        return joint // 3 if joint != 2 else 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -314,8 +311,10 @@ class Experiment:
     """Number of epochs from one measurement of the test accuracy to the next (without labels: of
     kNN and ridge accuracy of the features)."""
     training: Training = dataclasses.field(default_factory=Training)
+    adaptation: AdaptationFlags = dataclasses.field(default_factory=AdaptationFlags)
 
     def __post_init__(self) -> None:
+        self.adaptation.refuse_beyond(self.training.epochs)
         if not self.methods or len(set(self.methods)) < len(self.methods):
             raise ConfigError(
                 f"--methods must name each method once: {', '.join(get_args(Method))}"
@@ -343,6 +342,13 @@ class Experiment:
 def flag(name: str) -> str:
     """The command-line flag of a field."""
     return "--" + name.replace("_", "-")
+
+
+def refuse_infinite(flags: Any) -> None:
+    """Raises a ConfigError that names the first field that is a number and not finite."""
+    for name, value in vars(flags).items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ConfigError(f"{flag(name)} must be finite, not {value}")
 
 
 def refuse_zero(flags: Any, *names: str) -> None:

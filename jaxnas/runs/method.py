@@ -24,7 +24,7 @@ from jaxnas.errors import UserError
 from jaxnas.randomness import stream
 from jaxnas.reports.results import Result
 from jaxnas.runs.bases import refuse_unbuildable
-from jaxnas.runs.config import ConfigError, Method, SelfSupervision, Training
+from jaxnas.runs.config import AdaptationFlags, ConfigError, Method, SelfSupervision, Training
 from jaxnas.runs.learning import Learning, SelfSupervised, Supervised
 from jaxnas.runs.loop import Journal
 from jaxnas.runs.prices import NAMES, TOLERANCE, Prices, prices
@@ -99,11 +99,12 @@ class MethodRun:
         random choices of the same space from the first step on.
       base: the network that is given.
       dataset: what it learns.
-      settings: how.
+      settings: how its weights are trained.
       seeds: one, or several to train side by side in one program by `jax.vmap`.
       eval_every: epochs from one test to the next.
       latency_table: where measured latencies are kept, as a resumed run needs; None to keep none.
       supervision: how it learns without labels; None to learn the labels.
+      adaptation: how it adapts, where the method does.
     """
 
     method: Method
@@ -114,14 +115,16 @@ class MethodRun:
     eval_every: int = 1
     latency_table: Path | None = None
     supervision: SelfSupervision | None = None
+    adaptation: AdaptationFlags = dataclasses.field(default_factory=AdaptationFlags)
 
     def __post_init__(self) -> None:
         if self.method not in get_args(Method):
             raise ConfigError(
                 f"a method is one of {', '.join(get_args(Method))}, not {self.method!r}"
             )
+        self.adaptation.refuse_beyond(self.settings.epochs)
         available = len(self.dataset.train_images)
-        if self.adapts and self.settings.arch_data == "holdout":
+        if self.adapts and self.adaptation.arch_data == "holdout":
             available -= self._held_out
         if self.settings.batch_size > available:
             raise ConfigError(
@@ -144,9 +147,9 @@ class MethodRun:
                 "family"
             )
         edges = max((len(cell.edges) for cell in self.base.cells), default=0)
-        if self.adapts and edges > 16 and self.settings.estimator not in ("mixed", "raw"):
+        if self.adapts and edges > 16 and self.adaptation.estimator not in ("mixed", "raw"):
             raise ConfigError(
-                f"--estimator {self.settings.estimator} goes through the 2^{edges} patterns of a "
+                f"--estimator {self.adaptation.estimator} goes through the 2^{edges} patterns of a "
                 "cell's edges, which are too many; use mixed or raw"
             )
         if self.settings.devices > jax.device_count():
@@ -164,7 +167,15 @@ class MethodRun:
     @property
     def adapts(self) -> bool:
         """Whether the method changes the network."""
-        return self.method in ("cell", "full") and self.settings.adaptation_epochs > 0
+        return self.method in ("cell", "full") and self._joint_epochs > 0
+
+    @property
+    def _joint_epochs(self) -> int:
+        return self.adaptation.joint_epochs(self.settings.epochs)
+
+    @property
+    def _waiting_epochs(self) -> int:
+        return self.adaptation.waiting_epochs(self.settings.epochs)
 
     @property
     def _random(self) -> bool:
@@ -176,7 +187,7 @@ class MethodRun:
 
     @property
     def _held_out(self) -> int:
-        return max(1, round(self.settings.holdout * len(self.dataset.train_images)))
+        return max(1, round(self.adaptation.holdout * len(self.dataset.train_images)))
 
     @property
     def total_steps(self) -> int:
@@ -184,26 +195,26 @@ class MethodRun:
         return sum(self._steps(epoch) for epoch in range(self.settings.epochs))
 
     def _adapting(self, epoch: int) -> bool:
-        return self.adapts and epoch < self.settings.adaptation_epochs
+        return self.adapts and epoch < self._joint_epochs
 
     def _steps(self, epoch: int) -> int:
         images = len(self.dataset.train_images)
-        if self._adapting(epoch) and self.settings.arch_data == "holdout":
+        if self._adapting(epoch) and self.adaptation.arch_data == "holdout":
             images -= self._held_out
         return images // self.settings.batch_size
 
     @property
     def _arch_steps(self) -> int:
         """Steps in which θ moves, at least 1."""
-        moving = range(self.settings.waiting_epochs, self.settings.adaptation_epochs)
-        return max(1, sum(self._steps(e) for e in moving) // self.settings.arch_every)
+        moving = range(self._waiting_epochs, self._joint_epochs)
+        return max(1, sum(self._steps(e) for e in moving) // self.adaptation.arch_every)
 
     @property
     def arch_learning_rate(self) -> float:
         """Of θ: what the settings say, or the default for the number of its steps."""
         steps = self._arch_steps
         travel = _ARCH_TRAVEL * min(1.0, steps / _FEW_ARCH_STEPS) ** 2
-        return self.settings.arch_learning_rate or travel / steps
+        return self.adaptation.arch_learning_rate or travel / steps
 
     @cached_property
     def _space(self) -> AdaptationSpace:
@@ -223,7 +234,7 @@ class MethodRun:
     @cached_property
     def _prices(self) -> Prices:
         return prices(
-            self.settings.cost,
+            self.adaptation.cost,
             self._space,
             self.dataset.input_shape,
             self.dataset.num_classes,
@@ -234,8 +245,8 @@ class MethodRun:
 
     def refuse_unreachable(self) -> None:
         """Raises a ConfigError where no network of the space is as cheap as the target."""
-        if self.adapts and self.settings.target_cost is not None:
-            self._prices.refuse_unreachable(self._space, self.settings.target_cost)
+        if self.adapts and self.adaptation.target_cost is not None:
+            self._prices.refuse_unreachable(self._space, self.adaptation.target_cost)
 
     @cached_property
     def _dtype(self) -> Any:
@@ -300,7 +311,7 @@ class MethodRun:
 
         def order(key: jax.Array) -> Order:
             epoch_key = jax.random.fold_in(stream(key, "order"), epoch)
-            if not self._adapting(epoch) or self.settings.arch_data == "train":
+            if not self._adapting(epoch) or self.adaptation.arch_data == "train":
                 return {"train": epoch_permutation(epoch_key, count, batch)}
             shuffled = jax.random.permutation(stream(key, "holdout"), count)
             train = epoch_permutation(epoch_key, count - held_out, batch)
@@ -314,7 +325,7 @@ class MethodRun:
 
     @cached_property
     def _adaptation(self) -> search.Adaptation:
-        settings = self.settings
+        settings = self.adaptation
         costs = derive = None
         if settings.cost_weight:
             costs = self._prices.candidates / self._prices.base
@@ -328,7 +339,7 @@ class MethodRun:
             estimator=settings.estimator,
             arch_optimizer=settings.arch_optimizer,
             arch_learning_rate=self.arch_learning_rate,
-            warmup_steps=sum(self._steps(e) for e in range(settings.waiting_epochs)),
+            warmup_steps=sum(self._steps(e) for e in range(self._waiting_epochs)),
             arch_data=settings.arch_data,
             arch_every=settings.arch_every,
             cost_weight=settings.cost_weight,
@@ -651,8 +662,8 @@ class MethodRun:
         edges = sum(len(cell.edges) for cell in self.base.placed_cells())
         told = changes(self.base, derivation.genotype)
         notes = [f"{who}: of the network's {edges} edges, {told}."]
-        if self.adapts and self.settings.target_cost is not None:
-            notes.append(f"{who}: {self._cost_note(derivation, self.settings.target_cost)}")
+        if self.adapts and self.adaptation.target_cost is not None:
+            notes.append(f"{who}: {self._cost_note(derivation, self.adaptation.target_cost)}")
         if derivation.repaired:
             notes.append(
                 f"{who}: the arg max of {', '.join(derivation.repaired)} left the output "

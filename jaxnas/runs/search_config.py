@@ -10,7 +10,6 @@ from jaxnas.runs.config import (
     DataFlags,
     RunFlags,
     Training,
-    WeightTraining,
     refuse_below_one,
     without_places,
 )
@@ -29,7 +28,7 @@ class SearchFlags:
     are trained from scratch in the end; the search never reads the test images."""
     train_share: float = 0.5
     """Share of the training images that networks are trained by; the others judge them."""
-    training: WeightTraining = dataclasses.field(default_factory=WeightTraining)
+    training: Training = dataclasses.field(default_factory=Training)
     """How the networks are trained from scratch in the end, the search's and its control's."""
 
     def __post_init__(self) -> None:
@@ -38,11 +37,6 @@ class SearchFlags:
         refuse_below_one(self, "eval_every")
         if not 0 < self.train_share < 1:
             raise ConfigError(f"--train-share must be between 0 and 1, not {self.train_share}")
-
-    @property
-    def plain_training(self) -> Training:
-        """The training of a network that is left as it is."""
-        return Training(**vars(self.training), adapt_epochs=0, warmup_epochs=0)
 
     def recorded(self) -> dict[str, Any]:
         """What a resumed run must agree on; see `without_places`."""

@@ -175,7 +175,7 @@ def test_adapt_runs_the_experiment_of_its_flags(run, monkeypatch):
         data=DataFlags("in/tiny.npz"),
         base="in/base.json",
         seeds=(0, 3),
-        training=tiny.settings(),
+        **tiny.settings(),
     )
     assert experiment.recorded() == wanted.recorded()
     assert name == "adapt"

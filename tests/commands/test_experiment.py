@@ -19,7 +19,14 @@ from jaxnas import nn
 from jaxnas.commands import experiment
 from jaxnas.commands.experiment import load_base, run_experiment
 from jaxnas.reports import read_results
-from jaxnas.runs.config import ConfigError, DataFlags, Experiment, RunFlags, Training
+from jaxnas.runs.config import (
+    AdaptationFlags,
+    ConfigError,
+    DataFlags,
+    Experiment,
+    RunFlags,
+    Training,
+)
 from jaxnas.runs.method import MethodRun, TrainingError
 from jaxnas.spaces import Block, Genotype, GenotypeError, zoo
 from jaxnas.spaces.text import write_cells
@@ -35,14 +42,13 @@ def inputs(tmp_path_factory):
     return tiny.write(tmp_path_factory.mktemp("inputs"))
 
 
-def flags(inputs, run_dir, training=None, **changes):
+def flags(inputs, run_dir, settings=None, **changes):
     """The flags of a tiny experiment."""
     parts = {
         "data": tiny.taken(DataFlags, changes, dataset=str(inputs / "tiny.npz")),
         "run": tiny.taken(RunFlags, changes, run_dir=run_dir),
         "base": str(inputs / "base.json"),
-        "training": training or tiny.settings(),
-    }
+    } | (settings or tiny.settings())
     return Experiment(**parts | changes)
 
 
@@ -117,7 +123,8 @@ def test_what_is_printed_has_every_row_and_where_the_report_is(swept):
 
 def test_the_configuration_has_all_flags_and_where_it_ran(swept):
     config = json.loads((swept[0] / "config.json").read_text())
-    assert config["training"] == dataclasses.asdict(tiny.settings())
+    for name, part in tiny.settings().items():
+        assert config[name] == dataclasses.asdict(part)
     assert (config["seeds"], config["methods"]) == ([0, 1], list(METHODS))
     assert config["base"] == "tiny"
     where = config["environment"]
@@ -211,7 +218,7 @@ def test_an_earlier_run_is_refused_unless_told_and_differences_are_named(swept, 
         (same | {"train_limit": 79}, {}, r"data\.train_limit was null and is 79"),
         (same | {"eval_every": 2}, {}, "eval_every was 1 and is 2"),
         (same, {"learning_rate": 0.06}, r"training\.learning_rate was 0\.05 and is 0\.06"),
-        (same, {"estimator": "hard"}, r"training\.estimator was .mixed. and is .hard."),
+        (same, {"estimator": "hard"}, r"adaptation\.estimator was .mixed. and is .hard."),
     )
     for changes, settings, message in others:
         wanted = flags(inputs, run_dir, tiny.settings(**settings), **changes, resume=True)
@@ -402,7 +409,9 @@ def test_a_base_that_cannot_be_read_is_told_in_a_sentence(tmp_path):
 )
 def test_settings_that_cannot_be_are_refused_by_their_flag(changes, message):
     with pytest.raises(ConfigError, match=message):
-        Training(**changes)
+        Experiment(
+            training=tiny.taken(Training, changes), adaptation=tiny.taken(AdaptationFlags, changes)
+        )
 
 
 @pytest.mark.parametrize(
@@ -426,7 +435,8 @@ def test_flags_that_cannot_be_are_refused_by_their_name(changes, message):
 
 @pytest.mark.parametrize("epochs", range(1, 12))
 def test_the_default_schedule_of_any_length_adapts_and_fits(epochs):
-    settings = Training(epochs=epochs)
-    assert 1 <= settings.adaptation_epochs <= epochs
-    assert 0 <= settings.waiting_epochs < settings.adaptation_epochs
-    assert settings.waiting_epochs or settings.adaptation_epochs == 1
+    default = AdaptationFlags()
+    joint, waiting = default.joint_epochs(epochs), default.waiting_epochs(epochs)
+    assert 1 <= joint <= epochs
+    assert 0 <= waiting < joint
+    assert waiting or joint == 1

@@ -63,7 +63,7 @@ def test_a_network_of_every_family_adapts_and_is_read_back(family, tmp_path):
         base=str(tmp_path / "base.json"),
         methods=("full",),
         run=RunFlags(tmp_path / "run"),
-        training=settings,
+        **settings,
     )
     report = run_experiment(experiment, "test").read_text()
 

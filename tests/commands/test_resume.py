@@ -208,7 +208,7 @@ def test_a_command_killed_again_and_again_ends_where_it_would_have_ended(moments
         base=str(folder / "base.json"),
         methods=("original", "cell"),
         run=RunFlags(tmp_path / "whole"),
-        training=tiny.settings(),
+        **tiny.settings(),
     )
     run_experiment(experiment, "test")
     flags = {"methods": experiment.methods, "run_dir": tmp_path / "killed", "resume": True}

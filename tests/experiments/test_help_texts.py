@@ -30,7 +30,8 @@ def texts(monkeypatch):
 
         def read(kind, **options):
             # Now, while runpy's __main__ is the script.
-            for each in typing.get_args(kind) or [kind]:
+            one = typing.get_origin(kind) in (None, typing.Annotated)
+            for each in [kind] if one else typing.get_args(kind):
                 found.update(help_texts(each))
             raise Read
 

@@ -8,7 +8,12 @@ import pytest
 
 from jaxnas.children.child_networks import BuiltNetworks
 from jaxnas.children.child_training import Outcome
-from jaxnas.commands.methods.nas_method import NasFlags, cubed_accuracy, nas_stages, with_more_filters
+from jaxnas.commands.methods.nas_method import (
+    NasFlags,
+    cubed_accuracy,
+    nas_stages,
+    with_more_filters,
+)
 from jaxnas.spaces import Genotype
 from support import scripts
 

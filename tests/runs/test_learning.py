@@ -186,7 +186,9 @@ def test_settings_that_cannot_be_are_named(changes, message):
 def test_views_and_heads_are_the_methods():
     def learning(**changes):
         return SelfSupervised(
-            tiny.dataset(), tiny.settings(), dataclasses.replace(SUPERVISION, **changes)
+            tiny.dataset(),
+            tiny.settings()["training"],
+            dataclasses.replace(SUPERVISION, **changes),
         )
 
     assert learning().outputs.predictor is None

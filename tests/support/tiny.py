@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from jaxnas import data
-from jaxnas.runs.config import Training
+from jaxnas.runs.config import AdaptationFlags, Training
 from jaxnas.runs.method import MethodRun
 from jaxnas.spaces import Block, Cell, Edge, Genotype, Node
 from jaxnas.storage import RunDirectory
@@ -49,8 +49,11 @@ FLAGS = {
 
 
 def settings(**changes):
-    """`FLAGS` and changes to them, as settings."""
-    return Training(**(FLAGS | changes))
+    """`FLAGS` and changes to them, as fields of an experiment."""
+    changes = FLAGS | changes
+    parts = {"training": taken(Training, changes), "adaptation": taken(AdaptationFlags, changes)}
+    assert not changes
+    return parts
 
 
 def taken(kind, changes, **fields):
@@ -118,7 +121,16 @@ class Rerun(MethodRun):
 
 def run(method="cell", seeds=(0,), kind=MethodRun, eval_every=1, **changes):
     """A method on the tiny data."""
-    return kind(method, BASE, dataset(), settings(**changes), seeds, eval_every)
+    parts = settings(**changes)
+    return kind(
+        method,
+        BASE,
+        dataset(),
+        parts["training"],
+        seeds,
+        eval_every,
+        adaptation=parts["adaptation"],
+    )
 
 
 def open_run(path):

@@ -86,6 +86,9 @@ class EnasCellFlags(EnasFlags):
 class EnasMacroFlags(EnasFlags):
     """Searches whole networks with ENAS."""
 
+    enas: search.EnasSettings = dataclasses.field(
+        default_factory=functools.partial(search.EnasSettings, auxiliary_weight=0.0)
+    )
     layers: int = 12
     """Number of layers of the network."""
     search_channels: int = 36

@@ -18,7 +18,7 @@ from jaxnas.children.child_winners import TRAINED, as_array
 from jaxnas.commands.child_experiment import beside_random, run_children
 from jaxnas.runs.config import (
     ConfigError,
-    WeightTraining,
+    Training,
     refuse_no_space,
     refuse_zero,
     settings_of,
@@ -33,7 +33,7 @@ class NasFlags:
     experiment: Annotated[ChildExperiment, tyro.conf.OmitArgPrefixes] = dataclasses.field(
         default_factory=ChildExperiment
     )
-    child: WeightTraining = dataclasses.field(default_factory=WeightTraining)
+    child: Training = dataclasses.field(default_factory=Training)
     """How a child is trained."""
     first_layers: int = 6
     """Number of layers of the first children."""
