@@ -308,8 +308,8 @@ class Experiment:
     seeds: tuple[int, ...] = ()
     """Several seeds in place of --seed, one after the other on a CPU, together on a GPU."""
     eval_every: int = 1
-    """Number of epochs from one measurement of the test accuracy to the next (without labels: of
-    kNN and ridge accuracy of the features)."""
+    """Number of epochs from one measurement to the next, of the test accuracy (of what is learned
+    without labels: kNN and ridge accuracy of the features)."""
     training: Training = dataclasses.field(default_factory=Training)
     adaptation: AdaptationFlags = dataclasses.field(default_factory=AdaptationFlags)
 
