@@ -113,12 +113,12 @@ class Training:
     """Optimizer of the weights: SGD, or LARS for large batches (its momentum is not Nesterov's);
     for LARS give a learning rate of about 1.0 x batch / 256, as SimCLR's code has on CIFAR-10."""
     rate_warmup_epochs: int | None = 0
-    """Number of epochs in which the learning rate rises from 0, before the schedule; None for a
-    tenth of all, at most 10."""
+    """Number of epochs in which the learning rate rises from 0, before the schedule;
+    None for a tenth of all, at most 10."""
     accumulate: int = 1
     """Number of steps whose mean gradient moves the weights once, for batches that the memory does
-    not hold; each step's batch norms, and pairs of SimCLR, are its own, and the learning rate is
-    not rescaled."""
+    not hold; each step's batch norms, and pairs of SimCLR, are its own, and
+    the learning rate is not rescaled."""
     devices: int = 1
     """Number of devices over which each batch is split."""
     precision: Literal["float32", "bfloat16"] = "float32"
