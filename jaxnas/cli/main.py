@@ -33,8 +33,10 @@ def main() -> None:
             config=(tyro.conf.OmitSubcommandPrefixes,),
         )
         if isinstance(command, Adapt | Search):
+            from jaxnas.allocation import keep_memory
             from jaxnas.compilation import keep_programs
 
+            keep_memory()
             keep_programs()
         command.run()
         sys.stdout.flush()

@@ -22,11 +22,13 @@ def run_script(flags: Any, description: str | None, run: Callable[[Any], object]
     """
     import tyro
 
+    from jaxnas.allocation import keep_memory
     from jaxnas.compilation import keep_programs
 
     parsed = None
     try:
         parsed = tyro.cli(flags, description=description)
+        keep_memory()
         keep_programs()
         run(parsed)
         sys.stdout.flush()
