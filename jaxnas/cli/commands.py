@@ -298,7 +298,7 @@ def _drawn(genotype: Genotype, form: str) -> bytes:
 
 def _cells_text(genotype: Genotype) -> str:
     """The normal and the reduction cell as text, if that can say them."""
-    from jaxnas.spaces.text import read_cells, write_cells
+    from jaxnas.spaces.zoo.darts_text import read_cells, write_cells
 
     names = sorted(cell.name for cell in genotype.cells)
     if genotype.family != "darts" or names != ["normal", "reduction"]:

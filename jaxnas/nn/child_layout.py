@@ -19,6 +19,7 @@ import numpy as np
 
 from jaxnas.nn.operations import Op, Style
 from jaxnas.spaces.block_cells import BlockCellSpace
+from jaxnas.spaces.families import Family
 from jaxnas.spaces.genotype import Block, Genotype
 
 COLLECTIONS: tuple[str, ...] = ("kernel", "norm", "statistics")
@@ -143,6 +144,11 @@ class BlockLayout:
         return self.space.decode(np.zeros(len(self.space.options), np.int32))
 
     @property
+    def rules(self) -> Family:
+        """What the networks of the space's family have in common."""
+        return self.style.rules
+
+    @property
     def block(self) -> Block:
         return self.network.blocks[self.index]
 
@@ -162,7 +168,7 @@ class BlockLayout:
 
     def is_raw(self, state: int) -> bool:
         """Whether an input is the stem's output as it is, with the stem's channels."""
-        return self.space.family == "nasnet" and self.index == 0 and state == 1
+        return self.rules.first_as_it_is and self.index == 0 and state != self.rules.newer
 
     @functools.cached_property
     def pools(self) -> tuple[Pool, ...]:
@@ -292,16 +298,14 @@ class BlockLayout:
         return 2 if any(block.stride == 2 for block in blocks) else 1
 
     def may_take(self, state: int) -> bool:
-        """Whether some cells before this one make an input fit without a convolution.
-
-        NASNet's newer input passes one always.
-        """
-        always = self.space.family == "nasnet" and state == 0
+        """Whether some cells before this one make an input fit without a convolution."""
+        assert self.rules.fit is not None
+        always = self.rules.fit[state != self.rules.newer] == "always"
         return not always and self.input_stride(state) == 1 and self.inputs[state] >= 0
 
     def has_base(self, state: int) -> bool:
         """Whether an input passes another convolution, as ENAS's newer one does."""
-        return self.space.family == "enas" and state == 1
+        return self.rules.base and state == self.rules.newer
 
 
 @functools.cache

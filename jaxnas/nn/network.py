@@ -14,7 +14,7 @@ from jaxnas.nn.kernels import pair
 from jaxnas.nn.layers import Conv, Dense, Relu, concatenate, materialise, runtime_one
 from jaxnas.nn.operations import Match, Op, Style
 from jaxnas.spaces.adaptation import ID, SAME, AdaptationSpace
-from jaxnas.spaces.genotype import CELL_FAMILIES, NULL, SKIP, Block, Cell, Genotype
+from jaxnas.spaces.genotype import NULL, SKIP, Block, Cell, Genotype
 
 
 class Noise(NamedTuple):
@@ -118,7 +118,7 @@ class BlockModule(nn.Module):
         def run(name: str, gate: jax.Array | None) -> jax.Array:
             module = Op(name, features, stride, self.style, name=f"edge_{position}_{name}")
             out = module(x, train, gate)
-            if noise is None or (name == SKIP and (self.style.family == "nasnet" or out is x)):
+            if noise is None or (name == SKIP and (self.style.rules.spares_skips or out is x)):
                 return out
             return drop_path(jax.random.fold_in(noise.key, position), noise.drop_path, out)
 
@@ -176,29 +176,29 @@ class AuxiliaryHead(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         """[b, h, w, c] to logits float32 [b, num_classes]."""
-        style = self.style
-        stride = 2 if style.family == "darts" and self.large else 3
+        style, rules = self.style, self.style.rules
+        imagenet = bool(self.large and rules.auxiliary_kernel)
+        stride = 2 if imagenet else 3
         window = min(5, x.shape[1]), min(5, x.shape[2])
         x = kernels.avg_pool(Relu()(x), window, (stride, stride), ((0, 0), (0, 0)))
         x = style.norm("reduce_norm")(style.conv(128, 1, "reduce_conv")(x), train)
         sides = x.shape[1], x.shape[2]
-        if style.family == "darts":
-            kernel, padding = (min(2, sides[0]), min(2, sides[1])), "valid"
-        else:
-            kernel, padding = sides, "same" if style.family == "enas" else "valid"
+        side = rules.auxiliary_kernel or max(sides)
+        kernel, padding = (min(side, sides[0]), min(side, sides[1])), rules.auxiliary_padding
         x = Conv(768, kernel, dtype=style.dtype, padding=padding, name="conv")(Relu()(x))
-        if not (style.family == "darts" and self.large):  # DARTS's code for ImageNet left it out
+        if not imagenet:  # DARTS's code for ImageNet left it out
             x = style.norm("norm")(x, train)
         x = Relu()(x).astype(jnp.float32).mean((1, 2))
-        return Dense(self.num_classes, style.family != "enas", name="classifier")(x)
+        return Dense(self.num_classes, rules.bias, name="classifier")(x)
 
 
 def read_image(genotype: Genotype, style: Style, x: jax.Array, train: bool) -> dict[int, jax.Array]:
     """The states before the first block: -1 the stem, -2 its older input.
 
-    In the nas2017 family both are the image. Must be called from a compact module.
+    Without a stem both are the image. Must be called from a compact module.
     """
-    if genotype.family == "nas2017":
+    rules = genotype.rules
+    if rules.wiring == "concatenated":
         x = x.astype(style.dtype)
         return {-2: x, -1: x}
     if genotype.stem_form == "double":
@@ -213,11 +213,11 @@ def read_image(genotype: Genotype, style: Style, x: jax.Array, train: bool) -> d
         3,
         1 if genotype.stem_form == "small" else 2,
         dtype=style.dtype,
-        padding="valid" if genotype.stem_form == "valid" else style.padding,
+        padding="valid" if genotype.stem_form == "valid" else rules.padding,
         name="stem_conv",
     )(x)
     x = style.norm("stem_norm")(x, train)
-    if genotype.family == "residual":
+    if rules.stem_relu:
         x = style.activate(x)
     return {-2: x, -1: x}
 
@@ -237,16 +237,15 @@ def classify(
     if genotype.head:
         x = style.conv(genotype.head, 1, "head_conv")(x)
         x = style.activate(style.norm("head_norm")(x, train))
-    if genotype.family == "nasbench201":
+    if genotype.rules.final_norm:
         x = style.norm("final_norm")(x, train)
-    if genotype.family in ("nasnet", "enas", "nasbench201"):
+    if genotype.rules.final_relu:
         x = Relu()(x)
     x = x.astype(jnp.float32).mean((1, 2))
     if noise is not None:
         dropout_key = jax.random.fold_in(noise.key, len(genotype.blocks))
         x = _dropped(dropout_key, noise.dropout, x, x.shape)
-    has_bias = genotype.family not in ("enas", "macro")
-    return finish(x, outputs, train, has_bias=has_bias)
+    return finish(x, outputs, train, has_bias=genotype.rules.bias)
 
 
 class Network(nn.Module):
@@ -325,38 +324,34 @@ class Network(nn.Module):
         train: bool,
     ) -> tuple[jax.Array, ...]:
         """A block's inputs at its channels; the older at the size of the newer."""
-        name = f"block_{index}_input"
-        if style.family == "nas2017":
+        rules = style.rules
+        if rules.wiring == "concatenated":
             return (concatenate(inputs),)
-        if style.family in ("residual", "nasbench201", "macro"):
+        if rules.fit is None:
             return inputs
 
         def matched(x: jax.Array, stride: int, which: int | str) -> jax.Array:
-            module = Match(channels, stride, style, relu=True, name=f"{name}_{which}")
-            return module(x, train)
+            name = f"block_{index}_input_{which}"
+            return Match(channels, stride, style, relu=True, name=name)(x, train)
 
-        nasnet = style.family == "nasnet"
-        newer, older = inputs if nasnet else inputs[::-1]
-        stride = 1 if older.shape[1] == newer.shape[1] else 2
-        # Besides, NASNet's first block has an older input as it is.
-        differs = older.shape[-1] != channels and not (nasnet and index == 0)
-        if style.family == "darts" or stride == 2 or differs:
-            older = matched(older, stride, 1 if nasnet else 0)
-        if nasnet:
-            return matched(newer, 1, 0), older
-        if style.family == "darts":
-            return older, matched(newer, 1, 1)
-        if newer.shape[-1] != channels:
-            newer = matched(newer, 1, 1)
-        return older, matched(newer, 1, "base")
+        fitted = list(inputs)
+        newer, older = rules.newer, 1 - rules.newer
+        stride = 1 if inputs[older].shape[1] == inputs[newer].shape[1] else 2
+        differs = inputs[older].shape[-1] != channels and not (rules.first_as_it_is and index == 0)
+        if rules.fit[1] == "always" or stride == 2 or differs:
+            fitted[older] = matched(inputs[older], stride, older)
+        if rules.fit[0] == "always" or inputs[newer].shape[-1] != channels:
+            fitted[newer] = matched(inputs[newer], 1, newer)
+        if rules.base:
+            fitted[newer] = matched(fitted[newer], 1, "base")
+        return tuple(fitted)
 
     def _noise_of(self, index: int, noise: Noise | None) -> Noise | None:
         """The noise of a block."""
-        if noise is None or self.genotype.family not in CELL_FAMILIES:
+        how = self.genotype.rules.drop_path
+        if noise is None or how == "none":
             return None
-        depth = 1.0
-        if self.genotype.family in ("nasnet", "enas"):
-            depth = (index + 1) / len(self.genotype.blocks)
+        depth = (index + 1) / len(self.genotype.blocks) if how == "by_depth" else 1.0
         return Noise(jax.random.fold_in(noise.key, index), depth * noise.drop_path)
 
 

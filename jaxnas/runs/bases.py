@@ -11,7 +11,7 @@ from pathlib import Path
 from jaxnas.hints import alike
 from jaxnas.runs.config import ConfigError
 from jaxnas.spaces import Genotype, GenotypeError, zoo
-from jaxnas.spaces.text import read_cells
+from jaxnas.spaces.zoo.darts_text import read_cells
 
 CHANNELS, CELLS = 36, 20
 """Sizes of a network whose cells alone are given: those of DARTS on CIFAR-10."""

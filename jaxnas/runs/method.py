@@ -30,7 +30,6 @@ from jaxnas.runs.loop import Journal
 from jaxnas.runs.prices import NAMES, TOLERANCE, Prices, prices
 from jaxnas.spaces import AdaptationSpace, Genotype
 from jaxnas.spaces.adaptation import Derivation, changes
-from jaxnas.spaces.genotype import CELL_FAMILIES
 from jaxnas.storage.digest import run_digest
 from jaxnas.storage.directory import RunDirectory
 from jaxnas.training.loop import Order
@@ -138,7 +137,7 @@ class MethodRun:
             raise ConfigError(
                 f"--auxiliary-weight: {self.base.name} has no place for an auxiliary head"
             )
-        if self.settings.drop_path and self.base.family not in CELL_FAMILIES:
+        if self.settings.drop_path and self.base.rules.drop_path == "none":
             raise ConfigError(
                 f"--drop-path is for cell networks; {self.base.name} is of the {self.base.family} "
                 "family"

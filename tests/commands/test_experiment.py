@@ -22,7 +22,7 @@ from jaxnas.reports import read_results
 from jaxnas.runs.config import ConfigError, Experiment, Training
 from jaxnas.runs.method import MethodRun, TrainingError
 from jaxnas.spaces import Block, Genotype, GenotypeError, zoo
-from jaxnas.spaces.text import write_cells
+from jaxnas.spaces.zoo.darts_text import write_cells
 from jaxnas.storage import RunDirectory, RunError
 from support import tiny
 

@@ -23,7 +23,7 @@ from jaxnas.nn.network import BlockModule
 from jaxnas.spaces import AdaptationSpace, Block, zoo
 from jaxnas.spaces.adaptation import ID, NONE, SAME
 from jaxnas.spaces.genotype import NULL
-from jaxnas.spaces.text import read_cells
+from jaxnas.spaces.zoo.darts_text import read_cells
 from support import graphs
 from support.networks import CLASSES, ONE_OF_EACH_FAMILY, SHAPE, SMALL, quick
 

@@ -91,7 +91,7 @@ def _panels(genotype: Genotype, base: Genotype | None) -> list[sketch.Panel]:
 
 def _ends(genotype: Genotype, cell: Cell) -> tuple[list[str], str]:
     """What stands at a cell's inputs and at its output."""
-    names = operations.inputs(genotype.family, cell.inputs)
+    names = operations.inputs(genotype.rules, cell.inputs)
     concat = "concat · " if len(cell.output) > 1 else ""
     return [f"{number} · {name}" for number, name in enumerate(names)], concat + operations.OUTPUT
 

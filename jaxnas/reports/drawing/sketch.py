@@ -153,9 +153,9 @@ def _text(axes: Axes, x: float, y: float, text: str, size: float, colour: str) -
 def blocks(axes: Axes, genotype: Genotype, panels: list[Panel], width: float, y: float) -> float:
     """Draws the sequence of blocks, equal neighbours as one box; returns where it ends.
 
-    Blocks of the nas2017 family are no sequence: each has its number, and says what it reads.
+    Blocks that concatenate their sources are no sequence: each has its number, and names them.
     """
-    layers = genotype.family == "nas2017"
+    layers = genotype.rules.wiring == "concatenated"
     owner = {block: index for index, panel in enumerate(panels) for block in panel.blocks}
     boxes: list[list] = [
         ["image", "", None, 1] if layers else ["stem", f"{genotype.stem}", None, 1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from jaxnas.spaces.genotype import Block, Cell, Genotype
-from jaxnas.spaces.text import read_cells
+from jaxnas.spaces.zoo.darts_text import read_cells
 
 
 def darts_network(
@@ -48,7 +48,7 @@ def darts_network(
     )
 
 
-# The published texts (`spaces.text`): DARTS (Liu et al. 2019), PC-DARTS (Xu et al. 2020), P-DARTS
+# The published texts (`darts_text`): DARTS (Liu et al. 2019), PC-DARTS (Xu et al. 2020), P-DARTS
 # (Chen et al. 2019).
 _TEXTS = {
     "darts_v1": """Genotype(

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxnas.spaces import Cell, Edge, GenotypeError, Node, zoo
-from jaxnas.spaces.genotype import NULL, OPERATIONS
-from jaxnas.spaces.text import read_cells, write_cells
+from jaxnas.spaces.families import FAMILIES
+from jaxnas.spaces.genotype import NULL
+from jaxnas.spaces.zoo.darts_text import read_cells, write_cells
 from support import graphs
 
 pytestmark = pytest.mark.oldest
@@ -49,7 +50,7 @@ def printable(draw):
     """A cell that the text form can say: the last node has an edge, nodes are plain."""
     edges = draw(
         st.lists(
-            st.tuples(st.sampled_from(sorted(OPERATIONS["darts"])), st.integers(2, 5)),
+            st.tuples(st.sampled_from(sorted(FAMILIES["darts"].operations)), st.integers(2, 5)),
             min_size=1,
             max_size=8,
         )
