@@ -32,7 +32,7 @@ from jaxnas.commands.enas_method import SharedNetwork, enas_method
 from jaxnas.commands.script import run_script
 from jaxnas.commands.search_experiment import Method, run_search
 from jaxnas.data import Dataset
-from jaxnas.nn.child_layout import choices
+from jaxnas.nn.supernets.child_choice import choices
 from jaxnas.runs.config import (
     WeightTraining,
     refuse_no_space,

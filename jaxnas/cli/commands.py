@@ -172,8 +172,8 @@ class Export:
     def run(self) -> None:
         if self.out.suffix not in (".stablehlo", ".safetensors"):
             raise ConfigError(f"--out {self.out} must be a .stablehlo or a .safetensors file")
-        from jaxnas.nn.export import export
-        from jaxnas.nn.weights import WeightsError, save_safetensors
+        from jaxnas.nn import WeightsError, save_safetensors
+        from jaxnas.nn.weights.export import export
         from jaxnas.runs.load import load_run
 
         trained = load_run(self.run_dir, self.seed)

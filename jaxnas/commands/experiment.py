@@ -13,7 +13,7 @@ import jax
 import rich.console
 
 from jaxnas import data
-from jaxnas.nn.weights import save_safetensors
+from jaxnas.nn import save_safetensors
 from jaxnas.reports.finished import OUTCOME, folder_name, notes, seed_suffix, write_everything
 from jaxnas.reports.results import print_results
 from jaxnas.runs import latency_table

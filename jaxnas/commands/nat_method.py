@@ -12,7 +12,7 @@ import numpy as np
 from jaxnas import nn, training
 from jaxnas.commands.search_experiment import Method
 from jaxnas.data import Dataset
-from jaxnas.nn.cells import CellSupernet
+from jaxnas.nn.supernets.cell_supernet import CellSupernet
 from jaxnas.runs.config import ConfigError
 from jaxnas.search.nat import nat, random_form
 from jaxnas.spaces import Genotype, GenotypeError, zoo

@@ -39,18 +39,6 @@ _CACHE = 2**20
 _NHWC = ("NHWC", "HWIO", "NHWC")
 
 
-def same_padding(size: int, window: int, stride: int, dilation: int = 1) -> Pair:
-    """TensorFlow's SAME along one side: ceil(size / stride) outputs, the odd pixel at the end."""
-    outputs = -(-size // stride)
-    total = max((outputs - 1) * stride + (window - 1) * dilation + 1 - size, 0)
-    return total // 2, total - total // 2
-
-
-def symmetric_padding(window: int, dilation: int = 1) -> Pair:
-    """PyTorch's along one side: ceil(size / stride) outputs where the window is odd."""
-    return (window - 1) * dilation // 2, (window - 1) * dilation // 2
-
-
 class Window(NamedTuple):
     """A window that slides over images, all (height's, width's).
 
@@ -86,8 +74,10 @@ class Window(NamedTuple):
             edges.append((reach - before, self.image[axis] + before - 1 - last, stride - 1))
         return _shifts(_pad(out, fill, edges), self.size, (1, 1), self.dilation)[::-1]
 
-    def counts(self) -> np.ndarray:
-        """How many taps fall on the image, not on its padding: float32 [h', w', 1]."""
+    def divisor(self, count_include_pad: bool) -> np.ndarray | float:
+        """How many taps a mean counts: all, or float32 [h', w', 1] those that fall on the image."""
+        if count_include_pad or self.padding == NO_PADDING:
+            return float(self.size[0] * self.size[1])
         sides = []
         for size, taps, stride, dilation, (before, after) in zip(*self, strict=True):
             last = size + before + after - (taps - 1) * dilation
@@ -312,13 +302,13 @@ def _avg_pool_forward(
     x: jax.Array, window: Window, count_include_pad: bool
 ) -> tuple[jax.Array, None]:
     total = functools.reduce(operator.add, map(_wide, window.taps(x, 0.0)))
-    return (total / _divisor(window, count_include_pad)).astype(x.dtype), None
+    return (total / window.divisor(count_include_pad)).astype(x.dtype), None
 
 
 def _avg_pool_backward(
     window: Window, count_include_pad: bool, saved: None, gradient: jax.Array
 ) -> tuple[jax.Array]:
-    share = _wide(gradient) / _divisor(window, count_include_pad)
+    share = _wide(gradient) / window.divisor(count_include_pad)
     dx = functools.reduce(operator.add, window.taps_transposed(share, 0.0))
     return (dx.astype(gradient.dtype),)
 
@@ -336,7 +326,7 @@ def avg_pool_xla(x: jax.Array, window: Window, count_include_pad: bool) -> jax.A
         (1, *window.stride, 1),
         ((0, 0), *window.padding, (0, 0)),
     )
-    return (total / _divisor(window, count_include_pad)).astype(x.dtype)
+    return (total / window.divisor(count_include_pad)).astype(x.dtype)
 
 
 def _window(
@@ -407,9 +397,3 @@ def _halve(x: jax.Array) -> jax.Array:
             break
         x = lax.slice_in_dim(x, 0, half) + lax.slice_in_dim(x, half, 2 * half)
     return x
-
-
-def _divisor(window: Window, count_include_pad: bool) -> np.ndarray | float:
-    if count_include_pad or window.padding == NO_PADDING:
-        return float(window.size[0] * window.size[1])
-    return window.counts()

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxnas.nn.latency import Latency, chain_latency, edge_latency
+from jaxnas.nn.costs.latency import Latency, chain_latency, edge_latency
 from jaxnas.spaces import AdaptationSpace, ChainSpace
 from jaxnas.storage import files
 from jaxnas.storage.files import RunError
@@ -28,7 +28,7 @@ def kept_latency(
     dtype: Any = jnp.float32,
     remeasure: bool = False,
 ) -> Latency:
-    """`nn.latency.edge_latency` or `chain_latency`, timed once and then read from a table.
+    """`nn.costs.latency.edge_latency` or `chain_latency`, timed once and then read from a table.
 
     What the table at `path` lacks is timed and added to it; it is written whole or not at all.
 

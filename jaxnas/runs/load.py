@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from jaxnas.nn import WeightsError, load_network
 from jaxnas.nn.network import Network
-from jaxnas.nn.weights import WeightsError, load_network
 from jaxnas.reports.finished import OUTCOME, seed_suffix
 from jaxnas.storage import files
 from jaxnas.storage.files import RunError

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from jaxnas import nn, search
-from jaxnas.nn.latency import edge_latency
+from jaxnas.nn.costs.latency import edge_latency
 from jaxnas.runs.config import ConfigError
 from jaxnas.runs.latency_table import kept_latency
 from jaxnas.spaces import AdaptationSpace, Derivation

@@ -14,10 +14,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxnas.nn.blocks import BlockModule
 from jaxnas.nn.layers import BatchNorm, Relu, weighted
-from jaxnas.nn.nasbench201 import GatedCell
-from jaxnas.nn.network import BlockModule, Network
+from jaxnas.nn.network import Network
 from jaxnas.nn.operations import Op
+from jaxnas.nn.supernets.nasbench201_supernet import GatedCell
 
 
 def synflow(network: nn.Module, params: Any, input_shape: tuple[int, ...], *args: Any) -> jax.Array:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import pytest
 
 from jaxnas import nn
-from jaxnas.nn.latency import Latency
+from jaxnas.nn.costs.latency import Latency
 from support import scripts, tiny
 
 NAME = "proxylessnas_cifar"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from jaxnas.nn import kernels
+from jaxnas.nn import kernels, layers
 
 pytestmark = pytest.mark.oldest
 
@@ -27,10 +27,10 @@ def _images(sides, dtype=np.float32):
 
 def _padding(kind, sides, size, stride, dilation=1):
     if kind == "symmetric":
-        return tuple(kernels.symmetric_padding(length, dilation) for length in size)
+        return tuple(layers.symmetric_padding(length, dilation) for length in size)
     if kind == "same":
         return tuple(
-            kernels.same_padding(side, length, stride, dilation)
+            layers.same_padding(side, length, stride, dilation)
             for side, length in zip(sides, size, strict=True)
         )
     return kind
@@ -241,13 +241,13 @@ def test_same_padding_is_tensorflows(size):
     for window, stride, dilation in itertools.product((1, 2, 3, 5, 7), (1, 2, 3), (1, 2)):
         span = (window - 1) * dilation + 1
         expected = lax.padtype_to_pads((size,), (span,), (stride,), "SAME")[0]
-        assert kernels.same_padding(size, window, stride, dilation) == expected
+        assert layers.same_padding(size, window, stride, dilation) == expected
 
 
 def test_symmetric_padding_is_pytorchs():
-    assert kernels.symmetric_padding(3) == (1, 1)
-    assert kernels.symmetric_padding(5, 2) == (4, 4)
-    assert kernels.symmetric_padding(2) == (0, 0)
+    assert layers.symmetric_padding(3) == (1, 1)
+    assert layers.symmetric_padding(5, 2) == (4, 4)
+    assert layers.symmetric_padding(2) == (0, 0)
 
 
 PADDING = ((0, 1), (1, 1))

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from jaxnas.nn import Noise, abstract_variables, build, cut, cut_like, kernels, supernet
-from jaxnas.nn.network import BlockModule, drop_path
+from jaxnas.nn.blocks import BlockModule
+from jaxnas.nn.layers import drop_path
 from jaxnas.nn.operations import Style
 from jaxnas.search import one_hot_gates
 from jaxnas.spaces import AdaptationSpace, Block, Cell, Edge, Genotype, Node, zoo

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from jaxnas.nn import latency
+from jaxnas.nn.costs import latency
 from jaxnas.runs.latency_table import kept_latency
 from jaxnas.spaces import AdaptationSpace
 from jaxnas.storage import RunError

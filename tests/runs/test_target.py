@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxnas import nn, search
-from jaxnas.nn import latency
+from jaxnas.nn.costs import latency
 from jaxnas.runs.config import ConfigError
 from jaxnas.runs.prices import TOLERANCE, prices
 from jaxnas.spaces import AdaptationSpace, zoo

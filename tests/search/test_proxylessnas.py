@@ -15,7 +15,7 @@ import pytest
 from jaxnas import nn, training
 from jaxnas.data import Augmentation
 from jaxnas.nn import kernels
-from jaxnas.nn.chain import candidate_name
+from jaxnas.nn.supernets.chain_supernet import candidate_name
 from jaxnas.search import ProxylessSettings, ProxylessState, SharedWeightSearch, proxylessnas
 from jaxnas.search.estimators import rescale
 from jaxnas.search.proxylessnas import JOINT, WARMUP, gates_of, reinforce_loss

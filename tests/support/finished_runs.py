@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from jaxnas import nn
-from jaxnas.nn.weights import save_safetensors
+from jaxnas.nn import save_safetensors
 from jaxnas.reports.finished import folder_name
 from jaxnas.spaces import AdaptationSpace
 

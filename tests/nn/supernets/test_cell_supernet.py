@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jaxnas import nn
-from jaxnas.nn.cells import CellSupernet, Paths
+from jaxnas.nn.supernets.cell_supernet import CellSupernet, Paths
 from jaxnas.spaces.cells import DARTS_OPERATIONS, CellSpace
 from jaxnas.spaces.transitions import OPERATION_SETS
 

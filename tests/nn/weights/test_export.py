@@ -7,9 +7,8 @@ import jax.export
 import jax.numpy as jnp
 import pytest
 
-from jaxnas.nn import build
-from jaxnas.nn.export import export, load_exported
-from jaxnas.nn.weights import WeightsError
+from jaxnas.nn import WeightsError, build
+from jaxnas.nn.weights.export import export, load_exported
 from support.networks import CLASSES, SHAPE, SMALL, assert_close, images, random_variables
 
 

@@ -9,7 +9,6 @@ is built.
 
 from __future__ import annotations
 
-import functools
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -17,11 +16,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnas.nn.classifiers import classify
 from jaxnas.nn.heads import Outputs
-from jaxnas.nn.layers import run_alone
-from jaxnas.nn.network import Noise, classify, read_image
+from jaxnas.nn.layers import Noise, run_alone
 from jaxnas.nn.operations import Op, Style
-from jaxnas.nn.switch import Branch, run_one
+from jaxnas.nn.stem import read_image
+from jaxnas.nn.supernets.switch import Branch, run_one
 from jaxnas.spaces.enas_macro import MACRO_OPERATIONS, EnasMacroSpace
 from jaxnas.spaces.genotype import SKIP, Genotype
 
@@ -160,45 +160,3 @@ def macro_choice(space: EnasMacroSpace, candidate: Any) -> MacroChoice:
             [jnp.pad(row[1:].astype(jnp.float32), (0, space.layers - len(row) + 1)) for row in rows]
         ),
     )
-
-
-def cut_macro(network: MacroSupernet, variables: Any, candidate: np.ndarray) -> Any:
-    """The variables of ``build(space.decode(candidate))`` out of the shared ones.
-
-    Args:
-      network: the supernet.
-      variables: ``params`` and ``batch_stats`` of it.
-      candidate: int [decisions].
-
-    Raises:
-      SpaceError: see `Space.complete`.
-    """
-    choice = macro_choice(network.space, network.space.complete(candidate))
-    cut = functools.partial(_cut_layer, choice)
-    return {collection: cut(network.plain, modules) for collection, modules in variables.items()}
-
-
-def _cut_layer(choice: MacroChoice, plain: Genotype, modules: dict[str, Any]) -> dict[str, Any]:
-    """Of one collection."""
-    found = {name: each for name, each in modules.items() if not name.startswith("block_")}
-    layer = 0
-    for index, block in enumerate(plain.blocks):
-        name = f"block_{index}"
-        if block.stride == 2:
-            found[name] = {f"edge_0_{SKIP}": modules[name]}
-            continue
-        op = MACRO_OPERATIONS[int(choice.operations[layer])]
-        own = {"edge_0_conv_1x1": modules[f"{name}_{op}_in"]}
-        if f"{name}_{op}" in modules:  # pools have no weights
-            own[f"edge_1_{op}"] = modules[f"{name}_{op}"]
-        if layer:
-            taken = np.flatnonzero(np.asarray(choice.skips[layer, :layer]))
-            join = dict(modules[f"{name}_join"])
-            if "conv" in join:
-                parts = np.concatenate([[0], 1 + taken])
-                rows = (parts[:, None] * block.channels + np.arange(block.channels)).ravel()
-                join["conv"] = {"kernel": join["conv"]["kernel"][..., rows, :]}
-            own[f"edge_{3 + len(taken)}_conv_1x1"] = join
-        found[name] = own
-        layer += 1
-    return found

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from jaxnas.nn import build, init
-from jaxnas.nn.weights import WeightsError, load_network, load_safetensors, save_safetensors
+from jaxnas.nn import WeightsError, build, init, load_network, load_safetensors, save_safetensors
 from jaxnas.spaces import AdaptationSpace
 from support.networks import CLASSES, SHAPE, SMALL, random_variables, whole, zero_gates
 

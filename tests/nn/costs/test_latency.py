@@ -6,8 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnas.nn import edge_macs, latency
-from jaxnas.nn.latency import edge_latency, measure
+from jaxnas.nn import edge_macs
+from jaxnas.nn.costs import latency
+from jaxnas.nn.costs.latency import edge_latency, measure
 from jaxnas.spaces import AdaptationSpace, zoo
 from jaxnas.spaces.adaptation import ID, NONE, SAME
 from jaxnas.spaces.genotype import NULL, SKIP

@@ -9,10 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnas.nn.blocks import BlockModule
+from jaxnas.nn.classifiers import classify
 from jaxnas.nn.heads import Outputs, Representation
 from jaxnas.nn.layers import materialise, runtime_one
-from jaxnas.nn.network import BlockModule, classify, read_image
 from jaxnas.nn.operations import Op, Style
+from jaxnas.nn.stem import read_image
 from jaxnas.spaces.genotype import NULL
 from jaxnas.spaces.nasbench201 import EDGES, IN_GENOTYPES, NASBench201Space
 

@@ -9,7 +9,7 @@ selection: the results are the same, the memory and the time are those of all ca
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -17,13 +17,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnas.nn.blocks import BlockModule
+from jaxnas.nn.classifiers import classify
 from jaxnas.nn.heads import Outputs, Representation
-from jaxnas.nn.layers import materialise, runtime_one, weighted
-from jaxnas.nn.network import BlockModule, Noise, build, classify, read_image
+from jaxnas.nn.layers import Noise, materialise, runtime_one, weighted
 from jaxnas.nn.operations import Style
-from jaxnas.nn.switch import Branch, run_one
+from jaxnas.nn.stem import read_image
+from jaxnas.nn.supernets.switch import Branch, run_one
 from jaxnas.spaces.chain import ZERO, ChainSpace
-from jaxnas.spaces.genotype import SKIP
 
 
 class Pair(NamedTuple):
@@ -157,81 +158,6 @@ def _branch(name: str, module: BlockModule, train: bool) -> Branch:
 def _nothing(learned: Any, other: Any) -> tuple[jax.Array, Any]:
     """Zero."""
     return jnp.zeros_like(learned[1]), other[0]
-
-
-def path_table(
-    space: ChainSpace, by_path: Mapping[tuple[str, ...], float]
-) -> tuple[np.ndarray, float]:
-    """What the parts of a supernet cost, summed over each candidate, and over the rest.
-
-    Args:
-      space: the choices.
-      by_path: the cost of a part by its path in the supernet.
-
-    Returns:
-      float64 [blocks, candidates], 0 for Zero and padding, and the sum over all other parts.
-    """
-    places = {
-        candidate_name(index, name): (index, place)
-        for index, names in enumerate(space.candidates)
-        for place, name in enumerate(names)
-    }
-    table, rest = np.zeros(space.shape), 0.0
-    for path in sorted(by_path):
-        if path[0] in places:
-            table[places[path[0]]] += by_path[path]
-        else:
-            rest += by_path[path]
-    return table, rest
-
-
-def cut_chain(
-    space: ChainSpace,
-    variables: Any,
-    choices: np.ndarray,
-    outputs: Outputs,
-    dtype: Any = jnp.float32,
-) -> tuple[Any, Any]:
-    """The network of `choices` and its variables, out of the supernet's.
-
-    Args:
-      space: the choices.
-      variables: of a `ChainSupernet`, or anything built around them, by collection.
-      choices: int [blocks].
-      outputs: number of classes, or the heads of self-supervised learning.
-      dtype: of the computation.
-
-    Returns:
-      The module, and variables for it with equal values; it computes what the supernet computes
-      with these choices.
-
-    Raises:
-      SpaceError: see `Space.complete`.
-    """
-    choices = space.complete(choices)
-    genotype = space.decode(choices)
-    kept = [
-        candidate_name(index, names[choice])
-        for index, (names, choice) in enumerate(zip(space.candidates, choices, strict=True))
-        if names[choice] != ZERO
-    ]
-    chosen = {
-        collection: {
-            name: tree
-            for name, tree in modules.items()
-            if not name.startswith("block_") or name == "block_0"
-        }
-        for collection, modules in variables.items()
-    }
-    for place, (name, cell) in enumerate(zip(kept, genotype.placed_cells()[1:], strict=True), 1):
-        # A shortcut is an edge too: those behind it are numbered one higher.
-        edges = [(position, edge.op) for position, edge in enumerate(cell.edges) if edge.op != SKIP]
-        for collection, modules in variables.items():
-            chosen[collection][f"block_{place}"] = {
-                f"edge_{position}_{op}": modules[name][f"edge_{number}_{op}"]
-                for number, (position, op) in enumerate(edges)
-            }
-    return build(genotype, outputs, dtype), chosen
 
 
 def where_ran(space: ChainSpace, choices: jax.Array, after: Any, before: Any) -> Any:

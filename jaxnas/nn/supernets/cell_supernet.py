@@ -22,7 +22,7 @@ from jax.core import Tracer
 from jaxnas.nn.heads import Outputs, Representation, finish
 from jaxnas.nn.layers import materialise, run_alone, runtime_one
 from jaxnas.nn.operations import Match, Op, Style
-from jaxnas.nn.switch import Branch, run_one
+from jaxnas.nn.supernets.switch import Branch, run_one
 from jaxnas.spaces.cells import CellSpace
 from jaxnas.spaces.genotype import NULL, Block
 

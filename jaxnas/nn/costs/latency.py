@@ -18,13 +18,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnas.compilation import jit
-from jaxnas.nn.chain import ChainSupernet, path_table
-from jaxnas.nn.cost import edge_table
-from jaxnas.nn.init import abstract_variables
+from jaxnas.nn.costs.cost import edge_table, path_table
 from jaxnas.nn.kernels import pair
 from jaxnas.nn.layers import Conv, Dense
 from jaxnas.nn.network import supernet
 from jaxnas.nn.operations import Match, Op, Style
+from jaxnas.nn.supernets.chain_supernet import ChainSupernet
+from jaxnas.nn.weights.init import abstract_variables
 from jaxnas.spaces.adaptation import AdaptationSpace
 from jaxnas.spaces.chain import ChainSpace
 from jaxnas.spaces.genotype import SKIP

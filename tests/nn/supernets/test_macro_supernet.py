@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jaxnas import nn
-from jaxnas.nn.macro import MacroSupernet, cut_macro, macro_choice
+from jaxnas.nn import MacroSupernet, cut_macro, macro_choice
 from jaxnas.spaces import SpaceError
 from jaxnas.spaces.enas_macro import MACRO_OPERATIONS, EnasMacroSpace
 

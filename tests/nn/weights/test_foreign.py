@@ -12,9 +12,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from jaxnas.nn import kernels
-from jaxnas.nn.imports import import_keras, import_timm
-from jaxnas.nn.weights import WeightsError
+from jaxnas.nn import WeightsError, import_keras, import_timm, kernels
 
 CLASSES = 7
 # What is odd and even somewhere along each network, and at which stage differs between the two.

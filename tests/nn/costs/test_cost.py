@@ -19,7 +19,7 @@ from jaxnas.nn import (
     kernels,
     supernet,
 )
-from jaxnas.nn.network import BlockModule
+from jaxnas.nn.blocks import BlockModule
 from jaxnas.spaces import AdaptationSpace, Block, zoo
 from jaxnas.spaces.adaptation import ID, NONE, SAME
 from jaxnas.spaces.genotype import NULL

@@ -14,8 +14,8 @@ import pytest
 
 from jaxnas import nn
 from jaxnas.nn import kernels
-from jaxnas.nn.chain import ChainPaths, candidate_name
-from jaxnas.nn.latency import chain_latency
+from jaxnas.nn.costs.latency import chain_latency
+from jaxnas.nn.supernets.chain_supernet import ChainPaths, candidate_name
 from jaxnas.spaces import ChainSpace
 from jaxnas.spaces.chain import ZERO
 from support.networks import CLASSES, SHAPE

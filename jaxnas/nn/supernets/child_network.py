@@ -18,12 +18,14 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxnas.nn.child_layout import COLLECTIONS, BlockLayout, Choice, layouts, row_of, tree_of
-from jaxnas.nn.heads import Outputs
-from jaxnas.nn.layers import run_alone
-from jaxnas.nn.network import AuxiliaryHead, Noise, WithAuxiliary, classify, read_image
+from jaxnas.nn.classifiers import AuxiliaryHead, classify
+from jaxnas.nn.heads import Outputs, WithAuxiliary
+from jaxnas.nn.layers import Noise, run_alone
 from jaxnas.nn.operations import Match, Op
-from jaxnas.nn.switch import run_one
+from jaxnas.nn.stem import read_image
+from jaxnas.nn.supernets.child_choice import Choice
+from jaxnas.nn.supernets.child_layout import COLLECTIONS, BlockLayout, layouts, row_of, tree_of
+from jaxnas.nn.supernets.switch import run_one
 from jaxnas.spaces.block_cells import BlockCellSpace
 
 Rows = dict[str, jax.Array]

@@ -13,10 +13,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnas.nn.chain import ChainSupernet, path_table
-from jaxnas.nn.init import abstract_variables, named_leaves
 from jaxnas.nn.layers import Conv, Dense
 from jaxnas.nn.network import Network, supernet
+from jaxnas.nn.supernets.chain_supernet import ChainSupernet, candidate_name
+from jaxnas.nn.weights.init import abstract_variables, named_leaves
 from jaxnas.spaces.adaptation import ID, SAME, AdaptationSpace
 from jaxnas.spaces.chain import ChainSpace
 from jaxnas.spaces.genotype import NULL, Genotype
@@ -125,6 +125,32 @@ def edge_table(
                 table[index, position, candidate] = of_edge.get(path, 0.0)
                 candidates.add(path)
     return table, sum(cost for path, cost in of_edge.items() if path not in candidates)
+
+
+def path_table(
+    space: ChainSpace, by_path: Mapping[tuple[str, ...], float]
+) -> tuple[np.ndarray, float]:
+    """What the parts of a supernet cost, summed over each candidate, and over the rest.
+
+    Args:
+      space: the choices.
+      by_path: the cost of a part by its path in the supernet.
+
+    Returns:
+      float64 [blocks, candidates], 0 for Zero and padding, and the sum over all other parts.
+    """
+    places = {
+        candidate_name(index, name): (index, place)
+        for index, names in enumerate(space.candidates)
+        for place, name in enumerate(names)
+    }
+    table, rest = np.zeros(space.shape), 0.0
+    for path in sorted(by_path):
+        if path[0] in places:
+            table[places[path[0]]] += by_path[path]
+        else:
+            rest += by_path[path]
+    return table, rest
 
 
 class ChainCost(NamedTuple):

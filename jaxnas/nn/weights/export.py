@@ -15,9 +15,9 @@ from jax.extend.mlir import deserialize_portable_artifact, ir
 from jax.interpreters.mlir import make_ir_context
 
 from jaxnas.nn import kernels
-from jaxnas.nn.init import named_leaves
 from jaxnas.nn.network import Network
-from jaxnas.nn.weights import WeightsError, check_fits
+from jaxnas.nn.weights.checks import WeightsError, check_fits
+from jaxnas.nn.weights.init import named_leaves
 
 # What JAX puts into a program of symbolic batch size. Any other call leaves the program.
 _CUSTOM_CALLS = {"shape_assertion"}
