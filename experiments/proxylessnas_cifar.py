@@ -91,14 +91,14 @@ class Flags:
             expansions=self.expansions,
         )
 
-    def costs(self, space: ChainSpace, dataset: Dataset) -> nn.ChainCost:
+    def costs(self, space: ChainSpace, dataset: Dataset) -> nn.CandidateCosts:
         """Of the candidates; timed ones come from the table, so that a resumed run has the same."""
         shape, classes = dataset.input_shape, dataset.num_classes
         if self.cost != "latency":
-            return nn.chain_cost(space, shape, classes, self.cost)
+            return nn.candidate_costs(space, shape, classes, self.cost)
         self.latency_table.parent.mkdir(parents=True, exist_ok=True)
         latency = kept_latency(self.latency_table, space, shape, classes, batch_size=1)
-        return nn.ChainCost(1e3 * latency.edges, 1e3 * latency.fixed, "ms for one image")
+        return nn.CandidateCosts(1e3 * latency.candidates, 1e3 * latency.fixed, "ms for one image")
 
 
 def make(flags: Flags, task: Task, dataset: Dataset, steps: dict[str, int]) -> Method:

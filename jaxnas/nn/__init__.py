@@ -1,14 +1,6 @@
 """How an architecture computes: Flax modules built from genotypes."""
 
-from jaxnas.nn.costs.cost import (
-    ChainCost,
-    Cost,
-    chain_cost,
-    cost,
-    edge_macs,
-    edge_params,
-    fixed_cost,
-)
+from jaxnas.nn.costs.cost import CandidateCosts, Cost, candidate_costs, cost
 from jaxnas.nn.heads import HEADS, Outputs, Projector, Representation, WithAuxiliary
 from jaxnas.nn.layers import Noise
 from jaxnas.nn.network import Network, build, supernet
@@ -33,7 +25,7 @@ from jaxnas.nn.weights.safetensors_file import load_network, load_safetensors, s
 
 __all__ = [
     "HEADS",
-    "ChainCost",
+    "CandidateCosts",
     "ChainSupernet",
     "Child",
     "Cost",
@@ -51,7 +43,7 @@ __all__ = [
     "WithAuxiliary",
     "abstract_variables",
     "build",
-    "chain_cost",
+    "candidate_costs",
     "child_choices",
     "child_variables",
     "cost",
@@ -60,10 +52,7 @@ __all__ = [
     "cut_child",
     "cut_like",
     "cut_macro",
-    "edge_macs",
-    "edge_params",
     "export",
-    "fixed_cost",
     "import_keras",
     "import_timm",
     "init",

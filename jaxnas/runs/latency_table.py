@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxnas.nn.costs.latency import Latency, chain_latency, edge_latency
+from jaxnas.nn.costs.latency import Latency, candidate_latency
 from jaxnas.spaces import AdaptationSpace, ChainSpace
 from jaxnas.storage import files
 from jaxnas.storage.files import RunError
@@ -28,7 +28,7 @@ def kept_latency(
     dtype: Any = jnp.float32,
     remeasure: bool = False,
 ) -> Latency:
-    """`nn.costs.latency.edge_latency` or `chain_latency`, timed once and then read from a table.
+    """`nn.costs.latency.candidate_latency`, timed once and then read from a table.
 
     What the table at `path` lacks is timed and added to it; it is written whole or not at all.
 
@@ -61,10 +61,7 @@ def kept_latency(
         if differing:
             known = {}
     options: Any = {"batch_size": batch_size, "rounds": rounds, "dtype": dtype, "known": known}
-    if isinstance(space, ChainSpace):
-        latency = chain_latency(space, input_shape, num_classes, **options)
-    else:
-        latency = edge_latency(space, input_shape, num_classes, **options)
+    latency = candidate_latency(space, input_shape, num_classes, **options)
     if not latency.parts.keys() <= known.keys():
         table = conditions | {"seconds": known | latency.parts}
         text = files.to_json(table, str(path), indent=1)

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from jaxnas import nn, search
-from jaxnas.nn.costs.latency import edge_latency
+from jaxnas.nn.costs.latency import candidate_latency
 from jaxnas.runs.config import ConfigError
 from jaxnas.runs.latency_table import kept_latency
 from jaxnas.spaces import AdaptationSpace, Derivation
@@ -101,10 +101,10 @@ def prices(
         return _counted(kind, space, input_shape, num_classes)
     options: dict[str, Any] = {"batch_size": batch_size, "dtype": dtype}
     if table is None:
-        latency = edge_latency(space, input_shape, num_classes, **options)
+        latency = candidate_latency(space, input_shape, num_classes, **options)
     else:
         latency = kept_latency(table, space, input_shape, num_classes, **options)
-    edges = np.rint(1e9 * latency.edges).astype(np.int64)
+    edges = np.rint(1e9 * latency.candidates).astype(np.int64)
     fixed = round(1e9 * latency.fixed)
     return Prices(kind, _by_table(space, edges), fixed, fixed + int(edges[..., SAME].sum()))
 
@@ -116,8 +116,8 @@ def _counted(
     input_shape: tuple[int, ...],
     num_classes: int,
 ) -> Prices:
-    edges = (nn.edge_macs if kind == "macs" else nn.edge_params)(space, input_shape)
-    fixed = getattr(nn.fixed_cost(space.base, num_classes, input_shape), kind)
+    costs = nn.candidate_costs(space, input_shape, num_classes, kind)
+    edges, fixed = costs.candidates, int(costs.fixed)
     return Prices(kind, _by_table(space, edges), fixed, fixed + int(edges[..., SAME].sum()))
 
 

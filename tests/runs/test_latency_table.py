@@ -38,7 +38,7 @@ def test_what_was_timed_is_kept_to_the_last_bit(tmp_path, timed):
     again = kept(path)
     assert timed[1] == []
     assert path.read_text() == text
-    np.testing.assert_array_equal(first.edges, again.edges)
+    np.testing.assert_array_equal(first.candidates, again.candidates)
     assert (first.fixed, first.parts) == (again.fixed, again.parts)
     table = json.loads(text)
     assert table["seconds"] == first.parts

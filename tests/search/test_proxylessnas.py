@@ -352,7 +352,7 @@ def test_a_step_of_a_real_chain(estimator: Any):
             arch_every=1,
             samples=2,
         ),
-        nn.chain_cost(REAL, shape, 2, "macs"),
+        nn.candidate_costs(REAL, shape, 2, "macs"),
         epochs=1,
         steps_per_epoch=2,
     )

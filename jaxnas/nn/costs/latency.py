@@ -18,12 +18,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnas.compilation import jit
-from jaxnas.nn.costs.cost import edge_table, path_table
+from jaxnas.nn.costs.cost import cost_table, supernet_of
 from jaxnas.nn.kernels import pair
 from jaxnas.nn.layers import Conv, Dense
-from jaxnas.nn.network import supernet
 from jaxnas.nn.operations import Match, Op, Style
-from jaxnas.nn.supernets.chain_supernet import ChainSupernet
 from jaxnas.nn.weights.init import abstract_variables
 from jaxnas.spaces.adaptation import AdaptationSpace
 from jaxnas.spaces.chain import ChainSpace
@@ -38,13 +36,13 @@ class Latency(NamedTuple):
     """Seconds of a forward pass of one batch.
 
     Attributes:
-      edges: float64 [blocks, edges, 3], of each candidate of each block; none, and an identity
-        between equal shapes, take 0. Of a chain [blocks, candidates]; Zero takes 0.
-      fixed: of the layers that every choice has: stem, head, and what brings inputs to their shape.
+      candidates: float64, of each candidate as in `CandidateCosts`; none, Zero, and an identity
+        between equal shapes take 0.
+      fixed: of the layers that every network has.
       parts: of each part that was timed, by `part_name`.
     """
 
-    edges: np.ndarray
+    candidates: np.ndarray
     fixed: float
     parts: dict[str, float]
 
@@ -112,8 +110,8 @@ def _dtype(module: Any) -> Any:
     return module.style.dtype if isinstance(module, Op | Match) else module.dtype
 
 
-def edge_latency(
-    space: AdaptationSpace,
+def candidate_latency(
+    space: AdaptationSpace | ChainSpace,
     input_shape: Shape,
     num_classes: int,
     *,
@@ -134,39 +132,7 @@ def edge_latency(
       known: seconds of parts that need not be timed again, by `part_name`; of the same device and
         batch size.
     """
-    gates = jnp.zeros((len(space.base.blocks), space.shape[1], 3))
-    network = supernet(space, num_classes, dtype)
-    seconds, parts = _timed(network, input_shape, gates, batch_size, rounds, known)
-    return Latency(*edge_table(space, seconds), parts)
-
-
-def chain_latency(
-    space: ChainSpace,
-    input_shape: Shape,
-    num_classes: int,
-    *,
-    batch_size: int,
-    rounds: int = 20,
-    dtype: Any = jnp.float32,
-    known: Mapping[str, float] | None = None,
-) -> Latency:
-    """`edge_latency` of a chain's candidates; the arguments are the same."""
-    network = ChainSupernet(space, num_classes, dtype)
-    choices = jnp.zeros(space.shape[0], jnp.int32)
-    seconds, parts = _timed(network, input_shape, choices, batch_size, rounds, known)
-    return Latency(*path_table(space, seconds), parts)
-
-
-def _timed(
-    network: nn.Module,
-    input_shape: Shape,
-    paths: jax.Array,
-    batch_size: int,
-    rounds: int,
-    known: Mapping[str, float] | None,
-) -> tuple[dict[tuple[str, ...], float], dict[str, float]]:
-    """Seconds of a supernet's parts by their paths, and by their names."""
-    placed = _parts(network, input_shape, paths)
+    placed = _parts(*supernet_of(space, num_classes, dtype), input_shape)
     wanted = {part_name(*part): part for part in placed.values() if not _is_free(*part)}
     known = {} if known is None else known
     missing = {
@@ -177,7 +143,7 @@ def _timed(
     seconds = {
         path: 0.0 if _is_free(*part) else parts[part_name(*part)] for path, part in placed.items()
     }
-    return seconds, parts
+    return Latency(*cost_table(space, seconds), parts)
 
 
 def _is_free(module: nn.Module, shape: Shape) -> bool:
@@ -190,7 +156,7 @@ def _is_free(module: nn.Module, shape: Shape) -> bool:
     )
 
 
-def _parts(network: nn.Module, input_shape: Shape, paths: jax.Array) -> dict[tuple[str, ...], Part]:
+def _parts(network: nn.Module, paths: jax.Array, input_shape: Shape) -> dict[tuple[str, ...], Part]:
     """The supernet's operations, adapters and layers outside of both, by their paths."""
     parts: dict[tuple[str, ...], Part] = {}
 

@@ -12,10 +12,8 @@ import pytest
 from jaxnas.nn import (
     abstract_variables,
     build,
+    candidate_costs,
     cost,
-    edge_macs,
-    edge_params,
-    fixed_cost,
     kernels,
     supernet,
 )
@@ -496,14 +494,13 @@ def test_the_price_of_a_network_is_that_of_its_choices(name):
     genotype = zoo.named(name.removeprefix("real ")) if real else SMALL[name]
     shape, classes = (IMAGE, 10) if real else (SHAPE, CLASSES)
     space = AdaptationSpace(genotype, "full")
-    fixed = fixed_cost(genotype, classes, shape)
     base = cost_of(genotype, classes, shape)
-    prices = {"macs": edge_macs(space, shape), "params": edge_params(space, shape)}
-    for kind, price in prices.items():
+    prices = {unit: candidate_costs(space, shape, classes, unit) for unit in ("macs", "params")}
+    for kind, (price, fixed, _) in prices.items():
         assert price.shape == space.shape
         assert not price[..., NONE].any()
         assert not price[~space.carries].any()
-        assert getattr(fixed, kind) + price[..., SAME].sum() == getattr(base, kind)
+        assert fixed + price[..., SAME].sum() == getattr(base, kind)
     if real:
         return
     rng = np.random.default_rng(0)
@@ -512,21 +509,26 @@ def test_the_price_of_a_network_is_that_of_its_choices(name):
         choices = space.derive(rng.normal(size=space.shape)).choices
         found = cost_of(space.decode(choices), classes, shape)
         placed = choices[space.table_of_block]
-        for kind, price in prices.items():
+        for kind, (price, fixed, _) in prices.items():
             chosen = np.take_along_axis(price, placed[..., None], -1).sum()
-            assert getattr(found, kind) == getattr(fixed, kind) + chosen
+            assert getattr(found, kind) == fixed + chosen
+
+
+def macs(space):
+    """Multiply-adds of each candidate."""
+    return candidate_costs(space, SHAPE, CLASSES, "macs").candidates
 
 
 @pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("name", quick(*ONE_OF_EACH_FAMILY))
 def test_both_granularities_have_the_same_prices(name):
-    cell, full = (edge_macs(AdaptationSpace(SMALL[name], each), SHAPE) for each in ("cell", "full"))
+    cell, full = (macs(AdaptationSpace(SMALL[name], each)) for each in ("cell", "full"))
     np.testing.assert_array_equal(cell, full)
 
 
 def test_an_identity_between_equal_shapes_is_free_and_a_null_edges_same_too():
     space = AdaptationSpace(SMALL["residual_cells"], "full")
-    prices = edge_macs(space, SHAPE)
+    prices = macs(space)
     for index, (block, cell) in enumerate(
         zip(space.base.blocks, space.base.placed_cells(), strict=True)
     ):
@@ -541,7 +543,7 @@ def test_an_identity_in_a_bottleneck_is_free_where_the_channels_stay():
     """Else it is the 1x1 convolution itself; a shortcut or a stride has one of its own."""
     space = AdaptationSpace(SMALL["bottlenecks"], "full")
     assert [cell.name for cell in space.cells] == ["widening", "normal", "reduction"]
-    prices = edge_macs(space, SHAPE)
+    prices = macs(space)
     assert (prices[..., SAME] > 0).tolist() == [[True] * 4, [True, True, False, True], [True] * 4]
     own = prices[..., ID] == prices[..., SAME]
     free = prices[..., ID] == 0
@@ -563,7 +565,7 @@ def test_a_block_and_all_its_candidates_are_in_the_supernet(name):
     space = AdaptationSpace(genotype, "full")
     gates = jnp.zeros((len(genotype.blocks), space.shape[1], 3))
     function, arguments = program(supernet(space, CLASSES), SHAPE, gates)
-    prices = edge_macs(space, SHAPE)
+    prices, fixed, _ = candidate_costs(space, SHAPE, CLASSES, "macs")
     shared = np.array(
         [
             [
@@ -576,7 +578,7 @@ def test_a_block_and_all_its_candidates_are_in_the_supernet(name):
             for cell in genotype.placed_cells()
         ]
     )
-    expected = fixed_cost(genotype, CLASSES, SHAPE).macs + prices.sum() - prices[shared, ID].sum()
+    expected = fixed + prices.sum() - prices[shared, ID].sum()
     with kernels.portable():
         traced = jax.make_jaxpr(function)(*arguments)
     assert multiply_adds(traced.jaxpr) == expected

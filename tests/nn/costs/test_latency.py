@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnas.nn import edge_macs
+from jaxnas.nn import candidate_costs
 from jaxnas.nn.costs import latency
-from jaxnas.nn.costs.latency import edge_latency, measure
+from jaxnas.nn.costs.latency import candidate_latency, measure
 from jaxnas.spaces import AdaptationSpace, zoo
 from jaxnas.spaces.adaptation import ID, NONE, SAME
 from jaxnas.spaces.genotype import NULL, SKIP
@@ -29,7 +29,7 @@ def counted(monkeypatch):
 
 
 def latency_of(space, **options):
-    return edge_latency(space, SHAPE, CLASSES, batch_size=2, **options)
+    return candidate_latency(space, SHAPE, CLASSES, batch_size=2, **options)
 
 
 def test_a_slower_operation_takes_longer():
@@ -74,15 +74,18 @@ def test_no_round_is_refused():
 def test_what_takes_time_is_what_computes(counted, name):
     space = AdaptationSpace(SMALL[name], "full")
     found = latency_of(space)
-    assert found.edges.shape == space.shape
-    assert not found.edges[..., NONE].any()
-    assert not found.edges[~space.carries].any()
+    assert found.candidates.shape == space.shape
+    assert not found.candidates[..., NONE].any()
+    assert not found.candidates[~space.carries].any()
     # Convolutions and products take time; besides them only pooling and padding do.
-    macs = edge_macs(space, SHAPE)
-    assert (found.edges[macs > 0] > 0).all()
+    macs = candidate_costs(space, SHAPE, CLASSES, "macs").candidates
+    assert (found.candidates[macs > 0] > 0).all()
     for index, cell in enumerate(space.base.placed_cells()):
         for position, edge in enumerate(cell.edges):
-            identity, same = found.edges[index, position, ID], found.edges[index, position, SAME]
+            identity, same = (
+                found.candidates[index, position, ID],
+                found.candidates[index, position, SAME],
+            )
             assert (identity > 0) == (macs[index, position, ID] > 0)
             if edge.op == SKIP:
                 assert identity == same
@@ -92,13 +95,13 @@ def test_what_takes_time_is_what_computes(counted, name):
 
 def test_equal_parts_are_timed_once(counted):
     space = AdaptationSpace(zoo.named("resnet20"), "full")
-    found = edge_latency(space, (32, 32, 3), 10, batch_size=2)
+    found = candidate_latency(space, (32, 32, 3), 10, batch_size=2)
     (names,) = counted
     # A 3x3 convolution at each of three stages, two of stride 2, two pairs of shortcut and
     # identity there, stem and classifier.
     assert len(names) == len(set(names)) == 3 + 2 + 2 * 2 + 2
     assert found.parts.keys() == set(names)
-    times = found.edges[..., SAME]
+    times = found.candidates[..., SAME]
     assert len(set(times[:3][times[:3] > 0].tolist())) == 1
     assert found.fixed == found.parts[names[0]] + found.parts[names[-1]]
 
@@ -110,16 +113,15 @@ def test_every_part_of_the_network_counts_once(counted, name):
     ones = dict.fromkeys(counted[0], 1.0)
     found = latency_of(space, known=ones)
     assert counted[1] == [], "all was known"
-    gates = len(space.base.blocks), space.shape[1], 3
-    placed = latency._parts(latency.supernet(space, CLASSES), SHAPE, jnp.zeros(gates))
+    placed = latency._parts(*latency.supernet_of(space, CLASSES), SHAPE)
     costly = [part for part in placed.values() if not latency._is_free(*part)]
     identities = sum(
-        found.edges[index, position, ID]
+        found.candidates[index, position, ID]
         for index, cell in enumerate(space.base.placed_cells())
         for position, edge in enumerate(cell.edges)
         if edge.op == SKIP
     )
-    assert found.edges.sum() - identities + found.fixed == len(costly)
+    assert found.candidates.sum() - identities + found.fixed == len(costly)
 
 
 def test_what_is_known_is_not_timed_again(counted):
@@ -129,7 +131,7 @@ def test_what_is_known_is_not_timed_again(counted):
     assert counted[1] == []
     both = latency_of(second, known=known)
     assert set(counted[2]) == both.parts.keys() - known.keys()
-    np.testing.assert_array_equal(again.edges, latency_of(first, known=known).edges)
+    np.testing.assert_array_equal(again.candidates, latency_of(first, known=known).candidates)
 
 
 def test_the_type_is_part_of_what_is_timed(counted):

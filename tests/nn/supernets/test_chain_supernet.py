@@ -14,7 +14,7 @@ import pytest
 
 from jaxnas import nn
 from jaxnas.nn import kernels
-from jaxnas.nn.costs.latency import chain_latency
+from jaxnas.nn.costs.latency import candidate_latency
 from jaxnas.nn.supernets.chain_supernet import ChainPaths, candidate_name
 from jaxnas.spaces import ChainSpace
 from jaxnas.spaces.chain import ZERO
@@ -210,7 +210,7 @@ def test_seeds_side_by_side_compute_what_each_computes():
 
 @pytest.mark.parametrize("unit", ["macs", "params"])
 def test_costs_add_up_to_those_of_each_network(unit: Any):
-    costs = nn.chain_cost(SPACE, SHAPE, CLASSES, unit)
+    costs = nn.candidate_costs(SPACE, SHAPE, CLASSES, unit)
     assert costs.unit == {"macs": "multiply-adds", "params": "parameters"}[unit]
     rng = np.random.default_rng(0)
     for choices in (CHOICES, *(SPACE.random(rng) for _ in range(4))):
@@ -221,20 +221,20 @@ def test_costs_add_up_to_those_of_each_network(unit: Any):
 
 def test_costs_refuse_an_unknown_unit():
     with pytest.raises(ValueError, match="unit must be 'macs' or 'params', not 'joules'"):
-        nn.chain_cost(SPACE, SHAPE, CLASSES, "joules")  # pyright: ignore[reportArgumentType]
+        nn.candidate_costs(SPACE, SHAPE, CLASSES, "joules")  # pyright: ignore[reportArgumentType]
 
 
 def test_latencies_of_candidates_are_the_sums_of_their_parts():
     space = dataclasses.replace(SPACE, stages=((4, 1, 1),), kernels=(3,))
-    latency = chain_latency(space, SHAPE, CLASSES, batch_size=2, rounds=1)
-    assert latency.edges.shape == (1, 3)
-    assert latency.edges[0, 2] == 0, "Zero"
+    latency = candidate_latency(space, SHAPE, CLASSES, batch_size=2, rounds=1)
+    assert latency.candidates.shape == (1, 3)
+    assert latency.candidates[0, 2] == 0, "Zero"
     assert latency.fixed > 0
     known = {name: 2.0**index for index, name in enumerate(latency.parts)}
-    again = chain_latency(space, SHAPE, CLASSES, batch_size=2, rounds=1, known=known)
+    again = candidate_latency(space, SHAPE, CLASSES, batch_size=2, rounds=1, known=known)
     depthwise = [name for name in known if "depthwise_conv_3x3" in name]
     widen = [name for name in known if "conv_1x1" in name and "features=12" in name]
     narrow = [name for name in known if "conv_1x1" in name and name.endswith("4x4x12")]
     assert len(widen) == len(narrow) == 1
     of_three = [name for name in depthwise if name.endswith("4x4x12")] + widen + narrow
-    assert again.edges[0, 1] == sum(known[name] for name in of_three)
+    assert again.candidates[0, 1] == sum(known[name] for name in of_three)
