@@ -74,9 +74,9 @@ class Window(NamedTuple):
             edges.append((reach - before, self.image[axis] + before - 1 - last, stride - 1))
         return _shifts(_pad(out, fill, edges), self.size, (1, 1), self.dilation)[::-1]
 
-    def divisor(self, count_include_pad: bool) -> np.ndarray | float:
-        """How many taps a mean counts: all, or float32 [h', w', 1] those that fall on the image."""
-        if count_include_pad or self.padding == NO_PADDING:
+    def counts(self) -> np.ndarray | float:
+        """How many taps fall on the image, not on its padding: float32 [h', w', 1] or all."""
+        if self.padding == NO_PADDING:
             return float(self.size[0] * self.size[1])
         sides = []
         for size, taps, stride, dilation, (before, after) in zip(*self, strict=True):
@@ -128,11 +128,10 @@ def avg_pool(
     window: int | Pair,
     stride: int | Pair,
     padding: Padding = NO_PADDING,
-    count_include_pad: bool = False,
 ) -> jax.Array:
-    """The mean of each window, [b, h', w', c]: of its pixels, or with its padding as zeros."""
+    """The mean of the pixels of each window, [b, h', w', c], padding left out."""
     form = avg_pool_slices if _on_cpu() else avg_pool_xla
-    return form(x, _window(x, window, stride, 1, padding), count_include_pad)
+    return form(x, _window(x, window, stride, 1, padding))
 
 
 _portable: contextvars.ContextVar[bool] = contextvars.ContextVar("portable", default=False)
@@ -292,23 +291,19 @@ def _max_pool_backward(window: Window, winner: jax.Array, gradient: jax.Array) -
 max_pool_slices.defvjp(_max_pool_forward, _max_pool_backward)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
-def avg_pool_slices(x: jax.Array, window: Window, count_include_pad: bool) -> jax.Array:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def avg_pool_slices(x: jax.Array, window: Window) -> jax.Array:
     """`avg_pool` as a sum of shifted slices."""
-    return _avg_pool_forward(x, window, count_include_pad)[0]
+    return _avg_pool_forward(x, window)[0]
 
 
-def _avg_pool_forward(
-    x: jax.Array, window: Window, count_include_pad: bool
-) -> tuple[jax.Array, None]:
+def _avg_pool_forward(x: jax.Array, window: Window) -> tuple[jax.Array, None]:
     total = functools.reduce(operator.add, map(_wide, window.taps(x, 0.0)))
-    return (total / window.divisor(count_include_pad)).astype(x.dtype), None
+    return (total / window.counts()).astype(x.dtype), None
 
 
-def _avg_pool_backward(
-    window: Window, count_include_pad: bool, saved: None, gradient: jax.Array
-) -> tuple[jax.Array]:
-    share = _wide(gradient) / window.divisor(count_include_pad)
+def _avg_pool_backward(window: Window, saved: None, gradient: jax.Array) -> tuple[jax.Array]:
+    share = _wide(gradient) / window.counts()
     dx = functools.reduce(operator.add, window.taps_transposed(share, 0.0))
     return (dx.astype(gradient.dtype),)
 
@@ -316,7 +311,7 @@ def _avg_pool_backward(
 avg_pool_slices.defvjp(_avg_pool_forward, _avg_pool_backward)
 
 
-def avg_pool_xla(x: jax.Array, window: Window, count_include_pad: bool) -> jax.Array:
+def avg_pool_xla(x: jax.Array, window: Window) -> jax.Array:
     """`avg_pool` as XLA's windowed reduction."""
     total = lax.reduce_window(
         _wide(x),
@@ -326,7 +321,7 @@ def avg_pool_xla(x: jax.Array, window: Window, count_include_pad: bool) -> jax.A
         (1, *window.stride, 1),
         ((0, 0), *window.padding, (0, 0)),
     )
-    return (total / window.divisor(count_include_pad)).astype(x.dtype)
+    return (total / window.counts()).astype(x.dtype)
 
 
 def _window(
