@@ -50,7 +50,7 @@ def _gather(data: Data, indices: Order) -> Data:
 
 
 def _nothing() -> None:
-    """For loops that nobody watches."""
+    """What a loop calls after each step if nobody watches."""
 
 
 def python_loop(step: Step, runs: int = 0) -> Epoch:

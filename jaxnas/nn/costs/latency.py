@@ -104,7 +104,7 @@ def part_call(module: nn.Module, shape: Shape, batch_size: int) -> Callable[[], 
 
 
 def _dtype(module: Any) -> Any:
-    """Of the computation, and so of the input."""
+    """Dtype of a part's computation, and so of its input."""
     if isinstance(module, Dense):
         return jnp.float32
     return module.style.dtype if isinstance(module, Op | Match) else module.dtype

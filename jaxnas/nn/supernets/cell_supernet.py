@@ -47,7 +47,7 @@ class _Mixture(nn.Module):
 
     Attributes:
       operations: their names, ``null`` for nothing.
-      features, stride, style: of each `Op`.
+      features, stride, style: those of each `Op`.
     """
 
     operations: tuple[str, ...]
@@ -85,7 +85,7 @@ class _Parts(nn.Module):
     """A module whose parts can be run alone."""
 
     def _variables(self, name: str) -> dict[str, Any]:
-        """A part's own."""
+        """The variables of the part called `name`."""
         return {
             collection: self.variables.get(collection, {}).get(name, {})
             for collection in ("params", "batch_stats")
@@ -138,7 +138,7 @@ class CellBlock(_Parts):
         return jnp.concatenate(nodes, -1)
 
     def _fields(self, source: int) -> dict[str, Any]:
-        """Of an `Op` on an edge from `source`, but for the operation."""
+        """Fields of an `Op` on an edge from `source`, but for the operation."""
         return {
             "features": self.block.channels,
             "stride": self.block.stride if source < 2 else 1,
@@ -146,7 +146,7 @@ class CellBlock(_Parts):
         }
 
     def _shape(self, values: list[jax.Array]) -> tuple[int, ...]:
-        """Of a node."""
+        """Shape of a node."""
         batch, height, width, _ = values[0].shape
         stride = self.block.stride
         return batch, -(-height // stride), -(-width // stride), self.block.channels
@@ -216,7 +216,7 @@ class CellBlock(_Parts):
         return total
 
     def _named(self, target: int, values: list[jax.Array], cell: Paths, train: bool) -> jax.Array:
-        """The same of a choice known by now."""
+        """What `_chosen` gives, of a choice that is known while the network is traced."""
         total = jnp.zeros(self._shape(values), self.style.dtype)
         for slot in range(2):
             source = int(cell.sources[target - 2, slot])

@@ -67,7 +67,7 @@ def choices(layouts: tuple[BlockLayout, ...], candidate: Any) -> tuple[Choice, .
 
 @functools.partial(jax.jit, static_argnums=0)
 def _masks(layouts: tuple[BlockLayout, ...], candidate: Any) -> list[tuple[jax.Array, jax.Array]]:
-    """`_put_out` of all blocks."""
+    """What `_put_out` says of each block."""
     tables = layouts[0].space.parts(candidate)
     found = []
     for layout in layouts:
@@ -92,7 +92,7 @@ def _put_out(layout: BlockLayout, inputs: Any, concat: Any) -> tuple[jax.Array, 
 
 
 def output_channels(layouts: tuple[BlockLayout, ...], candidate: np.ndarray) -> list[np.ndarray]:
-    """Of each block int [channels put out]: their places among those of all states."""
+    """Places of the channels that a block puts out among those of all states, int, by block."""
     return [np.flatnonzero(np.asarray(mask)) for _, mask in _masks(layouts, candidate)]
 
 

@@ -120,7 +120,7 @@ def cut_macro(network: MacroSupernet, variables: Any, candidate: np.ndarray) -> 
 
 
 def _cut_layer(choice: MacroChoice, plain: Genotype, modules: dict[str, Any]) -> dict[str, Any]:
-    """Of one collection."""
+    """The variables of the chosen network in one collection of the supernet's."""
     found = {name: each for name, each in modules.items() if not name.startswith("block_")}
     layer = 0
     for index, block in enumerate(plain.blocks):
