@@ -26,6 +26,28 @@ COLLECTIONS: tuple[str, ...] = ("kernel", "norm", "statistics")
 """The three parts of a slot's row: kernels, batch norms' scales and biases, their statistics."""
 
 
+class Choice(NamedTuple):
+    """What a block of the network does, as arrays: the genotype as an input.
+
+    Attributes:
+      variants: int32 [slots], which of the block's `variants`.
+      sources: int32 [slots, pools], place of the operand in its pool; 0 in the others.
+      offsets: int32 [slots], the first channel of the block's value that the operand is added to.
+      outputs: float32 [states], 1 for those that the cell puts out.
+      matched: int32 [2], 1 where an input passes a convolution, 0 where it is taken as it is.
+      taken: int32 [2, channels], the channels of an input that is taken as it is.
+      rows: int32 [slots], the rows of weights, see `BlockLayout.row_table`.
+    """
+
+    variants: jax.Array
+    sources: jax.Array
+    offsets: jax.Array
+    outputs: jax.Array
+    matched: jax.Array
+    taken: jax.Array
+    rows: jax.Array
+
+
 class Pool(NamedTuple):
     """States of one shape, which are kept in one array.
 

@@ -23,8 +23,14 @@ from jaxnas.nn.heads import Outputs, WithAuxiliary
 from jaxnas.nn.layers import Noise, run_alone
 from jaxnas.nn.operations import Match, Op
 from jaxnas.nn.stem import read_image
-from jaxnas.nn.supernets.child_choice import Choice
-from jaxnas.nn.supernets.child_layout import COLLECTIONS, BlockLayout, layouts, row_of, tree_of
+from jaxnas.nn.supernets.child_layout import (
+    COLLECTIONS,
+    BlockLayout,
+    Choice,
+    layouts,
+    row_of,
+    tree_of,
+)
 from jaxnas.nn.supernets.switch import run_one
 from jaxnas.spaces.block_cells import BlockCellSpace
 

@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnas.nn.supernets.child_choice import Choice, choices, output_channels
-from jaxnas.nn.supernets.child_layout import BlockLayout
+from jaxnas.nn.supernets.child_choice import choices, output_channels
+from jaxnas.nn.supernets.child_layout import BlockLayout, Choice
 from jaxnas.nn.supernets.child_network import Child
 from jaxnas.nn.weights.init import abstract_variables, draw_kernels, kernel_scale, named_leaves
 
