@@ -1,9 +1,9 @@
 """The families of networks, one record each: how their blocks are wired and what operations mean.
 
-A genotype names its family, and everything that depends on it reads the record: genotypes are
-checked by it, `jaxnas.nn` computes by it, drawings are labelled by it. To add a family is to add a
-record to `FAMILIES`; one that computes as no other does also needs a field here that says so, and
-the lines of `jaxnas.nn` that read the field. `docs/architectures.md` describes each family.
+A genotype names its family. Genotypes are checked by the record, `jaxnas.nn` computes by it,
+drawings are labelled by it. To add a family is to add a record to `FAMILIES`; one with a trait that
+no other has also adds a field, and to `jaxnas.nn` the lines that read it. `docs/architectures.md`
+describes each family.
 """
 
 from __future__ import annotations

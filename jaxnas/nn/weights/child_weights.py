@@ -13,7 +13,13 @@ import numpy as np
 from jaxnas.nn.supernets.child_choice import choices, output_channels
 from jaxnas.nn.supernets.child_layout import BlockLayout, Choice
 from jaxnas.nn.supernets.child_network import Child
-from jaxnas.nn.weights.init import abstract_variables, draw_kernels, kernel_scale, named_leaves
+from jaxnas.nn.weights.init import (
+    CONSTANTS,
+    abstract_variables,
+    draw_kernels,
+    kernel_scale,
+    named_leaves,
+)
 
 Path = tuple[str, ...]
 
@@ -71,15 +77,11 @@ def child_variables(
     )
     variables = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
     for part in parts:
-        match part.built[-1]:
-            case "kernel":
-                value = np.asarray(drawn["/".join(part.built)])
-            case "scale" | "var":
-                value = np.ones(part.shape, np.float32)
-            case _:
-                value = np.zeros(part.shape, np.float32)
-        leaf = _leaf(variables, part.child)
-        leaf[part.index] = value.reshape(leaf[part.index].shape)
+        leaf, name = _leaf(variables, part.child), "/".join(part.built)
+        if name in drawn:
+            leaf[part.index] = np.reshape(drawn[name], leaf[part.index].shape)
+        else:
+            leaf[part.index] = CONSTANTS[part.built[-1]]
     return jax.tree.map(jnp.asarray, variables)
 
 
@@ -98,13 +100,8 @@ def shared_variables(network: Child, key: jax.Array, input_shape: tuple[int, ...
     shapes = _abstract(hashable, input_shape)
     scales = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
     for part in _all_parts(network, shapes):
-        match part.built[-1]:
-            case "kernel":
-                scale = kernel_scale(part.shape)
-            case "scale" | "var":
-                scale = 1.0
-            case _:
-                scale = 0.0
+        name = part.built[-1]
+        scale = kernel_scale(part.shape) if name == "kernel" else CONSTANTS[name]
         _leaf(scales, part.child)[part.index] = scale
     named = named_leaves(scales)
     drawn = draw_kernels(

@@ -39,7 +39,8 @@ def cut_like(tree: Any, target: Any) -> Any:
 
     Works on anything built around the variables, such as an optimiser's state.
     """
-    available = {jax.tree_util.keystr(path): leaf for path, leaf in _leaves(tree)}
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    available = {jax.tree_util.keystr(path): leaf for path, leaf in leaves}
 
     def pick(path: Any, _: Any) -> Any:
         name = jax.tree_util.keystr(path)
@@ -48,10 +49,6 @@ def cut_like(tree: Any, target: Any) -> Any:
         return available[name]
 
     return jax.tree_util.tree_map_with_path(pick, target)
-
-
-def _leaves(tree: Any) -> Any:
-    return jax.tree_util.tree_leaves_with_path(tree)
 
 
 def cut_chain(

@@ -20,6 +20,9 @@ import numpy as np
 from jaxnas.nn import kernels
 from jaxnas.randomness import check_key
 
+CONSTANTS = {"scale": 1.0, "var": 1.0, "bias": 0.0, "mean": 0.0}
+"""Initial values of the variables that are not drawn, by the last part of their names."""
+
 # Kernels are drawn in chunks of this many values, all in one vectorised draw.
 _CHUNK = 1024
 # The number of chunks is rounded up to a multiple of this.
@@ -75,24 +78,18 @@ def init(module: nn.Module, key: jax.Array, input_shape: tuple[int, ...], *args:
     """
     check_key(key)
     shapes = abstract_variables(module, input_shape, *args)
-    flat, treedef = jax.tree_util.tree_flatten_with_path(shapes)
-    names = list(named_leaves(shapes))
-    values: list[Any] = [None] * len(flat)
-    kernels = []
-    for index, (name, (_, leaf)) in enumerate(zip(names, flat, strict=True)):
-        match name.rsplit("/", 1)[-1]:
-            case "kernel":
-                kernels.append(index)
-            case "scale" | "var":
-                values[index] = jnp.ones(leaf.shape, leaf.dtype)
-            case "bias" | "mean":
-                values[index] = jnp.zeros(leaf.shape, leaf.dtype)
-            case other:
-                raise ValueError(f"variable {name!r}: no initial value is known for {other!r}")
-    drawn = draw_kernels(key, {names[index]: flat[index][1].shape for index in kernels})
-    for index in kernels:
-        values[index] = drawn[names[index]]
-    return jax.tree_util.tree_unflatten(treedef, values)
+    named = named_leaves(shapes)
+    kinds = {name: name.rpartition("/")[2] for name in named}
+    if unknown := set(kinds.values()) - {"kernel", *CONSTANTS}:
+        raise ValueError(f"no initial value is known for variables called {min(unknown)!r}")
+    drawn = draw_kernels(
+        key, {name: leaf.shape for name, leaf in named.items() if kinds[name] == "kernel"}
+    )
+    values = [
+        drawn[name] if name in drawn else jnp.full(leaf.shape, CONSTANTS[kinds[name]], leaf.dtype)
+        for name, leaf in named.items()
+    ]
+    return jax.tree.unflatten(jax.tree.structure(shapes), values)
 
 
 def draw_kernels(key: jax.Array, shapes: dict[str, tuple[int, ...]]) -> dict[str, jax.Array]:
