@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from jaxnas.spaces.genotype import NULL, SKIP, Block, Cell, Edge, Genotype, Node
 
@@ -47,7 +48,7 @@ def darts_network(
     )
 
 
-# Cells as triples, operation source>target: (normal, its output, reduction, its output).
+# Cells as triples, operation source>target: (normal, reduction, output or both's outputs).
 # c conv, sp sep_conv, dl dil_conv, mx max_pool, av avg_pool, s skip_connect, n null.
 _SHORT = {
     "n": NULL,
@@ -88,94 +89,80 @@ def _with(triples: str, *changes: str) -> str:
 _NAT_RES = _with(_RES, "s 0>3", "s 0>4")
 _VGG_REDUCE = _with(_VGG, "mx 4>5")
 _MOBILE_REDUCE = _MOBILE.replace("s 1>5", "n 0>5")
-_CONCAT_LAST = (5,)
+_LAST = (5,)
 
 # DARTS (Liu et al. 2019), PC-DARTS (Xu et al. 2020), P-DARTS (Chen et al. 2019).
-_PUBLISHED = {
+_PUBLISHED: dict[str, tuple[Any, ...]] = {
     "darts_v1": (
         "sp3 1>2, sp3 0>2, s 0>3, sp3 1>3, s 0>4, sp3 1>4, sp3 0>5, s 2>5",
-        _NODES,
         "mx 0>2, mx 1>2, s 2>3, mx 0>3, mx 0>4, s 2>4, s 2>5, av 0>5",
         _NODES,
     ),
-    "darts_v2": (_DARTS_NORMAL, _NODES, _DARTS_REDUCE, _NODES),
+    "darts_v2": (_DARTS_NORMAL, _DARTS_REDUCE, _NODES),
     "pc_darts_cifar": (
         "sp3 1>2, s 0>2, sp3 0>3, dl3 1>3, sp5 0>4, sp3 1>4, av 0>5, dl3 1>5",
-        _NODES,
         "sp5 1>2, mx 0>2, sp5 1>3, sp5 2>3, sp3 0>4, sp3 3>4, sp3 1>5, sp3 2>5",
         _NODES,
     ),
     "pc_darts_imagenet": (
         "s 1>2, sp3 0>2, sp3 0>3, s 1>3, sp3 1>4, sp3 3>4, sp3 1>5, dl5 4>5",
-        _NODES,
         "sp3 0>2, s 1>2, dl5 2>3, mx 1>3, sp3 2>4, sp3 1>4, sp5 0>5, sp3 3>5",
         _NODES,
     ),
     "p_darts": (
         "s 0>2, dl3 1>2, s 0>3, sp3 1>3, sp3 1>4, sp3 3>4, sp3 0>5, dl5 4>5",
-        _NODES,
         "av 0>2, sp5 1>2, sp3 0>3, dl5 2>3, mx 0>4, dl3 1>4, dl3 1>5, dl5 3>5",
         _NODES,
     ),
 }
 
 # NAT's cells (Guo et al. 2019) and NATv2's.
-_NAT = {
+_NAT: dict[str, tuple[Any, ...]] = {
     "nat_darts_v2": (
         _with(_DARTS_NORMAL, "s 0>3", "s 1>4"),
-        _NODES,
         _with(_DARTS_REDUCE, "s 1>2", "s 1>3", "n 2>4"),
         _NODES,
     ),
     "natv2_darts_v2": (
         _with(_DARTS_NORMAL, "n 0>3", "s 1>3", "dl3 1>4"),
-        _NODES,
         _with(_DARTS_REDUCE, "av 0>2", "s 1>3", "av 0>4"),
         _NODES,
     ),
-    "enas_cells": (_ENAS_NORMAL, (2, 3, 4, 5, 6), _ENAS_REDUCE, (2, 3, 6)),
+    "enas_cells": (_ENAS_NORMAL, _ENAS_REDUCE, (2, 3, 4, 5, 6), (2, 3, 6)),
     "nat_enas_cells": (
         _ENAS_NORMAL.replace("av 0>4", "n 0>4"),
-        (2, 3, 4, 5, 6),
         _ENAS_REDUCE.replace("av 1>5", "n 1>5"),
+        (2, 3, 4, 5, 6),
         (2, 3, 6),
     ),
-    "resnet_cells": (_RES, _CONCAT_LAST, _RES, _CONCAT_LAST),
-    "plain_cells": (_with(_RES, "n 2>5"), _CONCAT_LAST, _with(_RES, "n 2>5"), _CONCAT_LAST),
-    "nat_resnet_cells": (_NAT_RES, _CONCAT_LAST, _NAT_RES, _CONCAT_LAST),
-    "natv2_resnet_cells": (
-        _with(_NAT_RES, "s 0>2"),
-        _CONCAT_LAST,
-        _with(_NAT_RES, "s 0>2", "sp3 3>4"),
-        _CONCAT_LAST,
-    ),
-    "vgg_cells": (_VGG, _CONCAT_LAST, _VGG_REDUCE, _CONCAT_LAST),
+    "resnet_cells": (_RES, _RES, _LAST),
+    "plain_cells": (_with(_RES, "n 2>5"), _with(_RES, "n 2>5"), _LAST),
+    "nat_resnet_cells": (_NAT_RES, _NAT_RES, _LAST),
+    "natv2_resnet_cells": (_with(_NAT_RES, "s 0>2"), _with(_NAT_RES, "s 0>2", "sp3 3>4"), _LAST),
+    "vgg_cells": (_VGG, _VGG_REDUCE, _LAST),
     "nat_vgg_cells": (
         _with(_VGG, "s 0>2", "s 0>5"),
-        _CONCAT_LAST,
         _with(_VGG_REDUCE, "s 0>2", "s 0>5", "s 4>5"),
-        _CONCAT_LAST,
+        _LAST,
     ),
     "natv2_vgg_cells": (
         _with(_VGG, "s 0>2", "s 0>3", "s 0>5", "sp3 3>4"),
-        _CONCAT_LAST,
         _with(_VGG_REDUCE, "s 0>2", "s 0>3", "s 0>5", "sp3 3>4"),
-        _CONCAT_LAST,
+        _LAST,
     ),
-    "mobilenet_v2_cells": (_MOBILE, _CONCAT_LAST, _MOBILE_REDUCE, _CONCAT_LAST),
+    "mobilenet_v2_cells": (_MOBILE, _MOBILE_REDUCE, _LAST),
     "nat_mobilenet_v2_cells": (
         _with(_MOBILE, "s 0>4"),
-        _CONCAT_LAST,
         _with(_MOBILE_REDUCE, "s 1>2", "s 0>3"),
-        _CONCAT_LAST,
+        _LAST,
     ),
 }
 
 
 def cells(name: str) -> tuple[Cell, Cell]:
     """The normal and the reduction cell published under that name."""
-    normal, normal_output, reduction, reduction_output = {**_PUBLISHED, **_NAT}[name]
-    return _cell("normal", normal, normal_output), _cell("reduction", reduction, reduction_output)
+    normal, reduction, *outputs = {**_PUBLISHED, **_NAT}[name]
+    return _cell("normal", normal, outputs[0]), _cell("reduction", reduction, outputs[-1])
 
 
 def _cell(name: str, triples: str, output: tuple[int, ...]) -> Cell:
