@@ -26,8 +26,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-Pair = tuple[int, int]
-Padding = tuple[Pair, Pair]
+Sides = tuple[int, int]
+Padding = tuple[Sides, Sides]
 NO_PADDING: Padding = ((0, 0), (0, 0))
 
 # A gradient of weights adds up 2 to this power batch rows inside one loop of XLA's. Above 3 XLA
@@ -50,10 +50,10 @@ class Window(NamedTuple):
       padding: ((top, bottom), (left, right)).
     """
 
-    image: Pair
-    size: Pair
-    stride: Pair
-    dilation: Pair
+    image: Sides
+    size: Sides
+    stride: Sides
+    dilation: Sides
     padding: Padding
 
     def taps(self, x: jax.Array, fill: float) -> list[jax.Array]:
@@ -89,8 +89,8 @@ class Window(NamedTuple):
 def depthwise(
     x: jax.Array,
     kernel: jax.Array,
-    stride: int | Pair = 1,
-    dilation: int | Pair = 1,
+    stride: int | Sides = 1,
+    dilation: int | Sides = 1,
     padding: Padding = NO_PADDING,
 ) -> jax.Array:
     """One filter for each channel: x [b, h, w, c] and kernel [kh, kw, 1, c] to [b, h', w', c].
@@ -104,8 +104,8 @@ def depthwise(
 def dense(
     x: jax.Array,
     kernel: jax.Array,
-    stride: int | Pair = 1,
-    dilation: int | Pair = 1,
+    stride: int | Sides = 1,
+    dilation: int | Sides = 1,
     padding: Padding = NO_PADDING,
 ) -> jax.Array:
     """A convolution: x [b, h, w, c] and kernel [kh, kw, c, f] to [b, h', w', f]."""
@@ -114,7 +114,7 @@ def dense(
 
 
 def max_pool(
-    x: jax.Array, window: int | Pair, stride: int | Pair, padding: Padding = NO_PADDING
+    x: jax.Array, window: int | Sides, stride: int | Sides, padding: Padding = NO_PADDING
 ) -> jax.Array:
     """The largest pixel of each window, [b, h', w', c]; padding never is.
 
@@ -125,8 +125,8 @@ def max_pool(
 
 def avg_pool(
     x: jax.Array,
-    window: int | Pair,
-    stride: int | Pair,
+    window: int | Sides,
+    stride: int | Sides,
     padding: Padding = NO_PADDING,
 ) -> jax.Array:
     """The mean of the pixels of each window, [b, h', w', c], padding left out."""
@@ -325,13 +325,13 @@ def avg_pool_xla(x: jax.Array, window: Window) -> jax.Array:
 
 
 def _window(
-    x: jax.Array, size: Any, stride: int | Pair, dilation: int | Pair, padding: Padding
+    x: jax.Array, size: Any, stride: int | Sides, dilation: int | Sides, padding: Padding
 ) -> Window:
     image, edges = (x.shape[1], x.shape[2]), (pair(padding[0]), pair(padding[1]))
     return Window(image, pair(size), pair(stride), pair(dilation), edges)
 
 
-def pair(value: int | Pair) -> Pair:
+def pair(value: int | Sides) -> Sides:
     """One number for both sides of an image, or one for each."""
     return (value, value) if isinstance(value, int) else (value[0], value[1])
 
@@ -346,7 +346,7 @@ def _pad(x: jax.Array, fill: float, edges: list[tuple[int, int, int]]) -> jax.Ar
     return lax.pad(x, np.array(fill, x.dtype), ((0, 0, 0), *edges, (0, 0, 0)))
 
 
-def _shifts(x: jax.Array, size: Pair, stride: Pair, dilation: Pair) -> list[jax.Array]:
+def _shifts(x: jax.Array, size: Sides, stride: Sides, dilation: Sides) -> list[jax.Array]:
     """The slice of [b, h, w, c] under each tap of a window of `size`, row by row."""
     batch, *sides, channels = x.shape
     spans = [

@@ -20,14 +20,14 @@ from jaxnas.nn.kernels import pair
 BATCH_NORM_MOMENTUM = 0.9
 
 
-def same_padding(size: int, window: int, stride: int, dilation: int = 1) -> kernels.Pair:
+def same_padding(size: int, window: int, stride: int, dilation: int = 1) -> kernels.Sides:
     """TensorFlow's SAME along one side: ceil(size / stride) outputs, the odd pixel at the end."""
     outputs = -(-size // stride)
     total = max((outputs - 1) * stride + (window - 1) * dilation + 1 - size, 0)
     return total // 2, total - total // 2
 
 
-def symmetric_padding(window: int, dilation: int = 1) -> kernels.Pair:
+def symmetric_padding(window: int, dilation: int = 1) -> kernels.Sides:
     """PyTorch's along one side: ceil(size / stride) outputs where the window is odd."""
     return (window - 1) * dilation // 2, (window - 1) * dilation // 2
 

@@ -22,12 +22,12 @@ from jaxnas.nn.costs.cost import cost_table, supernet_of
 from jaxnas.nn.kernels import pair
 from jaxnas.nn.layers import Conv, Dense
 from jaxnas.nn.operations import Match, Op, Style
+from jaxnas.nn.weights.checks import Shape
 from jaxnas.nn.weights.init import abstract_variables
 from jaxnas.spaces.adaptation import AdaptationSpace
 from jaxnas.spaces.chain import ChainSpace
 from jaxnas.spaces.genotype import SKIP
 
-Shape = tuple[int, ...]
 Part = tuple[nn.Module, Shape]
 """A layer on its own, and the shape [h, w, c] (of a dense layer [c]) of what it is given."""
 

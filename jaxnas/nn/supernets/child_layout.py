@@ -78,7 +78,7 @@ class Variant(NamedTuple):
     stride: int
 
 
-class Leaf(NamedTuple):
+class RowPart(NamedTuple):
     """A variable of an operation.
 
     Attributes:
@@ -100,7 +100,7 @@ class Leaf(NamedTuple):
 
 
 @functools.cache
-def leaves(variant: Variant, channels: int, style: Style) -> tuple[Leaf, ...]:
+def leaves(variant: Variant, channels: int, style: Style) -> tuple[RowPart, ...]:
     """The variables of a variant, one behind the other in each part of a slot's row.
 
     All variants begin at 0: a child needs but one of them.
@@ -116,7 +116,7 @@ def leaves(variant: Variant, channels: int, style: Style) -> tuple[Leaf, ...]:
             collection = "statistics"
         else:
             collection = "kernel" if name[-1] == "kernel" else "norm"
-        found.append(Leaf(name[1:], collection, ends[collection], leaf.shape))
+        found.append(RowPart(name[1:], collection, ends[collection], leaf.shape))
         ends[collection] += math.prod(leaf.shape)
     return tuple(found)
 
@@ -203,12 +203,12 @@ class BlockLayout:
             Variant(op, *shape) for shape, op in itertools.product(shapes, self.space.operations)
         )
 
-    def leaves(self, variant: int) -> tuple[Leaf, ...]:
+    def leaves(self, variant: int) -> tuple[RowPart, ...]:
         """The variables of a variant, at their places in a row."""
         return self._leaves[variant]
 
     @functools.cached_property
-    def _leaves(self) -> tuple[tuple[Leaf, ...], ...]:
+    def _leaves(self) -> tuple[tuple[RowPart, ...], ...]:
         ends: dict[tuple[int, str], int] = {}
         found = []
         for variant in self.variants:
@@ -316,7 +316,7 @@ def layouts(space: BlockCellSpace, dtype: Any, shared: bool) -> tuple[BlockLayou
     return tuple(BlockLayout(space, index, style, shared) for index in range(len(some.blocks)))
 
 
-def tree_of(row: dict[str, Any], of: tuple[Leaf, ...]) -> dict[str, Any]:
+def tree_of(row: dict[str, Any], of: tuple[RowPart, ...]) -> dict[str, Any]:
     """Variables of an operation out of a slot's row, ``params`` and ``batch_stats``."""
     tree: dict[str, Any] = {"params": {}, "batch_stats": {}}
     for leaf in of:
@@ -328,7 +328,7 @@ def tree_of(row: dict[str, Any], of: tuple[Leaf, ...]) -> dict[str, Any]:
     return tree
 
 
-def row_of(tree: dict[str, Any], row: dict[str, Any], of: tuple[Leaf, ...]) -> dict[str, Any]:
+def row_of(tree: dict[str, Any], row: dict[str, Any], of: tuple[RowPart, ...]) -> dict[str, Any]:
     """A slot's row with the values that `tree` has; the rest of it stays."""
     row = dict(row)
     for leaf in of:

@@ -21,10 +21,10 @@ from jaxnas.nn.weights.init import (
     named_leaves,
 )
 
-Path = tuple[str, ...]
+KeyPath = tuple[str, ...]
 
 
-class _Part(NamedTuple):
+class _Variable(NamedTuple):
     """A variable of the built network, and where the child has it.
 
     Attributes:
@@ -34,8 +34,8 @@ class _Part(NamedTuple):
       shape: of the built network's.
     """
 
-    built: Path
-    child: Path
+    built: KeyPath
+    child: KeyPath
     index: Any
     shape: tuple[int, ...]
 
@@ -143,13 +143,13 @@ def _abstract(network: Child, input_shape: tuple[int, ...]) -> Any:
     return abstract_variables(network, input_shape, some)
 
 
-def _leaf(tree: Any, path: Path) -> Any:
+def _leaf(tree: Any, path: KeyPath) -> Any:
     for name in path:
         tree = tree[name]
     return tree
 
 
-def _parts(network: Child, candidate: np.ndarray, variables: Any) -> Iterator[_Part]:
+def _parts(network: Child, candidate: np.ndarray, variables: Any) -> Iterator[_Variable]:
     """The variables of a candidate's network; `variables` are the child's, or their shapes."""
     found = child_choices(network, candidate)
     put_out = output_channels(network.layouts, candidate)
@@ -171,7 +171,7 @@ def _parts(network: Child, candidate: np.ndarray, variables: Any) -> Iterator[_P
 
 def _block(
     layout: BlockLayout, choice: Choice, put_out: list[np.ndarray], variables: Any
-) -> Iterator[_Part]:
+) -> Iterator[_Variable]:
     name = f"block_{layout.index}"
     for collection in ("params", "batch_stats"):
         for state, source in enumerate(layout.inputs):
@@ -192,16 +192,16 @@ def _block(
         yield from _row(layout, variant, int(rows[slot]), edge)
 
 
-def _row(layout: BlockLayout, variant: int, row: int, built: str) -> Iterator[_Part]:
+def _row(layout: BlockLayout, variant: int, row: int, built: str) -> Iterator[_Variable]:
     """The variables of an operation in a row of weights; `built` is what a network calls it."""
     name = f"block_{layout.index}"
     for leaf in layout.leaves(variant):
         collection = "batch_stats" if leaf.collection == "statistics" else "params"
         child = (collection, name, leaf.collection)
-        yield _Part((collection, name, built, *leaf.path), child, (row, leaf.part), leaf.shape)
+        yield _Variable((collection, name, built, *leaf.path), child, (row, leaf.part), leaf.shape)
 
 
-def _all_parts(network: Child, shapes: Any) -> Iterator[_Part]:
+def _all_parts(network: Child, shapes: Any) -> Iterator[_Variable]:
     """All variables of shared weights."""
     with_rows = {f"block_{layout.index}" for layout in network.layouts}
     for collection, modules in shapes.items():
@@ -216,8 +216,8 @@ def _all_parts(network: Child, shapes: Any) -> Iterator[_Part]:
 
 
 def _module(
-    built: Path, child: Path, variables: Any, channels: np.ndarray | None
-) -> Iterator[_Part]:
+    built: KeyPath, child: KeyPath, variables: Any, channels: np.ndarray | None
+) -> Iterator[_Variable]:
     """The variables of a module that both have, of its kernels the rows of some input channels."""
     tree = _leaf(variables, child)
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
@@ -227,4 +227,4 @@ def _module(
         if channels is not None and inner[-1] == "kernel":
             index = (..., channels, slice(None))
             shape = (*shape[:-2], len(channels), shape[-1])
-        yield _Part((*built, *inner), (*child, *inner), index, shape)
+        yield _Variable((*built, *inner), (*child, *inner), index, shape)

@@ -36,7 +36,7 @@ class Imported(NamedTuple):
     variables: Any
 
 
-class Leaf(NamedTuple):
+class SourceArray(NamedTuple):
     """Where a variable comes from: the source's name and shape for it, and the way from there."""
 
     name: str
@@ -61,7 +61,7 @@ class Place(NamedTuple):
 
 
 LayerName = Callable[[Place, tuple[str, ...]], str]
-LeafOf = Callable[[str, str, str, Shape], Leaf]
+SourceArrayOf = Callable[[str, str, str, Shape], SourceArray]
 
 # The variables are the same for images of any size from 32x32 on.
 _IMAGE = (224, 224, 3)
@@ -123,7 +123,7 @@ def import_weights(
     genotype: Genotype,
     places: Sequence[Place],
     layer_of: LayerName,
-    leaf_of: LeafOf,
+    leaf_of: SourceArrayOf,
 ) -> Imported:
     """The network of `genotype` with the weights of `source`.
 

@@ -18,9 +18,9 @@ import numpy as np
 from jaxnas.nn.weights.checks import Shape, WeightsError
 from jaxnas.nn.weights.foreign import (
     Imported,
-    Leaf,
     Place,
     Source,
+    SourceArray,
     cell_places,
     import_weights,
     with_padded_pools,
@@ -150,10 +150,10 @@ def _keras_layer(block: Place, module: tuple[str, ...]) -> str:
     raise AssertionError(module)
 
 
-def _keras_leaf(layer: str, module: str, leaf: str, shape: Shape) -> Leaf:
+def _keras_leaf(layer: str, module: str, leaf: str, shape: Shape) -> SourceArray:
     if module.startswith("depthwise"):
         kh, kw, one, channels = shape
-        return Leaf(
+        return SourceArray(
             f"{layer}/depthwise_kernel",
             (kh, kw, channels, one),
             lambda value: value.transpose(0, 1, 3, 2),
@@ -165,4 +165,4 @@ def _keras_leaf(layer: str, module: str, leaf: str, shape: Shape) -> Leaf:
         "mean": "moving_mean",
         "var": "moving_variance",
     }[leaf]
-    return Leaf(f"{layer}/{name}", shape, lambda value: value)
+    return SourceArray(f"{layer}/{name}", shape, lambda value: value)

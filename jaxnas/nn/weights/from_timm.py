@@ -17,8 +17,8 @@ import numpy as np
 from jaxnas.nn.weights.checks import Shape, WeightsError
 from jaxnas.nn.weights.foreign import (
     Imported,
-    Leaf,
     Place,
+    SourceArray,
     cell_places,
     import_weights,
     with_padded_pools,
@@ -132,7 +132,7 @@ def _mnasnet_layer(block: Place, module: tuple[str, ...]) -> str:
     return f"{block.timm}.{names[index]}"
 
 
-def _torch_leaf(layer: str, module: str, leaf: str, shape: Shape) -> Leaf:
+def _torch_leaf(layer: str, module: str, leaf: str, shape: Shape) -> SourceArray:
     name = {
         "kernel": "weight",
         "scale": "weight",
@@ -142,14 +142,18 @@ def _torch_leaf(layer: str, module: str, leaf: str, shape: Shape) -> Leaf:
     }[leaf]
     name = f"{layer}.{name}"
     if leaf != "kernel":
-        return Leaf(name, shape, lambda value: value)
+        return SourceArray(name, shape, lambda value: value)
     if len(shape) == 4:
         kh, kw, inputs, outputs = shape
-        return Leaf(name, (outputs, inputs, kh, kw), lambda value: value.transpose(2, 3, 1, 0))
+        return SourceArray(
+            name, (outputs, inputs, kh, kw), lambda value: value.transpose(2, 3, 1, 0)
+        )
     inputs, outputs = shape
     # Squeeze-and-excitation's dense layers are 1x1 convolutions in timm.
     ones = () if module == "classifier" else (1, 1)
-    return Leaf(name, (outputs, inputs, *ones), lambda value: value.reshape(outputs, inputs).T)
+    return SourceArray(
+        name, (outputs, inputs, *ones), lambda value: value.reshape(outputs, inputs).T
+    )
 
 
 def _stage_places(genotype: Genotype) -> list[Place]:
