@@ -42,7 +42,7 @@ ROWS = (
 )
 SIGMA = np.array([[KINDS[kind][0] for kind in row] for row in ROWS], np.float32)
 PRICE = np.array([[KINDS[kind][1] for kind in row] for row in ROWS])
-COSTS = nn.ChainCost(PRICE.astype(np.float64), 20.0, "crumbs")
+COSTS = nn.CandidateCosts(PRICE.astype(np.float64), 20.0, "crumbs")
 FEATURES = BLOCKS * (1 + CANDIDATES)
 
 
