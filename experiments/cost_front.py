@@ -21,11 +21,11 @@ from jaxnas.commands.experiment import run_experiment
 from jaxnas.commands.front import point, write_front
 from jaxnas.commands.script import run_script
 from jaxnas.reports import read_results
-from jaxnas.runs import latency_table
-from jaxnas.runs.bases import load_base
 from jaxnas.runs.config import ConfigError, Experiment, Method
-from jaxnas.runs.prices import prices
+from jaxnas.runs.edge_costs import edge_costs
+from jaxnas.runs.genotype_files import load_base
 from jaxnas.spaces import AdaptationSpace
+from jaxnas.storage import latency_table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +76,7 @@ def main(front: Front) -> None:
         run_experiment(part, "cost_front", table)
     dataset = data.load(front.dataset, front.data_dir)
     space = AdaptationSpace(base, "full")
-    cost = prices(
+    cost = edge_costs(
         front.training.cost,
         space,
         dataset.input_shape,

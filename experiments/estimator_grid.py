@@ -17,8 +17,8 @@ from pathlib import Path
 import tyro
 
 from jaxnas import data
+from jaxnas.runs.adaptation_run import method_run
 from jaxnas.runs.config import Training
-from jaxnas.runs.method import MethodRun
 from jaxnas.spaces import zoo
 
 
@@ -89,7 +89,7 @@ def main(grid: Grid) -> None:
                 arch_learning_rate=rate,
                 arch_data=arch_data,  # pyright: ignore[reportArgumentType]
             )
-            run = MethodRun(
+            run = method_run(
                 grid.method if adapts else "original",  # pyright: ignore[reportArgumentType]
                 zoo.named(base),
                 dataset,

@@ -22,8 +22,8 @@ import tyro
 from jaxnas.commands.nat_method import NATSettings, make_nat
 from jaxnas.commands.script import run_script
 from jaxnas.commands.search_experiment import run_search
-from jaxnas.runs.bases import load_base
 from jaxnas.runs.config import WeightTraining
+from jaxnas.runs.genotype_files import load_base
 from jaxnas.runs.search_config import SearchExperiment
 
 PAPER = SearchExperiment(search_epochs=100, train_share=0.4, training=WeightTraining())

@@ -32,9 +32,9 @@ from jaxnas.commands.script import run_script
 from jaxnas.commands.search_experiment import Method, run_search
 from jaxnas.data import Dataset
 from jaxnas.runs.config import ConfigError, WeightTraining, refuse_no_space, settings_of
-from jaxnas.runs.latency_table import kept_latency
 from jaxnas.runs.search_config import SearchExperiment
 from jaxnas.spaces import ChainSpace, Genotype, proxylessnas_space
+from jaxnas.storage.latency_table import kept_latency
 from jaxnas.tasks import Task
 
 DEFAULTS = SearchExperiment(

@@ -14,8 +14,8 @@ import rich.table
 import tyro
 
 from jaxnas.children.child_config import NASNET, NASNET_CHILD, CellExperiment
-from jaxnas.runs.bases import load_genotype, refuse_unbuildable
 from jaxnas.runs.config import ConfigError, Experiment, WeightTraining, settings_of
+from jaxnas.runs.genotype_files import load_genotype, refuse_unbuildable
 from jaxnas.spaces import Genotype, zoo
 
 CellSpaceName = Literal["nasnet", "pnas", "enas_micro"]

@@ -27,7 +27,7 @@ from jaxnas.children.child_winners import (
 from jaxnas.children.evaluators import Evaluator, InProcess, LocalProcesses
 from jaxnas.children.ray_evaluator import RayWorkers
 from jaxnas.commands.experiment import run_method
-from jaxnas.commands.from_scratch import (
+from jaxnas.commands.final_training import (
     Picture,
     final_run,
     picture_of,
@@ -38,7 +38,8 @@ from jaxnas.data import Dataset
 from jaxnas.reports.drawing.drawing import draw_network
 from jaxnas.reports.results import Result, print_results, write_results
 from jaxnas.runs.config import WeightTraining
-from jaxnas.runs.stages import Stages
+from jaxnas.runs.progress import ProgressBars
+from jaxnas.runs.search_run import SearchImages
 from jaxnas.spaces import Genotype
 from jaxnas.storage import files
 from jaxnas.storage.directory import RunDirectory
@@ -125,7 +126,7 @@ def run_children(
     examples = child.epochs * training.steps_per_epoch * child.batch_size
     trainers = evaluator(experiment, networks, child, dataset)
     some = (0,) * len(next(iter(searchers.values())).space.options)
-    full = final_run(experiment, dataset, full_size(some)[TRAINED])
+    full = final_run(experiment, dataset, full_size(some)[TRAINED], name)
     searches = {
         each: ChildSearch(each, searcher, child.epochs, reward, experiment.seed)
         for each, searcher in searchers.items()
@@ -135,7 +136,7 @@ def run_children(
         **{f"{each}, finals": experiment.finalists for each in searches},
         **{f"{each}, full size": full.total_steps for each in searches},
     }
-    with folder as directory, Stages(console, bars) as progress:
+    with folder as directory, ProgressBars(console, bars) as progress:
         store = ChildStore(directory)
         with trainers as workers:
             searched = {
@@ -158,9 +159,9 @@ def run_children(
         sizes = {each: full_size(winner) for each, winner in winners.items()}
         for each, genotypes in sizes.items():
             write_winner(directory, each, genotypes)
-            run = final_run(experiment, dataset, genotypes[TRAINED])
+            run = final_run(experiment, dataset, genotypes[TRAINED], each)
             with progress.watch(f"{each}, full size", f"{each}, full size") as watcher:
-                run_method(run, each, directory, watcher)
+                run_method(run, directory, watcher)
         results = [each.result for each in read_finals(path, searches, name, experiment.seed)]
         trials = {each: of_search for each, (of_search, _) in searched.items()}
         table = reward_table(trials, store)
@@ -189,12 +190,10 @@ def make_training(
     """How children are trained, in the search and longer; a worker calls it too."""
     return ChildTraining(
         networks,
-        dataset or experiment.load(),
+        SearchImages(dataset or experiment.load(), experiment.train_share, experiment.seed),
         child,
-        experiment.train_share,
         experiment.judged,
         max(child.epochs, experiment.finalist_epochs),
-        experiment.seed,
     )
 
 
@@ -231,7 +230,7 @@ def _search(
     directory: RunDirectory,
     store: ChildStore,
     workers: Evaluator,
-    progress: Stages,
+    progress: ProgressBars,
 ) -> tuple[list[Trial], Any]:
     """Runs a search in a folder of its own."""
     with (
@@ -242,15 +241,7 @@ def _search(
         def improved(trial: Trial) -> None:
             draw_network(networks.genotype(as_array(trial.candidate)), own.path / "best")
 
-        return one.run(
-            own,
-            store,
-            workers,
-            progress=watcher.progress,
-            say=watcher.say,
-            tell=watcher.tell,
-            improved=improved,
-        )
+        return one.run(own, store, workers, watcher, improved)
 
 
 def _winner(
@@ -259,7 +250,7 @@ def _winner(
     epochs: int,
     finals: ChildStore,
     workers: Evaluator,
-    progress: Stages,
+    progress: ProgressBars,
 ) -> Candidate:
     """The best of a search's finalists, when they are trained longer."""
     title = f"{name}, the best trained longer"

@@ -25,16 +25,18 @@ from jaxnas.commands.search_experiment import FOLDERS, FOUND, run_only
 from jaxnas.data import Dataset
 from jaxnas.reports.comparison_report import Entry, write
 from jaxnas.reports.finished import Finished, folder_name, read_method
-from jaxnas.runs.config import ConfigError
-from jaxnas.runs.method import MethodRun
-from jaxnas.runs.search_run import SearchRun, search_task
-from jaxnas.runs.stages import Stages, Watcher
+from jaxnas.runs.adaptation_run import method_run
+from jaxnas.runs.config import ConfigError, Method
+from jaxnas.runs.loop import Watcher
+from jaxnas.runs.progress import ProgressBars
+from jaxnas.runs.search_run import SearchImages, SearchRun
+from jaxnas.runs.training_run import TrainingRun
 from jaxnas.spaces import AdaptationSpace, Genotype
 from jaxnas.storage import files
-from jaxnas.storage.directory import InUseError, RunDirectory, refuse_while_used
+from jaxnas.storage.directory import OUTCOME, InUseError, RunDirectory, refuse_while_used
 
-# What `runs.method` calls them.
-_METHODS = {
+# What `method_run` calls them.
+_METHODS: dict[str, Method] = {
     "original": "original",
     "adapt_cell": "cell",
     "adapt_full": "full",
@@ -43,7 +45,6 @@ _METHODS = {
 }
 _SMALL_IMAGES = 5000
 _NAT_BATCH, _NAT_SHARE = 64, 0.4
-_ENTRY = "entry.json"
 
 
 class Cell(NamedTuple):
@@ -57,6 +58,11 @@ class Cell(NamedTuple):
     def name(self) -> str:
         """Of its bar and, but for the base, of its folder."""
         return f"{self.base.name}/{folder_name(self.method, self.seeds)}"
+
+    @property
+    def searches(self) -> bool:
+        """Whether its network is found by a search first."""
+        return self.method not in _METHODS
 
     def recorded(self) -> dict[str, Any]:
         """What its folder must agree on."""
@@ -102,42 +108,45 @@ class _Comparing:
             )
         return None
 
-    def method_run(self, cell: Cell) -> MethodRun:
-        return self._trained(cell, _METHODS[cell.method], cell.base)
-
-    def _trained(self, cell: Cell, method: Any, genotype: Genotype) -> MethodRun:
-        """A method on `genotype`, by the recipe of the cell's base."""
+    def training_run(self, cell: Cell, genotype: Genotype | None = None) -> TrainingRun:
+        """The training of the base, or of what a search found of it, by the base's recipe."""
         settings = self.flags.training(cell.base)
         every = max(1, settings.epochs // 4)
-        return MethodRun(method, genotype, self.dataset, settings, cell.seeds, every)
+        method = _METHODS.get(cell.method, "original")
+        network = genotype or cell.base
+        run = method_run(method, network, self.dataset, settings, cell.seeds, every)
+        return dataclasses.replace(run, method=cell.method)
 
     def search_run(self, cell: Cell) -> SearchRun:
         base = cell_form(cell.base)
         assert base is not None
+        (seed,) = cell.seeds
         dtype = jnp.dtype(self.flags.training(cell.base).precision)
-        task = search_task(self.dataset, dtype)
+        images = SearchImages(self.dataset, _NAT_SHARE, seed)
+        task = images.task(dtype)
         settings = self.flags.nat(cell.method == "nat_faithful")
         search = make_nat(base, settings, task, self.dataset, _NAT_BATCH, dtype).search
-        (seed,) = cell.seeds
-        epochs = self.flags.nat_search_epochs
-        return SearchRun(search, cell.method, self.dataset, seed, epochs, _NAT_BATCH, _NAT_SHARE)
+        return SearchRun(search, cell.method, images, self.flags.nat_search_epochs, _NAT_BATCH)
 
     def steps(self, cell: Cell) -> int:
-        if not cell.method.startswith("nat"):
-            return self.method_run(cell).total_steps
-        trained = self.method_run(cell._replace(method="original"))
-        return self.search_run(cell).total_steps + trained.total_steps
+        trained = self.training_run(cell).total_steps
+        return trained + (self.search_run(cell).total_steps if cell.searches else 0)
 
     def run(self, cell: Cell, folder: RunDirectory, watcher: Watcher) -> None:
         """Runs a cell into its folder, and says there what came of it."""
-        if cell.method.startswith("nat"):
+        if cell.searches:
             entries = self._run_nat(cell, folder, watcher)
         else:
-            run_method(self.method_run(cell), cell.method, folder, watcher)
-            finished = read_method(folder.path / folder_name(cell.method, cell.seeds))
-            entries = [_entry(each, cell) for each in finished]
+            entries = self._train(cell, cell.base, folder, watcher)
         # Last: a folder that has it is done.
-        folder.write_json(_ENTRY, [dataclasses.asdict(each) for each in entries])
+        folder.write_json(OUTCOME, [dataclasses.asdict(each) for each in entries])
+
+    def _train(
+        self, cell: Cell, genotype: Genotype, folder: RunDirectory, watcher: Watcher
+    ) -> list[Entry]:
+        run_method(self.training_run(cell, genotype), folder, watcher)
+        finished = read_method(folder.path / folder_name(cell.method, cell.seeds))
+        return [_entry(each, cell) for each in finished]
 
     def _run_nat(self, cell: Cell, folder: RunDirectory, watcher: Watcher) -> list[Entry]:
         searched = run_only(self.search_run(cell), folder, watcher, FOLDERS[FOUND])
@@ -165,11 +174,8 @@ class _Comparing:
                     notes=notes,
                 )
             ]
-        run_method(self._trained(cell, "original", genotype), "found", folder, watcher)
-        (trained,) = read_method(folder.path / folder_name("found", cell.seeds))
-        return [
-            dataclasses.replace(_entry(trained, cell), search_seconds=searched.seconds, notes=notes)
-        ]
+        (entry,) = self._train(cell, genotype, folder, watcher)
+        return [dataclasses.replace(entry, search_seconds=searched.seconds, notes=notes)]
 
 
 def _entry(finished: Finished, cell: Cell) -> Entry:
@@ -230,14 +236,14 @@ def run_comparison(flags: Comparison, published: Mapping[tuple[str, str], str]) 
     with folder as top:
         command = top.read_json("config.json")["environment"]["command"]
     busy: list[Cell] = []
-    with Stages(console, steps) as stages:
+    with ProgressBars(console, steps) as bars:
         for cell in cells:
             if _entries(path, cell) is not None:
-                stages.skip(cell.name)
+                bars.skip(cell.name)
                 continue
             try:
                 with RunDirectory(path / cell.name, cell.recorded(), resume=True) as own:
-                    with stages.watch(cell.name, cell.name) as watcher:
+                    with bars.watch(cell.name, cell.name) as watcher:
                         comparing.run(cell, own, watcher)
             except InUseError:
                 busy.append(cell)
@@ -291,7 +297,7 @@ def _entries(path: Path, cell: Cell) -> list[Entry] | None:
     Raises:
       RunError: if its file is damaged.
     """
-    file = path / cell.name / _ENTRY
+    file = path / cell.name / OUTCOME
     if not file.exists():
         return None
     advice = "delete that file, and --resume makes it anew from what was trained"

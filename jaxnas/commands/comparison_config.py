@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from jaxnas.commands.nat_method import NATSettings
-from jaxnas.runs.bases import load_base
 from jaxnas.runs.config import ConfigError, Training
+from jaxnas.runs.genotype_files import load_base
 from jaxnas.spaces import Genotype
 
 Choice = Literal["original", "nat", "nat_faithful", "adapt_cell", "adapt_full", "random"]

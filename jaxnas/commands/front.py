@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from jaxnas.reports import style
 from jaxnas.reports.results import Result
 from jaxnas.reports.statistics import spread
-from jaxnas.runs.prices import NAMES, Prices
+from jaxnas.runs.edge_costs import COST_NAMES, EdgeCosts
 from jaxnas.spaces import AdaptationSpace, Genotype
 from jaxnas.storage import files
 
@@ -45,7 +45,7 @@ class Point(NamedTuple):
 
 
 def point(
-    target: float | None, rows: Sequence[Result], space: AdaptationSpace, prices: Prices
+    target: float | None, rows: Sequence[Result], space: AdaptationSpace, edge_costs: EdgeCosts
 ) -> Point:
     """The point of one method's results, a seed each.
 
@@ -53,10 +53,10 @@ def point(
       target: that they were given.
       rows: the results.
       space: of granularity ``full`` over their base.
-      prices: of that space.
+      edge_costs: of that space.
     """
     genotypes = [Genotype.from_json(json.dumps(row.genotype)) for row in rows]
-    costs = [100 * prices.share(space.encode(each)) for each in genotypes]
+    costs = [100 * edge_costs.share(space.encode(each)) for each in genotypes]
     accuracies = [row.test_accuracy for row in rows]
     return Point(
         rows[0].method,
@@ -97,7 +97,7 @@ def write_front(folder: Path, points: Sequence[Point], kind: str, title: str) ->
 
 
 def _markdown(points: Sequence[Point], kind: str, title: str) -> str:
-    header = ("method", "target", "seeds", f"{NAMES[kind]}, % of the base", "test accuracy %")
+    header = ("method", "target", "seeds", f"{COST_NAMES[kind]}, % of the base", "test accuracy %")
     lines = [[*header, "parameters", "multiply-adds"], ["---"] + ["---:"] * 6]
     for each in points:
         lines.append(
@@ -138,7 +138,7 @@ def _draw(path: Path, points: Sequence[Point], kind: str, title: str) -> None:
                 **options,
             )
         axes.set_title(title)
-        axes.set_xlabel(f"{NAMES[kind]}, % of the base")
+        axes.set_xlabel(f"{COST_NAMES[kind]}, % of the base")
         axes.set_ylabel("test accuracy, %")
         axes.legend(loc="lower right")
         figure.tight_layout()

@@ -20,7 +20,7 @@ from jaxnas.children.child_searchers import (
 from jaxnas.children.child_winners import TRAINED, as_array
 from jaxnas.commands.child_experiment import RANDOM, Searches
 from jaxnas.commands.efficiency import Searched, efficiency_curves, efficiency_table
-from jaxnas.commands.from_scratch import Picture, picture_of
+from jaxnas.commands.final_training import Picture, picture_of
 from jaxnas.commands.tabular_search import SEARCHERS
 from jaxnas.reports.statistics import wins
 from jaxnas.runs.config import ConfigError

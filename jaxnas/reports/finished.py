@@ -16,6 +16,7 @@ from jaxnas.reports.results import Result, accuracy_name, without_labels, write_
 from jaxnas.reports.statistics import paired_difference
 from jaxnas.spaces import AdaptationSpace, Genotype, GenotypeError
 from jaxnas.storage import files
+from jaxnas.storage.directory import OUTCOME
 from jaxnas.storage.files import RunError
 from jaxnas.storage.metrics import Metrics
 
@@ -30,9 +31,6 @@ _THETA = (
     "its parameter; the largest of an edge's three at the end is what the network keeps."
 )
 _NETWORK = "Edges that changed are coloured; an edge marked null is gone."
-
-OUTCOME = "outcome.json"
-"""What a method's folder has once it is done."""
 
 
 class Finished(NamedTuple):

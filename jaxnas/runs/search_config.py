@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jaxnas.runs.config import ConfigError, Training, WeightTraining, refuse_below_one
+from jaxnas.runs.config import ConfigError, WeightTraining, refuse_below_one
 
 if TYPE_CHECKING:  # flags are read, and refused, before JAX is imported
     from jaxnas.data import Dataset
@@ -47,11 +47,6 @@ class SearchFlags:
         refuse_below_one(self, "eval_every")
         if not 0 < self.train_share < 1:
             raise ConfigError(f"--train-share must be between 0 and 1, not {self.train_share}")
-
-    @property
-    def plain_training(self) -> Training:
-        """The training of a network that is left as it is."""
-        return Training(**vars(self.training), adapt_epochs=0, warmup_epochs=0)
 
     def recorded(self) -> dict[str, Any]:
         """What a resumed run must agree on: all but where things are and how to go about it."""

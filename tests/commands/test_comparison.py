@@ -14,8 +14,8 @@ from jaxnas.commands.search_experiment import Method
 from jaxnas.reports import comparison_report
 from jaxnas.reports.comparison_report import Entry, markdown, summarise, write
 from jaxnas.runs.config import ConfigError
-from jaxnas.runs.method import MethodRun
-from jaxnas.runs.stages import Watcher
+from jaxnas.runs.loop import Watcher
+from jaxnas.runs.training_run import TrainingRun
 from jaxnas.search.shared import Found
 from jaxnas.spaces import Genotype, zoo
 from jaxnas.spaces.cells import CellSpace
@@ -90,7 +90,7 @@ def test_every_method_runs_once_and_random_stands_beside(inputs, tmp_path, monke
     assert (tmp_path / "run" / "comparison.svg").exists()
 
     # Again with one seed more: what is done is not done again.
-    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("entry.json")}
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("outcome.json")}
     assert len(kept) == 3
     more = dataclasses.replace(first, seeds=2, method=("original",), resume=True)
     run_comparison(more, {})
@@ -109,7 +109,7 @@ def test_a_dead_answer_is_chance_and_is_not_trained(inputs, tmp_path, monkeypatc
     nat = comparing.cells()[0][0]
     with RunDirectory(tmp_path / "run", {}) as folder:
         comparing.run(nat, folder, Watcher(lambda: None, print, print))
-    (entry,) = json.loads((tmp_path / "run" / "entry.json").read_text())
+    (entry,) = json.loads((tmp_path / "run" / "outcome.json").read_text())
     assert entry["test_accuracy"] == 25.0
     assert not entry["connected"]
     assert entry["params"] is None
@@ -122,7 +122,7 @@ def test_what_another_process_holds_is_left_to_it(inputs, tmp_path, capsys):
     both = flags(inputs, run, seeds=2)
     held = run / "tiny" / "original_seed0"
     run_comparison(dataclasses.replace(both, seeds=1), {})
-    (held / "entry.json").unlink()
+    (held / "outcome.json").unlink()
     config = json.loads((held / "config.json").read_text())
     del config["environment"]
     with RunDirectory(held, config, resume=True):
@@ -145,15 +145,15 @@ def test_a_damaged_cell_is_named_and_made_anew(inputs, tmp_path, monkeypatch):
     for each in entries:
         assert "of the network's 5 edges, " in each["notes"][0]
         assert each["params"] < 2000
-    damaged = tmp_path / "tiny" / "adapt_full_seed0" / "entry.json"
+    damaged = tmp_path / "tiny" / "adapt_full_seed0" / "outcome.json"
     resumed = dataclasses.replace(adapted, resume=True)
     for text in ("[{}]", "[{"):
         damaged.write_text(text)
-        with pytest.raises(RunError, match=r"entry.json is damaged.* delete that file, and --resu"):
+        with pytest.raises(RunError, match=r"outcome.json is damaged.* delete that file, and"):
             run_comparison(resumed, {})
     # As advised, and nothing trains again.
     damaged.unlink()
-    monkeypatch.setattr(MethodRun, "run", None)
+    monkeypatch.setattr(TrainingRun, "run", None)
     run_comparison(resumed, {})
     assert json.loads((tmp_path / "results.json").read_text()) == entries
 

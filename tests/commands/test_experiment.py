@@ -20,7 +20,8 @@ from jaxnas.commands import experiment
 from jaxnas.commands.experiment import load_base, run_experiment
 from jaxnas.reports import read_results
 from jaxnas.runs.config import ConfigError, Experiment, Training
-from jaxnas.runs.method import MethodRun, TrainingError
+from jaxnas.runs.loop import TrainingError
+from jaxnas.runs.training_run import TrainingRun
 from jaxnas.spaces import Block, Genotype, GenotypeError, zoo
 from jaxnas.spaces.zoo.darts_text import write_cells
 from jaxnas.storage import RunDirectory, RunError
@@ -153,7 +154,7 @@ def test_a_seed_of_a_sweep_is_that_seed_alone(swept, inputs, tmp_path):
 def test_a_finished_run_is_read_and_not_run_again(swept, inputs, tmp_path, monkeypatch):
     run_dir = Path(shutil.copytree(swept[0], tmp_path / "run"))
     (run_dir / "results.json").unlink()
-    monkeypatch.setattr(MethodRun, "run", lambda *arguments, **options: 1 / 0)
+    monkeypatch.setattr(TrainingRun, "run", lambda *arguments, **options: 1 / 0)
     told(flags(inputs, run_dir, methods=METHODS, seeds=(0, 1), resume=True))
     for name in ("results.json", "results.csv", "curves.svg", "theta_cell_seed0.svg"):
         assert (run_dir / name).read_bytes() == (swept[0] / name).read_bytes()
@@ -247,7 +248,7 @@ def test_a_run_directory_in_use_is_refused(inputs, tmp_path):
 
 
 def test_out_of_memory_is_told_in_a_sentence(inputs, tmp_path, monkeypatch):
-    monkeypatch.setattr(MethodRun, "run", lambda *_, **__: jnp.zeros((2**31, 2**11)))
+    monkeypatch.setattr(TrainingRun, "run", lambda *_, **__: jnp.zeros((2**31, 2**11)))
     with pytest.raises(TrainingError, match="original_seed0: out of memory; try a smaller --batch"):
         told(flags(inputs, tmp_path / "run"))
 

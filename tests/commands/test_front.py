@@ -11,7 +11,7 @@ import pytest
 from jaxnas import nn
 from jaxnas.commands.front import point, write_front
 from jaxnas.reports import Result
-from jaxnas.runs.prices import prices
+from jaxnas.runs.edge_costs import edge_costs
 from jaxnas.spaces import AdaptationSpace
 from support import tiny
 
@@ -20,7 +20,7 @@ SHAPE = (8, 8, 1)
 
 
 def cost():
-    return prices("macs", SPACE, SHAPE, 4, batch_size=2, dtype="float32", table=None)
+    return edge_costs("macs", SPACE, SHAPE, 4, batch_size=2, dtype="float32", table=None)
 
 
 def result(method, seed, choices, accuracy):

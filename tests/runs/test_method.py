@@ -10,8 +10,9 @@ import pytest
 
 from jaxnas import data, nn, training
 from jaxnas.data import Augmentation
+from jaxnas.runs.adaptation_run import method_run
 from jaxnas.runs.config import ConfigError
-from jaxnas.runs.method import MethodRun, TrainingError
+from jaxnas.runs.loop import Kept, TrainingError, Watcher
 from jaxnas.spaces import Block, Cell, Edge, Genotype, GenotypeError, Node
 from jaxnas.storage import run_digest
 from jaxnas.storage.checkpoints import Checkpoints
@@ -155,22 +156,21 @@ def test_phases_and_tests_by_epoch(tmp_path):
 def test_progress_is_told_of_every_step(kind):
     run = tiny.run(**kind)
     calls = []
-    run.run(progress=lambda: calls.append(None))
+    run.run(watcher=Watcher(lambda: calls.append(None)))
     assert len(calls) == run.total_steps
     # 80 images, 8 of them held out while the architecture adapts, 16 in a batch.
     assert run.total_steps == (18 if kind is HELD_OUT else 20)
 
 
 def test_the_fixed_network_goes_on_with_weights_and_momentum_of_the_supernet(tmp_path):
-    run = tiny.run(adapt_epochs=4, kind=tiny.Rerun, estimator="raw", cost_weight=100.0)
+    run = tiny.run(adapt_epochs=4, estimator="raw", cost_weight=100.0)
     with tiny.open_run(tmp_path) as directory:
         (outcome,) = run.run(directory)
-    phase = run._phase("adaptation", None)
-    found = Checkpoints(tmp_path / "checkpoints").restore(lambda meta: phase.abstract)
+    found = Checkpoints(tmp_path / "checkpoints").restore(lambda meta: run._phase(meta).abstract)
     assert found is not None
-    _, supernet, meta = found
-    fixed_phase, fixed = run._enter_fixed(supernet, meta["theta"][-1])
-    assert fixed_phase.name == "fixed"
+    supernet = found[1]
+    _, fixed, meta, *_ = run._enter_fixed(Kept(*found))
+    assert meta["phase"] == "fixed"
     assert int(fixed.step) == 20
     before = dict(jax.tree_util.tree_leaves_with_path((supernet.variables, supernet.opt_state)))
     after = jax.tree_util.tree_leaves_with_path((fixed.variables, fixed.opt_state))
@@ -250,7 +250,7 @@ def test_random_choices_are_the_seeds_alone_or_side_by_side():
 @pytest.mark.parametrize("method", ["original", "cell"])
 def test_a_run_that_diverges_names_the_step_and_keeps_no_broken_state(tmp_path, method):
     # One step in an epoch: the first loss is finite, and the weights that it leads to are no good.
-    run = tiny.run(method, batch_size=80, learning_rate=3e38, kind=tiny.Rerun)
+    run = tiny.run(method, batch_size=80, learning_rate=3e38)
     with tiny.open_run(tmp_path) as directory:
         with pytest.raises(TrainingError, match=rf"^{method}, seed 0: .* not finite at step 1 "):
             run.run(directory)
@@ -260,8 +260,8 @@ def test_a_run_that_diverges_names_the_step_and_keeps_no_broken_state(tmp_path, 
 
 def test_a_run_that_diverges_keeps_the_checkpoint_before(tmp_path):
     calls = []
-    run = tiny.run("original", kind=tiny.Rerun)
-    healthy = run._phase("original", None)
+    run = tiny.run("original")
+    healthy = run._first_phase
 
     def epoch(state, data, order, key, progress):
         if len(calls) == 10:  # the third epoch
@@ -269,30 +269,30 @@ def test_a_run_that_diverges_keeps_the_checkpoint_before(tmp_path):
             state.variables["params"]["classifier"]["kernel"] = kernel * np.inf
         return healthy.epoch(state, data, order, key, progress)
 
-    run._phases["original", None] = healthy._replace(epoch=epoch)
+    run.__dict__["_first_phase"] = healthy._replace(epoch=epoch)
     with tiny.open_run(tmp_path) as directory:
         with pytest.raises(
             TrainingError,
-            match=r"^original, seed 0: the loss is not finite at step 11 \(epoch 3\); the "
-            r"checkpoint of epoch 2 is kept; try a lower --learning-rate",
+            match=r"^original, seed 0: the loss is not finite at step 11 \(epoch 3\); try a lower "
+            r"--learning-rate or --grad-clip 5; the checkpoint of epoch 2 is kept$",
         ):
-            run.run(directory, progress=lambda: calls.append(None))
+            run.run(directory, Watcher(lambda: calls.append(None)))
         assert [row["epoch"] for row in directory.rows()] == [1, 2]
-    run._phases["original", None] = healthy
+    run.__dict__["_first_phase"] = healthy
     with tiny.open_run(tmp_path) as directory:
         (resumed,) = run.run(directory)
     assert resumed.result.digest == outcomes(**ALONE)[0].result.digest
 
 
 def test_theta_that_diverges_in_the_last_step_of_the_adaptation_stops_the_run(tmp_path):
-    run = tiny.run(kind=tiny.Rerun)
-    healthy = run._phase("adaptation", None)
+    run = tiny.run()
+    healthy = run._first_phase
 
     def epoch(*arguments):
         state, metrics = healthy.epoch(*arguments)
         return state._replace(theta=jnp.where(state.step == 10, jnp.nan, state.theta)), metrics
 
-    run._phases["adaptation", None] = healthy._replace(epoch=epoch)
+    run.__dict__["_first_phase"] = healthy._replace(epoch=epoch)
     with tiny.open_run(tmp_path) as directory:
         with pytest.raises(TrainingError, match=r"not finite at step 10 .*epoch 1 is kept"):
             run.run(directory)
@@ -330,7 +330,7 @@ def test_a_base_that_makes_no_network_is_refused_at_once(name, method):
     except GenotypeError:
         return  # refused even earlier
     with pytest.raises(ConfigError, match=rf"^--base {name}: .*\[8, 8, 1\].*: \S.+") as caught:
-        MethodRun(method, base, tiny.dataset(), tiny.settings(), (0,))
+        method_run(method, base, tiny.dataset(), tiny.settings(), (0,))
     assert "\n" not in str(caught.value)
 
 
@@ -339,9 +339,9 @@ def test_a_base_with_a_bypassed_block_trains_but_cannot_adapt():
     dead = Cell("dead", 2, (Node(),), (Edge("null", 0, 2),), (2,))
     base = Genotype("bypass", "darts", 4, (cell, dead), (Block("dead", 4), Block("live", 4)))
     arguments = (base, tiny.dataset(), tiny.settings(), (0,))
-    MethodRun("original", *arguments)
+    method_run("original", *arguments)
     with pytest.raises(ConfigError, match=r"--base bypass: .* output of block 0"):
-        MethodRun("cell", *arguments)
+        method_run("cell", *arguments)
 
 
 def test_settings_that_do_not_fit_the_data_are_refused_at_once():
@@ -396,7 +396,7 @@ def test_data_of_one_image_side_and_three_channels():
     labels = np.arange(32) % 3
     dataset = data.from_arrays(images, labels, images[:7], labels[:7], name="odd")
     settings = tiny.settings(epochs=1, adapt_epochs=1, warmup_epochs=0, precision="bfloat16")
-    (outcome,) = MethodRun("full", tiny.BASE, dataset, settings, (0,)).run()
+    (outcome,) = method_run("full", tiny.BASE, dataset, settings, (0,)).run()
     assert np.isfinite(outcome.result.test_loss)
     assert outcome.variables["params"]["classifier"]["kernel"].shape[1] == 3
     assert {leaf.dtype for leaf in jax.tree.leaves(outcome.variables)} == {jnp.dtype("float32")}

@@ -1,17 +1,15 @@
 """The smallest whole experiment: a network of two blocks, eighty images of 8x8 pixels."""
 
 import csv
-import dataclasses
 import io
 import json
-from functools import cached_property
 
 import jax
 import numpy as np
 
 from jaxnas import data
+from jaxnas.runs.adaptation_run import method_run
 from jaxnas.runs.config import Training
-from jaxnas.runs.method import MethodRun
 from jaxnas.spaces import Block, Cell, Edge, Genotype, Node
 from jaxnas.storage import RunDirectory
 
@@ -86,28 +84,11 @@ def command(folder, **flags):
     return words
 
 
-@dataclasses.dataclass(frozen=True)
-class Rerun(MethodRun):
-    """A method that compiles once however often it runs: compiling takes longer than computing."""
-
-    @cached_property
-    def _phases(self):
-        return {}
-
-    def _phase(self, name, derived):
-        key = (name, derived and tuple(each.genotype for each in derived))
-        if key not in self._phases:
-            self._phases[key] = super()._phase(name, derived)
-        return self._phases[key]
-
-    @cached_property
-    def _first_state(self):
-        return super()._first_state
-
-
-def run(method="cell", seeds=(0,), kind=MethodRun, eval_every=1, **changes):
+def run(method="cell", seeds=(0,), eval_every=1, supervision=None, **changes):
     """A method on the tiny data."""
-    return kind(method, BASE, dataset(), settings(**changes), seeds, eval_every)
+    return method_run(
+        method, BASE, dataset(), settings(**changes), seeds, eval_every, supervision=supervision
+    )
 
 
 def open_run(path):

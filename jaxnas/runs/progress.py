@@ -1,34 +1,21 @@
-"""How an experiment tells, while it runs, how far its stages are."""
+"""Progress bars of an experiment's stages."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
 
 import rich.console
 import rich.progress
 
-
-class Watcher(NamedTuple):
-    """Whom a stage tells.
-
-    Attributes:
-      progress: called after every step.
-      say: told of checkpoints that cannot be used.
-      tell: told each epoch in a line; shown where the bars cannot move.
-    """
-
-    progress: Callable[[], None]
-    say: Callable[[str], None]
-    tell: Callable[[str], None]
+from jaxnas.runs.loop import Watcher
 
 
-class Stages:
+class ProgressBars:
     """A bar for each stage of an experiment, and without a terminal a line for each epoch.
 
-    with Stages(console, {"search": 500}) as stages:
-        with stages.watch("search", "search, seed 0") as watcher:
+    with ProgressBars(console, {"search": 500}) as bars:
+        with bars.watch("search", "search, seed 0") as watcher:
             ...
     """
 
@@ -43,7 +30,7 @@ class Stages:
             console=console,
         )
 
-    def __enter__(self) -> Stages:
+    def __enter__(self) -> ProgressBars:
         self._bars.__enter__()
         self._tasks = {
             name: self._bars.add_task(name, total=total, start=False)
@@ -56,7 +43,10 @@ class Stages:
 
     @contextlib.contextmanager
     def watch(self, name: str, title: str, unit: str = "steps") -> Iterator[Watcher]:
-        """Shows the stage `name` as running, and as done when the context ends well."""
+        """Shows the stage `name` as running, and as done when the context ends well.
+
+        Lines that its watcher is told are shown where the bars cannot move.
+        """
         task, total = self._tasks[name], self._steps[name]
         self._bars.start_task(task)
         if not self._console.is_terminal:

@@ -12,7 +12,8 @@ from jaxnas import nn, training
 from jaxnas.data import Augmentation
 from jaxnas.randomness import stream
 from jaxnas.runs.config import ConfigError, SelfSupervision, Training
-from jaxnas.runs.learning import SelfSupervised
+from jaxnas.runs.loop import Watcher
+from jaxnas.runs.objectives import SelfSupervised
 from jaxnas.tasks import supervised
 from support import tiny
 
@@ -28,8 +29,7 @@ SCORES = {
 
 
 def ssl_run(method="cell", seeds=(0,), supervision=SUPERVISION, eval_every=2, **changes):
-    run = tiny.run(method, seeds, eval_every=eval_every, **changes)
-    return dataclasses.replace(run, supervision=supervision)
+    return tiny.run(method, seeds, eval_every, supervision, **changes)
 
 
 class Killed(BaseException):
@@ -80,40 +80,50 @@ def test_the_notes_tell_of_collapse_and_of_the_untrained_network():
     assert f"effective rank {scores['feature_rank']:.1f} of 8 (untrained " in note
 
 
+def untrained_std(found):
+    """A watcher that adds to `found` the standard deviation of features before the first step."""
+
+    def tell(line):
+        if "epoch 0/" in line:
+            found.append(float(line.split("feature std ")[1].split(",")[0]))
+
+    return Watcher(tell=tell)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["original", pytest.param("cell", marks=pytest.mark.slow)])
 def test_how_often_a_network_is_judged_changes_nothing_of_it(method, monkeypatch):
     """Nor with which batch statistics before its first step, which change what is seen of it."""
-    rows = []
-    (often,) = ssl_run(method, eval_every=1).run(tell=rows.append)
+    stds = []
+    (often,) = ssl_run(method, eval_every=1).run(watcher=untrained_std(stds))
     assert often.result.digest == finished(method)[0].result.digest
     monkeypatch.setattr(
         training, "statistics_estimator", lambda *_, **__: lambda variables, *_: variables
     )
-    (other,) = ssl_run(method, eval_every=4).run(tell=rows.append)
+    (other,) = ssl_run(method, eval_every=4).run(watcher=untrained_std(stds))
     assert other.result.digest == often.result.digest
-    estimated, initial = (row["feature_std"] for row in rows if row["epoch"] == 0)
+    estimated, initial = stds
     assert estimated != pytest.approx(initial, rel=0.2)
     assert other.result.scores["feature_std"] == often.result.scores["feature_std"]
 
 
 @pytest.mark.slow  # two phases are compiled, for which tests/commands/test_resume.py has quick ones
 def test_a_killed_run_goes_on_to_the_same_bits(tmp_path):
-    rows = []
     with tiny.open_run(tmp_path / "whole") as folder:
-        (whole,) = ssl_run().run(folder, tell=rows.append)
+        (whole,) = ssl_run().run(folder)
+        rows = folder.rows()
     assert [row["epoch"] for row in rows] == [0, 1, 2, 3, 4]
     assert [("knn_accuracy" in row, "train_loss" in row) for row in rows] == [
         (True, False), (False, True), (True, True), (False, True), (True, True),
     ]  # fmt: skip
 
-    def kill(row, at):
-        if row["epoch"] == at:
+    def kill(line, at):
+        if f"epoch {at}/" in line:
             raise Killed
 
     for at in (0, 3):  # before the first checkpoint, and in the second phase
         with tiny.open_run(tmp_path / "killed") as folder, pytest.raises(Killed):
-            ssl_run().run(folder, tell=functools.partial(kill, at=at))
+            ssl_run().run(folder, Watcher(tell=functools.partial(kill, at=at)))
     with tiny.open_run(tmp_path / "killed") as folder:
         (resumed,) = ssl_run().run(folder)
         assert resumed.result.digest == whole.result.digest
@@ -184,13 +194,13 @@ def test_settings_that_cannot_be_are_named(changes, message):
 
 
 def test_views_and_heads_are_the_methods():
-    def learning(**changes):
+    def objective(**changes):
         return SelfSupervised(
             tiny.dataset(), tiny.settings(), dataclasses.replace(SUPERVISION, **changes)
         )
 
-    assert learning().outputs.predictor is None
-    assert learning(method="simsiam").outputs.predictor == 512
+    assert objective().outputs.predictor is None
+    assert objective(method="simsiam").outputs.predictor == 512
     assert SelfSupervision().smallest_crop == 0.08
     assert SelfSupervision(method="simsiam").smallest_crop == 0.2
     assert SelfSupervision(method="simsiam", crop=0.5).smallest_crop == 0.5

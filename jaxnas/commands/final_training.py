@@ -11,8 +11,8 @@ from jaxnas.reports.drawing.drawing import draw_network
 from jaxnas.reports.finished import Finished, folder_name, read_method
 from jaxnas.reports.report import write_report
 from jaxnas.reports.results import Result
-from jaxnas.runs.method import MethodRun
 from jaxnas.runs.search_config import SearchFlags
+from jaxnas.runs.training_run import TrainingRun
 from jaxnas.spaces import Genotype
 from jaxnas.storage import files
 
@@ -20,13 +20,15 @@ Picture = tuple[str, str, str]
 """Caption, file and explanation, see `write_report`."""
 
 
-def final_run(experiment: SearchFlags, dataset: Dataset, genotype: Genotype) -> MethodRun:
-    """The training of a network on all training images."""
-    return MethodRun(
-        "original",
+def final_run(
+    experiment: SearchFlags, dataset: Dataset, genotype: Genotype, row: str
+) -> TrainingRun:
+    """The training of a network on all training images, for that row of the table."""
+    return TrainingRun(
+        row,
         genotype,
         dataset,
-        experiment.plain_training,
+        experiment.training,
         (experiment.seed,),
         experiment.eval_every,
     )
@@ -45,7 +47,7 @@ def read_finals(path: Path, rows: Iterable[str], name: str, seed: int) -> list[F
       RunError: see `read_method`.
     """
     return [
-        each._replace(result=dataclasses.replace(each.result, method=row, base=name))
+        each._replace(result=dataclasses.replace(each.result, base=name))
         for row in rows
         for each in read_method(path / folder_name(row, (seed,)))
     ]

@@ -12,18 +12,18 @@ import numpy as np
 from jaxnas import nn, search
 from jaxnas.nn.costs.latency import candidate_latency
 from jaxnas.runs.config import ConfigError
-from jaxnas.runs.latency_table import kept_latency
 from jaxnas.spaces import AdaptationSpace, Derivation
 from jaxnas.spaces.adaptation import SAME
 from jaxnas.spaces.budget import cheapest, cost_of, derive_within
+from jaxnas.storage.latency_table import kept_latency
 
 TOLERANCE = 0.03
 """How far below the target, as a share of the base, a network may cost before others come first."""
 
-NAMES = {"macs": "multiply-adds", "params": "parameters", "latency": "latency"}
+COST_NAMES = {"macs": "multiply-adds", "params": "parameters", "latency": "latency"}
 
 
-class Prices(NamedTuple):
+class EdgeCosts(NamedTuple):
     """Costs in whole units: multiply-adds, parameters, or nanoseconds of a batch.
 
     Attributes:
@@ -52,7 +52,7 @@ class Prices(NamedTuple):
             raise ConfigError(
                 f"--target-cost {target} is out of reach: the cheapest network that adapts "
                 f"{space.base.name} with granularity {space.granularity!r} has "
-                f"{100 * smallest:.1f}% of its {NAMES[self.kind]}"
+                f"{100 * smallest:.1f}% of its {COST_NAMES[self.kind]}"
             )
 
     def derive(self, space: AdaptationSpace, target: float, theta: np.ndarray) -> Derivation:
@@ -69,11 +69,27 @@ class Prices(NamedTuple):
             least - self.fixed,
         )
 
+    def note(self, derivation: Derivation, target: float) -> str:
+        """What a derived network costs beside what it may cost, in words."""
+        share = self.share(derivation.choices)
+        note = (
+            f"the network has {100 * share:.1f}% of the base's {COST_NAMES[self.kind]}; the target "
+            f"is {100 * target:g}%."
+        )
+        if share >= target - TOLERANCE:
+            return note
+        why = (
+            "no network of this space lies between"
+            if derivation.limited
+            else "the architecture parameters themselves ask for no more"
+        )
+        return f"{note} It is {100 * (target - share):.1f} points below the target, as {why}."
+
     def _allowed(self, target: float) -> int:
         return math.floor(target * self.base)
 
 
-def prices(
+def edge_costs(
     kind: Literal["macs", "params", "latency"],
     space: AdaptationSpace,
     input_shape: tuple[int, ...],
@@ -82,7 +98,7 @@ def prices(
     batch_size: int,
     dtype: Any,
     table: Path | None,
-) -> Prices:
+) -> EdgeCosts:
     """The costs of a space's candidates.
 
     Args:
@@ -106,7 +122,7 @@ def prices(
         latency = kept_latency(table, space, input_shape, num_classes, **options)
     edges = np.rint(1e9 * latency.candidates).astype(np.int64)
     fixed = round(1e9 * latency.fixed)
-    return Prices(kind, _by_table(space, edges), fixed, fixed + int(edges[..., SAME].sum()))
+    return EdgeCosts(kind, _by_table(space, edges), fixed, fixed + int(edges[..., SAME].sum()))
 
 
 @lru_cache
@@ -115,10 +131,10 @@ def _counted(
     space: AdaptationSpace,
     input_shape: tuple[int, ...],
     num_classes: int,
-) -> Prices:
+) -> EdgeCosts:
     costs = nn.candidate_costs(space, input_shape, num_classes, kind)
     edges, fixed = costs.candidates, int(costs.fixed)
-    return Prices(kind, _by_table(space, edges), fixed, fixed + int(edges[..., SAME].sum()))
+    return EdgeCosts(kind, _by_table(space, edges), fixed, fixed + int(edges[..., SAME].sum()))
 
 
 def _by_table(space: AdaptationSpace, edges: np.ndarray) -> np.ndarray:

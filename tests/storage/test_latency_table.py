@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from jaxnas.nn.costs import latency
-from jaxnas.runs.latency_table import kept_latency
 from jaxnas.spaces import AdaptationSpace
 from jaxnas.storage import RunError
+from jaxnas.storage.latency_table import kept_latency
 from support import tiny
 
 SPACE = AdaptationSpace(tiny.BASE, "full")

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxnas import nn, tasks, training
 from jaxnas.data import Dataset, Views
 from jaxnas.randomness import stream
-from jaxnas.runs.config import ConfigError, SelfSupervision, Training
+from jaxnas.runs.config import ConfigError, SelfSupervision, WeightTraining
 from jaxnas.spaces import Genotype
 from jaxnas.training.loop import Data
 from jaxnas.training.train import Apply
@@ -53,7 +53,7 @@ class Supervised:
     """
 
     dataset: Dataset
-    settings: Training
+    settings: WeightTraining
     headline = "test_accuracy"
     judges_untrained = False
 
@@ -120,7 +120,7 @@ class SelfSupervised:
     """
 
     dataset: Dataset
-    settings: Training
+    settings: WeightTraining
     supervision: SelfSupervision
     headline = "knn_accuracy"
     judges_untrained = True
@@ -241,5 +241,5 @@ class SelfSupervised:
         return Judged(parts, found, (note,))
 
 
-Learning = Supervised | SelfSupervised
+Objective = Supervised | SelfSupervised
 """What a method's networks learn, and how they are judged."""
