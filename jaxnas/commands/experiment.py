@@ -20,9 +20,8 @@ from jaxnas.runs.adaptation_run import AdaptationRun, method_run
 from jaxnas.runs.config import Experiment, SelfSupervision
 from jaxnas.runs.genotype_files import load_base
 from jaxnas.runs.loop import TrainingError, Watcher
-from jaxnas.runs.outcomes import SeedOutcome
 from jaxnas.runs.progress import ProgressBars
-from jaxnas.runs.training_run import TrainingRun
+from jaxnas.runs.training_run import SeedOutcome, TrainingRun
 from jaxnas.storage import latency_table
 from jaxnas.storage.directory import OUTCOME, RunDirectory, run_once
 

@@ -19,13 +19,11 @@ from jaxnas.randomness import stream
 from jaxnas.runs.config import ConfigError, Method, SelfSupervision, Training
 from jaxnas.runs.edge_costs import EdgeCosts, edge_costs
 from jaxnas.runs.learner import Phase
-from jaxnas.runs.loop import UNWATCHED, Journal, Kept, Watcher
-from jaxnas.runs.outcomes import Architecture, SeedOutcome
+from jaxnas.runs.loop import Journal, Kept
 from jaxnas.runs.space_run import RandomRun, SpaceRun
-from jaxnas.runs.training_run import TrainingRun
+from jaxnas.runs.training_run import Architecture, SeedOutcome, TrainingRun
 from jaxnas.spaces import Derivation, Genotype
 from jaxnas.spaces.adaptation import Granularity
-from jaxnas.storage.directory import RunDirectory
 from jaxnas.training.loop import Order
 
 # How far Adam can carry an architecture parameter by default, whatever the number of steps: DARTS's
@@ -104,18 +102,6 @@ class AdaptationRun(SpaceRun):
         """Raises a ConfigError where no network of the space is as cheap as the target."""
         if self.settings.target_cost is not None:
             self._costs.refuse_unreachable(self._space, self.settings.target_cost)
-
-    def run(
-        self, directory: RunDirectory | None = None, watcher: Watcher = UNWATCHED
-    ) -> list[SeedOutcome]:
-        """See `TrainingRun.run`.
-
-        Raises:
-          ConfigError: if no network of the space is as cheap as the target.
-          TrainingError: naming the step, if loss or weights are no longer finite.
-        """
-        self.refuse_unreachable()
-        return super().run(directory, watcher)
 
     def _order_of(self, key: jax.Array, epoch: int) -> Order:
         if epoch >= self.settings.adaptation_epochs or not self._held_out:
@@ -204,6 +190,7 @@ class AdaptationRun(SpaceRun):
         return self._fixed(meta).phase if meta["phase"] == _FIXED else super()._phase(meta)
 
     def _begin(self) -> Kept:
+        self.refuse_unreachable()
         kept = super()._begin()
         return kept._replace(meta=kept.meta | {"theta": [np.asarray(kept.state.theta).tolist()]})
 
@@ -223,11 +210,10 @@ class AdaptationRun(SpaceRun):
         return kept._replace(state=state, meta=kept.meta | {"phase": _FIXED, "scores": {}})
 
     def _architectures(self, meta: dict[str, Any]) -> list[Architecture]:
-        target = self.settings.target_cost
-        return [
-            self._architecture(each, *(() if target is None else (self._costs.note(each, target),)))
-            for each in self._fixed(meta).derived
-        ]
+        derived, target = self._fixed(meta).derived, self.settings.target_cost
+        if target is None:
+            return [self._architecture(each) for each in derived]
+        return [self._architecture(each, self._costs.note(each, target)) for each in derived]
 
     def _outcomes(self, kept: Kept, journal: Journal) -> list[SeedOutcome]:
         if kept.meta["phase"] == _JOINT:
@@ -250,18 +236,10 @@ def method_run(
     latency_table: Path | None = None,
     supervision: SelfSupervision | None = None,
 ) -> TrainingRun:
-    """The run of a method by its name.
+    """The run of a method by its name; other arguments are those of the runs.
 
-    Args:
-      method: ``original``, left alone; ``cell`` or ``full``, adapted, unless for no epoch at all;
-        ``random_cell`` or ``random_full``, drawn from the same space.
-      base: the network that is given.
-      dataset: what it learns.
-      settings: how.
-      seeds: see `TrainingRun`.
-      eval_every: see `TrainingRun`.
-      latency_table: see `AdaptationRun`.
-      supervision: see `TrainingRun`.
+    ``original`` leaves the base alone, ``cell`` and ``full`` adapt it (unless for no epoch at all),
+    ``random_cell`` and ``random_full`` draw a network from the same space.
 
     Raises:
       ConfigError: for another method, or if settings, data and network do not fit each other.

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxnas import nn, tasks, training
 from jaxnas.data import Dataset, Views
@@ -243,3 +244,22 @@ class SelfSupervised:
 
 Objective = Supervised | SelfSupervised
 """What a method's networks learn, and how they are judged."""
+
+
+def as_lists(scores: dict[str, jax.Array]) -> dict[str, Any]:
+    """Scores, scalar or [seeds], for JSON; exactly, since every float32 is a float64."""
+    return {name: np.asarray(each).tolist() for name, each in scores.items()}
+
+
+def of_seed(scores: dict[str, Any], index: int) -> dict[str, float]:
+    """The scores of one seed, of scores that are scalar or [seeds]."""
+    return {name: float(np.atleast_1d(each)[index]) for name, each in scores.items()}
+
+
+def readable(scores: dict[str, float]) -> dict[str, float]:
+    """Scores with accuracies in percent."""
+    return {
+        # float32 has no more digits
+        name: round(100 * score, 4) if name.endswith("accuracy") else score
+        for name, score in scores.items()
+    }

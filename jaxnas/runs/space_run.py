@@ -14,8 +14,7 @@ import numpy as np
 from jaxnas import nn, search, training
 from jaxnas.randomness import stream
 from jaxnas.runs.genotype_files import refuse_unbuildable
-from jaxnas.runs.outcomes import Architecture
-from jaxnas.runs.training_run import TrainingRun, refuse_huge
+from jaxnas.runs.training_run import Architecture, TrainingRun, refuse_huge
 from jaxnas.spaces import AdaptationSpace, Derivation, Genotype
 from jaxnas.spaces.adaptation import Granularity, changes
 

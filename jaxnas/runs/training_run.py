@@ -7,10 +7,11 @@ state alone: see `runs.loop`.
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from collections.abc import Callable
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -18,21 +19,49 @@ import numpy as np
 from jaxnas import nn, training
 from jaxnas.data import Dataset, epoch_permutation
 from jaxnas.randomness import stream
+from jaxnas.reports.results import Result
 from jaxnas.runs.config import ConfigError, SelfSupervision, WeightTraining
 from jaxnas.runs.genotype_files import refuse_unbuildable
 from jaxnas.runs.learner import Learner, Phase, Seeds
 from jaxnas.runs.loop import UNWATCHED, Journal, Kept, TrainingError, Watcher, all_finite
-from jaxnas.runs.outcomes import (
-    Architecture,
-    SeedOutcome,
-    as_lists,
-    of_seed,
-    readable,
-    seed_outcome,
-)
+from jaxnas.runs.objectives import as_lists, of_seed, readable
 from jaxnas.spaces import Genotype
+from jaxnas.storage.digest import run_digest
 from jaxnas.storage.directory import RunDirectory
 from jaxnas.training.loop import Order
+
+
+class SeedOutcome(NamedTuple):
+    """What one seed of a run came to.
+
+    Attributes:
+      result: the row of the table.
+      genotype: the final network.
+      variables: its trained ``params`` and ``batch_stats``.
+      theta: float32 [epochs of adaptation + 1, tables, edges, 3], θ over time, from the start on;
+        None where nothing adapts.
+      notes: what a reader of the result should know.
+    """
+
+    result: Result
+    genotype: Genotype
+    variables: Any
+    theta: np.ndarray | None
+    notes: tuple[str, ...]
+
+
+class Architecture(NamedTuple):
+    """The network that a seed ends with.
+
+    Attributes:
+      genotype: the network.
+      changes: what became of the base's edges, in words; empty where it was left alone.
+      notes: what a reader should know of it.
+    """
+
+    genotype: Genotype
+    changes: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,6 +203,7 @@ class TrainingRun:
           one `SeedOutcome` for each seed.
 
         Raises:
+          ConfigError: if no network of an adaptation's space is as cheap as its target.
           TrainingError: naming the step, if loss or weights are no longer finite. The last good
             checkpoint stays.
         """
@@ -270,34 +300,56 @@ class TrainingRun:
         return [Architecture(self.base)] * len(self.seeds)
 
     def _outcomes(self, kept: Kept, journal: Journal) -> list[SeedOutcome]:
-        learner, outcomes = self._learner, []
         scores = kept.meta["scores"] or as_lists(self._phase(kept.meta).evaluate(kept.state))
+        outcomes = []
         for index, architecture in enumerate(self._architectures(kept.meta)):
-            # The auxiliary head has done its work, and is left behind.
-            network = nn.build(architecture.genotype, learner.objective.outputs, learner.dtype)
-            variables = learner.seeds.one(kept.state.variables, index)
-            judged = learner.objective.judge(
-                jax.random.key(self.seeds[index]),
-                architecture.genotype,
-                nn.cut(variables, network, self.dataset.input_shape),
-                of_seed(scores, index),
-                of_seed(kept.meta["first"], index),
-                learner.data,
-            )
+            own, first = (of_seed(each, index) for each in (scores, kept.meta["first"]))
+            variables = self._learner.seeds.one(kept.state.variables, index)
             outcomes.append(
-                seed_outcome(
-                    architecture,
-                    judged,
-                    self.dataset,
-                    method=self.method,
-                    base=self.base.name,
-                    seed=self.seeds[index],
-                    epochs=self.settings.epochs,
-                    seconds=journal.seconds,
-                    vmap_width=len(self.seeds),
-                )
+                self._outcome(self.seeds[index], architecture, variables, own, first, journal)
             )
         return outcomes
+
+    def _outcome(
+        self,
+        seed: int,
+        architecture: Architecture,
+        variables: Any,
+        scores: dict[str, float],
+        first: dict[str, float],
+        journal: Journal,
+    ) -> SeedOutcome:
+        learner, genotype = self._learner, architecture.genotype
+        # The auxiliary head has done its work, and is left behind.
+        network = nn.build(genotype, learner.objective.outputs, learner.dtype)
+        variables = nn.cut(variables, network, self.dataset.input_shape)
+        judged = learner.objective.judge(
+            jax.random.key(seed), genotype, variables, scores, first, learner.data
+        )
+        found = readable(judged.scores)
+        size = nn.cost(nn.build(genotype, self.dataset.num_classes), self.dataset.input_shape)
+        device = jax.devices()[0]
+        result = Result(
+            method=self.method,
+            base=self.base.name,
+            dataset=self.dataset.name,
+            seed=seed,
+            test_accuracy=found.pop("test_accuracy"),
+            test_loss=found.pop("test_loss"),
+            params=size.params,
+            macs=size.macs,
+            seconds=journal.seconds,
+            epochs=self.settings.epochs,
+            device=f"{device.platform}: {device.device_kind}",
+            vmap_width=len(self.seeds),
+            digest=run_digest(judged.variables["params"], genotype.to_json()),
+            genotype=json.loads(genotype.to_json()),
+            changes=architecture.changes,
+            scores=found,
+        )
+        notes = (*judged.notes, *architecture.notes)
+        told = tuple(f"{self.method}, seed {seed}: {note}" for note in notes)
+        return SeedOutcome(result, genotype, judged.variables, None, told)
 
 
 @lru_cache

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from jaxnas.data import Augmentation, load, loading
-from jaxnas.runs.outcomes import SeedOutcome
-from jaxnas.runs.training_run import TrainingRun
+from jaxnas.runs.training_run import SeedOutcome, TrainingRun
 from jaxnas.storage.directory import RunDirectory
 from support import pages, scripts
 
