@@ -7,13 +7,12 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import rich.box
 import rich.console
 import rich.progress
-import rich.table
 import tyro
 
 from jaxnas.children.child_config import NASNET, NASNET_CHILD, CellExperiment
+from jaxnas.reports.tables import Column, Table
 from jaxnas.runs.config import ConfigError, Experiment, WeightTraining, settings_of
 from jaxnas.runs.genotype_files import load_genotype, refuse_unbuildable
 from jaxnas.spaces import Genotype, zoo
@@ -57,7 +56,9 @@ class Zoo:
             _print_json(rows)
         else:  # as many columns as a narrow terminal holds
             kept = ("name", "family", "blocks", "params", "macs") if self.counts else tuple(rows[0])
-            _print_table([{name: row[name] for name in kept} for row in rows])
+            words = ("name", "family")
+            columns = [Column(name, "" if name in words else ",", name in words) for name in kept]
+            Table(columns, [[row[name] for name in kept] for row in rows]).print(_console())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -203,9 +204,9 @@ class Report:
     """The run's --run-dir."""
 
     def run(self) -> None:
-        from jaxnas.reports.finished import write_everything
+        from jaxnas.reports.experiment_report import write_experiment
 
-        write_everything(self.run_dir)
+        write_experiment(self.run_dir)
         _console().print(f"Report: {self.run_dir / 'report.md'}", soft_wrap=True)
 
 
@@ -342,18 +343,3 @@ def _print_list(row: dict[str, Any]) -> None:
     for name, value in row.items():
         text = f"{value:,}" if isinstance(value, int) else value
         _console().print(f"{name.replace('_', ' '):{width}}  {text}", soft_wrap=True)
-
-
-def _print_table(rows: list[dict[str, Any]]) -> None:
-    table = rich.table.Table(box=rich.box.SIMPLE)
-    for name, value in rows[0].items():
-        justify = "right" if isinstance(value, int) else "left"
-        table.add_column(name.replace("_", " "), justify=justify, no_wrap=True)
-    for row in rows:
-        table.add_row(
-            *(f"{value:,}" if isinstance(value, int) else value for value in row.values())
-        )
-    console = _console()
-    # A cell that is cut says nothing: a table may be wider than the terminal.
-    console.width = max(console.width, 200)
-    console.print(table)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,13 +24,14 @@ from jaxnas.commands.experiment import run_method
 from jaxnas.commands.nat_method import cell_form, make_nat
 from jaxnas.commands.search_experiment import FOLDERS, FOUND, run_only
 from jaxnas.data import Dataset
-from jaxnas.reports.comparison_report import Entry, write
-from jaxnas.reports.finished import Finished, folder_name, read_method
+from jaxnas.reports.comparison_report import Compared, write_comparison
+from jaxnas.reports.method_folder import folder_name, read_method
+from jaxnas.reports.results import Result
 from jaxnas.runs.adaptation_run import method_run
 from jaxnas.runs.config import ConfigError, Method
 from jaxnas.runs.loop import Watcher
 from jaxnas.runs.progress import ProgressBars
-from jaxnas.runs.search_run import SearchImages, SearchRun
+from jaxnas.runs.search_run import Searched, SearchImages, SearchRun
 from jaxnas.runs.training_run import TrainingRun
 from jaxnas.spaces import AdaptationSpace, Genotype
 from jaxnas.storage import files
@@ -45,6 +47,9 @@ _METHODS: dict[str, Method] = {
 }
 _SMALL_IMAGES = 5000
 _NAT_BATCH, _NAT_SHARE = 64, 0.4
+
+Told = tuple[Result, list[str]]
+"""What a seed of a cell came to, and what a reader of that should know."""
 
 
 class Cell(NamedTuple):
@@ -134,67 +139,63 @@ class _Comparing:
 
     def run(self, cell: Cell, folder: RunDirectory, watcher: Watcher) -> None:
         """Runs a cell into its folder, and says there what came of it."""
-        if cell.searches:
-            entries = self._run_nat(cell, folder, watcher)
-        else:
-            entries = self._train(cell, cell.base, folder, watcher)
-        # Last: a folder that has it is done.
-        folder.write_json(OUTCOME, [dataclasses.asdict(each) for each in entries])
+        told = (
+            [self._run_nat(cell, folder, watcher)]
+            if cell.searches
+            else self._train(cell, cell.base, folder, watcher)
+        )
+        entries = [{"result": result.to_record(), "notes": notes} for result, notes in told]
+        folder.write_json(OUTCOME, entries)  # last: a folder that has it is done
 
     def _train(
         self, cell: Cell, genotype: Genotype, folder: RunDirectory, watcher: Watcher
-    ) -> list[Entry]:
+    ) -> list[Told]:
         run_method(self.training_run(cell, genotype), folder, watcher)
-        finished = read_method(folder.path / folder_name(cell.method, cell.seeds))
-        return [_entry(each, cell) for each in finished]
+        return _trained(folder.path / folder_name(cell.method, cell.seeds), cell)
 
-    def _run_nat(self, cell: Cell, folder: RunDirectory, watcher: Watcher) -> list[Entry]:
+    def _run_nat(self, cell: Cell, folder: RunDirectory, watcher: Watcher) -> Told:
         searched = run_only(self.search_run(cell), folder, watcher, FOLDERS[FOUND])
         genotype = searched.found.genotype
-        (seed,) = cell.seeds
         form = cell_form(cell.base)
         assert form is not None
-        notes = searched.found.notes
+        notes = list(searched.found.notes)
         if form.name != cell.base.name:
-            notes += (f"NAT transformed {form.name}, its own form of {cell.base.name}.",)
+            notes.append(f"NAT transformed {form.name}, its own form of {cell.base.name}.")
         if not genotype.connected():
-            return [
-                Entry(
-                    base=cell.base.name,
-                    method=cell.method,
-                    seed=seed,
-                    test_accuracy=100 / self.dataset.num_classes,
-                    params=None,
-                    macs=None,
-                    search_seconds=searched.seconds,
-                    seconds=0.0,
-                    vmap_width=1,
-                    connected=False,
-                    digest=searched.digest,
-                    notes=notes,
-                )
-            ]
-        (entry,) = self._train(cell, genotype, folder, watcher)
-        return [dataclasses.replace(entry, search_seconds=searched.seconds, notes=notes)]
+            return self._by_chance(cell, searched), notes
+        ((result, _),) = self._train(cell, genotype, folder, watcher)
+        return dataclasses.replace(result, search_seconds=searched.seconds), notes
+
+    def _by_chance(self, cell: Cell, searched: Searched) -> Result:
+        """What a search came to whose network is disconnected, and is not trained."""
+        device = jax.devices()[0]
+        return Result(
+            method=cell.method,
+            base=cell.base.name,
+            dataset=self.dataset.name,
+            seed=cell.seeds[0],
+            test_accuracy=100 / self.dataset.num_classes,
+            test_loss=math.log(self.dataset.num_classes),
+            params=None,
+            macs=None,
+            seconds=0.0,
+            epochs=0,
+            device=f"{device.platform}: {device.device_kind}",
+            vmap_width=1,
+            digest=searched.digest,
+            genotype=searched.found.genotype,
+            search_seconds=searched.seconds,
+        )
 
 
-def _entry(finished: Finished, cell: Cell) -> Entry:
-    result = finished.result
-    who = f"{cell.method}, seed {result.seed}: "
-    return Entry(
-        base=cell.base.name,
-        method=cell.method,
-        seed=result.seed,
-        test_accuracy=result.test_accuracy,
-        params=result.params,
-        macs=result.macs,
-        search_seconds=0.0,
-        seconds=result.seconds,
-        vmap_width=result.vmap_width,
-        connected=True,
-        digest=result.digest,
-        notes=tuple(note.removeprefix(who) for note in finished.notes),
-    )
+def _trained(folder: Path, cell: Cell) -> list[Told]:
+    """What the folder of a method tells of a cell's seeds."""
+    told = []
+    for each in read_method(folder):
+        result = dataclasses.replace(each.result, method=cell.method, base=cell.base.name)
+        who = f"{cell.method}, seed {result.seed}: "
+        told.append((result, [note.removeprefix(who) for note in each.notes]))
+    return told
 
 
 def run_comparison(flags: Comparison, published: Mapping[tuple[str, str], str]) -> Path:
@@ -233,8 +234,8 @@ def run_comparison(flags: Comparison, published: Mapping[tuple[str, str], str]) 
     steps = {cell.name: comparing.steps(cell) for cell in cells}  # and refuses what cannot be
     for reason in reasons:
         console.print(f"left out: {reason}", highlight=False, soft_wrap=True)
-    with folder as top:
-        command = top.read_json("config.json")["environment"]["command"]
+    with folder:  # its config.json is written
+        pass
     busy: list[Cell] = []
     with ProgressBars(console, steps) as bars:
         for cell in cells:
@@ -248,11 +249,12 @@ def run_comparison(flags: Comparison, published: Mapping[tuple[str, str], str]) 
             except InUseError:
                 busy.append(cell)
                 continue
-            _report(path, flags, command, dataset, cells, reasons, published)
-    rows, report = _report(path, flags, command, dataset, cells, reasons, published)
-    for row in rows:
-        differences = "; ".join(f"against {name} {each}" for name, each in row.against.items())
-        console.print(f"{row.base}, {row.method}: {row.accuracy} {differences}", highlight=False)
+            _report(path, flags, dataset, cells, reasons, published)
+    rows, report = _report(path, flags, dataset, cells, reasons, published)
+    for group, against in rows:
+        accuracy = f"{group.base}, {group.method}: {group.accuracy:.2f}"
+        differences = "; ".join(f"against {name} {each}" for name, each in against.items())
+        console.print(f"{accuracy} {differences}", highlight=False)
     if busy:
         console.print(
             f"{len(busy)} runs are in the hands of other processes; the same command with --resume "
@@ -291,7 +293,7 @@ def _refuse_other_base(path: Path, cell: Cell) -> None:
         )
 
 
-def _entries(path: Path, cell: Cell) -> list[Entry] | None:
+def _entries(path: Path, cell: Cell) -> list[Told] | None:
     """What a cell came to, None while it is not done.
 
     Raises:
@@ -303,8 +305,8 @@ def _entries(path: Path, cell: Cell) -> list[Entry] | None:
     advice = "delete that file, and --resume makes it anew from what was trained"
     try:
         records = files.from_json(files.read_text(file, advice), file, advice)
-        return [Entry(**{**each, "notes": tuple(each["notes"])}) for each in records]
-    except (KeyError, TypeError) as error:
+        return [(Result.from_record(each["result"]), each["notes"]) for each in records]
+    except (KeyError, TypeError, ValueError) as error:
         raise files.RunError(
             f"{file} is damaged or of another version ({error!r}); {advice}"
         ) from error
@@ -313,21 +315,20 @@ def _entries(path: Path, cell: Cell) -> list[Entry] | None:
 def _report(
     path: Path,
     flags: Comparison,
-    command: str,
     dataset: Dataset,
     cells: list[Cell],
     reasons: list[str],
     published: Mapping[tuple[str, str], str],
-) -> tuple[list[Any], Path]:
+) -> tuple[list[Compared], Path]:
     """Writes the table of all cells that are done."""
     done = {cell: _entries(path, cell) for cell in cells}
-    finished = [entry for entries in done.values() for entry in entries or ()]
+    told = [each for entries in done.values() for each in entries or ()]
     missing = [f"{cell.name}: not done." for cell, entries in done.items() if entries is None]
-    if not finished:
+    if not told:
         return [], path / "report.md"
     bases = dict.fromkeys(cell.base.name for cell in cells)
     order = [(base, method) for base in bases for method in flags.methods]
-    finished.sort(key=lambda entry: (order.index((entry.base, entry.method)), entry.seed))
+    told.sort(key=lambda each: (order.index((each[0].base, each[0].method)), each[0].seed))
     device = jax.devices()[0]
     settings = [
         f"{dataset.name}, {len(dataset.train_images):,} training images, "
@@ -339,13 +340,17 @@ def _report(
             for base in dict.fromkeys(cell.base for cell in cells)
         ),
     ]
-    rows = write(
+    rows = write_comparison(
         path,
-        finished,
+        [result for result, _ in told],
         title=f"Methods compared on {dataset.name}{flags.title}",
-        command=command,
         settings=settings,
         unfinished=[*reasons, *missing],
+        notes=[
+            f"{result.base}, {result.method}, seed {result.seed}: {' '.join(notes)}"
+            for result, notes in told
+            if notes
+        ],
         published=published,
     )
     return rows, path / "report.md"

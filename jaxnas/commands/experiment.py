@@ -14,8 +14,9 @@ import rich.console
 
 from jaxnas import data
 from jaxnas.nn import save_safetensors
-from jaxnas.reports.finished import folder_name, notes, seed_suffix, write_everything
-from jaxnas.reports.results import print_results
+from jaxnas.reports.experiment_report import notes, write_experiment
+from jaxnas.reports.method_folder import folder_name, seed_suffix
+from jaxnas.reports.results import results_table
 from jaxnas.runs.adaptation_run import AdaptationRun, method_run
 from jaxnas.runs.config import Experiment, SelfSupervision
 from jaxnas.runs.genotype_files import load_base
@@ -108,9 +109,9 @@ def run_experiment(
                 with bars.watch(name, title) as watcher:
                     # A copy, whose data on the device goes with it.
                     run_method(dataclasses.replace(run), directory, watcher)
-        finished = write_everything(directory.path)
+        finished = write_experiment(directory.path)
     report = directory.path / "report.md"
-    print_results(console, [each.result for each in finished])
+    results_table([each.result for each in finished]).print(console)
     for note in notes(finished):
         console.print(note, highlight=False)
     console.print(f"Report: {report}", highlight=False, soft_wrap=True)
@@ -170,7 +171,7 @@ def refuse_exhaustion(what: str, flag: str) -> Iterator[None]:
 
 def _as_json(outcome: SeedOutcome, dataset: data.Dataset) -> dict[str, Any]:
     return {
-        "result": dataclasses.asdict(outcome.result),
+        "result": outcome.result.to_record(),
         "images": {
             "shape": dataset.input_shape,
             "mean": dataset.channel_mean().tolist(),

@@ -1,4 +1,4 @@
-"""The networks that a search ends in: how they are trained from scratch, read back and reported."""
+"""The networks that a search ends in: how they are trained from scratch, read back and drawn."""
 
 from __future__ import annotations
 
@@ -8,16 +8,11 @@ from pathlib import Path
 
 from jaxnas.data import Dataset
 from jaxnas.reports.drawing.drawing import draw_network
-from jaxnas.reports.finished import Finished, folder_name, read_method
-from jaxnas.reports.report import write_report
-from jaxnas.reports.results import Result
+from jaxnas.reports.method_folder import Finished, folder_name, read_method
+from jaxnas.reports.page import Section
 from jaxnas.runs.search_config import SearchFlags
 from jaxnas.runs.training_run import TrainingRun
 from jaxnas.spaces import Genotype
-from jaxnas.storage import files
-
-Picture = tuple[str, str, str]
-"""Caption, file and explanation, see `write_report`."""
 
 
 def final_run(
@@ -53,22 +48,7 @@ def read_finals(path: Path, rows: Iterable[str], name: str, seed: int) -> list[F
     ]
 
 
-def picture_of(path: Path, name: str, genotype: Genotype, caption: str) -> Picture:
+def network_section(path: Path, name: str, genotype: Genotype, caption: str) -> Section:
     """Draws a network into the run's folder, for the report."""
     draw_network(genotype, path / f"network_{name}")
-    return caption, f"network_{name}.svg", f"```\n{genotype}\n```"
-
-
-def report_search(
-    path: Path, title: str, rows: list[Result], pictures: list[Picture], notes: list[str]
-) -> None:
-    """Writes `report.md` of a search, whose command the folder's `config.json` has."""
-    config = files.from_json(files.read_text(path / "config.json"), path / "config.json")
-    write_report(
-        path,
-        title=title,
-        command=config["environment"]["command"],
-        rows=rows,
-        pictures=pictures,
-        notes=notes,
-    )
+    return Section.of_picture(caption, f"network_{name}.svg", f"```\n{genotype}\n```")

@@ -17,7 +17,8 @@ from jaxnas.commands.efficiency import TOPS, Searched, needed, top_means
 from jaxnas.commands.progressive_search import PROGRESSIVE
 from jaxnas.commands.tabular_search import Found
 from jaxnas.randomness import stream
-from jaxnas.reports.statistics import spread
+from jaxnas.reports.statistics import Spread
+from jaxnas.reports.tables import Column, Table
 from jaxnas.search.surrogates import Surrogate, known_data, pad_cells
 from jaxnas.spaces import NASBench201Paths, Space
 from jaxnas.tabular import SyntheticCells
@@ -237,36 +238,26 @@ def _grown(
     return levels
 
 
-def rank_table(ranks: Mapping[str, Sequence[Ranks]]) -> str:
-    """Means and standard deviations over trials, by level, as Markdown."""
+def rank_table(ranks: Mapping[str, Sequence[Ranks]]) -> Table:
+    """Means and standard deviations over trials, by level."""
     levels = sorted({each.level for rows in ranks.values() for each in rows})
-    lines = [
-        "| surrogate | correlation | "
-        + " | ".join(
-            f"level {level}" + (f" | of level {level + 1}, before" if level < levels[-1] else "")
-            for level in levels
-        )
-        + " |",
-        "|---|---|" + "---:|" * (2 * len(levels) - 1),
-    ]
+    columns = [Column("surrogate", left=True), Column("correlation", left=True)]
+    for level in levels:
+        columns.append(Column(f"level {level}", ".3f"))
+        if level < levels[-1]:
+            columns.append(Column(f"of level {level + 1}, before", ".3f"))
+    lines = []
     for name, rows in ranks.items():
         for kind in RANKS:
-            cells = []
+            spreads = []
             for level in levels:
+                # None are the correlations with a constant.
                 of_level = [each for each in rows if each.level == level]
-                cells.append(_mean([each.trained[kind] for each in of_level]))
+                spreads.append(Spread.of(each.trained[kind] for each in of_level))
                 if level < levels[-1]:
-                    cells.append(_mean([each.following[kind] for each in of_level]))
-            lines.append(f"| {name} | {kind} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
-
-
-def _mean(values: Sequence[float | None]) -> str:
-    """Of those that are known: there is no rank correlation with a constant."""
-    known = [value for value in values if value is not None]
-    if not known:
-        return ""
-    return spread(statistics.fmean(known), statistics.stdev(known) if len(known) > 1 else None, 3)
+                    spreads.append(Spread.of(each.following[kind] for each in of_level))
+            lines.append([name, kind, *spreads])
+    return Table(columns, lines, keys=2)
 
 
 def race_rows(races: Sequence[Race]) -> list[dict[str, Any]]:
@@ -287,31 +278,36 @@ def race_rows(races: Sequence[Race]) -> list[dict[str, Any]]:
     return rows
 
 
-def race_table(rows: Sequence[Mapping[str, Any]], names: Sequence[str], queries: int) -> str:
-    """Medians over races, as Markdown, with examples counted as the paper does."""
-    lines = [
-        "| best | true accuracy of progressive's, mean | search | races that reach it "
-        f"in {queries:,} | children, median | times progressive's | times its examples |",
-        "|---:|---:|---|---:|---:|---:|---:|",
+def race_table(rows: Sequence[Mapping[str, Any]], names: Sequence[str], queries: int) -> Table:
+    """Medians over races, with examples counted as the paper does."""
+    columns = [
+        Column("best"),
+        Column("true accuracy of progressive's, mean", ".3f"),
+        Column("search", left=True),
+        Column(f"races that reach it in {queries:,}"),
+        Column("children, median", ",.0f"),
+        Column("times progressive's", ".1f"),
+        Column("times its examples", ".1f"),
     ]
+    lines: list[list[Any]] = []
     for top in TOPS:
         of_top = [row for row in rows if row["top"] == top]
         if not of_top:
             continue
-        truth = _mean([100 * row["truth"] for row in of_top])
+        truth = Spread.of(100 * row["truth"] for row in of_top)
         ours = of_top[0][PROGRESSIVE]
-        lines.append(f"| {top} | {truth} | {PROGRESSIVE} | | {ours:,} | 1 | 1 |")
+        lines.append([top, truth, PROGRESSIVE, None, ours, "1", "1"])
         for name in names:
             counts = [row[name] for row in of_top]
-            reached = sum(count is not None for count in counts)
+            reached = f"{sum(count is not None for count in counts)} of {len(counts)}"
             median = statistics.median([math.inf if c is None else c for c in counts])
+            asked = min(median, queries)
+            numbers: list[Any] = [asked, asked / ours, _examples(asked, ours)]
             if median == math.inf:
-                cells = f"more than {queries:,} | more than {queries / ours:.1f} | "
-                cells += f"more than {_examples(queries, ours):.1f}"
-            else:
-                cells = f"{median:,.0f} | {median / ours:.1f} | {_examples(median, ours):.1f}"
-            lines.append(f"| {top} | | {name} | {reached} of {len(counts)} | {cells} |")
-    return "\n".join(lines) + "\n"
+                forms = (column.text(n) for column, n in zip(columns[4:], numbers, strict=True))
+                numbers = [f"more than {text}" for text in forms]
+            lines.append([top, None, name, reached, *numbers])
+    return Table(columns, lines)
 
 
 def _examples(children: float, ours: int) -> float:
@@ -319,14 +315,17 @@ def _examples(children: float, ours: int) -> float:
     return (children * _CHILD + _RETRAINED) / (ours * _CHILD)
 
 
-def answers_table(races: Sequence[Race]) -> str:
-    """Which share of random cells is better than what each search ends with, as Markdown."""
+def answers_table(races: Sequence[Race]) -> Table:
+    """Which share of random cells is better than what each search ends with."""
     complete = len(races[0].table.space.decisions)
-    lines = [
-        f"| search | children | true accuracy of its best | share of cells that are better, median "
-        f"| first of the best {_SHARE:.1%}, median |",
-        "|---|---:|---:|---:|---:|",
+    columns = [
+        Column("search", left=True),
+        Column("children", ","),
+        Column("true accuracy of its best", ".3f"),
+        Column("share of cells that are better, median", ".4%"),
+        Column(f"first of the best {_SHARE:.1%}, median", ",.0f"),
     ]
+    lines = []
     thresholds = [race.table.threshold(_SHARE) for race in races]
     for name in races[0].found:
         truths, shares, firsts = [], [], []
@@ -337,11 +336,12 @@ def answers_table(races: Sequence[Race]) -> str:
             truths.append(100 * float(truth))
             shares.append(float(race.table.rank_share(truth[None])[0]))
             good = np.flatnonzero(whole & (found.values >= threshold))
-            firsts.append(good[0] + 1 if len(good) else np.inf)
-        share, first = statistics.median(shares), statistics.median(firsts)
-        children = len(races[0].found[name].rewards)
-        lines.append(
-            f"| {name} | {children:,} | {_mean(truths)} | {share:.4%} "
-            f"| {f'{first:,.0f}' if first < math.inf else 'never'} |"
-        )
-    return "\n".join(lines) + "\n"
+            firsts.append(good[0] + 1 if len(good) else math.inf)
+        first = statistics.median(firsts)
+        told = [
+            Spread.of(truths),
+            statistics.median(shares),
+            "never" if first == math.inf else first,
+        ]
+        lines.append([name, len(races[0].found[name].rewards), *told])
+    return Table(columns, lines)

@@ -13,12 +13,13 @@ import jax.numpy as jnp
 import rich.console
 
 from jaxnas.commands.experiment import refuse_exhaustion, run_method
-from jaxnas.commands.final_training import final_run, picture_of, read_finals, report_search
+from jaxnas.commands.final_training import final_run, network_section, read_finals
 from jaxnas.data import Dataset
 from jaxnas.randomness import stream
-from jaxnas.reports.finished import Finished, folder_name
+from jaxnas.reports.method_folder import Finished, folder_name
+from jaxnas.reports.page import Section, write_page
 from jaxnas.reports.plots import learning_curves, search_curves
-from jaxnas.reports.results import print_results, write_results
+from jaxnas.reports.results import results_section, results_table, write_results
 from jaxnas.runs.loop import Watcher
 from jaxnas.runs.progress import ProgressBars
 from jaxnas.runs.search_config import SearchExperiment
@@ -120,12 +121,17 @@ def run_search(
                 run = final_run(experiment, dataset, genotype, row)
                 with bars.watch(folders[row], f"{row}, seed {seed}") as watcher:
                     run_method(run, directory, watcher)
-        finished = read_finals(directory.path, rows, name, seed)
+        finished = [
+            each._replace(result=dataclasses.replace(each.result, search_seconds=own.seconds))
+            if (own := searched.get(each.result.method))
+            else each
+            for each in read_finals(directory.path, rows, name, seed)
+        ]
         notes = _notes(name, searched, finished)
         metrics = Metrics(directory.path / FOLDERS[FOUND]).rows()
         _write(directory.path, name, metrics, finished, notes)
     report = directory.path / "report.md"
-    print_results(console, [each.result for each in finished])
+    results_table([each.result for each in finished]).print(console)
     for note in notes:
         console.print(note, highlight=False, soft_wrap=True)
     console.print(f"Report: {report}", highlight=False, soft_wrap=True)
@@ -189,11 +195,15 @@ def _write(
     write_results(path, results)
     learning_curves({each.result.method: each.rows for each in finished}, path / "curves")
     search_curves(rows, path / "search_curves")
-    pictures = [
-        ("The search", "search_curves.svg", _SEARCH),
-        ("Learning curves", "curves.svg", _CURVES),
+    networks = (
+        network_section(path, each.method, each.genotype, f"The {each.method} network")
+        for each in results
+    )
+    sections = [
+        results_section(results),
+        Section.of_picture("The search", "search_curves.svg", _SEARCH),
+        Section.of_picture("Learning curves", "curves.svg", _CURVES),
+        *networks,
+        Section("Notes", notes),
     ]
-    for each in results:
-        genotype = Genotype.from_json(json.dumps(each.genotype))
-        pictures.append(picture_of(path, each.method, genotype, f"The {each.method} network"))
-    report_search(path, f"{name} on {results[0].dataset}", results, pictures, notes)
+    write_page(path, f"{name} on {results[0].dataset}", sections)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from jaxnas.nn import WeightsError, load_network
 from jaxnas.nn.network import Network
-from jaxnas.reports.finished import seed_suffix
+from jaxnas.reports.method_folder import seed_suffix
 from jaxnas.storage import files
 from jaxnas.storage.directory import OUTCOME
 from jaxnas.storage.files import RunError

@@ -343,7 +343,7 @@ class TrainingRun:
             device=f"{device.platform}: {device.device_kind}",
             vmap_width=len(self.seeds),
             digest=run_digest(judged.variables["params"], genotype.to_json()),
-            genotype=json.loads(genotype.to_json()),
+            genotype=genotype,
             changes=architecture.changes,
             scores=found,
         )

@@ -8,7 +8,7 @@ import pytest
 
 from jaxnas import data
 from jaxnas.commands.experiment import run_experiment
-from jaxnas.reports import finished
+from jaxnas.reports.method_folder import read_method
 from jaxnas.runs.config import Experiment
 from jaxnas.runs.load import load_run
 from jaxnas.spaces import AdaptationSpace, Genotype, zoo
@@ -79,7 +79,7 @@ def test_a_network_of_every_family_adapts_and_is_read_back(family, tmp_path):
         assert cell.connected(), block
         for edge, before in zip(cell.edges, old.edges, strict=True):
             assert edge.op in (NULL, SKIP, before.op)
-    theta = finished.read_method(tmp_path / "run/full_seed0")[0].theta
+    theta = read_method(tmp_path / "run/full_seed0")[0].theta
     assert theta.shape[1:] == AdaptationSpace(base, "full").shape
     assert (theta[-1] != theta[0]).any(), "the architecture moved"
 

@@ -16,8 +16,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
+from scipy.optimize import isotonic_regression
 
 from jaxnas.reports import style
 from jaxnas.spaces.genotype import NULL, Cell
@@ -328,21 +330,9 @@ def _align(run: list[Part], order: list[list[Part]], x: dict[Part, float]) -> No
 
 
 def _apart(wanted: list[float], pulls: list[float], offset: list[float]) -> list[float]:
-    """The places nearest to those wanted that lie as far apart as `offset` says.
-
-    Isotonic regression of what is wanted less the offset: pool adjacent violators.
-    """
-    pools: list[list[float]] = []  # mean, weight, count
-    for value, pull, shift in zip(wanted, pulls, offset, strict=True):
-        pools.append([value - shift, pull, 1])
-        while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
-            mean, weight, count = pools.pop()
-            last = pools[-1]
-            last[0] = (last[0] * last[1] + mean * weight) / (last[1] + weight)
-            last[1] += weight
-            last[2] += count
-    levels = [mean for mean, _, count in pools for _ in range(int(count))]
-    return [level + shift for level, shift in zip(levels, offset, strict=True)]
+    """The places nearest to those wanted that lie as far apart as `offset` says."""
+    levels = isotonic_regression(np.subtract(wanted, offset), weights=pulls).x
+    return (levels + offset).tolist()
 
 
 def _stack(rows: list[list[Part]], lines: list[Line]) -> float:

@@ -1,4 +1,4 @@
-"""The parts of a network's drawing, on axes whose units are inches, x to the right and y up."""
+"""The elements of a network's drawing, on axes whose units are inches, x to the right and y up."""
 
 from __future__ import annotations
 
