@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Circle, FancyBboxPatch
+from matplotlib.patches import Circle
 
 from jaxnas.reports import style
 from jaxnas.reports.drawing import elements, layout, operations
@@ -157,17 +158,8 @@ def _row(axes: Axes, row: list[elements.Panel], first: int, count: int, y: float
     left = elements.MARGIN
     for number, panel in enumerate(row, start=first):
         width = _width(panel)
-        frame = FancyBboxPatch(
-            (left, y - height),
-            width,
-            height,
-            boxstyle="round,pad=0,rounding_size=0.06",
-            facecolor="#fafbfc",
-            edgecolor="#e6e9ec",
-            linewidth=0.8,
-            zorder=0,
-        )
-        axes.add_patch(frame)
+        frame: dict[str, Any] = {"facecolor": "#fafbfc", "edgecolor": "#e6e9ec", "linewidth": 0.8}
+        elements.rounded(axes, (left, y - height), width, height, 0.06, zorder=0, **frame)
         title = y - _INSIDE - 0.08
         axes.add_patch(
             Circle((left + 0.21, title), 0.06, color=style.tint(number, count), zorder=1)

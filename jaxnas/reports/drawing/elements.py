@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, PathPatch, Polygon
@@ -39,6 +40,14 @@ class Panel:
     drawn: layout.Layout
     texts: list[str]
     ends: tuple[list[str], str]
+
+
+def rounded(
+    axes: Axes, corner: tuple[float, float], width: float, height: float, radius: float, **look: Any
+) -> None:
+    """A box with round corners, from its lower left one."""
+    form = f"round,pad=0,rounding_size={radius}"
+    axes.add_patch(FancyBboxPatch(corner, width, height, boxstyle=form, **look))
 
 
 def graph(axes: Axes, panel: Panel, left: float, bottom: float) -> None:
@@ -94,15 +103,12 @@ def _node(axes: Axes, cell: Cell, number: int, x: float, y: float) -> None:
 
 def _shape(axes: Axes, node: Node, x: float, y: float, radius: float) -> None:
     """A circle for a sum, a square for a concatenation; filled where an activation follows."""
-    if node.concat:
-        shape = FancyBboxPatch(
-            (x - radius, y - radius), 2 * radius, 2 * radius, "round,pad=0,rounding_size=0.03"
-        )
-    else:
-        shape = Circle((x, y), radius)
     colour = _ACTIVE if node.relu else style.PAPER
-    shape.set(facecolor=colour, edgecolor=style.INK, linewidth=0.8, zorder=4)
-    axes.add_patch(shape)
+    look: dict[str, Any] = {"facecolor": colour, "edgecolor": style.INK, "linewidth": 0.8}
+    if node.concat:
+        rounded(axes, (x - radius, y - radius), 2 * radius, 2 * radius, 0.03, zorder=4, **look)
+    else:
+        axes.add_patch(Circle((x, y), radius, zorder=4, **look))
 
 
 def _box(axes: Axes, panel: Panel, part: layout.Part, x: float, y: float) -> None:
@@ -117,19 +123,17 @@ def _box(axes: Axes, panel: Panel, part: layout.Part, x: float, y: float) -> Non
         text, face, edge = panel.ends[0][part.index], style.PAPER, style.INK
     else:
         text, face, edge = panel.ends[1], style.INK, "none"
-    corner = 0.06 if part.kind == "operation" else part.height / 2
-    axes.add_patch(
-        FancyBboxPatch(
-            (x - part.width / 2, y - part.height / 2),
-            part.width,
-            part.height,
-            boxstyle=f"round,pad=0,rounding_size={corner}",
-            facecolor=face,
-            edgecolor=style.ACCENT if changed else edge,
-            linestyle=(0, (3, 2)) if dashed else "solid",
-            linewidth=1.6 if changed else 0.8,
-            zorder=4,
-        )
+    rounded(
+        axes,
+        (x - part.width / 2, y - part.height / 2),
+        part.width,
+        part.height,
+        0.06 if part.kind == "operation" else part.height / 2,
+        facecolor=face,
+        edgecolor=style.ACCENT if changed else edge,
+        linestyle=(0, (3, 2)) if dashed else "solid",
+        linewidth=1.6 if changed else 0.8,
+        zorder=4,
     )
     colour = style.PAPER if part.kind == "output" else style.ACCENT if changed else style.INK
     _text(axes, x, y, text, layout.LABEL, colour)
@@ -180,16 +184,7 @@ def blocks(axes: Axes, genotype: Genotype, panels: list[Panel], width: float, y:
         if x + size > width - MARGIN:
             x, y = MARGIN, y - 0.58
         colour = "#eceff2" if panel is None else style.tint(panel, len(panels))
-        axes.add_patch(
-            FancyBboxPatch(
-                (x, y - 0.2),
-                size,
-                0.4,
-                boxstyle="round,pad=0,rounding_size=0.05",
-                facecolor=colour,
-                edgecolor="none",
-            )
-        )
+        rounded(axes, (x, y - 0.2), size, 0.4, 0.05, facecolor=colour, edgecolor="none")
         middle = x + size / 2
         axes.text(
             middle, y + (0.08 if second else 0), name, size=7.5, ha="center", va="center_baseline"
@@ -229,11 +224,7 @@ def legend(axes: Axes, panels: list[Panel], y: float) -> float:
     x = MARGIN
     for name, colour in operations.COLOURS.items():
         if name in kinds and name != "null":
-            axes.add_patch(
-                FancyBboxPatch(
-                    (x, y - 0.06), 0.2, 0.12, "round,pad=0,rounding_size=0.03", fc=colour, ec="none"
-                )
-            )
+            rounded(axes, (x, y - 0.06), 0.2, 0.12, 0.03, fc=colour, ec="none")
             x = _entry(axes, name, x + 0.26, y)
     if "null" in kinds:
         axes.plot([x, x + 0.25], [y, y], color=style.FAINT, linestyle=(0, (3, 2)), linewidth=0.9)
@@ -243,17 +234,8 @@ def legend(axes: Axes, panels: list[Panel], y: float) -> float:
         name = "concatenation" if concat else "sum"
         x = _entry(axes, f"{name}, then activation" if relu else name, x + 0.18, y)
     if any(any(panel.changed) for panel in panels):
-        axes.add_patch(
-            FancyBboxPatch(
-                (x, y - 0.06),
-                0.2,
-                0.12,
-                "round,pad=0,rounding_size=0.03",
-                fc=style.PAPER,
-                ec=style.ACCENT,
-                linewidth=1.4,
-            )
-        )
+        look: dict[str, Any] = {"fc": style.PAPER, "ec": style.ACCENT, "linewidth": 1.4}
+        rounded(axes, (x, y - 0.06), 0.2, 0.12, 0.03, **look)
         _entry(axes, "changed", x + 0.27, y)
     return y - 0.05
 
