@@ -14,7 +14,7 @@ from jaxnas.reports import style
 from jaxnas.reports.tables import Column, Table
 
 TOPS = (1, 5, 25)
-"""Of how many best children the mean accuracy is compared."""
+"""Numbers of best children whose mean accuracies are compared."""
 
 
 class Searched(NamedTuple):

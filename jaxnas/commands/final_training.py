@@ -35,8 +35,8 @@ def read_finals(path: Path, rows: Iterable[str], name: str, seed: int) -> list[F
     Args:
       path: the run's folder.
       rows: what the networks are called, and their folders.
-      name: of the search.
-      seed: of the experiment.
+      name: name of the search.
+      seed: seed of the experiment.
 
     Raises:
       RunError: see `read_method`.

@@ -20,7 +20,7 @@ from jaxnas.storage import files
 def result_rows(
     found: Sequence[Found], valid: np.ndarray, test: np.ndarray
 ) -> list[dict[str, Any]]:
-    """A row for each algorithm: of the last incumbents, mean and standard deviation over seeds.
+    """A row for each algorithm: mean and standard deviation of the last incumbents over seeds.
 
     Args:
       found: what was found.
@@ -83,9 +83,9 @@ def write_found(path: Path, found: Sequence[Found], names: Sequence[str], test: 
     """Writes a CSV with a row for each algorithm and seed: the architecture and its accuracy.
 
     Args:
-      path: of the file.
+      path: the file.
       found: what was found.
-      names: of the architectures, by code.
+      names: names of the architectures, by code.
       test: float [size], percent.
     """
     columns = ["algorithm", "seed", "architecture"]

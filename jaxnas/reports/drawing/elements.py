@@ -25,12 +25,12 @@ class Panel:
 
     Attributes:
       cell: the first of them.
-      names: of all of them.
+      names: names of all of them.
       changed: whether each edge is not what it was in the base.
       blocks: where it stands in the network.
       drawn: where its parts go.
-      texts: of its edges.
-      ends: of its inputs and its output.
+      texts: what stands in the boxes of its edges.
+      ends: what stands at its inputs, and at its output.
     """
 
     cell: Cell

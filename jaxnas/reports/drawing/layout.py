@@ -27,7 +27,7 @@ from jaxnas.spaces.genotype import NULL, Cell
 LABEL = 7.0
 """Size of the texts in boxes, in points."""
 RADIUS = 0.11
-"""Of a node."""
+"""Radius of a node."""
 LINE = 0.125
 """Height of a line of text."""
 _GAP = 0.1  # between neighbours in a row
@@ -43,12 +43,12 @@ class Part:
 
     Attributes:
       kind: an input, an operation, a node, the output, or a bend: the place where a line passes.
-      index: of the input or node among the cell's nodes, of the operation among its edges.
+      index: number of the input or node among the cell's nodes, of the operation among its edges.
       row: counted from the bottom.
       width: of the part.
       height: of the part, for a bend of its row.
-      x: of its middle.
-      y: of its middle.
+      x: middle of the part.
+      y: middle of the part.
     """
 
     kind: Kind
@@ -257,7 +257,7 @@ def _swap(order: list[list[Part]], neighbours: Neighbours, place: dict[Part, flo
 
 
 def _weight(upper: int) -> int:
-    """Of a crossing below row `upper`: great below nodes, whose operations stand together so."""
+    """Weight of a crossing below row `upper`: great below nodes, to keep operations together."""
     return 3 if upper % 2 == 0 else 1
 
 
