@@ -14,6 +14,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import rich.console
 import tyro
 
 from jaxnas import data
@@ -92,8 +93,8 @@ def main(front: Front) -> None:
             rows = [row for row in read_results(part.run_dir) if row.method == method]
             if rows:
                 points.append(point(target, rows, space, cost))
-    write_front(path, points, front.training.cost, f"{base.name} on {dataset.name}")
-    print((path / "front.md").read_text())
+    told = write_front(path, points, front.training.cost, f"{base.name} on {dataset.name}")
+    told.print(rich.console.Console())
 
 
 if __name__ == "__main__":

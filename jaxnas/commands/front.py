@@ -48,8 +48,8 @@ def point(
     return Point(target, summary, cost)
 
 
-def write_front(folder: Path, points: Sequence[Point], kind: str, title: str) -> None:
-    """Writes `front.csv`, `front.md`, `front.svg` and `front.png` into a folder.
+def write_front(folder: Path, points: Sequence[Point], kind: str, title: str) -> Table:
+    """Writes `front.csv`, `front.md`, `front.svg` and `front.png`; returns the table of the page.
 
     Args:
       folder: has to exist.
@@ -69,8 +69,10 @@ def write_front(folder: Path, points: Sequence[Point], kind: str, title: str) ->
     files.write_bytes(folder / "front.csv", table.csv().encode())
     _draw(folder / "front", points, kind, title)
     drawn = Picture("Accuracy against cost", "front.svg")
-    results = Section("Results", [_table(points, kind), drawn])
+    told = _table(points, kind)
+    results = Section("Results", [told, drawn])
     write_page(folder, title, [results], file="front.md", config={"environment": environment()})
+    return told
 
 
 def _sizes(group: Summary) -> list[float | None]:
