@@ -86,7 +86,7 @@ def test_every_method_runs_once_and_random_stands_beside(inputs, tmp_path, monke
     text = report.read_text()
     assert "| 91.97 ± 5.10 |" in text
     assert "- cells, nat, seed 0: A note." in text
-    assert "budget" not in text  # whose epochs are not these
+    assert "budget)" not in text  # whose epochs are not these
     assert "no interval" in text
     assert (tmp_path / "run" / "comparison.svg").exists()
 
