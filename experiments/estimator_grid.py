@@ -101,7 +101,7 @@ def main(grid: Grid) -> None:
             result = outcome.result
             edges = "; ".join(
                 f"{cell.name}: {', '.join(str(edge) for edge in cell.edges)}"
-                for cell in outcome.genotype.cells
+                for cell in outcome.result.genotype.cells
             )
             row = [*trial, f"{result.test_accuracy:.2f}", result.macs, f"{result.seconds:.0f}"]
             writer.writerow([*row, edges, " ".join(outcome.notes)])

@@ -97,8 +97,8 @@ def adapt(
     result = outcome.result
     names = ("test_accuracy", "test_loss", "params", "macs", "seconds", "digest")
     return Adapted(
-        outcome.genotype,
-        nn.build(outcome.genotype, dataset.num_classes),
+        outcome.result.genotype,
+        nn.build(outcome.result.genotype, dataset.num_classes),
         outcome.variables,
         {name: getattr(result, name) for name in names},
         outcome.theta,

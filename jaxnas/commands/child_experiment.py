@@ -36,7 +36,6 @@ from jaxnas.reports.tables import Table
 from jaxnas.runs.config import WeightTraining
 from jaxnas.runs.progress import ProgressBars
 from jaxnas.runs.search_run import SearchImages
-from jaxnas.spaces import Genotype
 from jaxnas.storage.directory import RunDirectory
 from jaxnas.storage.metrics import Metrics
 

@@ -149,9 +149,9 @@ def run_method(run: TrainingRun, directory: RunDirectory, watcher: Watcher) -> N
             outcomes = run.run(folder, watcher)
         for outcome in outcomes:
             suffix = seed_suffix(outcome.result.seed, len(outcomes))
-            folder.write_text(f"genotype{suffix}.json", outcome.genotype.to_json() + "\n")
+            folder.write_text(f"genotype{suffix}.json", outcome.result.genotype.to_json() + "\n")
             weights = folder.path / f"weights{suffix}.safetensors"
-            save_safetensors(outcome.variables, weights, outcome.genotype)
+            save_safetensors(outcome.variables, weights, outcome.result.genotype)
         return [_as_json(outcome, run.dataset) for outcome in outcomes]
 
     config = {"method": run.method, "base": run.base.name, "seeds": run.seeds}

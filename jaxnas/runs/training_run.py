@@ -7,7 +7,6 @@ state alone: see `runs.loop`.
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Callable
 from functools import cached_property, lru_cache
@@ -35,16 +34,14 @@ class SeedOutcome(NamedTuple):
     """What one seed of a run came to.
 
     Attributes:
-      result: the row of the table.
-      genotype: the final network.
-      variables: its trained ``params`` and ``batch_stats``.
+      result: the row of the table, with the final network.
+      variables: trained ``params`` and ``batch_stats``.
       theta: float32 [epochs of adaptation + 1, tables, edges, 3], θ over time, from the start on;
         None where nothing adapts.
       notes: what a reader of the result should know.
     """
 
     result: Result
-    genotype: Genotype
     variables: Any
     theta: np.ndarray | None
     notes: tuple[str, ...]
@@ -349,7 +346,7 @@ class TrainingRun:
         )
         notes = (*judged.notes, *architecture.notes)
         told = tuple(f"{self.method}, seed {seed}: {note}" for note in notes)
-        return SeedOutcome(result, genotype, judged.variables, None, told)
+        return SeedOutcome(result, judged.variables, None, told)
 
 
 @lru_cache

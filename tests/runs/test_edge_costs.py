@@ -105,7 +105,8 @@ TARGET = {"method": "full", "target_cost": 0.7, "cost": "params", "estimator": "
 def test_each_seed_derives_under_the_target():
     for outcome in tiny.run(seeds=(0, 1), **TARGET).run():
         size, base = (
-            nn.cost(nn.build(each, 4), (8, 8, 1)).params for each in (outcome.genotype, tiny.BASE)
+            nn.cost(nn.build(each, 4), (8, 8, 1)).params
+            for each in (outcome.result.genotype, tiny.BASE)
         )
         assert outcome.result.params == size
         assert 0.7 - TOLERANCE <= size / base <= 0.7
@@ -120,7 +121,7 @@ def test_parameters_that_ask_for_less_than_the_target_have_their_way():
     (outcome,) = tiny.run(adapt_epochs=4, cost_weight=100.0, target_cost=0.9).run()
     assert outcome.theta is not None
     own = AdaptationSpace(tiny.BASE, "cell").derive(outcome.theta[-1])
-    assert outcome.genotype == own.genotype
+    assert outcome.result.genotype == own.genotype
     assert outcome.result.macs < 0.87 * nn.cost(nn.build(tiny.BASE, 4), (8, 8, 1)).macs
     assert any("themselves ask for no more" in note for note in outcome.notes)
 

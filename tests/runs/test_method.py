@@ -38,7 +38,7 @@ def rows(folder, method="cell", seeds=(0,), **changes):
 def scores(outcome, genotype=None):
     """Test scores of the returned variables, by the network of the returned genotype."""
     dataset = tiny.dataset()
-    network = nn.build(genotype or outcome.genotype, dataset.num_classes)
+    network = nn.build(genotype or outcome.result.genotype, dataset.num_classes)
     task = supervised(
         dataset.num_classes, dataset.channel_mean(), dataset.channel_std(), Augmentation()
     )
@@ -65,7 +65,7 @@ RANDOM = {"method": "random_full"}
 )
 def test_the_result_is_that_of_the_returned_network(kind):
     (outcome,) = outcomes(**kind)
-    result, genotype = outcome.result, outcome.genotype
+    result, genotype = outcome.result, outcome.result.genotype
     accuracy, loss = scores(outcome)
     assert result.test_accuracy == pytest.approx(accuracy, abs=1e-3)
     assert result.test_loss == pytest.approx(loss, rel=1e-4)
@@ -73,7 +73,6 @@ def test_the_result_is_that_of_the_returned_network(kind):
     assert (result.params, result.macs) == (size.params, size.macs)
     assert result.params == sum(each.size for each in jax.tree.leaves(outcome.variables["params"]))
     assert result.digest == run_digest(outcome.variables["params"], genotype.to_json())
-    assert result.genotype == genotype
     assert (result.method, result.base, result.dataset) == (kind["method"], "tiny", "tiny")
     assert (result.seed, result.epochs, result.vmap_width) == (0, 4, 1)
     assert result.device.startswith(jax.default_backend())
@@ -101,7 +100,7 @@ def test_theta_is_told_from_its_start_to_the_end_of_the_adaptation(kind, epochs)
 def test_no_theta_and_no_other_network_where_nothing_adapts():
     (alone,) = outcomes(**ALONE)
     assert alone.theta is None
-    assert alone.genotype == tiny.BASE
+    assert alone.result.genotype == tiny.BASE
     # Adaptation for no epoch at all is the base left alone, to the last bit.
     (idle,) = outcomes(method="full", adapt_epochs=0, warmup_epochs=0)
     assert idle.theta is None
@@ -111,7 +110,7 @@ def test_no_theta_and_no_other_network_where_nothing_adapts():
 
 def test_gates_that_stay_at_the_base_train_the_base(tmp_path):
     (still,), (alone,) = outcomes(**STILL), outcomes(**ALONE)
-    assert still.genotype == tiny.BASE
+    assert still.result.genotype == tiny.BASE
     assert still.notes == ("full, seed 0: of the network's 5 edges, none changed.",)
     assert still.result.test_loss == pytest.approx(alone.result.test_loss, rel=1e-2)
     pairs = zip(rows(tmp_path / "still", **STILL), rows(tmp_path / "alone", **ALONE), strict=True)
@@ -213,9 +212,11 @@ def test_seeds_side_by_side_become_networks_of_their_own():
         accuracy, loss = scores(each)
         assert each.result.test_loss == pytest.approx(loss, rel=1e-3)
         assert each.result.test_accuracy == pytest.approx(accuracy, abs=100 / 40 + 1e-3)
-        size = nn.cost(nn.build(each.genotype, 4), (8, 8, 1))
+        size = nn.cost(nn.build(each.result.genotype, 4), (8, 8, 1))
         assert (each.result.params, each.result.macs) == (size.params, size.macs)
-        assert each.result.digest == run_digest(each.variables["params"], each.genotype.to_json())
+        assert each.result.digest == run_digest(
+            each.variables["params"], each.result.genotype.to_json()
+        )
         assert each.result.vmap_width == 2
         assert each.theta is not None
         assert each.theta.shape == (3, 2, 3, 3)
@@ -229,12 +230,12 @@ def test_seeds_side_by_side_become_networks_of_their_own():
 def test_random_choices_are_the_seeds_alone_or_side_by_side():
     changes = {"epochs": 1, "adapt_epochs": 0, "warmup_epochs": 0}
     wide = outcomes("random_full", seeds=(0, 1), **changes)
-    assert wide[0].genotype.cells != wide[1].genotype.cells
+    assert wide[0].result.genotype.cells != wide[1].result.genotype.cells
     for each in wide:
         (single,) = outcomes("random_full", seeds=(each.result.seed,), **changes)
-        assert each.genotype == single.genotype
-        assert each.genotype.connected()
-        assert each.genotype != tiny.BASE
+        assert each.result.genotype == single.result.genotype
+        assert each.result.genotype.connected()
+        assert each.result.genotype != tiny.BASE
         assert each.theta is None
         assert each.result.test_loss == pytest.approx(single.result.test_loss, rel=1e-3)
         assert each.result.params == single.result.params

@@ -54,7 +54,7 @@ def test_the_network_has_a_classifier_of_the_accuracy_told(changes):
     dataset = tiny.dataset()
     task = supervised(4, dataset.channel_mean(), dataset.channel_std(), Augmentation())
     for outcome in finished(**changes):
-        network = nn.build(outcome.genotype, 4)
+        network = nn.build(outcome.result.genotype, 4)
         expected = nn.abstract_variables(network, dataset.input_shape)
         shapes = jax.tree.map(jnp.shape, outcome.variables)
         assert shapes == jax.tree.map(lambda leaf: leaf.shape, expected), "no heads are left"

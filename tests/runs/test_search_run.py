@@ -16,6 +16,7 @@ from jaxnas.runs.config import ConfigError, WeightTraining
 from jaxnas.runs.loop import TrainingError, Watcher
 from jaxnas.runs.search_config import SearchExperiment
 from jaxnas.runs.search_run import SearchImages, SearchRun
+from jaxnas.spaces import Genotype
 from jaxnas.storage.checkpoints import Checkpoints
 from jaxnas.storage.directory import RunDirectory
 from jaxnas.storage.files import RunError
@@ -236,8 +237,8 @@ def test_found_and_random_stand_side_by_side(done):
         ("random", "toy", 0, 2),
     ]
     answer = json.loads((path / "search" / "outcome.json").read_text())
-    assert rows[0].genotype == answer["genotype"]
-    assert rows[1].genotype["name"] == toy_search.genotype(0.5).name
+    assert rows[0].genotype == Genotype.from_json(json.dumps(answer["genotype"]))
+    assert rows[1].genotype.name == toy_search.genotype(0.5).name
     # Of one graph and one seed: trained alike, they are alike.
     assert rows[0].test_loss == rows[1].test_loss
     report = (path / "report.md").read_text()
@@ -268,7 +269,7 @@ def test_a_control_searches_in_a_folder_of_its_own_and_is_trained_alike(done, tm
     for row, folder in (("found", "search"), ("control", "control_search")):
         answer = json.loads((path / folder / "outcome.json").read_text())
         trained = next(each for each in rows if each.method == row)
-        assert trained.genotype == answer["genotype"]
+        assert trained.genotype == Genotype.from_json(json.dumps(answer["genotype"]))
     assert rows[0].genotype != rows[2].genotype, "the control stopped before it chose"
     report = (path / "report.md").read_text()
     assert "control: A note." in report
