@@ -22,7 +22,7 @@ import tyro
 from timing import compile_step, interleaved, random_task
 
 from jaxnas import nn, search, training
-from jaxnas.runs.bases import load_base
+from jaxnas.runs.genotype_files import load_base
 from jaxnas.spaces import AdaptationSpace
 
 

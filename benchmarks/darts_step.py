@@ -19,7 +19,7 @@ import tyro
 from timing import compile_step, interleaved, random_task
 
 from jaxnas import nn, search, training
-from jaxnas.nn.cells import CellSupernet
+from jaxnas.nn.supernets.cell_supernet import CellSupernet
 from jaxnas.spaces import zoo
 from jaxnas.spaces.cells import DARTS_OPERATIONS, CellSpace
 

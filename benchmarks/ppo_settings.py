@@ -14,7 +14,8 @@ from pathlib import Path
 from jaxnas import search, tabular
 from jaxnas.commands.script import run_script
 from jaxnas.commands.tabular.tabular_search import SEARCHERS, Dataset, Searcher, run_searcher
-from jaxnas.reports.statistics import spread
+from jaxnas.reports import Column, Table
+from jaxnas.reports.statistics import Spread
 from jaxnas.spaces import NASBench201Space
 
 
@@ -41,8 +42,12 @@ def main(grid: Grid) -> None:
     table = tabular.load_nasbench201(grid.table)
     valid = table.accuracy(grid.dataset, "valid", 12)
     test = table.accuracy(grid.dataset, "test", 200)
-    print("| clip | epochs | validation, 12 epochs | test, 200 epochs | seconds |")
-    print("|---:|---:|---:|---:|---:|")
+    columns = [
+        *(Column("clip"), Column("epochs")),
+        *(Column("validation, 12 epochs", ".2f"), Column("test, 200 epochs", ".2f")),
+        Column("seconds", ".1f"),
+    ]
+    rows = []
     for clip, epochs in itertools.product(grid.clips, grid.epochs):
 
         def make(space, _, clip=clip, epochs=epochs):
@@ -53,10 +58,9 @@ def main(grid: Grid) -> None:
             "ppo", searcher, NASBench201Space(), valid / 100, grid.seeds, grid.queries
         )
         last = found.incumbents[:, -1]
-        means = [
-            spread(float(of[last].mean()), float(of[last].std(ddof=1))) for of in (valid, test)
-        ]
-        print(f"| {clip} | {epochs} | {means[0]} | {means[1]} | {found.seconds:.1f} |", flush=True)
+        accuracies = [Spread.of(of[last].tolist()) for of in (valid, test)]
+        rows.append([clip, epochs, *accuracies, found.seconds])
+    print(Table(columns, rows).markdown())
 
 
 if __name__ == "__main__":

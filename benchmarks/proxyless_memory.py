@@ -2,7 +2,7 @@
 
     python benchmarks/proxyless_memory.py --width 0.35 --batch-size 32
 
-One row for each way to run the supernet (`nn.chain`), beside the network of the largest candidates
+One row for each way to run `nn.ChainSupernet`, beside the network of the largest candidates
 alone. Temporaries are what a step needs besides the weights and what their optimiser remembers.
 """
 

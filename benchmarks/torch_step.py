@@ -1,8 +1,8 @@
 """PyTorch's side of `training_step.py`: a process that takes a training step when told to.
 
 Its first line of input is JSON (genotype, classes, params, side, batch_size, precision, compiled,
-rate, momentum, decay), answered by what it took to get ready. Every further line takes a step
-and is answered when it is done. So PyTorch may live in another interpreter than jaxnas.
+rate, momentum, decay, keep_memory), answered by what it took to get ready. Every further line takes
+a step and is answered when it is done. So PyTorch may live in another interpreter than jaxnas.
 """
 
 from __future__ import annotations
@@ -17,12 +17,15 @@ import numpy as np
 import torch  # pyright: ignore[reportMissingImports]
 from torch_network import Network
 
+from jaxnas.allocation import keep_memory
 from jaxnas.spaces import Genotype
 
 
 def main() -> None:
     """Answers line by line until the input ends."""
     asked = json.loads(sys.stdin.readline())
+    if asked["keep_memory"]:
+        keep_memory()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     started = time.perf_counter()

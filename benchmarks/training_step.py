@@ -6,8 +6,9 @@
 PyTorch is timed where ``--torch-python`` names an interpreter that has it, which may be another
 than this one. Both do forward pass, backward pass and an SGD step with Nesterov momentum and weight
 decay on random images, on the same number of threads, in alternating steps; PyTorch in
-channels-last, eager and, with ``--compiled``, through `torch.compile`. A ratio is the median over
-rounds of the ratio within a round.
+channels-last, eager and, with ``--compiled``, through `torch.compile`. jaxnas keeps freed memory
+in its process as its scripts do; with ``--keeping`` PyTorch is timed so too. A ratio is the median
+over rounds of the ratio within a round.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ import tyro
 from timing import compile_step, interleaved
 
 from jaxnas import nn, training
+from jaxnas.allocation import keep_memory
 from jaxnas.data import Augmentation
 from jaxnas.spaces import Genotype, zoo
 from jaxnas.tasks import supervised
@@ -63,6 +65,8 @@ class Benchmark:
     """Interpreter that has PyTorch; without one only jaxnas is timed."""
     compiled: bool = False
     """Whether to time torch.compile too."""
+    keeping: bool = False
+    """Whether to time PyTorch too in a process that keeps freed memory, as jaxnas's does."""
     peak_tflops: float | None = None
     """The device's highest speed in this precision, to state the share of it that is reached."""
 
@@ -98,7 +102,12 @@ def jaxnas_candidate(genotype: Genotype, benchmark: Benchmark) -> Candidate:
 
 
 def torch_candidate(
-    genotype: Genotype, benchmark: Benchmark, params: int, compiled: bool
+    genotype: Genotype,
+    benchmark: Benchmark,
+    params: int,
+    *,
+    compiled: bool = False,
+    keeping: bool = False,
 ) -> Candidate:
     """PyTorch's step of the same network, checked to have `params` parameters."""
     assert benchmark.torch_python is not None
@@ -129,6 +138,7 @@ def torch_candidate(
         "batch_size": benchmark.batch_size,
         "precision": benchmark.precision,
         "compiled": compiled,
+        "keep_memory": keeping,
         "rate": RATE,
         "momentum": MOMENTUM,
         "decay": DECAY,
@@ -147,6 +157,7 @@ def random_batch(size: int) -> tuple[np.ndarray, np.ndarray]:
 
 def main(benchmark: Benchmark) -> None:
     """Times and prints the table."""
+    keep_memory()
     table = rich.table.Table()
     versions: set[str] = set()
     table.add_column("network")
@@ -158,9 +169,15 @@ def main(benchmark: Benchmark) -> None:
         cost = nn.cost(nn.build(genotype, CLASSES), (SIDE, SIDE, 3))
         candidates = {"jaxnas": jaxnas_candidate(genotype, benchmark)}
         if benchmark.torch_python:
-            candidates["torch"] = torch_candidate(genotype, benchmark, cost.params, False)
+            candidates["torch"] = torch_candidate(genotype, benchmark, cost.params)
+        if benchmark.torch_python and benchmark.keeping:
+            candidates["torch, keeping"] = torch_candidate(
+                genotype, benchmark, cost.params, keeping=True
+            )
         if benchmark.torch_python and benchmark.compiled:
-            candidates["torch.compile"] = torch_candidate(genotype, benchmark, cost.params, True)
+            candidates["torch.compile"] = torch_candidate(
+                genotype, benchmark, cost.params, compiled=True
+            )
         runs = {kind: candidate.run for kind, candidate in candidates.items()}
         seconds = interleaved(runs, benchmark.rounds)
         versions |= {candidate.version for candidate in candidates.values()}

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from jaxnas import data
 from jaxnas.commands.script import run_script
+from jaxnas.runs.adaptation_run import method_run
 from jaxnas.runs.config import AdaptationFlags, Training
-from jaxnas.runs.method import MethodRun
 from jaxnas.spaces import zoo
 
 
@@ -85,7 +85,7 @@ def main(grid: Grid) -> None:
                 arch_learning_rate=rate,
                 arch_data=arch_data,  # pyright: ignore[reportArgumentType]
             )
-            run = MethodRun(
+            run = method_run(
                 grid.method if adapts else "original",  # pyright: ignore[reportArgumentType]
                 zoo.named(base),
                 dataset,
@@ -98,7 +98,7 @@ def main(grid: Grid) -> None:
             result = outcome.result
             edges = "; ".join(
                 f"{cell.name}: {', '.join(str(edge) for edge in cell.edges)}"
-                for cell in outcome.genotype.cells
+                for cell in outcome.result.genotype.cells
             )
             row = [*trial, f"{result.test_accuracy:.2f}", result.macs, f"{result.seconds:.0f}"]
             writer.writerow([*row, edges, " ".join(outcome.notes)])

@@ -17,7 +17,7 @@ import rich.console
 import tyro
 
 from jaxnas.commands.script import run_script
-from jaxnas.reports import markdown_table, print_results, read_results, write_results
+from jaxnas.reports import read_results, results_table, write_results
 from jaxnas.runs.config import Method
 from jaxnas.storage import RunError
 
@@ -55,8 +55,9 @@ def main(merge: Merge) -> None:
             )
     merge.out.mkdir(parents=True, exist_ok=True)
     write_results(merge.out, rows)
-    (merge.out / "table.md").write_text(markdown_table(rows))
-    print_results(rich.console.Console(), rows)
+    table = results_table(rows)
+    (merge.out / "table.md").write_text(table.markdown())
+    table.print(rich.console.Console())
 
 
 if __name__ == "__main__":

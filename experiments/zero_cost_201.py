@@ -5,7 +5,7 @@
 Scores architectures drawn from the connected ones of the space, all from the same initial weights
 and one batch of CIFAR-10's training images, and compares with the table's test accuracy on CIFAR-10
 after 200 epochs. Three programs are compiled, however many architectures there are. Writes
-`scores.csv` (one row an architecture), `results.json` and `results.md`.
+`scores.csv` (one row an architecture), `results.json` and `report.md`.
 """
 
 from __future__ import annotations

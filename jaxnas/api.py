@@ -11,8 +11,8 @@ import numpy as np
 from jaxnas import data, nn
 from jaxnas.commands.experiment import load_base
 from jaxnas.hints import alike
+from jaxnas.runs.adaptation_run import method_run
 from jaxnas.runs.config import AdaptationFlags, ConfigError, Training
-from jaxnas.runs.method import MethodRun
 from jaxnas.spaces import Genotype
 from jaxnas.spaces.adaptation import Granularity
 
@@ -100,13 +100,13 @@ def adapt(
         base = load_base(base, channels, cells)
     elif channels is not None or cells is not None:
         raise ConfigError("a genotype says its own channels and cells; leave them out")
-    run = MethodRun(granularity, base, dataset, training, (seed,), adaptation=adaptation)
+    run = method_run(granularity, base, dataset, training, (seed,), adaptation=adaptation)
     (outcome,) = run.run()
     result = outcome.result
     names = ("test_accuracy", "test_loss", "params", "macs", "seconds", "digest")
     return Adapted(
-        outcome.genotype,
-        nn.build(outcome.genotype, dataset.num_classes),
+        outcome.result.genotype,
+        nn.build(outcome.result.genotype, dataset.num_classes),
         outcome.variables,
         {name: getattr(result, name) for name in names},
         outcome.theta,

@@ -11,9 +11,10 @@ import numpy as np
 
 from jaxnas.children.child_training import Candidate
 from jaxnas.commands.child_experiment import Searches
-from jaxnas.commands.from_scratch import Picture
 from jaxnas.commands.progressive_search import PROGRESSIVE, accuracies, tell_levels
 from jaxnas.reports import style
+from jaxnas.reports.page import Block, Section
+from jaxnas.reports.tables import Column, Table
 
 TOPS = (1, 5, 25)
 """Numbers of best children whose mean accuracies are compared."""
@@ -67,16 +68,21 @@ def trained_before(searched: Searched) -> np.ndarray:
     return new.cumsum()
 
 
-def efficiency_table(searches: Mapping[str, Searched]) -> str:
-    """What the searches need to be as good as the first one, as Markdown."""
+def efficiency_table(searches: Mapping[str, Searched]) -> Table:
+    """What the searches need to be as good as the first one."""
     reference, *_ = searches
     ours = searches[reference]
     count, trained = len(ours.rewards), int(trained_before(ours)[-1])
-    lines = [
-        f"| best | mean of {reference}'s | search | children | times {reference}'s | trained | "
-        "times |",
-        "|---:|---:|---|---:|---:|---:|---:|",
+    columns = [
+        Column("best"),
+        Column(f"mean of {reference}'s", ".4g"),
+        Column("search", left=True),
+        Column("children"),
+        Column(f"times {reference}'s", ".2f"),
+        Column("trained"),
+        Column("times", ".2f"),
     ]
+    lines = []
     for top in TOPS:
         value = float(top_means(ours, top)[-1])
         if np.isnan(value):
@@ -84,12 +90,12 @@ def efficiency_table(searches: Mapping[str, Searched]) -> str:
         for name, searched in searches.items():
             asked = needed(searched, top, value)
             if asked is None:
-                cells = f"more than {len(searched.rewards)} | | | |"
+                cells = [f"more than {len(searched.rewards)}", None, None, None]
             else:
                 new = int(trained_before(searched)[asked - 1])
-                cells = f"{asked} | {asked / count:.2f} | {new} | {new / trained:.2f} |"
-            lines.append(f"| {top} | {value:.4g} | {name} | {cells}")
-    return "\n".join(lines) + "\n"
+                cells = [asked, asked / count, new, new / trained]
+            lines.append([top, value, name, *cells])
+    return Table(columns, lines)
 
 
 def efficiency_curves(
@@ -105,8 +111,7 @@ def efficiency_curves(
     Raises:
       RunError: if a file cannot be written.
     """
-    with style.style():
-        figure = style.figure(6.8, 3.0)
+    with style.picture(path, 6.8, 3.0) as figure:
         left, right = figure.subplots(1, 2, sharey=True)
         for (name, searched), colour in zip(searches.items(), style.LINES, strict=False):
             best = np.maximum.accumulate(searched.values)
@@ -118,11 +123,9 @@ def efficiency_curves(
         right.set_xlabel("examples that were trained on, millions")
         left.set_ylabel("best so far, %")
         left.legend()
-        figure.tight_layout()
-        style.save(figure, path)
 
 
-def tell_efficiency(searches: Searches) -> tuple[list[Picture], list[str]]:
+def tell_efficiency(searches: Searches) -> tuple[list[Section], list[Block]]:
     """What `tell_levels` tells, and how many children each search needs.
 
     Raises:
@@ -134,15 +137,15 @@ def tell_efficiency(searches: Searches) -> tuple[list[Picture], list[str]]:
         for name, trials in searches.trials.items()
     }
     efficiency_curves(searched, searches.examples, searches.path / "efficiency")
-    curves = (
+    curves = Section.of_picture(
         "Children and examples",
         "efficiency.svg",
         f"The best accuracy so far, on held-out images. A child that is asked for again is not "
         f"trained again; {searches.examples:,} examples are a child's training.",
     )
-    table = (
+    explained = (
         "What each search needs until the mean accuracy of its best children is that of all that "
         f"{PROGRESSIVE} search trained (after Liu et al. 2018): children asked for, and "
-        f"different ones trained.\n\n{efficiency_table(searched)}"
+        "different ones trained."
     )
-    return [curves, *pictures], [table, *notes]
+    return [curves, *pictures], [explained, efficiency_table(searched), *notes]

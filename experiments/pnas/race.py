@@ -14,9 +14,10 @@ from jaxnas import search
 from jaxnas.children.child_training import as_candidates
 from jaxnas.commands.progressive_search import PROGRESSIVE
 from jaxnas.randomness import stream
+from jaxnas.reports.statistics import Spread
+from jaxnas.reports.tables import Column, Table
 from jaxnas.spaces import Space
 from pnas.children_needed import TOPS, Searched, needed, top_means
-from pnas.surrogate_ranks import mean_of_known
 from pnas.synthetic_cells import SyntheticCells
 
 _SHARE = 0.001
@@ -129,31 +130,36 @@ def race_rows(races: Sequence[Race]) -> list[dict[str, Any]]:
     return rows
 
 
-def race_table(rows: Sequence[Mapping[str, Any]], names: Sequence[str], queries: int) -> str:
-    """Medians over races, as Markdown, with examples counted as the paper does."""
-    lines = [
-        "| best | true accuracy of progressive's, mean | search | races that reach it "
-        f"in {queries:,} | children, median | times progressive's | times its examples |",
-        "|---:|---:|---|---:|---:|---:|---:|",
+def race_table(rows: Sequence[Mapping[str, Any]], names: Sequence[str], queries: int) -> Table:
+    """Medians over races, with examples counted as the paper does."""
+    columns = [
+        Column("best"),
+        Column("true accuracy of progressive's, mean", ".3f"),
+        Column("search", left=True),
+        Column(f"races that reach it in {queries:,}"),
+        Column("children, median", ",.0f"),
+        Column("times progressive's", ".1f"),
+        Column("times its examples", ".1f"),
     ]
+    lines: list[list[Any]] = []
     for top in TOPS:
         of_top = [row for row in rows if row["top"] == top]
         if not of_top:
             continue
-        truth = mean_of_known([100 * row["truth"] for row in of_top])
+        truth = Spread.of(100 * row["truth"] for row in of_top)
         ours = of_top[0][PROGRESSIVE]
-        lines.append(f"| {top} | {truth} | {PROGRESSIVE} | | {ours:,} | 1 | 1 |")
+        lines.append([top, truth, PROGRESSIVE, None, ours, "1", "1"])
         for name in names:
             counts = [row[name] for row in of_top]
-            reached = sum(count is not None for count in counts)
+            reached = f"{sum(count is not None for count in counts)} of {len(counts)}"
             median = statistics.median([math.inf if c is None else c for c in counts])
+            asked = min(median, queries)
+            numbers: list[Any] = [asked, asked / ours, _examples(asked, ours)]
             if median == math.inf:
-                cells = f"more than {queries:,} | more than {queries / ours:.1f} | "
-                cells += f"more than {_examples(queries, ours):.1f}"
-            else:
-                cells = f"{median:,.0f} | {median / ours:.1f} | {_examples(median, ours):.1f}"
-            lines.append(f"| {top} | | {name} | {reached} of {len(counts)} | {cells} |")
-    return "\n".join(lines) + "\n"
+                forms = (column.text(n) for column, n in zip(columns[4:], numbers, strict=True))
+                numbers = [f"more than {text}" for text in forms]
+            lines.append([top, None, name, reached, *numbers])
+    return Table(columns, lines)
 
 
 def _examples(children: float, ours: int) -> float:
@@ -161,14 +167,17 @@ def _examples(children: float, ours: int) -> float:
     return (children * _CHILD + _RETRAINED) / (ours * _CHILD)
 
 
-def answers_table(races: Sequence[Race]) -> str:
-    """Which share of random cells is better than what each search ends with, as Markdown."""
+def answers_table(races: Sequence[Race]) -> Table:
+    """Which share of random cells is better than what each search ends with."""
     complete = len(races[0].table.space.decisions)
-    lines = [
-        f"| search | children | true accuracy of its best | share of cells that are better, median "
-        f"| first of the best {_SHARE:.1%}, median |",
-        "|---|---:|---:|---:|---:|",
+    columns = [
+        Column("search", left=True),
+        Column("children", ","),
+        Column("true accuracy of its best", ".3f"),
+        Column("share of cells that are better, median", ".4%"),
+        Column(f"first of the best {_SHARE:.1%}, median", ",.0f"),
     ]
+    lines = []
     thresholds = [race.table.threshold(_SHARE) for race in races]
     for name in races[0].found:
         truths, shares, firsts = [], [], []
@@ -179,11 +188,12 @@ def answers_table(races: Sequence[Race]) -> str:
             truths.append(100 * float(truth))
             shares.append(float(race.table.rank_share(truth[None])[0]))
             good = np.flatnonzero(whole & (found.values >= threshold))
-            firsts.append(good[0] + 1 if len(good) else np.inf)
-        share, first = statistics.median(shares), statistics.median(firsts)
-        children = len(races[0].found[name].rewards)
-        lines.append(
-            f"| {name} | {children:,} | {mean_of_known(truths)} | {share:.4%} "
-            f"| {f'{first:,.0f}' if first < math.inf else 'never'} |"
-        )
-    return "\n".join(lines) + "\n"
+            firsts.append(good[0] + 1 if len(good) else math.inf)
+        first = statistics.median(firsts)
+        told = [
+            Spread.of(truths),
+            statistics.median(shares),
+            "never" if first == math.inf else first,
+        ]
+        lines.append([name, len(races[0].found[name].rewards), *told])
+    return Table(columns, lines)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -14,7 +13,8 @@ from jaxnas import search
 from jaxnas.commands.progressive_search import PROGRESSIVE
 from jaxnas.commands.tabular.tabular_search import Found
 from jaxnas.randomness import stream
-from jaxnas.reports.statistics import spread
+from jaxnas.reports.statistics import Spread
+from jaxnas.reports.tables import Column, Table
 from jaxnas.search.surrogates import Surrogate, known_data, pad_cells
 from jaxnas.spaces import NASBench201Paths, Space
 from jaxnas.tabular.rank import RANKS, correlations
@@ -142,33 +142,23 @@ def _pool(space: Space, length: int, generator: np.random.Generator) -> np.ndarr
     return np.unique(space.canonical(drawn), axis=0)
 
 
-def rank_table(ranks: Mapping[str, Sequence[Ranks]]) -> str:
-    """Means and standard deviations over trials, by level, as Markdown."""
+def rank_table(ranks: Mapping[str, Sequence[Ranks]]) -> Table:
+    """Means and standard deviations over trials, by level."""
     levels = sorted({each.level for rows in ranks.values() for each in rows})
-    lines = [
-        "| surrogate | correlation | "
-        + " | ".join(
-            f"level {level}" + (f" | of level {level + 1}, before" if level < levels[-1] else "")
-            for level in levels
-        )
-        + " |",
-        "|---|---|" + "---:|" * (2 * len(levels) - 1),
-    ]
+    columns = [Column("surrogate", left=True), Column("correlation", left=True)]
+    for level in levels:
+        columns.append(Column(f"level {level}", ".3f"))
+        if level < levels[-1]:
+            columns.append(Column(f"of level {level + 1}, before", ".3f"))
+    lines = []
     for name, rows in ranks.items():
         for kind in RANKS:
-            cells = []
+            spreads = []
             for level in levels:
+                # None are the correlations with a constant.
                 of_level = [each for each in rows if each.level == level]
-                cells.append(mean_of_known([each.trained[kind] for each in of_level]))
+                spreads.append(Spread.of(each.trained[kind] for each in of_level))
                 if level < levels[-1]:
-                    cells.append(mean_of_known([each.following[kind] for each in of_level]))
-            lines.append(f"| {name} | {kind} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
-
-
-def mean_of_known(values: Sequence[float | None]) -> str:
-    """Of those that are known: there is no rank correlation with a constant."""
-    known = [value for value in values if value is not None]
-    if not known:
-        return ""
-    return spread(statistics.fmean(known), statistics.stdev(known) if len(known) > 1 else None, 3)
+                    spreads.append(Spread.of(each.following[kind] for each in of_level))
+            lines.append([name, kind, *spreads])
+    return Table(columns, lines, keys=2)

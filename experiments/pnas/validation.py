@@ -13,8 +13,9 @@ import rich.console
 import rich.progress
 
 from jaxnas import search, tabular
-from jaxnas.commands.tabular.tabular_report import markdown, regret_curves
+from jaxnas.commands.tabular.tabular_report import regret_curves, search_table
 from jaxnas.commands.tabular.tabular_search import SEARCHERS, Dataset, run_searcher
+from jaxnas.reports.page import Picture, Section, write_page
 from jaxnas.runs.config import ConfigError, refuse_below_one
 from jaxnas.spaces import NASBench201Space
 from jaxnas.spaces.block_cells import pnas_space
@@ -70,7 +71,7 @@ class PnasTables:
             raise ConfigError(f"--parts must name each part once, of {', '.join(get_args(Part))}")
 
 
-_Part = Callable[[PnasTables, RunDirectory], tuple[str, Any]]
+_Part = Callable[[PnasTables, RunDirectory], tuple[Section, Any]]
 
 
 def run_pnas_tables(settings: PnasTables) -> Path:
@@ -85,7 +86,7 @@ def run_pnas_tables(settings: PnasTables) -> Path:
     """
     console = rich.console.Console(markup=False)
     directory = checked_directory(settings)
-    text: list[str] = []
+    sections: list[Section] = []
     results: dict[str, Any] = {}
     parts: dict[str, _Part] = {"surrogates": _surrogates, "race": _race}
     if "nasbench201" in settings.parts:
@@ -95,18 +96,20 @@ def run_pnas_tables(settings: PnasTables) -> Path:
     with directory as run:
         for part in settings.parts:
             started = time.perf_counter()
-            table, results[part] = parts[part](settings, run)
+            section, results[part] = parts[part](settings, run)
             seconds = time.perf_counter() - started
-            text.append(f"{table}\n{part} took {seconds:.0f} s.\n")
-            console.print(text[-1], soft_wrap=True)
+            blocks = [*section.blocks, f"{part} took {seconds:.0f} s."]
+            sections.append(section._replace(blocks=blocks))
+            console.print(sections[-1].markdown(), soft_wrap=True)
         run.write_json("results.json", results)
-        run.write_text("report.md", "# PNAS where the truth is known\n\n" + "\n".join(text))
-    report = settings.run_dir / "report.md"
+        report = write_page(run.path, "PNAS where the truth is known", sections)
     console.print(f"Report: {report}", highlight=False, soft_wrap=True)
     return report
 
 
-def _nasbench201(table: tabular.Table, settings: PnasTables, run: RunDirectory) -> tuple[str, Any]:
+def _nasbench201(
+    table: tabular.Table, settings: PnasTables, run: RunDirectory
+) -> tuple[Section, Any]:
     valid = table.accuracy(settings.dataset, "valid", 12)
     test = table.accuracy(settings.dataset, "test", 200)
     with rich.progress.Progress(transient=True) as bars:
@@ -122,25 +125,26 @@ def _nasbench201(table: tabular.Table, settings: PnasTables, run: RunDirectory) 
     ] + [ours]
     title = f"NAS-Bench-201, {settings.dataset}, {settings.seeds} seeds"
     regret_curves(run.path / "regret", found, test, title)
-    text = f"""## {title}
-
-{queries} queries each; the architecture of the best validation accuracy after 12 epochs is the
-answer, its test accuracy after 200 epochs is reported. Progressive search decides edge 0>3, the
-path over node 1, the path over node 2, edge 1>2; undecided edges are `none`. Its seconds are not
-told.
-
-{markdown(found, valid, test)}
-![Regret over queries](regret.svg)
-
-Rank correlations of the surrogate (five networks, mean over blocks), mean ± standard deviation over
-seeds: of the cells it was told of, and of all cells that the next level is chosen from.
-
-{rank_table({"mlp, 5 members": ranks})}"""
+    blocks = [
+        f"{queries} queries each; the architecture of the best validation accuracy after 12 epochs "
+        "is the answer, its test accuracy after 200 epochs is reported. Progressive search decides "
+        "edge 0>3, the path over node 1, the path over node 2, edge 1>2; undecided edges are "
+        "`none`. Its seconds are not told.",
+        search_table(found, valid, test),
+        Picture("Regret over queries", "regret.svg"),
+        "Rank correlations of the surrogate (five networks, mean over blocks), mean ± standard "
+        "deviation over seeds: of the cells it was told of, and of all cells that the next level "
+        "is chosen from.",
+        rank_table({"mlp, 5 members": ranks}),
+    ]
     incumbents = {each.algorithm: each.incumbents[:, -1].tolist() for each in found}
-    return text, {"incumbents": incumbents, "ranks": [each._asdict() for each in ranks]}
+    return Section(title, blocks), {
+        "incumbents": incumbents,
+        "ranks": [each._asdict() for each in ranks],
+    }
 
 
-def _surrogates(settings: PnasTables, run: RunDirectory) -> tuple[str, Any]:
+def _surrogates(settings: PnasTables, run: RunDirectory) -> tuple[Section, Any]:
     table = SyntheticCells(pnas_space(settings.blocks))
     surrogates = {
         f"{name}, {members} member{'s' * (members > 1)}": make(table.space, members=members)
@@ -152,17 +156,18 @@ def _surrogates(settings: PnasTables, run: RunDirectory) -> tuple[str, Any]:
         ranks = rank_surrogates(
             table, surrogates, settings.trials, settings.per_level, lambda: bars.advance(task)
         )
-    text = f"""## Surrogates
+    text = (
+        f"Synthetic accuracies of PNAS's cells. Each learns from {settings.per_level} random cells "
+        "of each number of blocks (all 136 of one), one number after the other, and ranks those "
+        f"and {POOL:,} random cells of one block more. Mean ± standard deviation over "
+        f"{settings.trials} trials."
+    )
+    return Section("Surrogates", [text, rank_table(ranks)]), {
+        name: [each._asdict() for each in rows] for name, rows in ranks.items()
+    }
 
-Synthetic accuracies of PNAS's cells. Each learns from {settings.per_level} random cells of each
-number of blocks (all 136 of one), one number after the other, and ranks those and {POOL:,} random
-cells of one block more. Mean ± standard deviation over {settings.trials} trials.
 
-{rank_table(ranks)}"""
-    return text, {name: [each._asdict() for each in rows] for name, rows in ranks.items()}
-
-
-def _race(settings: PnasTables, run: RunDirectory) -> tuple[str, Any]:
+def _race(settings: PnasTables, run: RunDirectory) -> tuple[Section, Any]:
     space = pnas_space(settings.blocks)
     tables = [SyntheticCells(space, seed) for seed in range(settings.races)]
     with rich.progress.Progress(transient=True) as bars:
@@ -176,18 +181,17 @@ def _race(settings: PnasTables, run: RunDirectory) -> tuple[str, Any]:
         )
     rows = race_rows(races)
     best = ", ".join(f"{100 * table.best.truth:.2f}" for table in tables)
-    text = f"""## Race
-
-Synthetic accuracies of PNAS's cells, another table each race, seeds 0 to {settings.races - 1}; the
-best cells of all have {best}. What the others need until the mean true accuracy of their best
-children (by the accuracies they were told) is for the first time what progressive search's is in
-the end; its best are of all levels. Examples are 0.9M a child (45,000 images, 20 epochs), and where
-the search is not progressive 250 children are trained anew by 13.5M each (300 epochs), which for
-few children is nearly all.
-
-{race_table(rows, ("ppo", "random"), settings.queries)}
-{answers_table(races)}
-"{GROWN_BEST}" grows cells as progressive search does and trains those of each level that are truly
-best, "{GROWN_BLIND}" any: what a perfect surrogate would find, and none.
-"""
-    return text, rows
+    blocks = [
+        "Synthetic accuracies of PNAS's cells, another table each race, seeds 0 to "
+        f"{settings.races - 1}; the best cells of all have {best}. What the others need until the "
+        "mean true accuracy of their best children (by the accuracies they were told) is for the "
+        "first time what progressive search's is in the end; its best are of all levels. Examples "
+        "are 0.9M a child (45,000 images, 20 epochs), and where the search is not progressive 250 "
+        "children are trained anew by 13.5M each (300 epochs), which for few children is nearly "
+        "all.",
+        race_table(rows, ("ppo", "random"), settings.queries),
+        answers_table(races),
+        f'"{GROWN_BEST}" grows cells as progressive search does and trains those of each level '
+        f'that are truly best, "{GROWN_BLIND}" any: what a perfect surrogate would find, and none.',
+    ]
+    return Section("Race", blocks), rows

@@ -14,7 +14,7 @@ from jaxnas.children.child_searchers import ChildSearcher, Trial
 from jaxnas.children.child_training import Candidate, Outcome
 from jaxnas.children.evaluators import Evaluator
 from jaxnas.randomness import stream
-from jaxnas.runs.loop import Journal
+from jaxnas.runs.loop import UNWATCHED, Journal, Kept, Watcher
 from jaxnas.storage.directory import RunDirectory
 from jaxnas.storage.files import RunError
 from jaxnas.storage.metrics import Metrics
@@ -110,10 +110,7 @@ class ChildSearch:
         directory: RunDirectory,
         store: ChildStore,
         evaluator: Evaluator,
-        *,
-        progress: Callable[[], None] = lambda: None,
-        say: Callable[[str], None] = lambda message: None,
-        tell: Callable[[str], None] = lambda line: None,
+        watcher: Watcher = UNWATCHED,
         improved: Callable[[Trial], None] = lambda trial: None,
     ) -> tuple[list[Trial], Any]:
         """Searches from the start, or from the directory's last checkpoint, to the end.
@@ -125,9 +122,7 @@ class ChildSearch:
           directory: the search's own.
           store: of all children; a child that is there is not trained again.
           evaluator: trains the others.
-          progress: called for every child that has been asked for.
-          say: told of checkpoints that cannot be used.
-          tell: told each batch in a line.
+          watcher: is told how it goes; a step is a child that has been asked for.
           improved: told after a batch of a trial that is better than all before.
 
         Returns:
@@ -136,24 +131,23 @@ class ChildSearch:
         Raises:
           RunError: see `Evaluator.evaluate`, and if something cannot be written.
         """
-        journal = Journal(directory, say)
-        key = stream(jax.random.key(self.seed), self.name)
-        start = self.searcher.init(key)
-        restored = journal.restore(lambda meta: jax.eval_shape(lambda: start))
-        done, state, meta = restored or (0, start, {"children": 0})
+        start = self.searcher.init(stream(jax.random.key(self.seed), self.name))
         log = Metrics(directory.path, "trials", "number")
-        log.truncate(meta["children"])
-        trials = [read_trial(row) for row in log.rows()]
-        for _ in trials:
-            progress()
-        while True:
+        trials: list[Trial] = []
+
+        def steps_before(kept: Kept) -> int:
+            log.truncate(kept.meta["children"])
+            trials[:] = [read_trial(row) for row in log.rows()]
+            return len(trials)
+
+        def advance(kept: Kept) -> Kept | None:
             begun = time.perf_counter()
-            asked = self.searcher.ask(state, len(trials))
+            asked = self.searcher.ask(kept.state, len(trials))
             thinking = time.perf_counter() - begun
             if not asked.candidates:
-                break
+                return None
             known = len(store)
-            store.train(asked.candidates, self.epochs, evaluator, progress)
+            store.train(asked.candidates, self.epochs, evaluator, watcher.progress)
             batch = [
                 Trial(number, candidate, accuracy(store[candidate]), self.reward(store[candidate]))
                 for number, candidate in enumerate(asked.candidates, start=len(trials) + 1)
@@ -163,32 +157,40 @@ class ChildSearch:
             state = jax.block_until_ready(self.searcher.tell(asked, rewards))
             thinking += time.perf_counter() - begun
             best = max((trial.reward for trial in trials), default=-np.inf)
-            trials += batch
             for trial in batch:
                 log.log(trial._asdict())
-            done += 1
-            seconds = journal.seconds
+            trials.extend(batch)
+            leader = max(batch, key=lambda trial: trial.reward)
+            if leader.reward > best:
+                improved(leader)
             row = {
-                "epoch": done,
+                "epoch": kept.epoch + 1,
                 "children": len(trials),
                 "trained": len(store) - known,
                 "mean_accuracy": float(np.mean([trial.accuracy for trial in batch])),
                 "best_accuracy": max(trial.accuracy for trial in trials),
-                "seconds": round(seconds, 3),
                 "searcher_seconds": round(thinking, 3),
                 **self.searcher.row(asked, rewards, state),
             }
-            journal.log(row)
-            leader = max(batch, key=lambda trial: trial.reward)
-            if leader.reward > best:
-                improved(leader)
-            journal.commit(done, state, {"children": len(trials)}, score=done)
-            tell(
-                f"{self.name}: {len(trials)}/{self.searcher.children} children, {row['trained']} "
-                f"newly trained, mean accuracy {row['mean_accuracy']:.2f}, best "
-                f"{row['best_accuracy']:.2f}, {seconds:.0f} s"
-            )
-        return trials, state
+            meta = {"children": len(trials)}
+            return Kept(kept.epoch + 1, state, meta, [row], score=kept.epoch + 1)
+
+        kept = Journal(directory, watcher).run(
+            abstract=lambda meta: jax.eval_shape(lambda: start),
+            begin=lambda: Kept(0, start, {"children": 0}),
+            steps_before=steps_before,
+            advance=advance,
+            line=self._line,
+        )
+        return trials, kept.state
+
+    def _line(self, row: dict[str, Any]) -> str:
+        """A row of metrics in words."""
+        return (
+            f"{self.name}: {row['children']}/{self.searcher.children} children, {row['trained']} "
+            f"newly trained, mean accuracy {row['mean_accuracy']:.2f}, best "
+            f"{row['best_accuracy']:.2f}, {row['seconds']:.0f} s"
+        )
 
 
 def accuracy(outcome: Outcome) -> float:

@@ -16,10 +16,10 @@ import optax
 
 from jaxnas import training
 from jaxnas.children.child_networks import Networks
-from jaxnas.data import Dataset, epoch_permutation
+from jaxnas.data import epoch_permutation
 from jaxnas.randomness import stream
 from jaxnas.runs.config import ConfigError, Training, flag
-from jaxnas.runs.search_run import part_sizes, search_task, split
+from jaxnas.runs.search_run import SearchImages
 from jaxnas.tasks import Task
 from jaxnas.training.loop import Data, first_bad_step
 from jaxnas.training.train import Batch
@@ -67,13 +67,13 @@ class ChildTraining:
 
     Attributes:
       networks: as what they are built.
-      dataset: whose training images are split in two; the test images are never read.
+      images: what they learn, and by what they are judged.
       settings: of the weights.
-      train_share: share of the training images that train; the others judge.
       judged: how many of the last epochs are judged.
       most_epochs: that a child may be trained for, and no fewer than those of `settings`.
-      seed: of the experiment. What a child becomes depends on it and on the child alone, not on
-        which were trained before, where and when.
+
+    What a child becomes depends on the seed of the images and on the child alone, not on which were
+    trained before, where and when.
 
     Raises:
       ConfigError: if a part of the images is smaller than a batch, or a setting is for networks
@@ -81,12 +81,10 @@ class ChildTraining:
     """
 
     networks: Networks
-    dataset: Dataset
+    images: SearchImages
     settings: Training
-    train_share: float
     judged: int
     most_epochs: int
-    seed: int
 
     def __post_init__(self) -> None:
         plain = Training()
@@ -101,27 +99,26 @@ class ChildTraining:
                 f"--judged must be from 1 to --child.epochs ({self.settings.epochs}), "
                 f"not {self.judged}"
             )
-        sizes = part_sizes(self.dataset, self.train_share)
+        sizes = self.images.sizes
         if sizes["train"] < self.settings.batch_size or not sizes["arch"]:
             raise ConfigError(
-                f"--train-share {self.train_share} of {sum(sizes.values())} training images leaves "
-                f"{sizes['train']} to train by, in batches of {self.settings.batch_size}, and "
-                f"{sizes['arch']} to judge by"
+                f"--train-share {self.images.train_share} of {sum(sizes.values())} training images "
+                f"leaves {sizes['train']} to train by, in batches of {self.settings.batch_size}, "
+                f"and {sizes['arch']} to judge by"
             )
 
     @property
     def steps_per_epoch(self) -> int:
         """Batches in one pass; a last one that is not full is left out."""
-        images = part_sizes(self.dataset, self.train_share)["train"]
-        return images // self.settings.batch_size
+        return self.images.steps(self.settings.batch_size)["train"]
 
     @cached_property
     def _key(self) -> jax.Array:
-        return jax.random.key(self.seed)
+        return self.images.key
 
     @cached_property
     def _data(self) -> Data:
-        return split(self.dataset, self.train_share, self._key)
+        return self.images.parts()
 
     def _optimizer(self, rates: Any) -> optax.GradientTransformation:
         """At the learning rates float32 [steps]."""
@@ -146,7 +143,7 @@ class ChildTraining:
 
     @cached_property
     def _task(self) -> Task:
-        return search_task(self.dataset, jnp.dtype(self.settings.precision))
+        return self.images.task(jnp.dtype(self.settings.precision))
 
     @cached_property
     def _prepared(self) -> Any:
@@ -205,7 +202,7 @@ class ChildTraining:
         key = jax.random.fold_in(stream(self._key, "child"), zlib.crc32(array.tobytes()))
         choices = self.networks.choices(network, array)
         variables = self.networks.variables(
-            network, stream(key, "init"), self.dataset.input_shape, array
+            network, stream(key, "init"), self.images.dataset.input_shape, array
         )
         rates: Any = self._rates(epochs)
         gates: Any = (choices, rates)
@@ -213,7 +210,7 @@ class ChildTraining:
 
     def _order(self, key: jax.Array, epoch: int) -> dict[str, jax.Array]:
         order_key = jax.random.fold_in(stream(key, "order"), epoch)
-        count = len(self._data["train"][0])
+        count = self.images.sizes["train"]
         return {"train": epoch_permutation(order_key, count, self.settings.batch_size)}
 
     def train(self, candidate: Candidate, epochs: int) -> Outcome:
@@ -226,7 +223,7 @@ class ChildTraining:
         started = time.perf_counter()
         dtype = jnp.dtype(self.settings.precision)
         array = np.array(candidate, np.int32)
-        network = self.networks.network(array, self.dataset.num_classes, dtype)
+        network = self.networks.network(array, self.images.dataset.num_classes, dtype)
         state, key = self._start(network, candidate, epochs)
         programs = self._programs(network)
         seconds["init"] = time.perf_counter() - started

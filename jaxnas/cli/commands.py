@@ -7,15 +7,14 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import rich.box
 import rich.console
 import rich.progress
-import rich.table
 import tyro
 
 from jaxnas.children.child_config import CellSearchFlags
-from jaxnas.runs.bases import load_genotype, refuse_unbuildable
+from jaxnas.reports.tables import Column, Table
 from jaxnas.runs.config import ConfigError, Experiment, SizeFlags, settings_of
+from jaxnas.runs.genotype_files import load_genotype, refuse_unbuildable
 from jaxnas.spaces import Genotype, zoo
 
 CellSpaceName = Literal["nasnet", "pnas", "enas_micro"]
@@ -58,7 +57,9 @@ class Zoo:
             _print_json(rows)
         else:  # as many columns as a narrow terminal holds
             kept = ("name", "family", "blocks", "params", "macs") if self.counts else tuple(rows[0])
-            _print_table([{name: row[name] for name in kept} for row in rows])
+            words = ("name", "family")
+            columns = [Column(name, "" if name in words else ",", name in words) for name in kept]
+            Table(columns, [[row[name] for name in kept] for row in rows]).print(_console())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,8 +163,8 @@ class Export:
     def run(self) -> None:
         if self.out.suffix not in (".stablehlo", ".safetensors"):
             raise ConfigError(f"--out {self.out} must be a .stablehlo or a .safetensors file")
-        from jaxnas.nn.export import export
-        from jaxnas.nn.weights import WeightsError, save_safetensors
+        from jaxnas.nn import WeightsError, save_safetensors
+        from jaxnas.nn.weights.export import export
         from jaxnas.runs.load import load_run
 
         trained = load_run(self.run_dir, self.seed)
@@ -193,9 +194,9 @@ class Report:
     """The run's --run-dir."""
 
     def run(self) -> None:
-        from jaxnas.reports.finished import write_everything
+        from jaxnas.reports.experiment_report import write_experiment
 
-        write_everything(self.run_dir)
+        write_experiment(self.run_dir)
         _console().print(f"Report: {self.run_dir / 'report.md'}", soft_wrap=True)
 
 
@@ -283,7 +284,7 @@ def _drawn(genotype: Genotype, form: str) -> bytes:
 
 def _cells_text(genotype: Genotype) -> str:
     """The normal and the reduction cell as text, if that can say them."""
-    from jaxnas.spaces.text import read_cells, write_cells
+    from jaxnas.spaces.zoo.darts_text import read_cells, write_cells
 
     names = sorted(cell.name for cell in genotype.cells)
     if genotype.family != "darts" or names != ["normal", "reduction"]:
@@ -327,18 +328,3 @@ def _print_list(row: dict[str, Any]) -> None:
     for name, value in row.items():
         text = f"{value:,}" if isinstance(value, int) else value
         _console().print(f"{name.replace('_', ' '):{width}}  {text}", soft_wrap=True)
-
-
-def _print_table(rows: list[dict[str, Any]]) -> None:
-    table = rich.table.Table(box=rich.box.SIMPLE)
-    for name, value in rows[0].items():
-        justify = "right" if isinstance(value, int) else "left"
-        table.add_column(name.replace("_", " "), justify=justify, no_wrap=True)
-    for row in rows:
-        table.add_row(
-            *(f"{value:,}" if isinstance(value, int) else value for value in row.values())
-        )
-    console = _console()
-    # A cell that is cut says nothing: a table may be wider than the terminal.
-    console.width = max(console.width, 200)
-    console.print(table)

@@ -34,8 +34,10 @@ def main() -> None:
 
     def run(command: Any) -> None:
         if isinstance(command, Adapt | Search):
+            from jaxnas.allocation import keep_memory
             from jaxnas.compilation import keep_programs
 
+            keep_memory()
             keep_programs()
         command.run()
 

@@ -35,7 +35,7 @@ def tree(genotype: Genotype) -> Tree:
             blocks.add(Text(f"auxiliary head after block {genotype.auxiliary}", style="dim"))
     if genotype.head:
         blocks.add(Text(f"head: {genotype.head} channels"))
-    if genotype.family == "nas2017":
+    if genotype.rules.wiring == "concatenated":
         ends = ", ".join(map(str, genotype.head_inputs()))
         blocks.add(Text(f"classifier: of {ends}"))
     for cell in genotype.cells:
@@ -48,7 +48,7 @@ def _range(start: int, count: int) -> str:
 
 
 def _add_cell(branch: Tree, genotype: Genotype, cell: Cell) -> None:
-    for number, name in enumerate(operations.inputs(genotype.family, cell.inputs)):
+    for number, name in enumerate(operations.inputs(genotype.rules, cell.inputs)):
         branch.add(Text(f"{number} = {name}", style="dim"))
     for number, node in enumerate(cell.nodes, start=cell.inputs):
         text = Text(f"{number} = ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,28 +21,22 @@ from jaxnas.children.child_winners import (
     TRAINED,
     FullSize,
     as_array,
-    genotype_file,
     winner_note,
     write_winner,
 )
 from jaxnas.children.evaluators import Evaluator, InProcess, LocalProcesses
 from jaxnas.children.ray_evaluator import RayWorkers
 from jaxnas.commands.experiment import run_method
-from jaxnas.commands.from_scratch import (
-    Picture,
-    final_run,
-    picture_of,
-    read_finals,
-    report_search,
-)
+from jaxnas.commands.final_training import final_run, network_section, read_finals
 from jaxnas.commands.inputs import load_data, search_folder
 from jaxnas.data import Dataset
 from jaxnas.reports.drawing.drawing import draw_network
-from jaxnas.reports.results import Result, print_results, write_results
+from jaxnas.reports.page import Block, Picture, Section, write_page
+from jaxnas.reports.results import Result, results_section, results_table, write_results
+from jaxnas.reports.tables import Table
 from jaxnas.runs.config import Training
-from jaxnas.runs.stages import Stages
-from jaxnas.spaces import Genotype
-from jaxnas.storage import files
+from jaxnas.runs.progress import ProgressBars
+from jaxnas.runs.search_run import SearchImages
 from jaxnas.storage.directory import RunDirectory
 from jaxnas.storage.metrics import Metrics
 
@@ -70,8 +65,8 @@ class Searches(NamedTuple):
     examples: int
 
 
-More = Callable[[Searches], tuple[list[Picture], list[str]]]
-"""Pictures, which it draws, and notes of a report."""
+More = Callable[[Searches], tuple[list[Section], list[Block]]]
+"""Sections of a report, whose pictures it draws, and notes."""
 
 
 def beside_random(name: str, stages: Sequence[Stage], children: int) -> dict[str, ChildSearcher]:
@@ -126,7 +121,7 @@ def run_children(
     examples = child.epochs * training.steps_per_epoch * child.batch_size
     trainers = evaluator(experiment, networks, child, dataset)
     some = (0,) * len(next(iter(searchers.values())).space.options)
-    full = final_run(experiment, dataset, full_size(some)[TRAINED])
+    full = final_run(experiment, dataset, full_size(some)[TRAINED], name)
     searches = {
         each: ChildSearch(each, searcher, child.epochs, reward, experiment.seed)
         for each, searcher in searchers.items()
@@ -136,7 +131,7 @@ def run_children(
         **{f"{each}, finals": experiment.finalists for each in searches},
         **{f"{each}, full size": full.total_steps for each in searches},
     }
-    with folder as directory, Stages(console, bars) as progress:
+    with folder as directory, ProgressBars(console, bars) as progress:
         store = ChildStore(directory)
         with trainers as workers:
             searched = {
@@ -159,24 +154,24 @@ def run_children(
         sizes = {each: full_size(winner) for each, winner in winners.items()}
         for each, genotypes in sizes.items():
             write_winner(directory, each, genotypes)
-            run = final_run(experiment, dataset, genotypes[TRAINED])
+            run = final_run(experiment, dataset, genotypes[TRAINED], each)
             with progress.watch(f"{each}, full size", f"{each}, full size") as watcher:
-                run_method(run, each, directory, watcher)
+                run_method(run, directory, watcher)
         results = [each.result for each in read_finals(path, searches, name, experiment.seed)]
         trials = {each: of_search for each, (of_search, _) in searched.items()}
-        table = reward_table(trials, store)
-        pictures, notes = more(Searches(path, trials, networks, full_size, examples))
+        rewards = reward_table(trials, store)
+        told, notes = more(Searches(path, trials, networks, full_size, examples))
         notes = [
             *notes,
-            f"Seconds of the children's training, by part:\n\n{seconds_table(store.outcomes())}",
+            "Seconds of the children's training, by part:",
+            seconds_table(store.outcomes()),
             f"Seconds that the searchers took to ask and to be told, their compiling included: "
             f"{', '.join(f'{each} {_thinking(path / each):.1f}' for each in searches)}.",
             *(winner_note(each, finals, winners[each], sizes[each]) for each in searches),
         ]
-        _write(path, f"{name} on {dataset.name}", trials, results, table, pictures, notes)
-    console.print(table, soft_wrap=True)
-    print_results(console, results)
-    report = path / "report.md"
+        report = _write(path, f"{name} on {dataset.name}", trials, results, rewards, told, notes)
+    rewards.print(console)
+    results_table(results).print(console)
     console.print(f"Report: {report}", highlight=False, soft_wrap=True)
     return report
 
@@ -190,12 +185,12 @@ def make_training(
     """How children are trained, in the search and longer; a worker calls it too."""
     return ChildTraining(
         networks,
-        dataset or load_data(experiment.data),
+        SearchImages(
+            dataset or load_data(experiment.data), experiment.train_share, experiment.seed
+        ),
         child,
-        experiment.train_share,
         experiment.judged,
         max(child.epochs, experiment.finalist_epochs),
-        experiment.seed,
     )
 
 
@@ -232,7 +227,7 @@ def _search(
     directory: RunDirectory,
     store: ChildStore,
     workers: Evaluator,
-    progress: Stages,
+    progress: ProgressBars,
 ) -> tuple[list[Trial], Any]:
     """Runs a search in a folder of its own."""
     with (
@@ -243,15 +238,7 @@ def _search(
         def improved(trial: Trial) -> None:
             draw_network(networks.genotype(as_array(trial.candidate)), own.path / "best")
 
-        return one.run(
-            own,
-            store,
-            workers,
-            progress=watcher.progress,
-            say=watcher.say,
-            tell=watcher.tell,
-            improved=improved,
-        )
+        return one.run(own, store, workers, watcher, improved)
 
 
 def _winner(
@@ -260,7 +247,7 @@ def _winner(
     epochs: int,
     finals: ChildStore,
     workers: Evaluator,
-    progress: Stages,
+    progress: ProgressBars,
 ) -> Candidate:
     """The best of a search's finalists, when they are trained longer."""
     title = f"{name}, the best trained longer"
@@ -276,15 +263,24 @@ def _write(
     title: str,
     trials: dict[str, list[Trial]],
     results: list[Result],
-    table: str,
-    pictures: list[Picture],
-    notes: list[str],
-) -> None:
-    """Writes tables, pictures and `report.md`."""
+    rewards: Table,
+    told: list[Section],
+    notes: list[Block],
+) -> Path:
+    """Writes tables, pictures and `report.md`, whose path it returns."""
     write_results(path, results)
     reward_curves(trials, path / "rewards")
-    pictures = [("Searches", "rewards.svg", f"{_REWARDS}\n\n{table}"), *pictures]
-    for each in trials:
-        genotype = Genotype.from_json(files.read_text(path / genotype_file(each)))
-        pictures.append(picture_of(path, each, genotype, f"The network of {each}"))
-    report_search(path, title, results, pictures, notes)
+    networks = []
+    for each in results:
+        genotype = dataclasses.replace(each.genotype, name=each.method)
+        networks.append(
+            network_section(path, each.method, genotype, f"The network of {each.method}")
+        )
+    sections = [
+        results_section(results),
+        Section("Searches", [Picture("Searches", "rewards.svg"), _REWARDS, rewards]),
+        *told,
+        *networks,
+        Section("Notes", notes),
+    ]
+    return write_page(path, title, sections)

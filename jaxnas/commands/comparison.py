@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,19 +24,22 @@ from jaxnas.commands.inputs import load_data, run_folder
 from jaxnas.commands.methods.nat_method import cell_form, make_nat
 from jaxnas.commands.search_experiment import FOLDERS, FOUND, run_only
 from jaxnas.data import Dataset
-from jaxnas.reports.comparison_report import Entry, write
-from jaxnas.reports.finished import Finished, folder_name, read_method
-from jaxnas.runs.bases import load_base
-from jaxnas.runs.config import ConfigError
-from jaxnas.runs.method import MethodRun
-from jaxnas.runs.search_run import SearchRun, search_task
-from jaxnas.runs.stages import Stages, Watcher
+from jaxnas.reports.comparison_report import Compared, write_comparison
+from jaxnas.reports.method_folder import folder_name, read_method
+from jaxnas.reports.results import Result
+from jaxnas.runs.adaptation_run import method_run
+from jaxnas.runs.config import ConfigError, Method
+from jaxnas.runs.genotype_files import load_base
+from jaxnas.runs.loop import Watcher
+from jaxnas.runs.progress import ProgressBars
+from jaxnas.runs.search_run import Searched, SearchImages, SearchRun
+from jaxnas.runs.training_run import TrainingRun
 from jaxnas.spaces import AdaptationSpace, Genotype
 from jaxnas.storage import files
-from jaxnas.storage.directory import InUseError, RunDirectory, refuse_while_used
+from jaxnas.storage.directory import OUTCOME, InUseError, RunDirectory, refuse_while_used
 
-# What `runs.method` calls them.
-_METHODS = {
+# What `method_run` calls them.
+_METHODS: dict[str, Method] = {
     "original": "original",
     "adapt_cell": "cell",
     "adapt_full": "full",
@@ -44,7 +48,9 @@ _METHODS = {
 }
 _SMALL_IMAGES = 5000
 _NAT_BATCH, _NAT_SHARE = 64, 0.4
-_ENTRY = "entry.json"
+
+Told = tuple[Result, list[str]]
+"""What a seed of a cell came to, and what a reader of that should know."""
 
 
 class Cell(NamedTuple):
@@ -58,6 +64,11 @@ class Cell(NamedTuple):
     def name(self) -> str:
         """Of its bar and, but for the base, of its folder."""
         return f"{self.base.name}/{folder_name(self.method, self.seeds)}"
+
+    @property
+    def searches(self) -> bool:
+        """Whether its network is found by a search first."""
+        return self.method not in _METHODS
 
     def recorded(self) -> dict[str, Any]:
         """What its folder must agree on."""
@@ -103,93 +114,89 @@ class _Comparing:
             )
         return None
 
-    def method_run(self, cell: Cell) -> MethodRun:
-        return self._trained(cell, _METHODS[cell.method], cell.base)
-
-    def _trained(self, cell: Cell, method: Any, genotype: Genotype) -> MethodRun:
-        """A method on `genotype`, by the recipe of the cell's base."""
+    def training_run(self, cell: Cell, genotype: Genotype | None = None) -> TrainingRun:
+        """The training of the base, or of what a search found of it, by the base's recipe."""
         settings = self.flags.training(cell.base)
         every = max(1, settings.epochs // 4)
-        return MethodRun(method, genotype, self.dataset, settings, cell.seeds, every)
+        method = _METHODS.get(cell.method, "original")
+        network = genotype or cell.base
+        run = method_run(method, network, self.dataset, settings, cell.seeds, every)
+        return dataclasses.replace(run, method=cell.method)
 
     def search_run(self, cell: Cell) -> SearchRun:
         base = cell_form(cell.base)
         assert base is not None
+        (seed,) = cell.seeds
         dtype = jnp.dtype(self.flags.training(cell.base).precision)
-        task = search_task(self.dataset, dtype)
+        images = SearchImages(self.dataset, _NAT_SHARE, seed)
+        task = images.task(dtype)
         settings = self.flags.nat(cell.method == "nat_faithful")
         search = make_nat(base, settings, task, self.dataset, _NAT_BATCH, dtype).search
-        (seed,) = cell.seeds
-        epochs = self.flags.nat_search_epochs
-        return SearchRun(search, cell.method, self.dataset, seed, epochs, _NAT_BATCH, _NAT_SHARE)
+        return SearchRun(search, cell.method, images, self.flags.nat_search_epochs, _NAT_BATCH)
 
     def steps(self, cell: Cell) -> int:
-        if not cell.method.startswith("nat"):
-            return self.method_run(cell).total_steps
-        trained = self.method_run(cell._replace(method="original"))
-        return self.search_run(cell).total_steps + trained.total_steps
+        trained = self.training_run(cell).total_steps
+        return trained + (self.search_run(cell).total_steps if cell.searches else 0)
 
     def run(self, cell: Cell, folder: RunDirectory, watcher: Watcher) -> None:
         """Runs a cell into its folder, and says there what came of it."""
-        if cell.method.startswith("nat"):
-            entries = self._run_nat(cell, folder, watcher)
-        else:
-            run_method(self.method_run(cell), cell.method, folder, watcher)
-            finished = read_method(folder.path / folder_name(cell.method, cell.seeds))
-            entries = [_entry(each, cell) for each in finished]
-        # Last: a folder that has it is done.
-        folder.write_json(_ENTRY, [dataclasses.asdict(each) for each in entries])
+        told = (
+            [self._run_nat(cell, folder, watcher)]
+            if cell.searches
+            else self._train(cell, cell.base, folder, watcher)
+        )
+        entries = [{"result": result.to_record(), "notes": notes} for result, notes in told]
+        folder.write_json(OUTCOME, entries)  # last: a folder that has it is done
 
-    def _run_nat(self, cell: Cell, folder: RunDirectory, watcher: Watcher) -> list[Entry]:
+    def _train(
+        self, cell: Cell, genotype: Genotype, folder: RunDirectory, watcher: Watcher
+    ) -> list[Told]:
+        run_method(self.training_run(cell, genotype), folder, watcher)
+        return _trained(folder.path / folder_name(cell.method, cell.seeds), cell)
+
+    def _run_nat(self, cell: Cell, folder: RunDirectory, watcher: Watcher) -> Told:
         searched = run_only(self.search_run(cell), folder, watcher, FOLDERS[FOUND])
         genotype = searched.found.genotype
-        (seed,) = cell.seeds
         form = cell_form(cell.base)
         assert form is not None
-        notes = searched.found.notes
+        notes = list(searched.found.notes)
         if form.name != cell.base.name:
-            notes += (f"NAT transformed {form.name}, its own form of {cell.base.name}.",)
+            notes.append(f"NAT transformed {form.name}, its own form of {cell.base.name}.")
         if not genotype.connected():
-            return [
-                Entry(
-                    base=cell.base.name,
-                    method=cell.method,
-                    seed=seed,
-                    test_accuracy=100 / self.dataset.num_classes,
-                    params=None,
-                    macs=None,
-                    search_seconds=searched.seconds,
-                    seconds=0.0,
-                    vmap_width=1,
-                    connected=False,
-                    digest=searched.digest,
-                    notes=notes,
-                )
-            ]
-        run_method(self._trained(cell, "original", genotype), "found", folder, watcher)
-        (trained,) = read_method(folder.path / folder_name("found", cell.seeds))
-        return [
-            dataclasses.replace(_entry(trained, cell), search_seconds=searched.seconds, notes=notes)
-        ]
+            return self._by_chance(cell, searched), notes
+        ((result, _),) = self._train(cell, genotype, folder, watcher)
+        return dataclasses.replace(result, search_seconds=searched.seconds), notes
+
+    def _by_chance(self, cell: Cell, searched: Searched) -> Result:
+        """What a search came to whose network is disconnected, and is not trained."""
+        device = jax.devices()[0]
+        return Result(
+            method=cell.method,
+            base=cell.base.name,
+            dataset=self.dataset.name,
+            seed=cell.seeds[0],
+            test_accuracy=100 / self.dataset.num_classes,
+            test_loss=math.log(self.dataset.num_classes),
+            params=None,
+            macs=None,
+            seconds=0.0,
+            epochs=0,
+            device=f"{device.platform}: {device.device_kind}",
+            vmap_width=1,
+            digest=searched.digest,
+            genotype=searched.found.genotype,
+            search_seconds=searched.seconds,
+        )
 
 
-def _entry(finished: Finished, cell: Cell) -> Entry:
-    result = finished.result
-    who = f"{cell.method}, seed {result.seed}: "
-    return Entry(
-        base=cell.base.name,
-        method=cell.method,
-        seed=result.seed,
-        test_accuracy=result.test_accuracy,
-        params=result.params,
-        macs=result.macs,
-        search_seconds=0.0,
-        seconds=result.seconds,
-        vmap_width=result.vmap_width,
-        connected=True,
-        digest=result.digest,
-        notes=tuple(note.removeprefix(who) for note in finished.notes),
-    )
+def _trained(folder: Path, cell: Cell) -> list[Told]:
+    """What the folder of a method tells of a cell's seeds."""
+    told = []
+    for each in read_method(folder):
+        result = dataclasses.replace(each.result, method=cell.method, base=cell.base.name)
+        who = f"{cell.method}, seed {result.seed}: "
+        told.append((result, [note.removeprefix(who) for note in each.notes]))
+    return told
 
 
 def run_comparison(flags: Comparison, published: Mapping[tuple[str, str], str]) -> Path:
@@ -225,26 +232,27 @@ def run_comparison(flags: Comparison, published: Mapping[tuple[str, str], str]) 
     steps = {cell.name: comparing.steps(cell) for cell in cells}  # and refuses what cannot be
     for reason in reasons:
         console.print(f"left out: {reason}", highlight=False, soft_wrap=True)
-    with folder as top:
-        command = top.read_json("config.json")["environment"]["command"]
+    with folder:  # its config.json is written
+        pass
     busy: list[Cell] = []
-    with Stages(console, steps) as stages:
+    with ProgressBars(console, steps) as bars:
         for cell in cells:
             if _entries(path, cell) is not None:
-                stages.skip(cell.name)
+                bars.skip(cell.name)
                 continue
             try:
                 with RunDirectory(path / cell.name, cell.recorded(), resume=True) as own:
-                    with stages.watch(cell.name, cell.name) as watcher:
+                    with bars.watch(cell.name, cell.name) as watcher:
                         comparing.run(cell, own, watcher)
             except InUseError:
                 busy.append(cell)
                 continue
-            _report(path, flags, command, dataset, cells, reasons, published)
-    rows, report = _report(path, flags, command, dataset, cells, reasons, published)
-    for row in rows:
-        differences = "; ".join(f"against {name} {each}" for name, each in row.against.items())
-        console.print(f"{row.base}, {row.method}: {row.accuracy} {differences}", highlight=False)
+            _report(path, flags, dataset, cells, reasons, published)
+    rows, report = _report(path, flags, dataset, cells, reasons, published)
+    for group, against in rows:
+        accuracy = f"{group.base}, {group.method}: {group.accuracy:.2f}"
+        differences = "; ".join(f"against {name} {each}" for name, each in against.items())
+        console.print(f"{accuracy} {differences}", highlight=False)
     if busy:
         console.print(
             f"{len(busy)} runs are in the hands of other processes; the same command with --resume "
@@ -294,20 +302,20 @@ def _refuse_other_base(path: Path, cell: Cell) -> None:
         )
 
 
-def _entries(path: Path, cell: Cell) -> list[Entry] | None:
+def _entries(path: Path, cell: Cell) -> list[Told] | None:
     """What a cell came to, None while it is not done.
 
     Raises:
       RunError: if its file is damaged.
     """
-    file = path / cell.name / _ENTRY
+    file = path / cell.name / OUTCOME
     if not file.exists():
         return None
     advice = "delete that file, and --resume makes it anew from what was trained"
     try:
         records = files.from_json(files.read_text(file, advice), file, advice)
-        return [Entry(**{**each, "notes": tuple(each["notes"])}) for each in records]
-    except (KeyError, TypeError) as error:
+        return [(Result.from_record(each["result"]), each["notes"]) for each in records]
+    except (KeyError, TypeError, ValueError) as error:
         raise files.RunError(
             f"{file} is damaged or of another version ({error!r}); {advice}"
         ) from error
@@ -316,21 +324,20 @@ def _entries(path: Path, cell: Cell) -> list[Entry] | None:
 def _report(
     path: Path,
     flags: Comparison,
-    command: str,
     dataset: Dataset,
     cells: list[Cell],
     reasons: list[str],
     published: Mapping[tuple[str, str], str],
-) -> tuple[list[Any], Path]:
+) -> tuple[list[Compared], Path]:
     """Writes the table of all cells that are done."""
     done = {cell: _entries(path, cell) for cell in cells}
-    finished = [entry for entries in done.values() for entry in entries or ()]
+    told = [each for entries in done.values() for each in entries or ()]
     missing = [f"{cell.name}: not done." for cell, entries in done.items() if entries is None]
-    if not finished:
+    if not told:
         return [], path / "report.md"
     bases = dict.fromkeys(cell.base.name for cell in cells)
     order = [(base, method) for base in bases for method in flags.methods]
-    finished.sort(key=lambda entry: (order.index((entry.base, entry.method)), entry.seed))
+    told.sort(key=lambda each: (order.index((each[0].base, each[0].method)), each[0].seed))
     device = jax.devices()[0]
     settings = [
         f"{dataset.name}, {len(dataset.train_images):,} training images, "
@@ -342,13 +349,17 @@ def _report(
             for base in dict.fromkeys(cell.base for cell in cells)
         ),
     ]
-    rows = write(
+    rows = write_comparison(
         path,
-        finished,
+        [result for result, _ in told],
         title=f"Methods compared on {dataset.name}{flags.title}",
-        command=command,
         settings=settings,
         unfinished=[*reasons, *missing],
+        notes=[
+            f"{result.base}, {result.method}, seed {result.seed}: {' '.join(notes)}"
+            for result, notes in told
+            if notes
+        ],
         published=published,
     )
     return rows, path / "report.md"

@@ -6,17 +6,18 @@ import dataclasses
 from pathlib import Path
 from typing import Annotated
 
+import rich.console
 import tyro
 
 from jaxnas.commands.experiment import run_experiment
 from jaxnas.commands.front import point, write_front
 from jaxnas.commands.inputs import load_data
 from jaxnas.reports import read_results
-from jaxnas.runs import latency_table
-from jaxnas.runs.bases import load_base
 from jaxnas.runs.config import ConfigError, Experiment
-from jaxnas.runs.prices import prices
+from jaxnas.runs.edge_costs import edge_costs
+from jaxnas.runs.genotype_files import load_base
 from jaxnas.spaces import AdaptationSpace
+from jaxnas.storage import latency_table
 
 _BOTH = Experiment(methods=("original", "full"))
 
@@ -71,7 +72,7 @@ def run_cost_front(flags: CostFront) -> None:
     dataset = load_data(experiment.data)
     space = AdaptationSpace(base, "full")
     kind = experiment.adaptation.cost
-    cost = prices(
+    cost = edge_costs(
         kind,
         space,
         dataset.input_shape,
@@ -87,5 +88,5 @@ def run_cost_front(flags: CostFront) -> None:
             rows = [row for row in read_results(part.run.run_dir) if row.method == method]
             if rows:
                 points.append(point(target, rows, space, cost))
-    write_front(path, points, kind, f"{base.name} on {dataset.name}")
-    print((path / "front.md").read_text())
+    told = write_front(path, points, kind, f"{base.name} on {dataset.name}")
+    told.print(rich.console.Console())

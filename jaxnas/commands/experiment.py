@@ -14,15 +14,18 @@ import rich.console
 
 from jaxnas.commands.inputs import load_data, run_folder
 from jaxnas.data import Dataset
-from jaxnas.nn.weights import save_safetensors
-from jaxnas.reports.finished import OUTCOME, folder_name, notes, seed_suffix, write_everything
-from jaxnas.reports.results import print_results
-from jaxnas.runs import latency_table
-from jaxnas.runs.bases import load_base
+from jaxnas.nn import save_safetensors
+from jaxnas.reports.experiment_report import notes, write_experiment
+from jaxnas.reports.method_folder import folder_name, seed_suffix
+from jaxnas.reports.results import results_table
+from jaxnas.runs.adaptation_run import AdaptationRun, method_run
 from jaxnas.runs.config import Experiment, SelfSupervision
-from jaxnas.runs.method import MethodRun, Outcome, TrainingError
-from jaxnas.runs.stages import Stages, Watcher
-from jaxnas.storage.directory import RunDirectory
+from jaxnas.runs.genotype_files import load_base
+from jaxnas.runs.loop import TrainingError, Watcher
+from jaxnas.runs.progress import ProgressBars
+from jaxnas.runs.training_run import SeedOutcome, TrainingRun
+from jaxnas.storage import latency_table
+from jaxnas.storage.directory import OUTCOME, RunDirectory, run_once
 
 
 def run_experiment(
@@ -56,20 +59,21 @@ def run_experiment(
         for start in range(0, len(experiment.all_seeds), width)
     ]
     runs = [
-        MethodRun(
+        method_run(
             method,
             base,
             dataset,
             experiment.training,
             seeds,
             experiment.eval_every,
-            latencies or path / latency_table.FILE,
-            supervision,
-            experiment.adaptation,
+            latency_table=latencies or path / latency_table.FILE,
+            supervision=supervision,
+            adaptation=experiment.adaptation,
         )
         for seeds in groups
         for method in experiment.methods
     ]
+    adaptations = [run for run in runs if isinstance(run, AdaptationRun)]
     recorded = experiment.recorded() | {
         "base": base.name,
         "base_sha256": hashlib.sha256(base.to_json().encode()).hexdigest(),
@@ -78,42 +82,42 @@ def run_experiment(
         "resolved": {
             "adapt_epochs": experiment.adaptation.joint_epochs(experiment.training.epochs),
             "warmup_epochs": experiment.adaptation.waiting_epochs(experiment.training.epochs),
-            "arch_learning_rate": runs[0].arch_learning_rate,
+            "arch_learning_rate": adaptations[0].arch_learning_rate if adaptations else None,
             "rate_warmup_epochs": experiment.training.rising_epochs,
             **(supervision.resolved if supervision else {}),
         },
     }
     folder = run_folder(experiment.run, place, recorded)
     if experiment.adaptation.cost != "latency":
-        for run in runs:
+        for run in adaptations:
             run.refuse_unreachable()
     with folder as directory:
         if not (directory.path / "base.json").exists():
             directory.write_text("base.json", base.to_json() + "\n")
-        for run in runs:  # before anything trains; to measure takes a folder
+        for run in adaptations:  # before anything trains; to measure takes a folder
             run.refuse_unreachable()
         steps = {folder_name(run.method, run.seeds): run.total_steps for run in runs}
         if message := _left_over(runs):
             console.print(message, highlight=False, soft_wrap=True)
-        with Stages(console, steps) as stages:
+        with ProgressBars(console, steps) as bars:
             for run, name in zip(runs, steps, strict=True):
                 if (directory.path / name / OUTCOME).exists():
-                    stages.skip(name)
+                    bars.skip(name)
                     continue
                 title = f"{run.method}, seed {', '.join(map(str, run.seeds))}"
-                with stages.watch(name, title) as watcher:
+                with bars.watch(name, title) as watcher:
                     # A copy, whose data on the device goes with it.
-                    run_method(dataclasses.replace(run), run.method, directory, watcher)
-        finished = write_everything(directory.path)
+                    run_method(dataclasses.replace(run), directory, watcher)
+        finished = write_experiment(directory.path)
     report = directory.path / "report.md"
-    print_results(console, [each.result for each in finished])
+    results_table([each.result for each in finished]).print(console)
     for note in notes(finished):
         console.print(note, highlight=False)
     console.print(f"Report: {report}", highlight=False, soft_wrap=True)
     return report
 
 
-def _left_over(runs: list[MethodRun]) -> str | None:
+def _left_over(runs: list[TrainingRun]) -> str | None:
     """A sentence about the last steps, where they are too few to move the weights."""
     accumulate = runs[0].settings.accumulate
     left = {run.method: run.total_steps % accumulate for run in runs}
@@ -126,37 +130,31 @@ def _left_over(runs: list[MethodRun]) -> str | None:
     )
 
 
-def run_method(run: MethodRun, title: str, directory: RunDirectory, watcher: Watcher) -> None:
+def run_method(run: TrainingRun, directory: RunDirectory, watcher: Watcher) -> None:
     """Runs a method in a folder of its own, unless it was done before an interruption.
 
     Args:
       run: the method.
-      title: what its folder and its lines call it.
       directory: of the experiment.
       watcher: is told how it goes.
 
     Raises:
       TrainingError: if the loss is no longer finite, or the memory does not suffice.
     """
-    name = folder_name(title, run.seeds)
-    settings = {"method": run.method, "base": run.base.name, "seeds": run.seeds}
-    with RunDirectory(directory.path / name, settings, resume=True) as folder:
-        if (folder.path / OUTCOME).exists():
-            return
+    name = folder_name(run.method, run.seeds)
+
+    def work(folder: RunDirectory) -> list[dict[str, Any]]:
         with refuse_exhaustion(name, "--batch-size"):
-            outcomes = run.run(
-                folder,
-                progress=watcher.progress,
-                say=watcher.say,
-                tell=lambda row: watcher.tell(_line(title, run.settings.epochs, row)),
-            )
+            outcomes = run.run(folder, watcher)
         for outcome in outcomes:
             suffix = seed_suffix(outcome.result.seed, len(outcomes))
-            folder.write_text(f"genotype{suffix}.json", outcome.genotype.to_json() + "\n")
+            folder.write_text(f"genotype{suffix}.json", outcome.result.genotype.to_json() + "\n")
             weights = folder.path / f"weights{suffix}.safetensors"
-            save_safetensors(outcome.variables, weights, outcome.genotype)
-        # Written last: a folder that has it is done.
-        folder.write_json(OUTCOME, [_as_json(outcome, run.dataset) for outcome in outcomes])
+            save_safetensors(outcome.variables, weights, outcome.result.genotype)
+        return [_as_json(outcome, run.dataset) for outcome in outcomes]
+
+    config = {"method": run.method, "base": run.base.name, "seeds": run.seeds}
+    run_once(directory.path / name, config, work)
 
 
 @contextlib.contextmanager
@@ -170,25 +168,9 @@ def refuse_exhaustion(what: str, flag: str) -> Iterator[None]:
         raise TrainingError(f"{what}: out of memory; try a smaller {flag}") from error
 
 
-def _line(title: str, epochs: int, row: dict[str, Any]) -> str:
-    """An epoch in a line."""
-    parts = [
-        f"{title}, seed {row['seed']}: epoch {row['epoch']}/{epochs}",
-        *([f"train loss {row['train_loss']:.3f}"] if "train_loss" in row else []),
-        *(
-            f"{column.replace('_', ' ')} {value:.2f}%"
-            for column, value in row.items()
-            if column.endswith("accuracy")
-        ),
-        *([f"feature std {row['feature_std']:.2f}"] if "feature_std" in row else []),
-        f"{row['seconds']:.0f} s",
-    ]
-    return ", ".join(parts)
-
-
-def _as_json(outcome: Outcome, dataset: Dataset) -> dict[str, Any]:
+def _as_json(outcome: SeedOutcome, dataset: Dataset) -> dict[str, Any]:
     return {
-        "result": dataclasses.asdict(outcome.result),
+        "result": outcome.result.to_record(),
         "images": {
             "shape": dataset.input_shape,
             "mean": dataset.channel_mean().tolist(),

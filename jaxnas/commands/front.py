@@ -2,135 +2,114 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxnas.reports import style
-from jaxnas.reports.results import Result
-from jaxnas.reports.statistics import spread
-from jaxnas.runs.prices import NAMES, Prices
-from jaxnas.spaces import AdaptationSpace, Genotype
+from jaxnas.reports.page import Picture, Section, write_page
+from jaxnas.reports.results import Result, Summary, summaries
+from jaxnas.reports.statistics import Spread
+from jaxnas.reports.tables import Column, Table
+from jaxnas.runs.edge_costs import COST_NAMES, EdgeCosts
+from jaxnas.spaces import AdaptationSpace
 from jaxnas.storage import files
+from jaxnas.storage.environment import environment
 
 
 class Point(NamedTuple):
     """All seeds of one method at one target.
 
     Attributes:
-      method: its name.
       target: share of the base's cost, None for the base left alone.
-      n: seeds.
-      accuracy: mean test accuracy, percent.
-      accuracy_std: sample standard deviation over the seeds (n - 1), None for one seed.
-      cost: mean cost, percent of the base's.
-      cost_std: likewise.
-      params: mean number of parameters.
-      macs: mean number of multiply-adds.
+      summary: the seeds.
+      cost: cost of their networks, percent of the base's.
     """
 
-    method: str
     target: float | None
-    n: int
-    accuracy: float
-    accuracy_std: float | None
-    cost: float
-    cost_std: float | None
-    params: float
-    macs: float
+    summary: Summary
+    cost: Spread
 
 
 def point(
-    target: float | None, rows: Sequence[Result], space: AdaptationSpace, prices: Prices
+    target: float | None, rows: Sequence[Result], space: AdaptationSpace, edge_costs: EdgeCosts
 ) -> Point:
     """The point of one method's results, a seed each.
 
     Args:
-      target: that they were given.
+      target: share of the base's cost that they were given; None for the base left alone.
       rows: the results.
-      space: of granularity ``full`` over their base.
-      prices: of that space.
+      space: adaptation space of granularity ``full`` over their base.
+      edge_costs: costs of that space.
     """
-    genotypes = [Genotype.from_json(json.dumps(row.genotype)) for row in rows]
-    costs = [100 * prices.share(space.encode(each)) for each in genotypes]
-    accuracies = [row.test_accuracy for row in rows]
-    return Point(
-        rows[0].method,
-        target,
-        len(rows),
-        statistics.fmean(accuracies),
-        _std(accuracies),
-        statistics.fmean(costs),
-        _std(costs),
-        statistics.fmean(row.params for row in rows),
-        statistics.fmean(row.macs for row in rows),
-    )
+    (summary,) = summaries(rows)
+    cost = Spread.of(100 * edge_costs.share(space.encode(row.genotype)) for row in rows)
+    assert cost is not None  # there is one row at least
+    return Point(target, summary, cost)
 
 
-def _std(values: list[float]) -> float | None:
-    return statistics.stdev(values) if len(values) > 1 else None
-
-
-def write_front(folder: Path, points: Sequence[Point], kind: str, title: str) -> None:
-    """Writes `front.csv`, `front.md`, `front.svg` and `front.png` into a folder.
+def write_front(folder: Path, points: Sequence[Point], kind: str, title: str) -> Table:
+    """Writes `front.csv`, `front.md`, `front.svg` and `front.png`; returns the table of the page.
 
     Args:
       folder: has to exist.
       points: those of a method in the order in which a line connects them.
-      kind: of the cost: ``macs``, ``params`` or ``latency``.
-      title: of the picture and the page.
+      kind: what the cost counts: ``macs``, ``params`` or ``latency``.
+      title: heading of the picture and the page.
 
     Raises:
       RunError: if a file cannot be written.
     """
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(Point._fields)
-    writer.writerows(points)
-    files.write_bytes(folder / "front.csv", table.getvalue().encode())
-    files.write_bytes(folder / "front.md", _markdown(points, kind, title).encode())
+    names = ("method", "target", "n", "accuracy", "accuracy_std", "cost", "cost_std")
+    rows = [
+        [group.method, target, len(group.results), *group.accuracy, *cost, *_sizes(group)]
+        for target, group, cost in points
+    ]
+    table = Table([*map(Column, names), Column("params"), Column("macs")], rows)
+    files.write_bytes(folder / "front.csv", table.csv().encode())
     _draw(folder / "front", points, kind, title)
+    drawn = Picture("Accuracy against cost", "front.svg")
+    told = _table(points, kind)
+    results = Section("Results", [told, drawn])
+    write_page(folder, title, [results], file="front.md", config={"environment": environment()})
+    return told
 
 
-def _markdown(points: Sequence[Point], kind: str, title: str) -> str:
-    header = ("method", "target", "seeds", f"{NAMES[kind]}, % of the base", "test accuracy %")
-    lines = [[*header, "parameters", "multiply-adds"], ["---"] + ["---:"] * 6]
-    for each in points:
-        lines.append(
-            [
-                each.method,
-                "" if each.target is None else f"{100 * each.target:g}%",
-                str(each.n),
-                spread(each.cost, each.cost_std, 1),
-                spread(each.accuracy, each.accuracy_std),
-                f"{each.params:,.0f}",
-                f"{each.macs:,.0f}",
-            ]
-        )
-    rows = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    return (
-        f"# {title}\n\n{rows}\nMean ± sample standard deviation (n - 1) over the seeds.\n\n"
-        "![Accuracy against cost](front.svg)\n"
-    )
+def _sizes(group: Summary) -> list[float | None]:
+    return [group.mean("params"), group.mean("macs")]
+
+
+def _table(points: Sequence[Point], kind: str) -> Table:
+    columns = [
+        Column("method", left=True),
+        Column("target"),
+        Column("seeds"),
+        Column(f"{COST_NAMES[kind]}, % of the base", ".1f"),
+        Column("test accuracy %", ".2f"),
+        Column("parameters", ",.0f"),
+        Column("multiply-adds", ",.0f"),
+    ]
+    rows = []
+    for target, group, cost in points:
+        text = None if target is None else f"{100 * target:g}%"
+        numbers = [len(group.results), cost, group.accuracy, *_sizes(group)]
+        rows.append([group.method, text, *numbers])
+    return Table(columns, rows, note="Mean ± sample standard deviation (n - 1) over the seeds.")
 
 
 def _draw(path: Path, points: Sequence[Point], kind: str, title: str) -> None:
-    methods = list(dict.fromkeys(each.method for each in points))
-    with style.style():
-        figure = style.figure(5.0, 3.4)
+    methods = list(dict.fromkeys(each.summary.method for each in points))
+    with style.picture(path, 5.0, 3.4) as figure:
         axes = figure.add_subplot()
         for colour, method in zip(style.LINES, methods, strict=False):
-            mine = [each for each in points if each.method == method]
+            mine = [each for each in points if each.summary.method == method]
+            accuracies = [each.summary.accuracy for each in mine]
             options: dict[str, Any] = {"color": colour, "label": method, "capsize": 2}
             axes.errorbar(
-                [each.cost for each in mine],
-                [each.accuracy for each in mine],
-                [each.accuracy_std or 0.0 for each in mine],
-                [each.cost_std or 0.0 for each in mine],
+                [each.cost.mean for each in mine],
+                [each.mean for each in accuracies],
+                [each.std or 0.0 for each in accuracies],
+                [each.cost.std or 0.0 for each in mine],
                 marker="o" if mine[0].target is not None else "D",
                 markersize=4,
                 linewidth=1.2,
@@ -138,8 +117,6 @@ def _draw(path: Path, points: Sequence[Point], kind: str, title: str) -> None:
                 **options,
             )
         axes.set_title(title)
-        axes.set_xlabel(f"{NAMES[kind]}, % of the base")
+        axes.set_xlabel(f"{COST_NAMES[kind]}, % of the base")
         axes.set_ylabel("test accuracy, %")
         axes.legend(loc="lower right")
-        figure.tight_layout()
-        style.save(figure, path)

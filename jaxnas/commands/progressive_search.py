@@ -19,9 +19,11 @@ from jaxnas.children.child_searchers import (
 )
 from jaxnas.children.child_winners import TRAINED, as_array
 from jaxnas.commands.child_experiment import RANDOM, Searches
-from jaxnas.commands.from_scratch import Picture, picture_of
+from jaxnas.commands.final_training import network_section
 from jaxnas.commands.tabular.tabular_search import SEARCHERS
+from jaxnas.reports.page import Block, Section
 from jaxnas.reports.statistics import wins
+from jaxnas.reports.tables import Column, Table
 from jaxnas.runs.config import ConfigError
 from jaxnas.spaces import Space
 from jaxnas.storage import files
@@ -65,50 +67,49 @@ def progressive_searcher(
     return ProgressiveSearcher(search.Progressive(space, chooser, per_level, train_last))
 
 
-def tell_levels(searches: Searches) -> tuple[list[Picture], list[str]]:
+def tell_levels(searches: Searches) -> tuple[list[Section], list[Block]]:
     """The best cell of each level, drawn and written at full size, and a table of the levels.
 
     Raises:
       RunError: if something cannot be read or written.
     """
     path = searches.path
-    pictures = []
-    lines = [
-        "| level | children | mean accuracy | best | Spearman, trained | before | "
-        "Kendall, trained | before |",
-        "|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ranks = ("spearman_trained", "spearman_chosen", "kendall_trained", "kendall_chosen")
+    columns = [
+        Column("level"),
+        Column("children"),
+        Column("mean accuracy", ".2f"),
+        Column("best", ".2f"),
+        Column("Spearman, trained", ".3f"),
+        Column("before", ".3f"),
+        Column("Kendall, trained", ".3f"),
+        Column("before", ".3f"),
     ]
+    pictures, lines = [], []
     ours, before, of_level = list(searches.trials[PROGRESSIVE]), 0, []
     for row in Metrics(path / PROGRESSIVE).rows():
         level, of_level = row["level"], ours[before : row["children"]]
         before = row["children"]
-        ranks = " | ".join(
-            "" if row[name] is None else f"{row[name]:.3f}"
-            for name in ("spearman_trained", "spearman_chosen", "kendall_trained", "kendall_chosen")
-        )
         (leader,) = best(of_level, 1)
         accuracy = max(trial.accuracy for trial in of_level)
-        lines.append(
-            f"| {level} | {len(of_level)} | {row['mean_accuracy']:.2f} | {accuracy:.2f} | {ranks} |"
-        )
+        numbers = [row["mean_accuracy"], accuracy, *(row[name] for name in ranks)]
+        lines.append([level, len(of_level), *numbers])
         genotype = dataclasses.replace(searches.full_size(leader)[TRAINED], name=f"level_{level}")
         files.write_bytes(
             path / f"genotype_level_{level}.json", (genotype.to_json() + "\n").encode()
         )
         child = searches.networks.genotype(as_array(leader))
         pictures.append(
-            picture_of(path, f"level_{level}", child, f"The best cell of level {level}")
+            network_section(path, f"level_{level}", child, f"The best cell of level {level}")
         )
-    note = (
+    above = wins(accuracies(of_level), accuracies(searches.trials[RANDOM]))
+    return pictures, [
         "Progressive search by levels; level b has cells of b blocks. Rank correlations of the "
         "surrogate's expectations and the accuracies of the level's children: after it was told of "
         "them (trained), and by the surrogate that chose them (before), which is of the chosen "
         "alone, and so lower than of all cells of the level. Percent of the held-out images. "
-        "genotype_level_b.json is the best cell of b blocks at full size.\n\n" + "\n".join(lines)
-    )
-    above = wins(accuracies(of_level), accuracies(searches.trials[RANDOM]))
-    return pictures, [
-        note,
+        "genotype_level_b.json is the best cell of b blocks at full size.",
+        Table(columns, lines),
         f"How often one of the {len(of_level)} children of the last trained level is better than "
         f"one of random search, all pairs, with a 95% interval: {above}.",
     ]

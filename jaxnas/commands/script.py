@@ -26,8 +26,10 @@ def run_script(
     import tyro
 
     def run_kept(parsed: Any) -> None:
+        from jaxnas.allocation import keep_memory
         from jaxnas.compilation import keep_programs
 
+        keep_memory()
         keep_programs()
         run(parsed)
 

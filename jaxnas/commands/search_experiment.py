@@ -13,31 +13,24 @@ import jax.numpy as jnp
 import rich.console
 
 from jaxnas.commands.experiment import refuse_exhaustion, run_method
-from jaxnas.commands.from_scratch import final_run, picture_of, read_finals, report_search
+from jaxnas.commands.final_training import final_run, network_section, read_finals
 from jaxnas.commands.inputs import load_data, search_folder
 from jaxnas.data import Dataset
 from jaxnas.randomness import stream
-from jaxnas.reports.finished import Finished, folder_name
+from jaxnas.reports.method_folder import Finished, folder_name
+from jaxnas.reports.page import Section, write_page
 from jaxnas.reports.plots import learning_curves, search_curves
-from jaxnas.reports.results import print_results, write_results
+from jaxnas.reports.results import results_section, results_table, write_results
+from jaxnas.runs.loop import Watcher
+from jaxnas.runs.progress import ProgressBars
 from jaxnas.runs.search_config import SearchExperiment
-from jaxnas.runs.search_run import (
-    Searched,
-    SearchRun,
-    part_sizes,
-    refuse_few,
-    search_task,
-)
-from jaxnas.runs.stages import Stages, Watcher
-from jaxnas.search.shared import Found, SharedWeightSearch, readable
+from jaxnas.runs.search_run import Searched, SearchImages, SearchRun
+from jaxnas.search.shared import Found, SharedWeightSearch
 from jaxnas.spaces import Genotype
-from jaxnas.storage.directory import RunDirectory
+from jaxnas.storage.directory import OUTCOME, RunDirectory, run_once
 from jaxnas.storage.files import RunError
 from jaxnas.storage.metrics import Metrics
 from jaxnas.tasks import Task
-
-ANSWER = "found.json"
-"""What a search's folder has once it is done."""
 
 FOUND, RANDOM, CONTROL = "found", "random", "control"
 """The rows of the table: the search's answer, a random network, and the answer of its control."""
@@ -70,7 +63,7 @@ class Method(NamedTuple):
 
 
 MakeMethod = Callable[[Task, Dataset, dict[str, int]], Method]
-"""(task, data set, batches in one pass through each of `PARTS`) to the method."""
+"""(task, data set, batches in one pass through each part of the images) to the method."""
 
 
 def run_search(
@@ -94,50 +87,52 @@ def run_search(
     folder = search_folder(experiment, name, settings)
     dataset = load_data(experiment.data)
     seed, batch_size = experiment.seed, experiment.search_batch_size
-    task = search_task(dataset, jnp.dtype(experiment.training.precision))
-    sizes = part_sizes(dataset, experiment.train_share)
-    refuse_few("train", sizes["train"], batch_size)  # a method is made for some steps
-    steps = {part: size // batch_size for part, size in sizes.items()}
-    method = make(task, dataset, steps)
+    images = SearchImages(dataset, experiment.train_share, seed)
+    images.refuse_few("train", batch_size)  # a method is made for some steps
+    task = images.task(jnp.dtype(experiment.training.precision))
+    method = make(task, dataset, images.steps(batch_size))
     runs = {
         row: SearchRun(
             search,
             name if row == FOUND else f"{name}'s {row}",
-            dataset,
-            seed,
+            images,
             experiment.search_epochs,
             batch_size,
-            experiment.train_share,
         )
         for row, search in ((FOUND, method.search), (CONTROL, method.control))
         if search is not None
     }
     # Made before the search, so that flags that no network of the space can have are told of now.
     drawn = method.random(stream(jax.random.key(seed), "random"))
-    random = final_run(experiment, dataset, drawn)
+    random = final_run(experiment, dataset, drawn, RANDOM)
     with folder as directory:
         rows = (FOUND, RANDOM, CONTROL) if method.control else (FOUND, RANDOM)
         folders = {row: folder_name(row, (seed,)) for row in rows}
-        bars = {FOLDERS[row]: run.total_steps for row, run in runs.items()}
-        bars |= dict.fromkeys(folders.values(), random.total_steps)
+        steps_of = {FOLDERS[row]: run.total_steps for row, run in runs.items()}
+        steps_of |= dict.fromkeys(folders.values(), random.total_steps)
         searched: dict[str, Searched] = {}
-        with Stages(console, bars) as stages:
+        with ProgressBars(console, steps_of) as bars:
             for row, run in runs.items():
-                with stages.watch(FOLDERS[row], f"{run.name}, seed {seed}") as watcher:
+                with bars.watch(FOLDERS[row], f"{run.name}, seed {seed}") as watcher:
                     # A copy: what a run has compiled and put on the device goes with it.
                     copy = dataclasses.replace(run)
                     searched[row] = run_only(copy, directory, watcher, FOLDERS[row])
             for row in rows:
                 genotype = drawn if row == RANDOM else searched[row].found.genotype
-                run = final_run(experiment, dataset, genotype)
-                with stages.watch(folders[row], f"{row}, seed {seed}") as watcher:
-                    run_method(run, row, directory, watcher)
-        finished = read_finals(directory.path, rows, name, seed)
+                run = final_run(experiment, dataset, genotype, row)
+                with bars.watch(folders[row], f"{row}, seed {seed}") as watcher:
+                    run_method(run, directory, watcher)
+        finished = [
+            each._replace(result=dataclasses.replace(each.result, search_seconds=own.seconds))
+            if (own := searched.get(each.result.method))
+            else each
+            for each in read_finals(directory.path, rows, name, seed)
+        ]
         notes = _notes(name, searched, finished)
         metrics = Metrics(directory.path / FOLDERS[FOUND]).rows()
         _write(directory.path, name, metrics, finished, notes)
     report = directory.path / "report.md"
-    print_results(console, [each.result for each in finished])
+    results_table([each.result for each in finished]).print(console)
     for note in notes:
         console.print(note, highlight=False, soft_wrap=True)
     console.print(f"Report: {report}", highlight=False, soft_wrap=True)
@@ -151,40 +146,23 @@ def run_only(run: SearchRun, directory: RunDirectory, watcher: Watcher, name: st
       RunError: if an answer that is there is damaged.
       TrainingError: if something is no longer finite, or the memory does not suffice.
     """
-    with RunDirectory(directory.path / name, {"search": run.name}, resume=True) as folder:
-        answer = folder.path / ANSWER
-        if not answer.exists():
-            with refuse_exhaustion("search", "--search-batch-size"):
-                searched = run.run(
-                    folder,
-                    progress=watcher.progress,
-                    say=watcher.say,
-                    tell=lambda row: watcher.tell(_line(run, row)),
-                )
-            fields = searched._asdict() | {
-                "genotype": json.loads(searched.found.genotype.to_json()),
-                "notes": searched.found.notes,
-            }
-            del fields["found"]
-            folder.write_text("genotype.json", searched.found.genotype.to_json() + "\n")
-            folder.write_json(ANSWER, fields)  # last: a folder that has it is done
-        fields = folder.read_json(ANSWER)
-        try:
-            genotype = Genotype.from_json(json.dumps(fields.pop("genotype")))
-            return Searched(found=Found(genotype, tuple(fields.pop("notes"))), **fields)
-        except (AttributeError, KeyError, TypeError) as error:
-            raise RunError(f"{answer} is damaged or of another version ({error!r})") from error
 
+    def work(folder: RunDirectory) -> dict[str, Any]:
+        with refuse_exhaustion("search", "--search-batch-size"):
+            searched = run.run(folder, watcher)
+        genotype = searched.found.genotype.to_json()
+        folder.write_text("genotype.json", genotype + "\n")
+        rest = {name: value for name, value in searched._asdict().items() if name != "found"}
+        return rest | {"genotype": json.loads(genotype), "notes": searched.found.notes}
 
-def _line(run: SearchRun, row: dict[str, Any]) -> str:
-    """An epoch in a line."""
-    numbers = (
-        f"{name} {readable(value)}"
-        for name, value in row.items()
-        if name not in ("epoch", "seed", "seconds")
-    )
-    head = f"{run.name}, seed {run.seed}: epoch {row['epoch']}/{run.epochs}"
-    return ", ".join((head, *numbers, f"{row['seconds']:.0f} s"))
+    fields = run_once(directory.path / name, {"search": run.name}, work)
+    try:
+        genotype = Genotype.from_json(json.dumps(fields.pop("genotype")))
+        return Searched(found=Found(genotype, tuple(fields.pop("notes"))), **fields)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise RunError(
+            f"{directory.path / name / OUTCOME} is damaged or of another version ({error!r})"
+        ) from error
 
 
 def _notes(name: str, searched: dict[str, Searched], finished: list[Finished]) -> list[str]:
@@ -218,11 +196,15 @@ def _write(
     write_results(path, results)
     learning_curves({each.result.method: each.rows for each in finished}, path / "curves")
     search_curves(rows, path / "search_curves")
-    pictures = [
-        ("The search", "search_curves.svg", _SEARCH),
-        ("Learning curves", "curves.svg", _CURVES),
+    networks = (
+        network_section(path, each.method, each.genotype, f"The {each.method} network")
+        for each in results
+    )
+    sections = [
+        results_section(results),
+        Section.of_picture("The search", "search_curves.svg", _SEARCH),
+        Section.of_picture("Learning curves", "curves.svg", _CURVES),
+        *networks,
+        Section("Notes", notes),
     ]
-    for each in results:
-        genotype = Genotype.from_json(json.dumps(each.genotype))
-        pictures.append(picture_of(path, each.method, genotype, f"The {each.method} network"))
-    report_search(path, f"{name} on {results[0].dataset}", results, pictures, notes)
+    write_page(path, f"{name} on {results[0].dataset}", sections)

@@ -1,35 +1,31 @@
 """How an architecture computes: Flax modules built from genotypes."""
 
-from jaxnas.nn.chain import ChainSupernet, Pair, cut_chain
-from jaxnas.nn.child_weights import (
+from jaxnas.nn.costs.cost import CandidateCosts, Cost, candidate_costs, cost
+from jaxnas.nn.heads import HEADS, Outputs, Projector, Representation, WithAuxiliary
+from jaxnas.nn.layers import Noise
+from jaxnas.nn.network import Network, build, supernet
+from jaxnas.nn.supernets.chain_supernet import ChainSupernet, Pair
+from jaxnas.nn.supernets.child_network import Child
+from jaxnas.nn.supernets.macro_supernet import MacroChoice, MacroSupernet, macro_choice
+from jaxnas.nn.supernets.nasbench201_supernet import NASBench201Supernet
+from jaxnas.nn.weights.checks import WeightsError
+from jaxnas.nn.weights.child_weights import (
     child_choices,
     child_variables,
     cut_child,
     shared_variables,
 )
-from jaxnas.nn.children import Child
-from jaxnas.nn.cost import (
-    ChainCost,
-    Cost,
-    chain_cost,
-    cost,
-    edge_macs,
-    edge_params,
-    fixed_cost,
-)
-from jaxnas.nn.derive import cut, cut_like
-from jaxnas.nn.export import export, load_exported
-from jaxnas.nn.heads import HEADS, Outputs, Projector, Representation
-from jaxnas.nn.imports import Imported, import_keras, import_timm
-from jaxnas.nn.init import abstract_variables, init
-from jaxnas.nn.macro import MacroChoice, MacroSupernet, cut_macro, macro_choice
-from jaxnas.nn.nasbench201 import NASBench201Supernet
-from jaxnas.nn.network import Network, Noise, WithAuxiliary, build, supernet
-from jaxnas.nn.weights import WeightsError, load_network, load_safetensors, save_safetensors
+from jaxnas.nn.weights.cut import cut, cut_chain, cut_like, cut_macro
+from jaxnas.nn.weights.export import export, load_exported
+from jaxnas.nn.weights.foreign import Imported
+from jaxnas.nn.weights.from_keras import import_keras
+from jaxnas.nn.weights.from_timm import import_timm
+from jaxnas.nn.weights.init import abstract_variables, init
+from jaxnas.nn.weights.safetensors_file import load_network, load_safetensors, save_safetensors
 
 __all__ = [
     "HEADS",
-    "ChainCost",
+    "CandidateCosts",
     "ChainSupernet",
     "Child",
     "Cost",
@@ -47,7 +43,7 @@ __all__ = [
     "WithAuxiliary",
     "abstract_variables",
     "build",
-    "chain_cost",
+    "candidate_costs",
     "child_choices",
     "child_variables",
     "cost",
@@ -56,10 +52,7 @@ __all__ = [
     "cut_child",
     "cut_like",
     "cut_macro",
-    "edge_macs",
-    "edge_params",
     "export",
-    "fixed_cost",
     "import_keras",
     "import_timm",
     "init",

@@ -1,9 +1,9 @@
-"""What a network ends in: a classifier, or the heads of self-supervised learning."""
+"""What a network ends in: classifiers, or the heads of self-supervised learning."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -58,6 +58,13 @@ class Representation(NamedTuple):
     features: jax.Array
     projection: jax.Array
     prediction: jax.Array | None
+
+
+class WithAuxiliary(NamedTuple):
+    """Logits float32 [b, classes] of a network and of its auxiliary head, in training."""
+
+    logits: Any
+    auxiliary: Any
 
 
 class _Layers(nn.Module):

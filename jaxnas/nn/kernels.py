@@ -26,8 +26,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-Pair = tuple[int, int]
-Padding = tuple[Pair, Pair]
+Sides = tuple[int, int]
+Padding = tuple[Sides, Sides]
 NO_PADDING: Padding = ((0, 0), (0, 0))
 
 # A gradient of weights adds up 2 to this power batch rows inside one loop of XLA's. Above 3 XLA
@@ -37,18 +37,6 @@ HALVINGS = 3
 _CACHE = 2**20
 
 _NHWC = ("NHWC", "HWIO", "NHWC")
-
-
-def same_padding(size: int, window: int, stride: int, dilation: int = 1) -> Pair:
-    """TensorFlow's SAME along one side: ceil(size / stride) outputs, the odd pixel at the end."""
-    outputs = -(-size // stride)
-    total = max((outputs - 1) * stride + (window - 1) * dilation + 1 - size, 0)
-    return total // 2, total - total // 2
-
-
-def symmetric_padding(window: int, dilation: int = 1) -> Pair:
-    """PyTorch's along one side: ceil(size / stride) outputs where the window is odd."""
-    return (window - 1) * dilation // 2, (window - 1) * dilation // 2
 
 
 class Window(NamedTuple):
@@ -62,10 +50,10 @@ class Window(NamedTuple):
       padding: ((top, bottom), (left, right)).
     """
 
-    image: Pair
-    size: Pair
-    stride: Pair
-    dilation: Pair
+    image: Sides
+    size: Sides
+    stride: Sides
+    dilation: Sides
     padding: Padding
 
     def taps(self, x: jax.Array, fill: float) -> list[jax.Array]:
@@ -86,8 +74,10 @@ class Window(NamedTuple):
             edges.append((reach - before, self.image[axis] + before - 1 - last, stride - 1))
         return _shifts(_pad(out, fill, edges), self.size, (1, 1), self.dilation)[::-1]
 
-    def counts(self) -> np.ndarray:
-        """How many taps fall on the image, not on its padding: float32 [h', w', 1]."""
+    def counts(self) -> np.ndarray | float:
+        """How many taps fall on the image, not on its padding: float32 [h', w', 1] or all."""
+        if self.padding == NO_PADDING:
+            return float(self.size[0] * self.size[1])
         sides = []
         for size, taps, stride, dilation, (before, after) in zip(*self, strict=True):
             last = size + before + after - (taps - 1) * dilation
@@ -99,8 +89,8 @@ class Window(NamedTuple):
 def depthwise(
     x: jax.Array,
     kernel: jax.Array,
-    stride: int | Pair = 1,
-    dilation: int | Pair = 1,
+    stride: int | Sides = 1,
+    dilation: int | Sides = 1,
     padding: Padding = NO_PADDING,
 ) -> jax.Array:
     """One filter for each channel: x [b, h, w, c] and kernel [kh, kw, 1, c] to [b, h', w', c].
@@ -114,8 +104,8 @@ def depthwise(
 def dense(
     x: jax.Array,
     kernel: jax.Array,
-    stride: int | Pair = 1,
-    dilation: int | Pair = 1,
+    stride: int | Sides = 1,
+    dilation: int | Sides = 1,
     padding: Padding = NO_PADDING,
 ) -> jax.Array:
     """A convolution: x [b, h, w, c] and kernel [kh, kw, c, f] to [b, h', w', f]."""
@@ -124,7 +114,7 @@ def dense(
 
 
 def max_pool(
-    x: jax.Array, window: int | Pair, stride: int | Pair, padding: Padding = NO_PADDING
+    x: jax.Array, window: int | Sides, stride: int | Sides, padding: Padding = NO_PADDING
 ) -> jax.Array:
     """The largest pixel of each window, [b, h', w', c]; padding never is.
 
@@ -135,14 +125,13 @@ def max_pool(
 
 def avg_pool(
     x: jax.Array,
-    window: int | Pair,
-    stride: int | Pair,
+    window: int | Sides,
+    stride: int | Sides,
     padding: Padding = NO_PADDING,
-    count_include_pad: bool = False,
 ) -> jax.Array:
-    """The mean of each window, [b, h', w', c]: of its pixels, or with its padding as zeros."""
+    """The mean of the pixels of each window, [b, h', w', c], padding left out."""
     form = avg_pool_slices if _on_cpu() else avg_pool_xla
-    return form(x, _window(x, window, stride, 1, padding), count_include_pad)
+    return form(x, _window(x, window, stride, 1, padding))
 
 
 _portable: contextvars.ContextVar[bool] = contextvars.ContextVar("portable", default=False)
@@ -302,23 +291,19 @@ def _max_pool_backward(window: Window, winner: jax.Array, gradient: jax.Array) -
 max_pool_slices.defvjp(_max_pool_forward, _max_pool_backward)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
-def avg_pool_slices(x: jax.Array, window: Window, count_include_pad: bool) -> jax.Array:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def avg_pool_slices(x: jax.Array, window: Window) -> jax.Array:
     """`avg_pool` as a sum of shifted slices."""
-    return _avg_pool_forward(x, window, count_include_pad)[0]
+    return _avg_pool_forward(x, window)[0]
 
 
-def _avg_pool_forward(
-    x: jax.Array, window: Window, count_include_pad: bool
-) -> tuple[jax.Array, None]:
+def _avg_pool_forward(x: jax.Array, window: Window) -> tuple[jax.Array, None]:
     total = functools.reduce(operator.add, map(_wide, window.taps(x, 0.0)))
-    return (total / _divisor(window, count_include_pad)).astype(x.dtype), None
+    return (total / window.counts()).astype(x.dtype), None
 
 
-def _avg_pool_backward(
-    window: Window, count_include_pad: bool, saved: None, gradient: jax.Array
-) -> tuple[jax.Array]:
-    share = _wide(gradient) / _divisor(window, count_include_pad)
+def _avg_pool_backward(window: Window, saved: None, gradient: jax.Array) -> tuple[jax.Array]:
+    share = _wide(gradient) / window.counts()
     dx = functools.reduce(operator.add, window.taps_transposed(share, 0.0))
     return (dx.astype(gradient.dtype),)
 
@@ -326,7 +311,7 @@ def _avg_pool_backward(
 avg_pool_slices.defvjp(_avg_pool_forward, _avg_pool_backward)
 
 
-def avg_pool_xla(x: jax.Array, window: Window, count_include_pad: bool) -> jax.Array:
+def avg_pool_xla(x: jax.Array, window: Window) -> jax.Array:
     """`avg_pool` as XLA's windowed reduction."""
     total = lax.reduce_window(
         _wide(x),
@@ -336,17 +321,17 @@ def avg_pool_xla(x: jax.Array, window: Window, count_include_pad: bool) -> jax.A
         (1, *window.stride, 1),
         ((0, 0), *window.padding, (0, 0)),
     )
-    return (total / _divisor(window, count_include_pad)).astype(x.dtype)
+    return (total / window.counts()).astype(x.dtype)
 
 
 def _window(
-    x: jax.Array, size: Any, stride: int | Pair, dilation: int | Pair, padding: Padding
+    x: jax.Array, size: Any, stride: int | Sides, dilation: int | Sides, padding: Padding
 ) -> Window:
     image, edges = (x.shape[1], x.shape[2]), (pair(padding[0]), pair(padding[1]))
     return Window(image, pair(size), pair(stride), pair(dilation), edges)
 
 
-def pair(value: int | Pair) -> Pair:
+def pair(value: int | Sides) -> Sides:
     """One number for both sides of an image, or one for each."""
     return (value, value) if isinstance(value, int) else (value[0], value[1])
 
@@ -361,7 +346,7 @@ def _pad(x: jax.Array, fill: float, edges: list[tuple[int, int, int]]) -> jax.Ar
     return lax.pad(x, np.array(fill, x.dtype), ((0, 0, 0), *edges, (0, 0, 0)))
 
 
-def _shifts(x: jax.Array, size: Pair, stride: Pair, dilation: Pair) -> list[jax.Array]:
+def _shifts(x: jax.Array, size: Sides, stride: Sides, dilation: Sides) -> list[jax.Array]:
     """The slice of [b, h, w, c] under each tap of a window of `size`, row by row."""
     batch, *sides, channels = x.shape
     spans = [
@@ -407,9 +392,3 @@ def _halve(x: jax.Array) -> jax.Array:
             break
         x = lax.slice_in_dim(x, 0, half) + lax.slice_in_dim(x, half, 2 * half)
     return x
-
-
-def _divisor(window: Window, count_include_pad: bool) -> np.ndarray | float:
-    if count_include_pad or window.padding == NO_PADDING:
-        return float(window.size[0] * window.size[1])
-    return window.counts()

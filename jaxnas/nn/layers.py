@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -18,6 +18,18 @@ from jaxnas.nn import kernels
 from jaxnas.nn.kernels import pair
 
 BATCH_NORM_MOMENTUM = 0.9
+
+
+def same_padding(size: int, window: int, stride: int, dilation: int = 1) -> kernels.Sides:
+    """TensorFlow's SAME along one side: ceil(size / stride) outputs, the odd pixel at the end."""
+    outputs = -(-size // stride)
+    total = max((outputs - 1) * stride + (window - 1) * dilation + 1 - size, 0)
+    return total // 2, total - total // 2
+
+
+def symmetric_padding(window: int, dilation: int = 1) -> kernels.Sides:
+    """PyTorch's along one side: ceil(size / stride) outputs where the window is odd."""
+    return (window - 1) * dilation // 2, (window - 1) * dilation // 2
 
 
 def pads(
@@ -32,9 +44,9 @@ def pads(
     for size, length, stride in zip(shape[1:3], window[:2], strides, strict=True):
         match padding:
             case "symmetric":
-                sides.append(kernels.symmetric_padding(length, dilation))
+                sides.append(symmetric_padding(length, dilation))
             case "same":
-                sides.append(kernels.same_padding(size, length, stride, dilation))
+                sides.append(same_padding(size, length, stride, dilation))
             case "valid":
                 sides.append((0, 0))
             case _:
@@ -149,6 +161,36 @@ def concatenate(images: Sequence[jax.Array]) -> jax.Array:
         sides = [(each // 2, each - each // 2) for each in missing]
         padded.append(jnp.pad(image, ((0, 0), *sides, (0, 0))) if any(missing) else image)
     return jnp.concatenate(padded, -1)
+
+
+class Noise(NamedTuple):
+    """What training may switch off at random.
+
+    Attributes:
+      key: typed key; equal keys switch off the same.
+      drop_path: float32 scalar, the probability that an operation's output is left out for an
+        image. Identities are never left out. In the nasnet family it grows linearly with depth up
+        to this value (Zoph et al. 2018, ScheduledDropPath); let it grow with the step for the rest.
+      dropout: float32 scalar, the probability that an input of the classifier is.
+    """
+
+    key: jax.Array
+    drop_path: jax.Array | float = 0.0
+    dropout: jax.Array | float = 0.0
+
+
+def drop_path(key: jax.Array, rate: jax.Array | float, x: jax.Array) -> jax.Array:
+    """Zeroes `x` [b, ...] for each image with probability `rate`, and scales what is left."""
+    return dropped(key, rate, x, (x.shape[0],) + (1,) * (x.ndim - 1))
+
+
+def dropped(
+    key: jax.Array, rate: jax.Array | float, x: jax.Array, shape: tuple[int, ...]
+) -> jax.Array:
+    """`x` times a mask of that shape, of zeros with probability `rate` and mean 1."""
+    keep = 1.0 - jnp.asarray(rate, jnp.float32)
+    alive = jax.random.uniform(key, shape) < keep
+    return x * (alive / keep).astype(x.dtype)
 
 
 class BatchNorm(nn.Module):

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxnas.nn import kernels
 from jaxnas.nn.kernels import pair
 from jaxnas.nn.layers import BatchNorm, Conv, Dense, Relu, pad_shortcut, pads, weighted
+from jaxnas.spaces.families import FAMILIES, Family
 from jaxnas.spaces.genotype import Genotype
 
 
@@ -41,13 +42,14 @@ class Style:
         return cls(genotype.family, genotype.activation, genotype.epsilon, dtype)
 
     @property
-    def padding(self) -> str:
-        """TensorFlow's for what was born there, PyTorch's for the rest."""
-        return "same" if self.family in ("nasnet", "enas", "macro", "nas2017") else "symmetric"
+    def rules(self) -> Family:
+        """What the networks of the family have in common."""
+        return FAMILIES[self.family]
 
     def conv(self, features: int, kernel: int | tuple[int, int], name: str, **options: Any) -> Conv:
         """A convolution of this style."""
-        return Conv(features, kernel, dtype=self.dtype, name=name, padding=self.padding, **options)
+        padding = self.rules.padding
+        return Conv(features, kernel, dtype=self.dtype, name=name, padding=padding, **options)
 
     def norm(self, name: str) -> BatchNorm:
         """A batch norm of this style."""
@@ -62,7 +64,7 @@ class Op(nn.Module):
     """One operation on an edge: an optional ReLU, convolutions and batch norms, or pooling.
 
     Attributes:
-      op: the operation's name (`spaces.genotype.OPERATIONS`), never ``null``.
+      op: the operation's name (`spaces.families.FAMILIES`), never ``null``.
       features: channels of the target node.
       stride: 1, or where the edge carries its block's stride 2, or height's and width's.
       style: of the network.
@@ -101,7 +103,7 @@ class Op(nn.Module):
                 return self._separable(x, sizes[0], 2, 1, train, gate)
             case "dil_sep_conv":
                 return self._separable(x, sizes[0], 2, 2, train, gate)
-            case "dil_conv" if style.family == "darts":
+            case "dil_conv" if style.rules.separable_dilated:
                 return self._separable(x, sizes[0], 1, 2, train, gate)
             case "conv" | "dil_conv":
                 dilation = 2 if kind == "dil_conv" else 1
@@ -119,7 +121,7 @@ class Op(nn.Module):
                 raise ValueError(f"operation {self.op!r} has no implementation")
 
     def _relu(self, x: jax.Array) -> jax.Array:
-        return x if self.style.family in ("residual", "nas2017") else Relu()(x)
+        return Relu()(x) if self.style.rules.relu_first else x
 
     def _norm(self, x: jax.Array, train: bool, gate: jax.Array | None) -> jax.Array:
         return self.style.norm("norm")(x, train, gate)
@@ -145,7 +147,7 @@ class Op(nn.Module):
             x = style.conv(features, size, name, stride=stride, dilation=dilation)(x)
             if last:
                 return style.norm("norm" + suffix)(x, train, gate)
-            if style.family == "nasnet":
+            if style.rules.normed_pairs:
                 x = Relu()(style.norm(f"norm{suffix}_{index}")(x, train))
         raise AssertionError("an operation without a size")
 
@@ -180,7 +182,7 @@ class Op(nn.Module):
         """Pooling, and a projection where the channels change."""
         strides = pair(self.stride)
         # An even window has no middle: an odd pixel at the end has a window of its own.
-        form = self.style.padding if size[0] % 2 else "same"
+        form = self.style.rules.padding if size[0] % 2 else "same"
         padding = pads(form, x.shape, size, strides)
         if kind.startswith("padded"):  # its windows see the padding, as zeros
             x, padding = jnp.pad(x, ((0, 0), *padding, (0, 0))), kernels.NO_PADDING
@@ -188,23 +190,18 @@ class Op(nn.Module):
         x = pool(x, size, strides, padding)
         if x.shape[-1] == self.features:
             return self._norm(x, train, gate) if self.style.search else weighted(x, gate)
-        if self.style.family in ("enas", "macro"):
+        if self.style.rules.pool_relu:
             x = Relu()(x)
         x = self.style.conv(self.features, 1, "conv")(x)
-        if self.style.family == "nasbench201":
-            return weighted(x, gate)
-        return self._norm(x, train, gate)
+        return self._norm(x, train, gate) if self.style.rules.pool_norm else weighted(x, gate)
 
     def _project(self, x: jax.Array) -> jax.Array:
-        """An identity between shapes: a 1x1 convolution, at stride 2 a factorized reduction.
-
-        NASNet's identity is a 1x1 convolution at any stride, as is that of NAS, without ReLU;
-        ENAS's has no ReLU at stride 2.
-        """
-        if self.style.family in ("nasnet", "nas2017"):
-            return self.style.conv(self.features, 1, "conv", stride=self.stride)(self._relu(x))
-        if self.style.family not in ("enas", "macro") or self.stride == 1:
+        """An identity between shapes: a 1x1 convolution, at stride 2 as the family has it."""
+        rules = self.style.rules
+        if not rules.bare_skip or self.stride == 1:
             x = self._relu(x)
+        if rules.strided_skip:
+            return self.style.conv(self.features, 1, "conv", stride=self.stride)(x)
         return project(x, self.features, self.stride, self.style)
 
     def _excite(self, x: jax.Array, divisor: int) -> jax.Array:

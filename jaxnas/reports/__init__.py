@@ -8,45 +8,51 @@ from jaxnas.lazy import at_first_use
 
 if TYPE_CHECKING:
     from jaxnas.reports.drawing.drawing import draw_adaptation, draw_network
+    from jaxnas.reports.page import Picture, Section, write_page
     from jaxnas.reports.plots import learning_curves, theta_heatmap
-    from jaxnas.reports.report import write_report
     from jaxnas.reports.results import (
         Result,
         Summary,
-        markdown_table,
-        print_results,
         read_results,
-        summary,
+        results_table,
+        summaries,
         write_results,
     )
+    from jaxnas.reports.tables import Column, Table
 
 __all__ = [
+    "Column",
+    "Picture",
     "Result",
+    "Section",
     "Summary",
+    "Table",
     "draw_adaptation",
     "draw_network",
     "learning_curves",
-    "markdown_table",
-    "print_results",
     "read_results",
-    "summary",
+    "results_table",
+    "summaries",
     "theta_heatmap",
-    "write_report",
+    "write_page",
     "write_results",
 ]
 
 _MODULES = {
+    "Column": "tables",
+    "Picture": "page",
     "Result": "results",
+    "Section": "page",
     "Summary": "results",
+    "Table": "tables",
     "draw_adaptation": "drawing.drawing",
     "draw_network": "drawing.drawing",
     "learning_curves": "plots",
-    "markdown_table": "results",
-    "print_results": "results",
     "read_results": "results",
-    "summary": "results",
+    "results_table": "results",
+    "summaries": "results",
     "theta_heatmap": "plots",
-    "write_report": "report",
+    "write_page": "page",
     "write_results": "results",
 }
 

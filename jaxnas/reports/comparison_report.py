@@ -2,111 +2,57 @@
 
 from __future__ import annotations
 
-import csv
-import dataclasses
-import io
-import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from jaxnas.reports import style
-from jaxnas.reports.statistics import Difference, paired_difference, spread
-from jaxnas.storage import files
+from jaxnas.reports.page import Picture, Section, write_page
+from jaxnas.reports.results import ORIGINAL, Result, Summary, summaries, write_results
+from jaxnas.reports.statistics import Difference, paired_difference
+from jaxnas.reports.tables import Column, Table
 
-ORIGINAL = "original"
-
-
-@dataclasses.dataclass(frozen=True)
-class Entry:
-    """One seed of a method on a base network.
-
-    Attributes:
-      base: name of the base network.
-      method: name of the method.
-      seed: the seed.
-      test_accuracy: percent; chance where the network is disconnected.
-      params: parameters of the final network; None where it is disconnected.
-      macs: its multiply-adds for one image; likewise.
-      search_seconds: wall clock of a search that comes before the training.
-      seconds: wall clock of the training, adaptation included.
-      vmap_width: seeds trained side by side in that time.
-      connected: whether the network's output is reached from its input.
-      digest: SHA-256 in hex of final parameters and genotype.
-      notes: what a reader should know.
-    """
-
-    base: str
-    method: str
-    seed: int
-    test_accuracy: float
-    params: int | None
-    macs: int | None
-    search_seconds: float
-    seconds: float
-    vmap_width: int
-    connected: bool
-    digest: str
-    notes: tuple[str, ...]
-
-    @property
-    def accelerator_seconds(self) -> float:
-        """Of the device, for this seed alone."""
-        return self.search_seconds + self.seconds / self.vmap_width
+_EXPLAINED = (
+    "Test accuracy of the final network in percent; mean ± sample standard deviation (n - 1); "
+    "parameters, multiply-adds and seconds are means. Accelerator-seconds are search and "
+    "training together, of one seed. Differences are means over pairs of equal seeds with "
+    "Student's 95% interval, not corrected for their number: *not shown* is an interval that "
+    "holds 0."
+)
 
 
-class Row(NamedTuple):
-    """The seeds of a method on a base network together.
+class Compared(NamedTuple):
+    """The seeds of a method on a base network, beside other methods.
 
     Attributes:
-      base: name of the base network.
-      method: name of the method.
-      entries: by seed.
-      mean: of the accuracies.
-      std: their sample standard deviation (n - 1); None for one seed.
+      summary: the seeds.
       against: by the name of another method, the difference to it, seed by seed.
     """
 
-    base: str
-    method: str
-    entries: dict[int, Entry]
-    mean: float
-    std: float | None
+    summary: Summary
     against: dict[str, Difference]
 
-    @property
-    def accuracy(self) -> str:
-        """Mean ± standard deviation."""
-        return spread(self.mean, self.std)
 
-    def average(self, field: str) -> str:
-        """The mean of a number of the connected networks, for a table."""
-        values = [getattr(each, field) for each in self.entries.values()]
-        values = [value for value in values if value is not None]
-        return f"{statistics.fmean(values):,.0f}" if values else "-"
-
-
-def summarise(entries: Sequence[Entry]) -> list[Row]:
+def compare(results: Sequence[Result]) -> list[Compared]:
     """A row for each base and method, in the order of their first appearance.
 
     Each is compared with the base left alone, and a search with the random choices of its space.
     """
-    groups: dict[tuple[str, str], dict[int, Entry]] = {}
-    for entry in entries:
-        groups.setdefault((entry.base, entry.method), {})[entry.seed] = entry
+    groups = summaries(results)
+    scores = {
+        (group.base, group.method): {row.seed: row.test_accuracy for row in group.results}
+        for group in groups
+    }
     rows = []
-    for (base, method), group in groups.items():
-        ours = {seed: each.test_accuracy for seed, each in group.items()}
-        against = {}
-        for other in (ORIGINAL, _control(method)):
-            if other in (None, method) or (base, other) not in groups:
+    for group in groups:
+        ours, against = scores[group.base, group.method], {}
+        for other in (ORIGINAL, _control(group.method)):
+            if other is None or other == group.method:
                 continue
-            theirs = groups[base, other]
-            found = paired_difference(ours, {s: e.test_accuracy for s, e in theirs.items()})
+            found = paired_difference(ours, scores.get((group.base, other), {}))
             if found is not None:
                 against[other] = found
-        std = statistics.stdev(ours.values()) if len(ours) > 1 else None
-        rows.append(Row(base, method, group, statistics.fmean(ours.values()), std, against))
+        rows.append(Compared(group, against))
     return rows
 
 
@@ -117,103 +63,95 @@ def _control(method: str) -> str | None:
     return "random_full" if method.endswith("full") else "random_cell"
 
 
-def markdown(rows: Sequence[Row], published: Mapping[tuple[str, str], str]) -> str:
-    """The table, ending in a newline.
+def comparison_table(rows: Sequence[Compared], published: Mapping[tuple[str, str], str]) -> Table:
+    """The table of a comparison; accuracies of disconnected networks are marked by †.
 
     Args:
-      rows: of `summarise`.
+      rows: what `compare` returns.
       published: by base and method, the published accuracy as text.
     """
-    seeds = sorted({seed for row in rows for seed in row.entries})
-    with_published = any((row.base, row.method) in published for row in rows)
-    header = [
-        "base",
-        "method",
-        *(f"seed {seed}" for seed in seeds),
-        "mean ± std",
-        "parameters",
-        "multiply-adds",
-        "accelerator-seconds",
-        "against original",
-        "against random",
-        *(["published"] if with_published else []),
+    seeds = sorted({each.seed for row in rows for each in row.summary.results})
+    columns = [
+        Column("base", left=True),
+        Column("method", left=True),
+        *(Column(f"seed {seed}", ".2f") for seed in seeds),
+        Column("mean ± std", ".2f"),
+        Column("parameters", ",.0f"),
+        Column("multiply-adds", ",.0f"),
+        Column("accelerator-seconds", ",.0f"),
+        Column("against original"),
+        Column("against random"),
+        Column("published"),
     ]
-    lines = [header, ["---", "---", *["---:"] * (len(header) - 2)]]
-    for row in rows:
-        accuracies = [
-            f"{row.entries[seed].test_accuracy:.2f}" + ("" if row.entries[seed].connected else "†")
-            if seed in row.entries
-            else ""
-            for seed in seeds
-        ]
-        control = _control(row.method) or ""
-        seconds = statistics.fmean(each.accelerator_seconds for each in row.entries.values())
+    lines = []
+    for group, against in rows:
+        accuracies = {row.seed: _accuracy(row) for row in group.results}
         lines.append(
             [
-                row.base,
-                row.method,
-                *accuracies,
-                row.accuracy,
-                row.average("params"),
-                row.average("macs"),
-                f"{seconds:,.0f}",
-                str(row.against.get(ORIGINAL, "")),
-                str(row.against.get(control, "")),
-                *([published.get((row.base, row.method), "")] if with_published else []),
+                group.base,
+                group.method,
+                *(accuracies.get(seed) for seed in seeds),
+                group.accuracy,
+                *(group.mean(size) or "-" for size in ("params", "macs")),
+                group.mean("accelerator_seconds"),
+                against.get(ORIGINAL),
+                against.get(_control(group.method) or ""),
+                published.get((group.base, group.method)),
             ]
         )
-    table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    if any(not entry.connected for row in rows for entry in row.entries.values()):
-        table += "\n† disconnected: not trained, counted as chance.\n"
-    return table
+    dead = any(not each.genotype.connected() for row in rows for each in row.summary.results)
+    note = "† disconnected: not trained, counted as chance." if dead else ""
+    return Table(columns, lines, note=note, keys=2)
 
 
-def picture(rows: Sequence[Row], path: Path) -> None:
+def _accuracy(row: Result) -> float | str:
+    return row.test_accuracy if row.genotype.connected() else f"{row.test_accuracy:.2f}†"
+
+
+def picture(rows: Sequence[Compared], path: Path) -> None:
     """Draws every seed, mean and standard deviation to `path`.svg and `path`.png.
 
     Raises:
       RunError: if a file cannot be written.
     """
-    bases = list(dict.fromkeys(row.base for row in rows))
-    with style.style():
-        figure = style.figure(max(4.0, 3.6 * len(bases)), 3.4)
+    bases = list(dict.fromkeys(row.summary.base for row in rows))
+    with style.picture(path, max(4.0, 3.6 * len(bases)), 3.4) as figure:
         for place, base in enumerate(bases, start=1):
             axes = figure.add_subplot(1, len(bases), place)
-            own = [row for row in rows if row.base == base]
-            for x, row in enumerate(own):
+            own = [row.summary for row in rows if row.summary.base == base]
+            for x, group in enumerate(own):
                 colour = style.LINES[x % len(style.LINES)]
-                values = [each.test_accuracy for each in row.entries.values()]
+                values = [each.test_accuracy for each in group.results]
+                mean, std = group.accuracy
                 axes.errorbar(
-                    x, row.mean, row.std or 0.0, color=colour, marker="_", markersize=14, capsize=4
+                    x, mean, std or 0.0, color=colour, marker="_", markersize=14, capsize=4
                 )
                 axes.plot([x + 0.18] * len(values), values, "o", color=colour, markersize=3)
             axes.set_xticks(range(len(own)), [row.method for row in own], rotation=35, ha="right")
             axes.set_title(base)
             axes.set_ylabel("test accuracy, %")
-        figure.tight_layout()
-        style.save(figure, path)
 
 
-def write(
+def write_comparison(
     folder: Path,
-    entries: Sequence[Entry],
+    results: Sequence[Result],
     *,
     title: str,
-    command: str,
     settings: Sequence[str],
     unfinished: Sequence[str],
+    notes: Sequence[str],
     published: Mapping[tuple[str, str], str],
-) -> list[Row]:
+) -> list[Compared]:
     """Writes `results.json`, `results.csv`, the picture and `report.md` into a folder.
 
     Args:
-      folder: of the comparison.
-      entries: at least one.
+      folder: folder of the comparison.
+      results: at least one.
       title: the heading.
-      command: what made it.
       settings: sentences on how it was made.
       unfinished: what is not in the table and why, a sentence each.
-      published: as in `markdown`.
+      notes: what a reader should know, a sentence each.
+      published: see `comparison_table`.
 
     Returns:
       the table's rows.
@@ -221,37 +159,24 @@ def write(
     Raises:
       RunError: if a file cannot be written.
     """
-    rows = summarise(entries)
-    records = [dataclasses.asdict(entry) for entry in entries]
-    text = files.to_json(records, "results.json", indent=1) + "\n"
-    files.write_bytes(folder / "results.json", text.encode())
-    table = io.StringIO()
-    names = [each.name for each in dataclasses.fields(Entry) if each.name != "notes"]
-    writer = csv.DictWriter(table, [*names, "accelerator_seconds"], extrasaction="ignore")
-    writer.writeheader()
-    for entry, record in zip(entries, records, strict=True):
-        writer.writerow(record | {"accelerator_seconds": round(entry.accelerator_seconds, 3)})
-    files.write_bytes(folder / "results.csv", table.getvalue().encode())
+    rows = compare(results)
+    write_results(folder, results)
     picture(rows, folder / "comparison")
-    parts = [
-        f"# {title}",
-        f"```\n{command}\n```",
-        markdown(rows, published).rstrip(),
-        "Test accuracy of the final network in percent; mean ± sample standard deviation (n - 1); "
-        "parameters, multiply-adds and seconds are means. Accelerator-seconds are search and "
-        "training together, of one seed. Differences are means over pairs of equal seeds with "
-        "Student's 95% interval, not corrected for their number: *not shown* is an interval that "
-        "holds 0.",
-        "![Accuracy by method](comparison.svg)",
+    blocks = [
+        comparison_table(rows, published),
+        _EXPLAINED,
+        Picture("Accuracy by method", "comparison.svg"),
         *settings,
-        *(["## Not in the table", *(f"- {each}" for each in unfinished)] if unfinished else []),
-        "## Notes",
-        "\n".join(
-            f"- {entry.base}, {entry.method}, seed {entry.seed}: {' '.join(entry.notes)}"
-            for entry in entries
-            if entry.notes
-        )
-        or "None.",
     ]
-    files.write_bytes(folder / "report.md", ("\n\n".join(parts) + "\n").encode())
+    sections = [
+        Section("Results", blocks),
+        Section("Not in the table", _list(unfinished)),
+        Section("Notes", _list(notes) or ["None."]),
+    ]
+    write_page(folder, title, sections)
     return rows
+
+
+def _list(lines: Sequence[str]) -> list[str]:
+    """A Markdown list, as blocks of a section."""
+    return ["\n".join(f"- {line}" for line in lines)] if lines else []

@@ -30,7 +30,7 @@ def learning_curves(
         in a name is the method: the seeds of one method (``adaptation/0``, ``adaptation/1``) share
         a colour and a legend entry. A dotted vertical line follows the last row whose ``phase`` is
         ``adaptation``.
-      path: of the pictures.
+      path: where the pictures go, without suffix.
 
     Raises:
       RunError: if there is no row with either metric, or a file cannot be written.
@@ -75,7 +75,7 @@ def search_curves(rows: Sequence[Mapping[str, Any]], path: str | os.PathLike[str
     Args:
       rows: of metrics, each with ``epoch``; every other number but ``seed`` and ``seconds`` is
         drawn, where a row has it.
-      path: of the pictures.
+      path: where the pictures go, without suffix.
 
     Raises:
       RunError: if there is no such number, or a file cannot be written.
@@ -86,8 +86,7 @@ def search_curves(rows: Sequence[Mapping[str, Any]], path: str | os.PathLike[str
         raise RunError("there are no metrics of the search to draw")
     columns = min(len(names), 3)
     lines = math.ceil(len(names) / columns)
-    with style.style():
-        figure = style.figure(2.9 * columns, 1.7 * lines + 0.4)
+    with style.picture(path, 2.9 * columns, 1.7 * lines + 0.4) as figure:
         grid = figure.subplots(lines, columns, squeeze=False, sharex=True)
         for axes in grid.flat[len(names) :]:
             axes.set_axis_off()
@@ -98,8 +97,6 @@ def search_curves(rows: Sequence[Mapping[str, Any]], path: str | os.PathLike[str
             if place + columns >= len(names):  # the lowest of its column
                 axes.set_xlabel("epoch")
                 axes.tick_params(labelbottom=True)
-        figure.tight_layout()
-        style.save(figure, path)
 
 
 def _curve(
@@ -145,7 +142,7 @@ def theta_heatmap(
         is what it was before the first epoch or after it, as the caller likes.
       tables: name of each table and of its edges; a table of fewer edges than the array has room
         for shows as many as it has names.
-      path: of the pictures.
+      path: where the pictures go, without suffix.
 
     Raises:
       RunError: if the shapes do not fit or a number is not finite, or a file cannot be written.

@@ -2,46 +2,49 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
+import json
 import os
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import rich.console
-import rich.table
-from rich.cells import cell_len
-
-from jaxnas.reports.statistics import spread
+from jaxnas.reports.page import Section
+from jaxnas.reports.statistics import Spread, paired_difference
+from jaxnas.reports.tables import Column, Table
+from jaxnas.spaces.genotype import Genotype
 from jaxnas.storage import files
 from jaxnas.storage.files import RunError
+
+ORIGINAL = "original"
+"""The method that leaves the base network as it is, with which the others are compared."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """What one seed came to.
+    """What one seed of a method came to: a row of every table.
 
     Attributes:
       method: name of the method, such as ``adaptation``.
       base: name of the base network.
       dataset: name of the dataset.
       seed: the seed.
-      test_accuracy: percent, 0 to 100.
-      test_loss: mean over the test images, nats.
-      params: parameters of the final network, without auxiliary heads.
-      macs: its multiply-adds for one image.
-      seconds: wall clock, everything included.
+      test_accuracy: percent, 0 to 100; chance where the network is disconnected.
+      test_loss: mean over the test images, nats; likewise.
+      params: parameters of the final network, without auxiliary heads; None where it is
+        disconnected and was not trained.
+      macs: its multiply-adds for one image; likewise.
+      seconds: wall clock of the training, adaptation included.
       epochs: epochs run.
       device: kind of the device.
       vmap_width: seeds trained side by side in one program; 1 for a seed on its own.
       digest: SHA-256 in hex of final parameters and genotype.
-      genotype: the final network, as parsed from `Genotype.to_json`.
+      genotype: the final network.
       changes: what adaptation made of the base's edges, in words; empty where it was left alone.
       scores: what else it was judged by, in percent where the name ends in ``accuracy``; after
         learning without labels `test_accuracy` is a linear classifier's on the frozen features.
+      search_seconds: wall clock of a search that came before the training; None without one.
     """
 
     method: str
@@ -50,48 +53,82 @@ class Result:
     seed: int
     test_accuracy: float
     test_loss: float
-    params: int
-    macs: int
+    params: int | None
+    macs: int | None
     seconds: float
     epochs: int
     device: str
     vmap_width: int
     digest: str
-    genotype: dict[str, Any]
+    genotype: Genotype
     changes: str = ""
     scores: dict[str, float] = dataclasses.field(default_factory=dict)
+    search_seconds: float | None = None
+
+    @property
+    def accelerator_seconds(self) -> float:
+        """Seconds of the device for this seed alone, search and training together."""
+        return (self.search_seconds or 0.0) + self.seconds / self.vmap_width
+
+    def to_record(self) -> dict[str, Any]:
+        """The fields as JSON has them."""
+        fields = {name: getattr(self, name) for name in _FIELDS}
+        return fields | {"genotype": json.loads(self.genotype.to_json())}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Result:
+        """The result that `to_record` told.
+
+        Raises:
+          ValueError: if a field is missing or unknown.
+          GenotypeError: if the genotype describes no network.
+        """
+        if wrong := set(_FIELDS).symmetric_difference(record) - _ADDED:
+            raise ValueError(f"missing or unknown fields {', '.join(sorted(wrong))}")
+        genotype = Genotype.from_json(json.dumps(record["genotype"]))
+        return cls(**{**record, "genotype": genotype})
 
 
-@dataclasses.dataclass(frozen=True)
-class Summary:
-    """The seeds of one method, base and dataset together.
+_FIELDS = tuple(field.name for field in dataclasses.fields(Result))
+_ADDED = {"changes", "scores", "search_seconds"}  # which rows of earlier versions lack
+
+
+class Summary(NamedTuple):
+    """The seeds of one method, base and data set together.
 
     Attributes:
-      n: number of seeds.
-      mean: of the test accuracy, percent.
-      std: sample standard deviation (n - 1) of the test accuracy, or None for a single seed.
-      params: mean number of parameters.
-      macs: mean number of multiply-adds.
-      seconds: mean wall clock.
+      method: name of the method.
+      base: name of the base network.
+      dataset: name of the data set.
+      results: one for each seed.
     """
 
     method: str
     base: str
     dataset: str
-    n: int
-    mean: float
-    std: float | None
-    params: float
-    macs: float
-    seconds: float
+    results: tuple[Result, ...]
 
     @property
-    def accuracy(self) -> str:
-        """Mean ± standard deviation."""
-        return spread(self.mean, self.std)
+    def accuracy(self) -> Spread:
+        """Mean and sample standard deviation of the test accuracy, percent."""
+        found = Spread.of(row.test_accuracy for row in self.results)
+        assert found is not None  # there is one result at least
+        return found
+
+    def mean(self, field: str) -> float | None:
+        """Mean of a number over the seeds that have it; None where none has."""
+        values = [getattr(row, field) for row in self.results]
+        values = [value for value in values if value is not None]
+        return statistics.fmean(values) if values else None
 
 
-_ADDED = {"changes", "scores"}  # which rows of earlier versions lack
+def summaries(rows: Iterable[Result]) -> list[Summary]:
+    """One for each method, base and data set, in the order of their first appearance."""
+    groups: dict[tuple[str, str, str], tuple[Result, ...]] = {}
+    for row in rows:
+        key = (row.method, row.base, row.dataset)
+        groups[key] = (*groups.get(key, ()), row)
+    return [Summary(*key, group) for key, group in groups.items()]
 
 
 def write_results(folder: str | os.PathLike[str], rows: Sequence[Result]) -> None:
@@ -101,69 +138,40 @@ def write_results(folder: str | os.PathLike[str], rows: Sequence[Result]) -> Non
       RunError: if a number is not finite or a file cannot be written.
     """
     folder = Path(folder)
-    records = [dataclasses.asdict(row) for row in rows]
+    records = [row.to_record() for row in rows]
     text = files.to_json(records, "results.json", indent=1) + "\n"
-    names = [field.name for field in dataclasses.fields(Result)]
-    columns = [name for name in names if name not in ("genotype", "scores")] + _score_names(rows)
-    table = io.StringIO()
-    writer = csv.DictWriter(table, columns, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(record | record["scores"] for record in records)
+    names = [name for name in _FIELDS if name not in ("genotype", "scores")]
+    names += ["accelerator_seconds", *_score_names(rows)]
+    lines = []
+    for row, record in zip(rows, records, strict=True):
+        seconds = {"accelerator_seconds": round(row.accelerator_seconds, 3)}
+        values = record | row.scores | seconds
+        lines.append([values.get(name) for name in names])
+    table = Table([Column(name) for name in names], lines)
     files.write_bytes(folder / "results.json", text.encode("utf-8"))
-    files.write_bytes(folder / "results.csv", table.getvalue().encode("utf-8"))
+    files.write_bytes(folder / "results.csv", table.csv().encode("utf-8"))
 
 
 def read_results(folder: str | os.PathLike[str]) -> list[Result]:
     """Reads the `results.json` of a folder.
 
     Raises:
-      RunError: if it is missing or damaged, or a row's fields are not those of `Result`.
+      RunError: if it is missing or damaged, or a row is not that of a `Result`.
     """
     path = Path(folder) / "results.json"
     advice = "restore it, or let the run's own command write it anew with --resume"
     records = files.from_json(files.read_text(path, advice), path, advice)
     if not isinstance(records, list):
         raise RunError(f"{path} holds no list of results; was it written by another program?")
-    names = {field.name for field in dataclasses.fields(Result)}
     rows = []
     for index, record in enumerate(records):
-        if not isinstance(record, dict) or set(record) | _ADDED != names:
-            wrong = names.symmetric_difference(record) if isinstance(record, dict) else {"all"}
+        try:
+            rows.append(Result.from_record(record))
+        except (ValueError, TypeError) as error:
             raise RunError(
-                f"{path}, row {index}: missing or unknown fields {', '.join(sorted(wrong))}; "
-                "was it written by another version?"
-            )
-        rows.append(Result(**record))
+                f"{path}, row {index}: {error}; was it written by another version?"
+            ) from error
     return rows
-
-
-def summary(rows: Iterable[Result]) -> list[Summary]:
-    """One row for each method, base and dataset, in the order of their first appearance."""
-    groups: dict[tuple[str, str, str], list[Result]] = {}
-    for row in rows:
-        groups.setdefault((row.method, row.base, row.dataset), []).append(row)
-    return [_summarize(*key, group) for key, group in groups.items()]
-
-
-def _summarize(method: str, base: str, dataset: str, group: list[Result]) -> Summary:
-    accuracy = [row.test_accuracy for row in group]
-    return Summary(
-        method=method,
-        base=base,
-        dataset=dataset,
-        n=len(group),
-        mean=statistics.fmean(accuracy),
-        std=statistics.stdev(accuracy) if len(group) > 1 else None,
-        params=statistics.fmean(row.params for row in group),
-        macs=statistics.fmean(row.macs for row in group),
-        seconds=statistics.fmean(row.seconds for row in group),
-    )
-
-
-def _score_names(rows: Iterable[Result]) -> list[str]:
-    """Of the scores that rows have besides the test accuracy, accuracies first."""
-    names = dict.fromkeys(name for row in rows for name in row.scores)
-    return sorted(names, key=lambda name: not name.endswith("accuracy"))
 
 
 def without_labels(rows: Sequence[Result]) -> bool:
@@ -171,117 +179,92 @@ def without_labels(rows: Sequence[Result]) -> bool:
     return bool(rows) and all(row.scores for row in rows)
 
 
-def accuracy_name(rows: Sequence[Result]) -> str:
+def results_table(rows: Sequence[Result]) -> Table:
+    """One row a seed, then mean ± standard deviation of each method of several seeds."""
+    places = {(row.base, row.dataset) for row in rows}
+    title = " on ".join(*places) if len(places) == 1 else None
+    names = _score_names(rows)
+    columns = [
+        Column("method", left=True),
+        Column("seed"),
+        Column(f"{_accuracy_name(rows)} %", ".2f"),
+        *(Column(_words(name) + " %" * name.endswith("accuracy"), ".2f") for name in names),
+        Column("parameters", ",.0f"),
+        Column("multiply-adds", ",.0f"),
+        Column("changes", left=True),
+        Column("seconds", ".1f"),
+        Column("digest", left=True),
+    ]
+    seeds, means = [], []
+    for group in summaries(rows):
+        label = group.method if title else f"{group.method}, {group.base}, {group.dataset}"
+        own = group.results
+        for row in own:
+            scores = [row.scores.get(name) for name in names]
+            numbers = [row.params, row.macs, row.changes, row.seconds, row.digest[:12]]
+            seeds.append([label, row.seed, row.test_accuracy, *scores, *numbers])
+        if len(own) > 1:
+            label += f", mean of {len(own)}"
+            whole = [name for name in names if all(name in row.scores for row in own)]
+            scores = [
+                Spread.of(row.scores[name] for row in own) if name in whole else None
+                for name in names
+            ]
+            numbers = [group.mean("params"), group.mean("macs"), None, group.mean("seconds"), None]
+            means.append([label, None, group.accuracy, *scores, *numbers])
+    note = _FROZEN if without_labels(rows) else _ACCURACY
+    return Table(columns, seeds, means, title, note, keys=2)
+
+
+def results_section(rows: Sequence[Result]) -> Section:
+    """The table of results, and what each method's accuracies have more than the original's."""
+    listed = "\n".join(f"- {line}" for line in _differences(rows))
+    return Section("Results", [results_table(rows), *([_DIFFERENCES, listed] if listed else [])])
+
+
+_ACCURACY = (
+    "Accuracy: test accuracy of the final network; mean ± sample standard deviation (n - 1)."
+)
+_FROZEN = (
+    "Mean ± sample standard deviation (n - 1). Nothing was trained with labels but classifiers of "
+    "the frozen features: the linear probe is logistic regression by SGD, ridge accuracy that of "
+    "least squares, kNN accuracy that of the nearest training images, each on all training images, "
+    "in percent of the test images.\n\nUntrained numbers are of the network before its first step, "
+    "its batch norms' statistics estimated on the training images."
+)
+_DIFFERENCES = (
+    "Differences in points, means over pairs of equal seeds with Student's 95% interval; *not "
+    "shown* is an interval that holds 0:"
+)
+
+
+def _differences(rows: Sequence[Result]) -> list[str]:
+    """A line for each accuracy and method, where seeds show how sure it is."""
+    scores: dict[str, dict[str, dict[int, float]]] = {}
+    main = _accuracy_name(rows)
+    for row in rows:
+        for name, value in ({main: row.test_accuracy} | row.scores).items():
+            if name in (main, "knn_accuracy", "ridge_accuracy"):
+                scores.setdefault(name, {}).setdefault(row.method, {})[row.seed] = value
+    lines = []
+    for name, methods in scores.items():
+        for method, ours in methods.items():
+            found = paired_difference(ours, methods.get(ORIGINAL, {}))
+            if method != ORIGINAL and found is not None and found.n > 1:
+                lines.append(f"{_words(name)}, {method} less original: {found} (n = {found.n})")
+    return lines
+
+
+def _accuracy_name(rows: Sequence[Result]) -> str:
     """What tables call `Result.test_accuracy`."""
     return "linear probe" if without_labels(rows) else "test accuracy"
 
 
-def _header(rows: Sequence[Result]) -> list[str]:
-    scores = [
-        name.replace("_", " ") + (" %" if name.endswith("accuracy") else "")
-        for name in _score_names(rows)
-    ]
-    changes = ["changes"] if _tells_changes(rows) else []
-    return [
-        "method", "seed", f"{accuracy_name(rows)} %", *scores, "parameters", "multiply-adds",
-        *changes, "seconds", "digest",
-    ]  # fmt: skip
+def _score_names(rows: Iterable[Result]) -> list[str]:
+    """The scores that rows have besides the test accuracy, accuracies first."""
+    names = dict.fromkeys(name for row in rows for name in row.scores)
+    return sorted(names, key=lambda name: not name.endswith("accuracy"))
 
 
-def _tells_changes(rows: Iterable[Result]) -> bool:
-    return any(row.changes for row in rows)
-
-
-def print_results(console: rich.console.Console, rows: Sequence[Result]) -> None:
-    """Prints one row a seed, then mean ± standard deviation of each group.
-
-    A file or a pipe gets all columns; a terminal too narrow for them as many as fit, from the left,
-    and the names of the others.
-    """
-    header, (seeds, means) = _header(rows), _lines(rows)
-    cells = [max(cell_len(line[i]) for line in seeds + means) for i in range(len(header))]
-    widths = [max(cell_len(name), width) for name, width in zip(header, cells, strict=True)]
-    shown = len(header)
-
-    def too_wide() -> bool:
-        return console.is_terminal and sum(widths[:shown]) + 3 * shown + 1 > console.width
-
-    if too_wide():  # a header may stand on several lines, a number may not
-        words = [max(cell_len(word) for word in name.split()) for name in header]
-        widths = [max(pair) for pair in zip(words, cells, strict=True)]
-    while too_wide() and shown > _FEWEST_COLUMNS:
-        shown -= 1
-    left_out = header[shown:]
-    table = rich.table.Table(
-        title=_title(rows), caption=f"no room for {', '.join(left_out)}" if left_out else None
-    )
-    for name, width in zip(header[:shown], widths, strict=False):
-        justify = "left" if name in _TEXTS else "right"
-        table.add_column(name, justify=justify, width=width)
-    for line in seeds:
-        table.add_row(*line[:shown])
-    if means:
-        table.add_section()
-    for line in means:
-        table.add_row(*line[:shown], style="bold")
-    if not console.is_terminal:  # whose width is none
-        whole = sum(widths) + 3 * shown + 1
-        console = rich.console.Console(file=console.file, width=whole, markup=False)
-    console.print(table)
-
-
-_TEXTS = ("method", "changes", "digest")
-_FEWEST_COLUMNS = 3  # method, seed, accuracy
-
-
-def markdown_table(rows: Sequence[Result]) -> str:
-    """The same table as Markdown, ending in a newline."""
-    seeds, means = _lines(rows)
-    header = _header(rows)
-    rule = ["---" if name in _TEXTS else "---:" for name in header]
-    bold = [[f"**{text}**" if text else "" for text in line] for line in means]
-    lines = [header, rule, *seeds, *bold]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def _title(rows: Sequence[Result]) -> str | None:
-    places = {(row.base, row.dataset) for row in rows}
-    return " on ".join(places.pop()) if len(places) == 1 else None
-
-
-def _label(row: Result | Summary, one: bool) -> str:
-    return row.method if one else f"{row.method}, {row.base}, {row.dataset}"
-
-
-def _lines(rows: Sequence[Result]) -> tuple[list[list[str]], list[list[str]]]:
-    """The table's cells: a line for each seed, and one for each group of several."""
-    one = _title(rows) is not None
-    names = _score_names(rows)
-    tells_changes = _tells_changes(rows)
-    seeds, means = [], []
-
-    def changes(row: Result) -> list[str]:
-        return [row.changes] if tells_changes else []
-
-    for group in summary(rows):
-        key = (group.method, group.base, group.dataset)
-        own = [row for row in rows if (row.method, row.base, row.dataset) == key]
-        for row in own:
-            numbers = [f"{row.params:,}", f"{row.macs:,}", *changes(row), f"{row.seconds:.1f}"]
-            accuracy = f"{row.test_accuracy:.2f}"
-            scores = [f"{row.scores[name]:.2f}" if name in row.scores else "" for name in names]
-            line = [_label(row, one), str(row.seed), accuracy, *scores, *numbers, row.digest[:12]]
-            seeds.append(line)
-        size = [f"{group.params:,.0f}", f"{group.macs:,.0f}"]
-        numbers = [*size, *([""] * len(changes(own[0]))), f"{group.seconds:.1f}"]
-        if group.n > 1:
-            label = f"{_label(group, one)}, mean of {group.n}"
-            columns = [[row.scores[n] for row in own if n in row.scores] for n in names]
-            scores = [
-                spread(statistics.fmean(values), statistics.stdev(values))
-                if len(values) == group.n
-                else ""
-                for values in columns
-            ]
-            means.append([label, "", group.accuracy, *scores, *numbers, ""])
-    return seeds, means
+def _words(name: str) -> str:
+    return name.replace("_", " ")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -13,12 +14,39 @@ from scipy import optimize, stats
 CONFIDENCE = 0.95
 
 
-class Difference(NamedTuple):
-    """Of two methods, seed by seed.
+class Spread(NamedTuple):
+    """Mean and sample standard deviation (n - 1) of some numbers.
+
+    A format specification is that of both: ``f"{spread:.2f}"`` is such as ``91.66 ± 0.15``.
 
     Attributes:
-      n: seeds that both have.
-      mean: of the differences.
+      mean: the mean.
+      std: the standard deviation; None for a single number.
+    """
+
+    mean: float
+    std: float | None
+
+    @classmethod
+    def of(cls, values: Iterable[float | None]) -> Spread | None:
+        """The spread of the values that are not None; None where there are no others."""
+        known = [value for value in values if value is not None]
+        if not known:
+            return None
+        std = statistics.stdev(known) if len(known) > 1 else None
+        return cls(statistics.fmean(known), std)
+
+    def __format__(self, form: str) -> str:
+        mean = format(self.mean, form)
+        return mean if self.std is None else f"{mean} ± {self.std:{form}}"
+
+
+class Difference(NamedTuple):
+    """Difference of two methods, seed by seed.
+
+    Attributes:
+      n: number of seeds that both have.
+      mean: mean of the differences.
       low: lower end of the mean's confidence interval; None below two seeds.
       high: its upper end.
     """
@@ -40,11 +68,6 @@ class Difference(NamedTuple):
         return f"{self.mean:+.2f} [{self.low:+.2f}, {self.high:+.2f}] {word}"
 
 
-def spread(mean: float, std: float | None, digits: int = 2) -> str:
-    """Such as ``91.66 ± 0.15``; ``91.66`` where a single seed has no standard deviation."""
-    return f"{mean:.{digits}f}" + ("" if std is None else f" ± {std:.{digits}f}")
-
-
 def paired_difference(
     ours: Mapping[int, float], theirs: Mapping[int, float], confidence: float = CONFIDENCE
 ) -> Difference | None:
@@ -53,21 +76,22 @@ def paired_difference(
     Args:
       ours: values by seed.
       theirs: likewise.
-      confidence: of the interval, between 0 and 1.
+      confidence: coverage of the interval, between 0 and 1.
 
     Returns:
       None where they share no seed.
     """
-    differences = [ours[seed] - theirs[seed] for seed in ours if seed in theirs]
-    n = len(differences)
-    if not n:
+    pairs = [(ours[seed], theirs[seed]) for seed in ours if seed in theirs]
+    if not pairs:
         return None
-    mean = statistics.fmean(differences)
-    if n == 1:
-        return Difference(n, mean, None, None)
-    error = statistics.stdev(differences) / math.sqrt(n)
-    half = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * error
-    return Difference(n, mean, mean - half, mean + half)
+    mean = statistics.fmean(one - other for one, other in pairs)
+    if len(pairs) == 1:
+        return Difference(1, mean, None, None)
+    with warnings.catch_warnings():  # of equal differences, whose interval is a point
+        warnings.simplefilter("ignore", RuntimeWarning)
+        test: Any = stats.ttest_rel(*np.transpose(pairs))
+    low, high = test.confidence_interval(confidence)
+    return Difference(len(pairs), mean, float(low), float(high))
 
 
 def rank_interval(
@@ -79,9 +103,9 @@ def rank_interval(
     for Spearman's rho.
 
     Args:
-      kind: of the correlation.
-      correlation: between -1 and 1, or NaN.
-      n: how many pairs of values it is of.
+      kind: which correlation.
+      correlation: its value, between -1 and 1, or NaN.
+      n: number of pairs of values.
 
     Returns:
       None below 5 pairs, and where all pairs agree or nothing is known.
@@ -98,7 +122,7 @@ class Wins(NamedTuple):
     """How often one method is above another.
 
     Attributes:
-      share: of pairs, 0 to 1.
+      share: share of the pairs, 0 to 1.
       low: lower end of its confidence interval; None where one side has a single value.
       high: its upper end.
     """

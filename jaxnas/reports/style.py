@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import colorsys
+import contextlib
 import io
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +60,16 @@ def style() -> Any:
 def figure(width: float, height: float) -> Figure:
     """An empty figure of that size in inches, tied to no window and no global state."""
     return Figure(figsize=(width, height), facecolor=PAPER)
+
+
+@contextlib.contextmanager
+def picture(path: str | os.PathLike[str], width: float, height: float) -> Iterator[Figure]:
+    """A figure to draw on, of that size in inches, which is then saved; see `save`."""
+    with style():
+        drawn = figure(width, height)
+        yield drawn
+        drawn.tight_layout()
+        save(drawn, path)
 
 
 def tint(index: int, count: int) -> tuple[float, float, float]:

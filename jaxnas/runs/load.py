@@ -6,10 +6,11 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from jaxnas.nn import WeightsError, load_network
 from jaxnas.nn.network import Network
-from jaxnas.nn.weights import WeightsError, load_network
-from jaxnas.reports.finished import OUTCOME, seed_suffix
+from jaxnas.reports.method_folder import seed_suffix
 from jaxnas.storage import files
+from jaxnas.storage.directory import OUTCOME
 from jaxnas.storage.files import RunError
 
 
@@ -68,9 +69,10 @@ def load_run(run_dir: str | os.PathLike[str], seed: int | None = None) -> Traine
 
 
 def _method_folder(folder: Path) -> Path:
-    if (folder / OUTCOME).is_file():
+    finished = (path.parent for path in folder.glob(f"*/{OUTCOME}"))
+    found = sorted(each for each in finished if any(each.glob("weights*.safetensors")))
+    if not found and (folder / OUTCOME).is_file():
         return folder
-    found = sorted(path.parent for path in folder.glob(f"*/{OUTCOME}"))
     if not found:
         raise RunError(f"{folder} is not the folder of a run with a finished method")
     if len(found) > 1:

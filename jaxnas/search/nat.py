@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxnas.nn.cells import Paths
+from jaxnas.nn.supernets.cell_supernet import Paths
 from jaxnas.randomness import stream
 from jaxnas.search.shared import Found, SharedWeightSearch
 from jaxnas.spaces.cells import TABLES, CellSpace

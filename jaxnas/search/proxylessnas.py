@@ -25,8 +25,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxnas.nn.chain import Pair, where_ran
-from jaxnas.nn.cost import ChainCost
+from jaxnas.nn.costs.cost import CandidateCosts
+from jaxnas.nn.supernets.chain_supernet import Pair, where_ran
 from jaxnas.randomness import stream
 from jaxnas.search.estimators import draw_pair, expected_cost, rescale, straight_through
 from jaxnas.search.shared import Found, SharedWeightSearch, readable, refuse_unfit
@@ -133,7 +133,7 @@ def proxylessnas(
     variables: Callable[[jax.Array], Any],
     task: Task,
     settings: ProxylessSettings,
-    costs: ChainCost,
+    costs: CandidateCosts,
     *,
     epochs: int,
     steps_per_epoch: int,
@@ -142,7 +142,7 @@ def proxylessnas(
 
     Args:
       space: the choices.
-      apply: the supernet; called with what `nn.chain.ChainPaths` describes.
+      apply: the supernet; called with what `nn.supernets.chain_supernet.ChainPaths` describes.
       variables: typed key to the supernet's initial ``params`` and ``batch_stats``.
       task: what is learned; its scores must have a ``loss`` and, for reinforce, an ``accuracy``.
       settings: how.
@@ -379,7 +379,7 @@ def reinforce_loss(logits: jax.Array, drawn: jax.Array, advantages: jax.Array) -
 
 
 def _objective(
-    settings: ProxylessSettings, costs: ChainCost, valid: np.ndarray
+    settings: ProxylessSettings, costs: CandidateCosts, valid: np.ndarray
 ) -> Callable[[jax.Array, jax.Array], jax.Array]:
     """(loss or accuracy, cost) to what is minimised, or the reward."""
     if settings.objective == "none":

@@ -14,11 +14,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxnas.nn.blocks import BlockModule
 from jaxnas.nn.layers import BatchNorm, Relu, weighted
-from jaxnas.nn.nasbench201 import GatedCell
-from jaxnas.nn.network import BlockModule, Network
+from jaxnas.nn.network import Network
 from jaxnas.nn.operations import Op
-from jaxnas.spaces.genotype import INPUTS, WIRED
+from jaxnas.nn.supernets.nasbench201_supernet import GatedCell
 
 
 def synflow(network: nn.Module, params: Any, input_shape: tuple[int, ...], *args: Any) -> jax.Array:
@@ -79,8 +79,8 @@ def _check_linear(network: nn.Module) -> None:
     genotype = network.genotype
     ops = {edge.op for cell in genotype.cells for edge in cell.edges}
     if (
-        INPUTS.get(genotype.family) != 1
-        or genotype.family in WIRED
+        genotype.rules.inputs != 1
+        or genotype.rules.wiring != "chain"
         or genotype.activation != "relu"
         or any(op.startswith("squeeze_excite") for op in ops)
     ):

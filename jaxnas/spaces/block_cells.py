@@ -16,7 +16,8 @@ from typing import Any, Literal
 import numpy as np
 
 from jaxnas.spaces.block_symmetry import first_forms, unique_cells
-from jaxnas.spaces.genotype import OPERATIONS, SKIP, Cell, Edge, Genotype, Node
+from jaxnas.spaces.families import FAMILIES
+from jaxnas.spaces.genotype import SKIP, Cell, Edge, Genotype, Node
 from jaxnas.spaces.space import Decision, Space, SpaceError
 from jaxnas.spaces.zoo.enas import enas_micro_network
 from jaxnas.spaces.zoo.nasnet import nasnet_network
@@ -55,7 +56,6 @@ ENAS_OPERATIONS = ("sep_conv_3x3", "sep_conv_5x5", "avg_pool_3x3", "max_pool_3x3
 
 COMBINE = ("add", "concat")
 
-_INPUTS = {"nasnet": ("last cell", "cell before"), "enas": ("cell before", "last cell")}
 _CELLS = ("normal", "reduction")
 _SIDES = ("left", "right")
 _MOST_BLOCKS = 7  # 5,040 orders of the blocks
@@ -101,10 +101,10 @@ class BlockCellSpace(Space):
 
     def __post_init__(self) -> None:
         for operation in self.operations:
-            if operation not in OPERATIONS[self.family]:
+            if operation not in FAMILIES[self.family].operations:
                 raise ValueError(
                     f"unknown operation {operation!r}; the {self.family} family knows "
-                    f"{', '.join(sorted(OPERATIONS[self.family]))}"
+                    f"{', '.join(sorted(FAMILIES[self.family].operations))}"
                 )
         if not self.operations or len(set(self.operations)) < len(self.operations):
             raise ValueError(f"operations must be different ones, not {self.operations}")
@@ -129,7 +129,9 @@ class BlockCellSpace(Space):
     def decisions(self) -> tuple[Decision, ...]:
         decisions = []
         for table, block in itertools.product(self.tables, range(self.blocks)):
-            states = (*_INPUTS[self.family], *(f"block {i + 1}" for i in range(block)))
+            newest_first = FAMILIES[self.family].newest_first
+            inputs = ("last cell", "cell before")[:: 1 if newest_first else -1]
+            states = (*inputs, *(f"block {i + 1}" for i in range(block)))
             place = f"{table}, block {block + 1}"
             inputs = [Decision(f"{place}, {side} input", states, "input") for side in _SIDES]
             operations = [

@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Sequence
 from functools import cached_property
 
+from jaxnas.spaces.families import FAMILIES
 from jaxnas.spaces.genotype import (
     NULL,
-    OPERATIONS,
     Block,
     Cell,
     Edge,
@@ -55,10 +55,10 @@ class CellSpace:
 
     def __post_init__(self) -> None:
         for operation in self.operations:
-            if operation not in OPERATIONS["darts"]:
+            if operation not in FAMILIES["darts"].operations:
                 raise ValueError(
                     f"unknown operation {operation!r}; the darts family knows "
-                    f"{', '.join(sorted(OPERATIONS['darts']))}"
+                    f"{', '.join(sorted(FAMILIES['darts'].operations))}"
                 )
         if not self.operations or len(set(self.operations)) < len(self.operations):
             raise ValueError(f"operations must be different ones, not {self.operations}")

@@ -2,27 +2,7 @@
 
 A network is a stem, a sequence of blocks and a head. Each block places a `Cell`, a small graph of
 operations, at a number of channels and a stride; several blocks may share one cell. The family
-gives the operations their meaning (`docs/architectures.md`):
-
-* ``residual``: a block has one input, the output of the block before. Convolutions are
-  convolution, batch norm; a node sums its edges and may apply an activation. ResNet, MobileNetV2,
-  MnasNet, the chains of ProxylessNAS and plain chains are of this family.
-* ``darts``: a block has two inputs, 0 = the output of the block before the last and 1 = of the
-  last, each first brought to the block's channels. Convolutions are ReLU, convolution, batch norm;
-  the output concatenates nodes. The cell networks of DARTS and NAT are of this family.
-* ``nasnet``: also two inputs, but **0 = the output of the last block** (the current one) and
-  1 = of the block before. The output concatenates nodes and may concatenate inputs. NASNet,
-  PNASNet and AmoebaNet are of this family.
-* ``enas``: two inputs numbered as in ``darts``, with the calibration of ENAS's micro cells.
-* ``nasbench201``: one input; convolutions are ReLU, convolution, batch norm, and the stem has no
-  activation. Pooling that changes the channels has a 1x1 convolution without batch norm behind it.
-  Batch norm and ReLU stand before the classifier. The networks of NAS-Bench-201.
-* ``macro``: every block names the earlier blocks whose outputs are its inputs (`Block.sources`),
-  and takes them as they are; operations are those of ``enas``. ENAS's macro networks.
-* ``nas2017``: there is no stem; every block names the earlier blocks, or the image, whose outputs
-  it reads. Those are concatenated, the smaller with zeros around them, and so are before the
-  classifier all outputs that no block reads. Convolutions are convolution, batch norm, and may
-  have different sides and strides. The networks of NAS (Zoph & Le 2017).
+says what the operations mean and how blocks are wired (`spaces.families`).
 
 A ``null`` edge belongs to the graph but carries nothing: adaptation may turn it into an identity.
 """
@@ -33,55 +13,21 @@ import dataclasses
 import json
 from typing import Any
 
-from jaxnas.errors import UserError
+from jaxnas.spaces.cell_graph import Cell, Edge, GenotypeError, Node
+from jaxnas.spaces.families import FAMILIES, NULL, SKIP, Family
 
-NULL = "null"
-SKIP = "skip_connect"
-
-
-def _names(*texts: str) -> frozenset[str]:
-    return frozenset({NULL, SKIP}.union(*(text.split() for text in texts)))
-
-
-_POOLS = "max_pool_3x3 avg_pool_3x3 max_pool_5x5"
-_SEPARABLE = "sep_conv_3x3 sep_conv_5x5"
-_SIDES = (1, 3, 5, 7)
-
-OPERATIONS: dict[str, frozenset[str]] = {
-    "residual": _names(
-        "conv_1x1 conv_3x3 conv_5x5 depthwise_conv_3x3 depthwise_conv_5x5 depthwise_conv_7x7",
-        "pad_shortcut avg_pool_3x3 squeeze_excite_4 squeeze_excite_12 squeeze_excite_24",
-    ),
-    "darts": _names(
-        _POOLS,
-        _SEPARABLE,
-        "conv_1x1 conv_3x3 conv_5x5 conv_1x7_7x1 sep_conv_7x7 dil_conv_3x3 dil_conv_5x5",
-        "avg_pool_5x5",
-    ),
-    "nasnet": _names(
-        _POOLS,
-        _SEPARABLE,
-        "conv_1x1 conv_3x3 conv_1x3_3x1 conv_1x7_7x1 sep_conv_7x7 dil_conv_3x3 dil_sep_conv_5x5",
-        "max_pool_2x2 max_pool_7x7 padded_max_pool_3x3 padded_avg_pool_3x3",
-        "bottleneck_conv_3x3 bottleneck_conv_1x3_3x1 bottleneck_conv_1x7_7x1",
-        "bottleneck_dil_conv_3x3",
-    ),
-    "enas": _names(_SEPARABLE, "max_pool_3x3 avg_pool_3x3"),
-    "nasbench201": _names("conv_1x1 conv_3x3 avg_pool_2x2 avg_pool_3x3"),
-    "macro": _names(_SEPARABLE, "max_pool_3x3 avg_pool_3x3 conv_1x1 conv_3x3 conv_5x5"),
-    "nas2017": _names(*(f"conv_{height}x{width}" for height in _SIDES for width in _SIDES)),
-}
-"""Names of the operations that each family knows."""
-
-INPUTS = {"residual": 1, "darts": 2, "nasnet": 2, "enas": 2, "nasbench201": 1, "nas2017": 1}
-"""How many inputs a block of each family has; in ``macro`` as many as it has sources. In
-``nas2017`` it has one, which is all of its sources."""
-
-WIRED = ("macro", "nas2017")
-"""The families whose blocks name their sources."""
-
-CELL_FAMILIES = ("darts", "nasnet", "enas")
-"""The families whose published networks are trained with drop path."""
+__all__ = [
+    "ACTIVATIONS",
+    "NULL",
+    "SKIP",
+    "STEMS",
+    "Block",
+    "Cell",
+    "Edge",
+    "Genotype",
+    "GenotypeError",
+    "Node",
+]
 
 STEMS = ("small", "strided", "valid", "double")
 """Forms of the stem: a 3x3 convolution of stride 1 (``small``), of stride 2 with padding
@@ -89,145 +35,6 @@ STEMS = ("small", "strided", "valid", "double")
 stride 2 for ImageNet (``double``), whose first two also are the first block's older input."""
 
 ACTIVATIONS = ("relu", "relu6")
-
-
-class GenotypeError(UserError, ValueError):
-    """A genotype that describes no network; the message names the place."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Edge:
-    """One operation from node `source` to node `target` of a cell."""
-
-    op: str
-    source: int
-    target: int
-
-    def __str__(self) -> str:
-        return f"{self.op} {self.source}>{self.target}"
-
-
-@dataclasses.dataclass(frozen=True)
-class Node:
-    """What a node of a cell holds: the sum of its edges.
-
-    Attributes:
-      expansion: 0 for the block's channels, k for k times the channels of the block's input.
-      strided: whether the node lies behind the block's stride; an edge from a node before it to a
-        node behind it carries the stride.
-      relu: whether the genotype's activation follows the sum.
-      concat: whether the edges are concatenated, in order, instead of summed.
-      squeeze: k for the block's channels divided by k, as inside a bottleneck; without expansion
-        only. JSON leaves it out where it is 1.
-    """
-
-    expansion: int = 0
-    strided: bool = True
-    relu: bool = False
-    concat: bool = False
-    squeeze: int = 1
-
-    def width(self, channels: int, input_channels: int) -> int:
-        """The node's channels in a block of `channels` whose input has `input_channels`."""
-        return self.expansion * input_channels if self.expansion else channels // self.squeeze
-
-
-@dataclasses.dataclass(frozen=True)
-class Cell:
-    """A small graph of operations.
-
-    Nodes are numbered: the inputs first (0, or 0 and 1), then `nodes` in order. Edges point from a
-    lower to a higher number and are sorted by target.
-
-    Attributes:
-      name: unique in the genotype, such as ``normal`` or ``reduction``.
-      inputs: number of inputs, at least 1.
-      nodes: the nodes after the inputs.
-      edges: the operations.
-      output: the nodes (in the ``nasnet`` and ``enas`` families also inputs) whose concatenation is
-        the cell's output.
-    """
-
-    name: str
-    inputs: int
-    nodes: tuple[Node, ...]
-    edges: tuple[Edge, ...]
-    output: tuple[int, ...]
-
-    def __post_init__(self) -> None:
-        size = self.inputs + len(self.nodes)
-        if self.inputs < 1:
-            raise GenotypeError(f"cell {self.name!r}: inputs must be positive, not {self.inputs}")
-        if not self.output:
-            raise GenotypeError(f"cell {self.name!r}: no output node")
-        for node in self.output:
-            if not 0 <= node < size:
-                raise GenotypeError(
-                    f"cell {self.name!r}: output node {node} is not one of its nodes "
-                    f"0 to {size - 1}"
-                )
-        for number, node in enumerate(self.nodes, start=self.inputs):
-            if node.squeeze < 1 or (node.squeeze > 1 and node.expansion):
-                raise GenotypeError(
-                    f"cell {self.name!r}, node {number}: squeeze must be positive, and 1 where "
-                    f"there is an expansion, not {node.squeeze} with expansion {node.expansion}"
-                )
-        last = 0
-        for index, edge in enumerate(self.edges):
-            where = f"cell {self.name!r}, edge {index} ({edge})"
-            if not self.inputs <= edge.target < size:
-                raise GenotypeError(
-                    f"{where}: its target must be one of the nodes {self.inputs} to {size - 1}"
-                )
-            if not 0 <= edge.source < edge.target:
-                raise GenotypeError(
-                    f"{where}: its source must come before its target: 0 to {edge.target - 1}"
-                )
-            if edge.target < last:
-                raise GenotypeError(f"{where}: edges must be sorted by target")
-            last = edge.target
-            if self._strided(edge.source) and not self._strided(edge.target):
-                raise GenotypeError(f"{where}: it leads back before the block's stride")
-
-    def _strided(self, node: int) -> bool:
-        return node >= self.inputs and self.nodes[node - self.inputs].strided
-
-    def crosses_stride(self, edge: Edge) -> bool:
-        """Whether `edge` carries the stride of the block that the cell is placed in."""
-        return self._strided(edge.target) and not self._strided(edge.source)
-
-    def identity(self, edge: Edge) -> str:
-        """The operation that stands for an identity in the place of `edge`.
-
-        A 1x1 convolution to or from a multiple of the block's input channels or a part of its
-        channels is the edge's own, unless both ends are the same one: there an identity would be a
-        1x1 convolution too.
-        """
-        nodes = (*(Node(expansion=1),) * self.inputs, *self.nodes)
-        ends = [(nodes[end].expansion, nodes[end].squeeze) for end in (edge.source, edge.target)]
-        scaled = max(*ends[0], *ends[1]) > 1
-        reshapes = scaled and ends[0] != ends[1] and not self.crosses_stride(edge)
-        return edge.op if edge.op == "conv_1x1" and reshapes else SKIP
-
-    def connected(self) -> bool:
-        """Whether the output can be reached from an input over edges that are not null."""
-        return bool(self.reached(tuple(range(self.inputs))) & set(self.output))
-
-    def reached(self, sources: tuple[int, ...]) -> set[int]:
-        """The nodes reached from `sources` (themselves included) over edges that are not null."""
-        alive = set(sources)
-        for edge in self.edges:  # sorted by target, so one pass suffices
-            if edge.op != NULL and edge.source in alive:
-                alive.add(edge.target)
-        return alive
-
-    def useful(self) -> set[int]:
-        """The nodes from which the output is reached (itself included) over non-null edges."""
-        alive = set(self.output)
-        for edge in reversed(self.edges):
-            if edge.op != NULL and edge.target in alive:
-                alive.add(edge.source)
-        return alive
 
 
 @dataclasses.dataclass(frozen=True)
@@ -287,7 +94,7 @@ class Genotype:
 
     Attributes:
       name: how tables and reports call it.
-      family: one of `OPERATIONS`; it says what the operations mean.
+      family: one of `FAMILIES`; it says what the operations mean.
       stem: channels of the convolution that reads the image; in the ``nas2017`` family 0.
       cells: the different cells.
       blocks: the network, from the image on.
@@ -313,12 +120,13 @@ class Genotype:
     auxiliary: int = -1
 
     def __post_init__(self) -> None:
-        if self.family not in OPERATIONS:
+        if self.family not in FAMILIES:
             raise GenotypeError(
-                f"genotype {self.name!r}: family must be one of {sorted(OPERATIONS)}, "
+                f"genotype {self.name!r}: family must be one of {sorted(FAMILIES)}, "
                 f"not {self.family!r}"
             )
-        without_stem = self.family == "nas2017"
+        rules = self.rules
+        without_stem = rules.wiring == "concatenated"
         if self.stem < 0 or (self.stem == 0) != without_stem or self.head < 0:
             raise GenotypeError(
                 f"genotype {self.name!r}: stem must be {'0' if without_stem else 'positive'} and "
@@ -346,23 +154,22 @@ class Genotype:
             if names.count(name) > 1:
                 raise GenotypeError(f"genotype {self.name!r}: two cells are called {name!r}")
         for cell in self.cells:
-            if cell.inputs != INPUTS.get(self.family, cell.inputs):
+            if cell.inputs != (rules.inputs or cell.inputs):
                 raise GenotypeError(
                     f"cell {cell.name!r}: a block of family {self.family!r} has "
-                    f"{INPUTS[self.family]} inputs, not {cell.inputs}"
+                    f"{rules.inputs} inputs, not {cell.inputs}"
                 )
-            nodes_only = self.family in ("residual", "darts", "nasbench201", "nas2017")
-            if nodes_only and min(cell.output) < cell.inputs:
+            if not rules.concatenates_inputs and min(cell.output) < cell.inputs:
                 raise GenotypeError(
                     f"cell {cell.name!r}: output node {min(cell.output)} is an input; "
                     f"family {self.family!r} concatenates nodes only"
                 )
             for index, edge in enumerate(cell.edges):
-                if edge.op not in OPERATIONS[self.family]:
+                if edge.op not in rules.operations:
                     raise GenotypeError(
                         f"cell {cell.name!r}, edge {index} ({edge}): unknown operation "
                         f"{edge.op!r}; family {self.family!r} knows "
-                        f"{', '.join(sorted(OPERATIONS[self.family]))}"
+                        f"{', '.join(sorted(rules.operations))}"
                     )
         for index, block in enumerate(self.blocks):
             if block.cell not in names:
@@ -377,8 +184,13 @@ class Genotype:
                     )
         self._check_sources()
 
+    @property
+    def rules(self) -> Family:
+        """What the networks of its family have in common."""
+        return FAMILIES[self.family]
+
     def _check_sources(self) -> None:
-        if self.family == "nas2017":
+        if self.rules.wiring == "concatenated":
             return self._check_layers()
         scales = [1]  # of the stem and of each block's output, relative to the stem's
         for index, (block, cell) in enumerate(zip(self.blocks, self.placed_cells(), strict=True)):
@@ -387,7 +199,7 @@ class Genotype:
                     f"block {index}: family {self.family!r} has one stride for both sides; "
                     f"strides must be empty, not {block.strides}"
                 )
-            wanted = cell.inputs if self.family == "macro" else 0
+            wanted = cell.inputs if self.rules.wiring == "sources" else 0
             if len(block.sources) != wanted:
                 raise GenotypeError(
                     f"block {index}: a block of cell {cell.name!r} and family {self.family!r} "
@@ -411,7 +223,8 @@ class Genotype:
         for index, block in enumerate(self.blocks):
             if not block.strides:
                 raise GenotypeError(
-                    f"block {index}: a block of family 'nas2017' has strides of height and width"
+                    f"block {index}: a block of family {self.family!r} has strides of height "
+                    "and width"
                 )
             known = range(-1, index)
             if not block.sources or list(block.sources) != sorted(set(block.sources) & set(known)):
@@ -437,12 +250,12 @@ class Genotype:
         together are the one input.
         """
         newer = index - 1
-        if self.family in WIRED:
+        if self.rules.wiring != "chain":
             return self.blocks[index].sources
-        if INPUTS[self.family] == 1:
+        if self.rules.inputs == 1:
             return (newer,)
         older = max(index - self.blocks[index].previous, -2 if index == 0 else -1)
-        return (newer, older) if self.family == "nasnet" else (older, newer)
+        return (newer, older) if self.rules.newest_first else (older, newer)
 
     def head_inputs(self) -> tuple[int, ...]:
         """The blocks whose outputs the head reads: the last one.
@@ -450,7 +263,7 @@ class Genotype:
         In the ``nas2017`` family all that no block reads.
         """
         blocks = range(len(self.blocks))
-        if self.family != "nas2017":
+        if self.rules.wiring != "concatenated":
             return (blocks[-1],)
         read = {source for block in self.blocks for source in block.sources}
         return tuple(index for index in blocks if index not in read)
@@ -463,7 +276,7 @@ class Genotype:
         alive: list[bool] = []
         for index, cell in enumerate(self.placed_cells()):
             fed = [block < 0 or alive[block] for block in self.inputs_of(index)]
-            if self.family == "nas2017":
+            if self.rules.wiring == "concatenated":
                 fed = [any(fed)]
             sources = tuple(number for number, each in enumerate(fed) if each)
             alive.append(bool(cell.reached(sources) & set(cell.output)))

@@ -8,7 +8,8 @@ import functools
 import numpy as np
 
 from jaxnas.spaces.enas_macro import SKIPS
-from jaxnas.spaces.genotype import OPERATIONS, Block, Cell, Edge, Genotype, Node
+from jaxnas.spaces.families import FAMILIES
+from jaxnas.spaces.genotype import Block, Cell, Edge, Genotype, Node
 from jaxnas.spaces.layer_symmetry import first_order, unique_layers
 from jaxnas.spaces.space import Decision, Space, SpaceError
 
@@ -157,7 +158,7 @@ class Nas2017Space(Space):
         return numbers
 
 
-_OPERATIONS = OPERATIONS["nas2017"]
+_OPERATIONS = FAMILIES["nas2017"].operations
 _WANTED = {"sides": "of 1, 3, 5 and 7", "filters": "positive", "strides": "of 1, 2 and 3"}
 
 

@@ -19,7 +19,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from jaxnas.storage import files, packing
+from jaxnas.storage import files, packed_arrays
 from jaxnas.storage.digest import host_leaves, leaves_digest
 from jaxnas.storage.files import RunError
 
@@ -92,7 +92,7 @@ class Checkpoints:
             "epoch": epoch,
             "score": float(score),
             "digest": leaves_digest(leaves),
-            "layout": packing.layout_of(leaves),
+            "layout": packed_arrays.layout_of(leaves),
             "meta": meta,
         }
         content = json.loads(files.to_json(content, f"the checkpoint of epoch {epoch}"))
@@ -104,7 +104,7 @@ class Checkpoints:
                 checkpointer.save(
                     self._folder / str(epoch),
                     args=ocp.args.Composite(
-                        state=ocp.args.PyTreeSave(packing.pack(leaves)),
+                        state=ocp.args.PyTreeSave(packed_arrays.pack(leaves)),
                         meta=ocp.args.JsonSave(content),
                     ),
                 )
@@ -188,11 +188,11 @@ class Checkpoints:
             raise _Unusable(f"its metadata describes no state of this run ({error!r})") from error
         wanted, structure = jax.tree_util.tree_flatten_with_path(abstract)
         layout = content["layout"]
-        if different := packing.difference(
+        if different := packed_arrays.difference(
             layout, [(jax.tree_util.keystr(path), leaf) for path, leaf in wanted]
         ):
             raise _Unusable(different)
-        sizes = packing.packed_sizes(layout)
+        sizes = packed_arrays.packed_sizes(layout)
         packed: dict[str, np.ndarray] = {}
         if sizes:
             packed = self._read(
@@ -206,11 +206,11 @@ class Checkpoints:
         for kind, size in sizes.items():
             if packed[kind].shape != (size,) or str(packed[kind].dtype) != kind:
                 raise _Unusable(f"its {kind} numbers are not as many as its metadata says")
-        leaves = packing.unpack(packed, layout)
+        leaves = packed_arrays.unpack(packed, layout)
         if leaves_digest(leaves) != content["digest"]:
             raise _Unusable("its content does not agree with its digest")
         arrays = [
-            packing.to_device(leaf, getattr(abstract_leaf, "sharding", None))
+            packed_arrays.to_device(leaf, getattr(abstract_leaf, "sharding", None))
             for leaf, (_, abstract_leaf) in zip(leaves, wanted, strict=True)
         ]
         return jax.tree_util.tree_unflatten(structure, arrays)

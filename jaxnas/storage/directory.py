@@ -6,6 +6,7 @@ import dataclasses
 import fcntl
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,6 +19,8 @@ from jaxnas.storage.metrics import Metrics
 _LOCK = ".lock"
 _CONFIG = "config.json"
 _ABSENT = "absent"
+OUTCOME = "outcome.json"
+"""What the folder of finished work has: its outcome, written last."""
 
 
 class InUseError(RunError):
@@ -235,6 +238,26 @@ class RunDirectory:
                 f"{self.path} holds a run of another configuration: {', '.join(different)}; resume "
                 "with the earlier values, use --overwrite, or use another --run-dir"
             )
+
+
+def run_once(path: Path, config: dict[str, Any], work: Callable[[RunDirectory], Any]) -> Any:
+    """The outcome of work in a folder of its own, which is done unless it was done before.
+
+    Args:
+      path: the folder.
+      config: see `RunDirectory`.
+      work: what is done in the folder; gives its outcome, JSON-able.
+
+    Returns:
+      the outcome, as its file has it.
+
+    Raises:
+      RunError: see `RunDirectory`, and if an outcome that is there is damaged.
+    """
+    with RunDirectory(path, config, resume=True) as folder:
+        if not (folder.path / OUTCOME).exists():
+            folder.write_json(OUTCOME, work(folder))
+        return folder.read_json(OUTCOME)
 
 
 def refuse_while_used(path: Path) -> None:

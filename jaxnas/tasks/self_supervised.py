@@ -16,8 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxnas.data import Views, normalise, two_views
-from jaxnas.nn import Projector, Representation
+from jaxnas.data.augmentation import normalise
+from jaxnas.data.views import Views, two_views
+from jaxnas.nn.heads import Projector, Representation
 from jaxnas.tasks.task import Metrics, Task
 
 _SMALLEST_SQUARE = 1e-12
@@ -182,7 +183,7 @@ def _swapped(rows: jax.Array) -> jax.Array:
 
 
 def _cross_entropy(similarity: jax.Array) -> jax.Array:
-    """Of each view [2b], to find its image's other one."""
+    """Cross-entropy [2b] of finding each view's other one."""
     return optax.softmax_cross_entropy_with_integer_labels(similarity, _other_view(len(similarity)))
 
 

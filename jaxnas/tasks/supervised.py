@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxnas.data import Augmentation, normalise, prepare
+from jaxnas.data.augmentation import Augmentation, normalise, prepare
 from jaxnas.tasks.task import Metrics, Task
 
 

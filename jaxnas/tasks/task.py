@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxnas.nn import Outputs
+from jaxnas.nn.heads import Outputs
 
 Metrics = dict[str, jax.Array]
 

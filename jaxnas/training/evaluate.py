@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnas.nn.layers import BATCH_NORM_MOMENTUM
-from jaxnas.tasks import Task
+from jaxnas.tasks.task import Task
 from jaxnas.training.train import Apply
 
 # After so many less than 1% is left of the statistics there were.

@@ -50,7 +50,7 @@ def _gather(data: Data, indices: Order) -> Data:
 
 
 def _nothing() -> None:
-    """For loops that nobody watches."""
+    """What a loop calls after each step if nobody watches."""
 
 
 def python_loop(step: Step, runs: int = 0) -> Epoch:
@@ -132,7 +132,7 @@ def default_loop(runs: int = 0) -> LoopFn:
 
 def in_parts() -> LoopFn | None:
     """The loop of a supernet's step, of which one program compiles for minutes on a CPU
-    (`nn.cells`): there it runs as it is."""
+    (`nn.supernets.cell_supernet`): there it runs as it is."""
     return eager_loop if jax.default_backend() == "cpu" else None
 
 

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxnas.data import epoch_permutation
+from jaxnas.data.order import epoch_permutation
 from jaxnas.randomness import stream
 from jaxnas.training.optimizer import sgd
 

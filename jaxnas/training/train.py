@@ -9,9 +9,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxnas.nn import Noise, WithAuxiliary
+from jaxnas.nn.heads import WithAuxiliary
+from jaxnas.nn.layers import Noise
 from jaxnas.randomness import stream
-from jaxnas.tasks import Task
+from jaxnas.tasks.task import Task
 
 Batch = dict[str, tuple[jax.Array, jax.Array]]
 """Images uint8 [b, h, w, c] and labels int32 [b], by the part of the data they come from."""

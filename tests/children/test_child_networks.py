@@ -13,7 +13,7 @@ from jaxnas.children import child_training
 from jaxnas.children.child_networks import BuiltNetworks
 from jaxnas.children.child_training import ChildTraining
 from jaxnas.runs.config import Training
-from jaxnas.runs.search_run import search_task
+from jaxnas.runs.search_run import SearchImages
 from jaxnas.spaces import Nas2017Space, SpaceError
 from support.children import PROGRAMS, compiled
 from support.tiny import dataset
@@ -24,7 +24,8 @@ CHILDREN = [(1, 0, 0, 1, 0), (0, 1, 0, 0, 1, 1, 1, 0, 0, 1, 0)]
 
 
 def make():
-    return ChildTraining(BuiltNetworks(SPACES), dataset(), WEIGHTS, 0.7, 2, 3, 5)
+    images = SearchImages(dataset(), 0.7, 5)
+    return ChildTraining(BuiltNetworks(SPACES), images, WEIGHTS, judged=2, most_epochs=3)
 
 
 @pytest.mark.slow
@@ -59,7 +60,7 @@ def test_it_is_trained_as_the_built_network_is(monkeypatch):
     _, key = children._start(network, child, 2)
     variables = nn.init(network, child_training.stream(key, "init"), (8, 8, 1))
     optimizer = training.sgd(0.05, 2 * 3)
-    task = search_task(dataset(), jnp.float32)
+    task = children.images.task(jnp.float32)
     step = training.train_step(training.flax_apply(network), task, optimizer)
     epoch = training.python_loop(step)
     state = training.init(variables, optimizer)

@@ -10,6 +10,7 @@ import pytest
 from jaxnas.children.child_networks import CellNetworks
 from jaxnas.children.child_training import ChildTraining
 from jaxnas.runs.config import ConfigError, Training
+from jaxnas.runs.search_run import SearchImages
 from jaxnas.spaces import SpaceError
 from support.children import PROGRAMS, SPACE, compiled
 from support.tiny import dataset
@@ -17,9 +18,9 @@ from support.tiny import dataset
 WEIGHTS = Training(epochs=2, batch_size=16, learning_rate=0.05)
 
 
-def make(weights=WEIGHTS, **changes):
-    fields = {"train_share": 0.7, "judged": 1, "most_epochs": 5, "seed": 3}
-    return ChildTraining(CellNetworks(SPACE), dataset(), weights, **fields | changes)
+def make(weights=WEIGHTS, judged=1, most_epochs=5, train_share=0.7, seed=3):
+    images = SearchImages(dataset(), train_share, seed)
+    return ChildTraining(CellNetworks(SPACE), images, weights, judged, most_epochs)
 
 
 @pytest.fixture(scope="module")

@@ -26,8 +26,8 @@ DARTS = (
 
 
 def test_zoo_lists_every_network(run):
-    lines = run("zoo").splitlines()
-    rows = [line.split() for line in lines if line.split()[:1] and line.split()[0] in zoo.ZOO]
+    lines = [line.replace("│", "").split() for line in run("zoo").splitlines()]
+    rows = [line for line in lines if line and line[0] in zoo.ZOO]
     assert [row[0] for row in rows] == list(zoo.ZOO)
     assert ["darts_v2", "darts", "2", "20"] in rows
 

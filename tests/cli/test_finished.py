@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxnas import nn
-from jaxnas.nn.weights import load_network
+from jaxnas.nn import load_network
 from jaxnas.runs.load import load_run
 from jaxnas.storage import RunError
 from support import tiny

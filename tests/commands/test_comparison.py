@@ -1,6 +1,5 @@
 """Methods side by side: what runs, what is kept, and what the table says."""
 
-import csv
 import dataclasses
 import json
 
@@ -11,17 +10,19 @@ from jaxnas.commands import comparison
 from jaxnas.commands.comparison import run_comparison
 from jaxnas.commands.comparison_config import Comparison
 from jaxnas.commands.search_experiment import Method
-from jaxnas.reports import comparison_report
-from jaxnas.reports.comparison_report import Entry, markdown, summarise, write
+from jaxnas.reports import read_results
+from jaxnas.reports.comparison_report import compare, comparison_table, write_comparison
+from jaxnas.reports.results import ORIGINAL
 from jaxnas.runs.config import ConfigError, DataFlags, RunFlags
-from jaxnas.runs.method import MethodRun
-from jaxnas.runs.stages import Watcher
+from jaxnas.runs.loop import Watcher
+from jaxnas.runs.training_run import TrainingRun
 from jaxnas.search.shared import Found
 from jaxnas.spaces import Genotype, zoo
 from jaxnas.spaces.cells import CellSpace
 from jaxnas.storage.directory import InUseError, RunDirectory
 from jaxnas.storage.files import RunError
 from support import tiny, toy_search
+from support.results import result
 
 
 @pytest.fixture(scope="module")
@@ -79,18 +80,18 @@ def test_every_method_runs_once_and_random_stands_beside(inputs, tmp_path, monke
     original, nat = entries[:2]
     assert nat["search_seconds"] > 0
     assert nat["seconds"] > 0
-    assert nat["notes"] == ["A note."]
     # What NAT answers is trained as the base is: here they are the same.
     assert nat["digest"] == original["digest"]
     assert nat["test_accuracy"] == original["test_accuracy"]
     text = report.read_text()
     assert "| 91.97 ± 5.10 |" in text
-    assert "budget" not in text  # whose epochs are not these
+    assert "- cells, nat, seed 0: A note." in text
+    assert "budget)" not in text  # whose epochs are not these
     assert "no interval" in text
     assert (tmp_path / "run" / "comparison.svg").exists()
 
     # Again with one seed more: what is done is not done again.
-    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("entry.json")}
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("outcome.json")}
     assert len(kept) == 3
     more = tiny.with_run(dataclasses.replace(first, seeds=2, method=("original",)), resume=True)
     run_comparison(more, {})
@@ -109,11 +110,11 @@ def test_a_dead_answer_is_chance_and_is_not_trained(inputs, tmp_path, monkeypatc
     nat = comparing.cells()[0][0]
     with RunDirectory(tmp_path / "run", {}) as folder:
         comparing.run(nat, folder, Watcher(lambda: None, print, print))
-    (entry,) = json.loads((tmp_path / "run" / "entry.json").read_text())
-    assert entry["test_accuracy"] == 25.0
-    assert not entry["connected"]
-    assert entry["params"] is None
-    assert not (tmp_path / "run" / "found_seed0").exists()
+    (entry,) = json.loads((tmp_path / "run" / "outcome.json").read_text())
+    assert entry["result"]["test_accuracy"] == 25.0
+    assert entry["result"]["params"] is None
+    assert entry["notes"] == ["A note."]
+    assert not (tmp_path / "run" / "nat_seed0").exists()
 
 
 @pytest.mark.slow
@@ -122,7 +123,7 @@ def test_what_another_process_holds_is_left_to_it(inputs, tmp_path, capsys):
     both = flags(inputs, run, seeds=2)
     held = run / "tiny" / "original_seed0"
     run_comparison(dataclasses.replace(both, seeds=1), {})
-    (held / "entry.json").unlink()
+    (held / "outcome.json").unlink()
     config = json.loads((held / "config.json").read_text())
     del config["environment"]
     with RunDirectory(held, config, resume=True):
@@ -142,18 +143,17 @@ def test_a_damaged_cell_is_named_and_made_anew(inputs, tmp_path, monkeypatch):
     run_comparison(adapted, {})
     entries = json.loads((tmp_path / "results.json").read_text())
     assert [each["method"] for each in entries] == ["adapt_full", "random_full"]
-    for each in entries:
-        assert "of the network's 5 edges, " in each["notes"][0]
-        assert each["params"] < 2000
-    damaged = tmp_path / "tiny" / "adapt_full_seed0" / "entry.json"
+    assert all(each["params"] < 2000 for each in entries)
+    assert (tmp_path / "report.md").read_text().count("of the network's 5 edges, ") == 2
+    damaged = tmp_path / "tiny" / "adapt_full_seed0" / "outcome.json"
     resumed = dataclasses.replace(adapted, resume=True)
     for text in ("[{}]", "[{"):
         damaged.write_text(text)
-        with pytest.raises(RunError, match=r"entry.json is damaged.* delete that file, and --resu"):
+        with pytest.raises(RunError, match=r"outcome.json is damaged.* delete that file, and"):
             run_comparison(resumed, {})
     # As advised, and nothing trains again.
     damaged.unlink()
-    monkeypatch.setattr(MethodRun, "run", None)
+    monkeypatch.setattr(TrainingRun, "run", None)
     run_comparison(resumed, {})
     assert json.loads((tmp_path / "results.json").read_text()) == entries
 
@@ -263,43 +263,35 @@ def test_recipes_are_those_of_the_networks():
     assert comparison.load_sized("darts_v2", Comparison()).blocks[0].channels == 16
 
 
-def entry(method, seed, accuracy, **changes):
-    fields = {
-        "base": "resnet20",
-        "method": method,
-        "seed": seed,
-        "test_accuracy": accuracy,
-        "params": 1000 + seed,
-        "macs": 2000,
-        "search_seconds": 10.0,
-        "seconds": 30.0,
-        "vmap_width": 3,
-        "connected": True,
-        "digest": "d",
-        "notes": (),
-    }
-    return Entry(**(fields | changes))
+def row(method, seed, accuracy, **changes):
+    fields = {"params": 1000 + seed, "macs": 2000, "seconds": 30.0, "vmap_width": 3}
+    return result(seed, accuracy, method, **(fields | {"search_seconds": 10.0} | changes))
 
 
-ORIGINAL, NAT = [91.74, 91.74, 91.65, 91.76, 91.39], [10.0, 75.14, 91.05, 10.0, 92.68]
+DEAD = dataclasses.replace(
+    zoo.named("resnet20"),
+    cells=tuple(dataclasses.replace(cell, edges=()) for cell in zoo.named("resnet20").cells),
+)
+ACCURACIES, NAT = [91.74, 91.74, 91.65, 91.76, 91.39], [10.0, 75.14, 91.05, 10.0, 92.68]
 PUBLISHED = [
-    *(entry("original", seed, value) for seed, value in enumerate(ORIGINAL)),
+    *(row("original", seed, value) for seed, value in enumerate(ACCURACIES)),
     *(
-        entry("nat", seed, value, **({"connected": False, "params": None} if value == 10 else {}))
+        row("nat", seed, value, **({"genotype": DEAD, "params": None} if value == 10 else {}))
         for seed, value in enumerate(NAT)
     ),
-    *(entry("random_cell", seed, 50.0 + seed) for seed in range(5)),
+    *(row("random_cell", seed, 50.0 + seed) for seed in range(5)),
 ]
 
 
 def test_the_table_is_the_published_one():
-    original, nat, random = summarise(PUBLISHED)
-    assert original.accuracy == "91.66 ± 0.15"  # the paper rounds 0.155 up
-    assert nat.accuracy == "55.77 ± 42.34"
+    original, nat, random = compare(PUBLISHED)
+    assert f"{original.summary.accuracy:.2f}" == "91.66 ± 0.15"  # the paper rounds 0.155 up
+    assert f"{nat.summary.accuracy:.2f}" == "55.77 ± 42.34"
     assert set(nat.against) == {"original", "random_cell"}
     assert set(random.against) == {"original"}
     assert not nat.against["original"].shown
-    table = markdown([original, nat, random], {("resnet20", "nat"): "55.78 ± 42.34"})
+    published = {("resnet20", "nat"): "55.78 ± 42.34"}
+    table = comparison_table([original, nat, random], published).markdown()
     lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[:5]]
     assert len({len(line) for line in lines}) == 1
     header, nat_line = lines[0], lines[3]
@@ -313,21 +305,22 @@ def test_the_table_is_the_published_one():
 
 
 def test_everything_is_written(tmp_path):
-    write(
-        tmp_path,
-        PUBLISHED,
-        title="Title",
-        command="command",
-        settings=["A setting."],
-        unfinished=["proxyless, nat: no cells."],
-        published={},
-    )
-    rows = list(csv.DictReader((tmp_path / "results.csv").read_text().splitlines()))
-    assert len(rows) == 15
-    assert rows[0]["accelerator_seconds"] == "20.0"
+    with RunDirectory(tmp_path, {}):
+        write_comparison(
+            tmp_path,
+            PUBLISHED,
+            title="Title",
+            settings=["A setting."],
+            unfinished=["proxyless, nat: no cells."],
+            notes=[],
+            published={},
+        )
+    assert read_results(tmp_path) == PUBLISHED
     text = (tmp_path / "report.md").read_text()
+    assert "A setting." in text
     assert "proxyless, nat: no cells." in text
     assert "published" not in text
-    assert comparison_report.ORIGINAL in text
+    assert ORIGINAL in text
+    assert "## Environment" in text
     for name in ("comparison.svg", "comparison.png"):
         assert (tmp_path / name).stat().st_size > 1000

@@ -27,9 +27,10 @@ from jaxnas.runs.config import (
     RunFlags,
     Training,
 )
-from jaxnas.runs.method import MethodRun, TrainingError
+from jaxnas.runs.loop import TrainingError
+from jaxnas.runs.training_run import TrainingRun
 from jaxnas.spaces import Block, Genotype, GenotypeError, zoo
-from jaxnas.spaces.text import write_cells
+from jaxnas.spaces.zoo.darts_text import write_cells
 from jaxnas.storage import RunDirectory, RunError
 from support import tiny
 
@@ -95,9 +96,10 @@ def test_results_have_a_row_for_each_method_and_seed(swept):
     with (swept[0] / "results.csv").open(newline="") as file:
         table = list(csv.DictReader(file))
     nested = ("genotype", "scores")
-    assert table == [
-        {name: str(value) for name, value in row.items() if name not in nested} for row in rows
-    ]
+    for line, row in zip(table, rows, strict=True):
+        assert float(line.pop("accelerator_seconds")) == pytest.approx(row["seconds"], abs=1e-3)
+        values = {name: value for name, value in row.items() if name not in nested}
+        assert line == {name: "" if value is None else str(value) for name, value in values.items()}
 
 
 def test_the_report_shows_every_picture_and_none_that_is_not_there(swept):
@@ -158,7 +160,7 @@ def test_a_seed_of_a_sweep_is_that_seed_alone(swept, inputs, tmp_path):
 def test_a_finished_run_is_read_and_not_run_again(swept, inputs, tmp_path, monkeypatch):
     run_dir = Path(shutil.copytree(swept[0], tmp_path / "run"))
     (run_dir / "results.json").unlink()
-    monkeypatch.setattr(MethodRun, "run", lambda *arguments, **options: 1 / 0)
+    monkeypatch.setattr(TrainingRun, "run", lambda *arguments, **options: 1 / 0)
     told(flags(inputs, run_dir, methods=METHODS, seeds=(0, 1), resume=True))
     for name in ("results.json", "results.csv", "curves.svg", "theta_cell_seed0.svg"):
         assert (run_dir / name).read_bytes() == (swept[0] / name).read_bytes()
@@ -252,7 +254,7 @@ def test_a_run_directory_in_use_is_refused(inputs, tmp_path):
 
 
 def test_out_of_memory_is_told_in_a_sentence(inputs, tmp_path, monkeypatch):
-    monkeypatch.setattr(MethodRun, "run", lambda *_, **__: jnp.zeros((2**31, 2**11)))
+    monkeypatch.setattr(TrainingRun, "run", lambda *_, **__: jnp.zeros((2**31, 2**11)))
     with pytest.raises(TrainingError, match="original_seed0: out of memory; try a smaller --batch"):
         told(flags(inputs, tmp_path / "run"))
 

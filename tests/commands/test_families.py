@@ -8,11 +8,12 @@ import pytest
 
 from jaxnas import data
 from jaxnas.commands.experiment import run_experiment
-from jaxnas.reports import finished
+from jaxnas.reports.method_folder import read_method
 from jaxnas.runs.config import DataFlags, Experiment, RunFlags
 from jaxnas.runs.load import load_run
 from jaxnas.spaces import AdaptationSpace, Genotype, zoo
-from jaxnas.spaces.genotype import CELL_FAMILIES, NULL, OPERATIONS, SKIP
+from jaxnas.spaces.families import FAMILIES
+from jaxnas.spaces.genotype import NULL, SKIP
 from support import tiny
 from support.networks import SMALL
 
@@ -28,7 +29,7 @@ BASES = {
 
 
 def test_every_family_is_here():
-    assert BASES.keys() == OPERATIONS.keys()
+    assert BASES.keys() == FAMILIES.keys()
     assert all(base.family == family for family, base in BASES.items())
 
 
@@ -56,7 +57,7 @@ def test_a_network_of_every_family_adapts_and_is_read_back(family, tmp_path):
     settings = tiny.settings(
         epochs=3,
         auxiliary_weight=0.4 if base.auxiliary >= 0 else 0.0,
-        drop_path=0.2 if family in CELL_FAMILIES else 0.0,
+        drop_path=0.0 if FAMILIES[family].drop_path == "none" else 0.2,
     )
     experiment = Experiment(
         data=DataFlags(str(tmp_path / "images.npz")),
@@ -78,7 +79,7 @@ def test_a_network_of_every_family_adapts_and_is_read_back(family, tmp_path):
         assert cell.connected(), block
         for edge, before in zip(cell.edges, old.edges, strict=True):
             assert edge.op in (NULL, SKIP, before.op)
-    theta = finished.read_method(tmp_path / "run/full_seed0")[0].theta
+    theta = read_method(tmp_path / "run/full_seed0")[0].theta
     assert theta.shape[1:] == AdaptationSpace(base, "full").shape
     assert (theta[-1] != theta[0]).any(), "the architecture moved"
 

@@ -3,45 +3,30 @@
 import csv
 import dataclasses
 import io
-import json
 
 import numpy as np
 import pytest
 
 from jaxnas import nn
 from jaxnas.commands.front import point, write_front
-from jaxnas.reports import Result
-from jaxnas.runs.prices import prices
+from jaxnas.reports.statistics import Spread
+from jaxnas.runs.edge_costs import edge_costs
 from jaxnas.spaces import AdaptationSpace
-from support import tiny
+from support import results, tiny
 
 SPACE = AdaptationSpace(tiny.BASE, "full")
 SHAPE = (8, 8, 1)
 
 
 def cost():
-    return prices("macs", SPACE, SHAPE, 4, batch_size=2, dtype="float32", table=None)
+    return edge_costs("macs", SPACE, SHAPE, 4, batch_size=2, dtype="float32", table=None)
 
 
 def result(method, seed, choices, accuracy):
     genotype = SPACE.decode(np.array(choices))
     size = nn.cost(nn.build(genotype, 4), SHAPE)
-    return Result(
-        method=method,
-        base="tiny",
-        dataset="tiny",
-        seed=seed,
-        test_accuracy=accuracy,
-        test_loss=1.0,
-        params=size.params,
-        macs=size.macs,
-        seconds=1.0,
-        epochs=1,
-        device="cpu",
-        vmap_width=1,
-        digest="0" * 64,
-        genotype=json.loads(genotype.to_json()),
-    )
+    sizes = {"params": size.params, "macs": size.macs}
+    return results.result(seed, accuracy, method, genotype=genotype, **sizes)
 
 
 BASE = [[2, 2, 2], [2, 2, 0]]
@@ -54,9 +39,9 @@ def points():
     original = [result("original", seed, BASE, 80 + seed) for seed in (0, 1)]
     adapted = [result("full", 0, SMALL, 70.0), result("full", 1, SMALLER, 60.0)]
     last = [result("full", 0, SMALLER, 50.0)]
-    prices = cost()
+    costs = cost()
     return [
-        point(target, rows, SPACE, prices)
+        point(target, rows, SPACE, costs)
         for target, rows in ((None, original), (0.9, adapted), (0.5, last))
     ]
 
@@ -66,17 +51,17 @@ def test_a_point_is_the_mean_over_its_seeds(points):
         nn.cost(nn.build(SPACE.decode(np.array(each)), 4), SHAPE) for each in (BASE, SMALL, SMALLER)
     )
     original, both, one = points
-    assert original[:6] == ("original", None, 2, 80.5, pytest.approx(0.5**0.5), 100.0)
-    assert original.cost_std == 0
+    assert (original.summary.method, original.target) == ("original", None)
+    assert original.summary.accuracy == (80.5, pytest.approx(0.5**0.5))
+    assert original.cost == (100, 0)
     assert both.target == 0.9
-    assert both.accuracy == 65
-    assert both.accuracy_std == pytest.approx(50**0.5)
+    assert both.summary.accuracy == (65, pytest.approx(50**0.5))
     shares = [100 * each.macs / base.macs for each in (small, smaller)]
-    assert both.cost == pytest.approx(sum(shares) / 2)
-    assert both.cost_std == pytest.approx((shares[0] - shares[1]) / 2**0.5)
-    assert both.params == (small.params + smaller.params) / 2
-    assert (one.n, one.accuracy_std, one.cost_std) == (1, None, None)
-    assert one.macs == smaller.macs
+    assert both.cost.mean == pytest.approx(sum(shares) / 2)
+    assert both.cost.std == pytest.approx((shares[0] - shares[1]) / 2**0.5)
+    assert both.summary.mean("params") == (small.params + smaller.params) / 2
+    assert (one.summary.accuracy.std, one.cost.std) == (None, None)
+    assert one.summary.mean("macs") == smaller.macs
 
 
 def test_the_tables_have_every_point(points, tmp_path):
@@ -102,7 +87,7 @@ def test_the_picture_is_the_same_every_time(points, tmp_path):
     svg = contents[0][0].decode()
     for words in ("latency, % of the base", "test accuracy, %", "original", "full"):
         assert words in svg
-    moved = [points[0]._replace(accuracy=90.0), *points[1:]]
+    moved = [points[0]._replace(cost=Spread(90.0, None)), *points[1:]]
     write_front(tmp_path, moved, "latency", "tiny on tiny")
     assert (tmp_path / "front.svg").read_bytes() != contents[0][0]
 

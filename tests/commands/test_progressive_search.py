@@ -152,11 +152,11 @@ def test_levels_are_told(whole, tmp_path):
             5400,
         )
     )
-    assert [name for _, name, _ in pictures] == [
-        f"network_level_{level}.svg" for level in (1, 2, 3)
-    ]
-    assert all((tmp_path / name).is_file() for _, name, _ in pictures)
-    levels, above = notes
+    names = [section.blocks[0].file for section in pictures]
+    assert names == [f"network_level_{level}.svg" for level in (1, 2, 3)]
+    assert all((tmp_path / name).is_file() for name in names)
+    _, levels, above = notes
+    levels = levels.markdown()
     last = [trial.accuracy for trial in trials if len(trial.candidate) == 12]
     pairs = [(a > b) + 0.5 * (a == b) for a in last for b in [trial.accuracy for trial in random]]
     assert f"{np.mean(pairs):.0%}" in above

@@ -9,6 +9,7 @@ import pytest
 from jaxnas.commands.experiment import run_experiment
 from jaxnas.reports import read_results
 from jaxnas.runs.config import DataFlags, Experiment, RunFlags
+from jaxnas.runs.loop import Watcher
 from jaxnas.storage import RunError
 from jaxnas.storage.checkpoints import Checkpoints
 from jaxnas.storage.directory import RunDirectory
@@ -66,7 +67,7 @@ def run_until(run, folder, monkeypatch, moment, before):
         if moment == "saved":
             patch.setattr(Checkpoints, "save", then_kill(Checkpoints.save))
         try:
-            return run.run(directory, progress=progress), len(calls)
+            return run.run(directory, Watcher(progress)), len(calls)
         except Killed:
             return None, len(calls)
 
@@ -94,7 +95,7 @@ QUICK = ("cell, holdout",)
 def test_killed_in_every_epoch_at_every_kind_of_moment(tmp_path, monkeypatch, name):
     """In turn after the first, the last but one and the last step, and before and after saving."""
     kind = KINDS[name]
-    run = tiny.run(kind=tiny.Rerun, **kind)
+    run = tiny.run(**kind)
     whole, told = run_until(run, tmp_path / "whole", monkeypatch, None, 0)
     assert told == steps_before(kind, 4) == run.total_steps
     for epoch in range(4):
@@ -141,7 +142,7 @@ def again(finished, tmp_path, change):
     change(folder / "checkpoints")
     said = []
     with tiny.open_run(folder) as directory:
-        outcomes = tiny.run().run(directory, say=said.append)
+        outcomes = tiny.run().run(directory, Watcher(say=said.append))
     return folder, outcomes, said
 
 
@@ -183,7 +184,7 @@ def test_another_methods_checkpoints_are_refused(finished, tmp_path):
         with pytest.raises(
             RunError, match=r"none of the checkpoints in .* can be used; use --over"
         ):
-            alone.run(directory, say=said.append)
+            alone.run(directory, Watcher(say=said.append))
     assert all("its phase is" in text or "its metadata describes no" in text for text in said)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxnas.data import Augmentation, load, loading
-from jaxnas.runs.method import MethodRun, Outcome
+from jaxnas.runs.training_run import SeedOutcome, TrainingRun
 from jaxnas.storage.directory import RunDirectory
 from support import pages, scripts
 
@@ -22,13 +22,13 @@ def ran(tmp_path_factory):
     metrics = ("test_accuracy", "test_loss", "params", "macs", "seconds", "digest")
     result = SimpleNamespace(**dict.fromkeys(metrics))
 
-    def begin(run):
+    def begin(run, *_):
         runs.append(run)
-        return [Outcome(result, run.base, None, None, ())]
+        return [SeedOutcome(result, run.base, None, None, ())]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr(MethodRun, "run", begin)
+        patch.setattr(TrainingRun, "run", begin)
         names = pages.run(PAGE)
     (folder / "scans/train/digit_0/wide.png").unlink()  # the page's mistake
     return folder, names, runs

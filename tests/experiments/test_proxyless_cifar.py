@@ -177,13 +177,13 @@ def test_a_run_that_diverges_exits_with_one_line_that_names_the_step(inputs, tmp
 
 
 def test_an_interrupt_says_how_to_go_on(inputs, tmp_path, monkeypatch, capsys):
-    from jaxnas.runs.method import MethodRun
+    from jaxnas.runs.training_run import TrainingRun
 
     def interrupt(*arguments, **options):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(MethodRun, "run", interrupt)
+        patch.setattr(TrainingRun, "run", interrupt)
         patch.setattr(os, "_exit", sys.exit)
         with pytest.raises(SystemExit) as caught:
             run(monkeypatch, command(inputs, tmp_path / "run", methods=("original",)))

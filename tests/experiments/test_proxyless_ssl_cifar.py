@@ -62,7 +62,9 @@ def test_a_run_tells_what_frozen_features_know(monkeypatch, tmp_path, capsys):
     assert "original, seed 0: 10 steps" not in told
     header = (tmp_path / "run" / "results.csv").read_text().splitlines()[0]
     scores = "knn_accuracy,ridge_accuracy,untrained_knn_accuracy,untrained_ridge_accuracy"
-    assert header.endswith(f"digest,changes,{scores},feature_rank,feature_std")
+    assert header.endswith(
+        f"digest,changes,search_seconds,accelerator_seconds,{scores},feature_rank,feature_std"
+    )
 
 
 def next_table(report):

@@ -13,7 +13,7 @@ from jaxnas.commands.methods.proxylessnas_method import (
     candidate_costs,
     make_proxylessnas,
 )
-from jaxnas.nn.latency import Latency
+from jaxnas.nn.costs.latency import Latency
 from support import scripts, tiny
 
 NAME = "proxylessnas_cifar"

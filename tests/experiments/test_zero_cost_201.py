@@ -47,7 +47,7 @@ def test_results_are_correlations_and_seconds(tmp_path, capsys, count):
         "seconds_each": 2.0,
     }
     assert found["naswot"]["kendall"] == pytest.approx(-1)
-    table = (tmp_path / "run" / "results.md").read_text()
+    table = (tmp_path / "run" / "report.md").read_text()
     few = "Correlations of fewer than 10 architectures mean nothing." in table
     assert few == (count < 10)
     if few:

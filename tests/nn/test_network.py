@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 
 from jaxnas.nn import Noise, abstract_variables, build, cut, cut_like, kernels, supernet
-from jaxnas.nn.network import BlockModule, drop_path
+from jaxnas.nn.blocks import BlockModule
+from jaxnas.nn.layers import drop_path
 from jaxnas.nn.operations import Style
 from jaxnas.search import one_hot_gates
 from jaxnas.spaces import AdaptationSpace, Block, Cell, Edge, Genotype, Node, zoo
 from jaxnas.spaces.adaptation import SAME
-from jaxnas.spaces.genotype import ACTIVATIONS, NULL, OPERATIONS, SKIP, STEMS
+from jaxnas.spaces.families import FAMILIES
+from jaxnas.spaces.genotype import ACTIVATIONS, NULL, SKIP, STEMS
 from support.networks import (
     CLASSES,
     ONE_OF_EACH_FAMILY,
@@ -69,7 +71,7 @@ def connected_choices(space, rng):
 
 def test_the_small_networks_have_all_that_a_genotype_can_say():
     small = SMALL.values()
-    assert {each.family for each in small} == set(OPERATIONS)
+    assert {each.family for each in small} == set(FAMILIES)
     assert {each.activation for each in small} == set(ACTIVATIONS)
     assert {block.previous for each in small for block in each.blocks} == {2, 3}
     # The cells that PNAA's experiments start from are there as they are.

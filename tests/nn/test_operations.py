@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from jaxnas.nn.operations import Op, Style
-from jaxnas.spaces.genotype import NULL, OPERATIONS
+from jaxnas.spaces.families import FAMILIES
+from jaxnas.spaces.genotype import NULL
 from support import reference
 from support.networks import assert_close, by_path, images, random_variables
 
@@ -33,8 +34,8 @@ def style(family, activation="relu"):
 
 
 def _cases():
-    for family, ops in OPERATIONS.items():
-        for op in sorted(ops - {NULL}):
+    for family, rules in FAMILIES.items():
+        for op in sorted(rules.operations - {NULL}):
             keeps = op.startswith(("depthwise", "squeeze"))
             places = [(1, CHANNELS), (2, CHANNELS if keeps else 15)]
             if op == "skip_connect":

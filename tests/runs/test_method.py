@@ -1,6 +1,5 @@
 """A method on its own: what it returns, its two phases, seeds side by side, and how it fails."""
 
-import dataclasses
 import functools
 
 import jax
@@ -10,8 +9,9 @@ import pytest
 
 from jaxnas import data, nn, training
 from jaxnas.data import Augmentation
+from jaxnas.runs.adaptation_run import method_run
 from jaxnas.runs.config import ConfigError
-from jaxnas.runs.method import MethodRun, TrainingError
+from jaxnas.runs.loop import Kept, TrainingError, Watcher
 from jaxnas.spaces import Block, Cell, Edge, Genotype, GenotypeError, Node
 from jaxnas.storage import run_digest
 from jaxnas.storage.checkpoints import Checkpoints
@@ -38,7 +38,7 @@ def rows(folder, method="cell", seeds=(0,), **changes):
 def scores(outcome, genotype=None):
     """Test scores of the returned variables, by the network of the returned genotype."""
     dataset = tiny.dataset()
-    network = nn.build(genotype or outcome.genotype, dataset.num_classes)
+    network = nn.build(genotype or outcome.result.genotype, dataset.num_classes)
     task = supervised(
         dataset.num_classes, dataset.channel_mean(), dataset.channel_std(), Augmentation()
     )
@@ -65,7 +65,7 @@ RANDOM = {"method": "random_full"}
 )
 def test_the_result_is_that_of_the_returned_network(kind):
     (outcome,) = outcomes(**kind)
-    result, genotype = outcome.result, outcome.genotype
+    result, genotype = outcome.result, outcome.result.genotype
     accuracy, loss = scores(outcome)
     assert result.test_accuracy == pytest.approx(accuracy, abs=1e-3)
     assert result.test_loss == pytest.approx(loss, rel=1e-4)
@@ -73,9 +73,6 @@ def test_the_result_is_that_of_the_returned_network(kind):
     assert (result.params, result.macs) == (size.params, size.macs)
     assert result.params == sum(each.size for each in jax.tree.leaves(outcome.variables["params"]))
     assert result.digest == run_digest(outcome.variables["params"], genotype.to_json())
-    assert result.genotype == dataclasses.asdict(genotype) | {
-        name: result.genotype[name] for name in ("cells", "blocks")
-    }
     assert (result.method, result.base, result.dataset) == (kind["method"], "tiny", "tiny")
     assert (result.seed, result.epochs, result.vmap_width) == (0, 4, 1)
     assert result.device.startswith(jax.default_backend())
@@ -104,7 +101,7 @@ def test_theta_is_told_from_its_start_to_the_end_of_the_adaptation(kind, epochs)
 def test_no_theta_and_no_other_network_where_nothing_adapts():
     (alone,) = outcomes(**ALONE)
     assert alone.theta is None
-    assert alone.genotype == tiny.BASE
+    assert alone.result.genotype == tiny.BASE
     # Adaptation for no epoch at all is the base left alone, to the last bit.
     (idle,) = outcomes(method="full", adapt_epochs=0, warmup_epochs=0)
     assert idle.theta is None
@@ -114,7 +111,7 @@ def test_no_theta_and_no_other_network_where_nothing_adapts():
 
 def test_gates_that_stay_at_the_base_train_the_base(tmp_path):
     (still,), (alone,) = outcomes(**STILL), outcomes(**ALONE)
-    assert still.genotype == tiny.BASE
+    assert still.result.genotype == tiny.BASE
     assert still.notes == ("full, seed 0: of the network's 5 edges, none changed.",)
     assert still.result.test_loss == pytest.approx(alone.result.test_loss, rel=1e-2)
     pairs = zip(rows(tmp_path / "still", **STILL), rows(tmp_path / "alone", **ALONE), strict=True)
@@ -156,22 +153,21 @@ def test_phases_and_tests_by_epoch(tmp_path):
 def test_progress_is_told_of_every_step(kind):
     run = tiny.run(**kind)
     calls = []
-    run.run(progress=lambda: calls.append(None))
+    run.run(watcher=Watcher(lambda: calls.append(None)))
     assert len(calls) == run.total_steps
     # 80 images, 8 of them held out while the architecture adapts, 16 in a batch.
     assert run.total_steps == (18 if kind is HELD_OUT else 20)
 
 
 def test_the_fixed_network_goes_on_with_weights_and_momentum_of_the_supernet(tmp_path):
-    run = tiny.run(adapt_epochs=4, kind=tiny.Rerun, estimator="raw", cost_weight=100.0)
+    run = tiny.run(adapt_epochs=4, estimator="raw", cost_weight=100.0)
     with tiny.open_run(tmp_path) as directory:
         (outcome,) = run.run(directory)
-    phase = run._phase("adaptation", None)
-    found = Checkpoints(tmp_path / "checkpoints").restore(lambda meta: phase.abstract)
+    found = Checkpoints(tmp_path / "checkpoints").restore(lambda meta: run._phase(meta).abstract)
     assert found is not None
-    _, supernet, meta = found
-    fixed_phase, fixed = run._enter_fixed(supernet, meta["theta"][-1])
-    assert fixed_phase.name == "fixed"
+    supernet = found[1]
+    _, fixed, meta, *_ = run._enter_fixed(Kept(*found))
+    assert meta["phase"] == "fixed"
     assert int(fixed.step) == 20
     before = dict(jax.tree_util.tree_leaves_with_path((supernet.variables, supernet.opt_state)))
     after = jax.tree_util.tree_leaves_with_path((fixed.variables, fixed.opt_state))
@@ -217,9 +213,11 @@ def test_seeds_side_by_side_become_networks_of_their_own():
         accuracy, loss = scores(each)
         assert each.result.test_loss == pytest.approx(loss, rel=1e-3)
         assert each.result.test_accuracy == pytest.approx(accuracy, abs=100 / 40 + 1e-3)
-        size = nn.cost(nn.build(each.genotype, 4), (8, 8, 1))
+        size = nn.cost(nn.build(each.result.genotype, 4), (8, 8, 1))
         assert (each.result.params, each.result.macs) == (size.params, size.macs)
-        assert each.result.digest == run_digest(each.variables["params"], each.genotype.to_json())
+        assert each.result.digest == run_digest(
+            each.variables["params"], each.result.genotype.to_json()
+        )
         assert each.result.vmap_width == 2
         assert each.theta is not None
         assert each.theta.shape == (3, 2, 3, 3)
@@ -233,12 +231,12 @@ def test_seeds_side_by_side_become_networks_of_their_own():
 def test_random_choices_are_the_seeds_alone_or_side_by_side():
     changes = {"epochs": 1, "adapt_epochs": 0, "warmup_epochs": 0}
     wide = outcomes("random_full", seeds=(0, 1), **changes)
-    assert wide[0].genotype.cells != wide[1].genotype.cells
+    assert wide[0].result.genotype.cells != wide[1].result.genotype.cells
     for each in wide:
         (single,) = outcomes("random_full", seeds=(each.result.seed,), **changes)
-        assert each.genotype == single.genotype
-        assert each.genotype.connected()
-        assert each.genotype != tiny.BASE
+        assert each.result.genotype == single.result.genotype
+        assert each.result.genotype.connected()
+        assert each.result.genotype != tiny.BASE
         assert each.theta is None
         assert each.result.test_loss == pytest.approx(single.result.test_loss, rel=1e-3)
         assert each.result.params == single.result.params
@@ -251,7 +249,7 @@ def test_random_choices_are_the_seeds_alone_or_side_by_side():
 @pytest.mark.parametrize("method", ["original", "cell"])
 def test_a_run_that_diverges_names_the_step_and_keeps_no_broken_state(tmp_path, method):
     # One step in an epoch: the first loss is finite, and the weights that it leads to are no good.
-    run = tiny.run(method, batch_size=80, learning_rate=3e38, kind=tiny.Rerun)
+    run = tiny.run(method, batch_size=80, learning_rate=3e38)
     with tiny.open_run(tmp_path) as directory:
         with pytest.raises(TrainingError, match=rf"^{method}, seed 0: .* not finite at step 1 "):
             run.run(directory)
@@ -261,8 +259,8 @@ def test_a_run_that_diverges_names_the_step_and_keeps_no_broken_state(tmp_path, 
 
 def test_a_run_that_diverges_keeps_the_checkpoint_before(tmp_path):
     calls = []
-    run = tiny.run("original", kind=tiny.Rerun)
-    healthy = run._phase("original", None)
+    run = tiny.run("original")
+    healthy = run._first_phase
 
     def epoch(state, data, order, key, progress):
         if len(calls) == 10:  # the third epoch
@@ -270,30 +268,30 @@ def test_a_run_that_diverges_keeps_the_checkpoint_before(tmp_path):
             state.variables["params"]["classifier"]["kernel"] = kernel * np.inf
         return healthy.epoch(state, data, order, key, progress)
 
-    run._phases["original", None] = healthy._replace(epoch=epoch)
+    run.__dict__["_first_phase"] = healthy._replace(epoch=epoch)
     with tiny.open_run(tmp_path) as directory:
         with pytest.raises(
             TrainingError,
-            match=r"^original, seed 0: the loss is not finite at step 11 \(epoch 3\); the "
-            r"checkpoint of epoch 2 is kept; try a lower --learning-rate",
+            match=r"^original, seed 0: the loss is not finite at step 11 \(epoch 3\); try a lower "
+            r"--learning-rate or --grad-clip 5; the checkpoint of epoch 2 is kept$",
         ):
-            run.run(directory, progress=lambda: calls.append(None))
+            run.run(directory, Watcher(lambda: calls.append(None)))
         assert [row["epoch"] for row in directory.rows()] == [1, 2]
-    run._phases["original", None] = healthy
+    run.__dict__["_first_phase"] = healthy
     with tiny.open_run(tmp_path) as directory:
         (resumed,) = run.run(directory)
     assert resumed.result.digest == outcomes(**ALONE)[0].result.digest
 
 
 def test_theta_that_diverges_in_the_last_step_of_the_adaptation_stops_the_run(tmp_path):
-    run = tiny.run(kind=tiny.Rerun)
-    healthy = run._phase("adaptation", None)
+    run = tiny.run()
+    healthy = run._first_phase
 
     def epoch(*arguments):
         state, metrics = healthy.epoch(*arguments)
         return state._replace(theta=jnp.where(state.step == 10, jnp.nan, state.theta)), metrics
 
-    run._phases["adaptation", None] = healthy._replace(epoch=epoch)
+    run.__dict__["_first_phase"] = healthy._replace(epoch=epoch)
     with tiny.open_run(tmp_path) as directory:
         with pytest.raises(TrainingError, match=r"not finite at step 10 .*epoch 1 is kept"):
             run.run(directory)
@@ -331,7 +329,7 @@ def test_a_base_that_makes_no_network_is_refused_at_once(name, method):
     except GenotypeError:
         return  # refused even earlier
     with pytest.raises(ConfigError, match=rf"^--base {name}: .*\[8, 8, 1\].*: \S.+") as caught:
-        MethodRun(method, base, tiny.dataset(), tiny.settings()["training"], (0,))
+        method_run(method, base, tiny.dataset(), tiny.settings()["training"], (0,))
     assert "\n" not in str(caught.value)
 
 
@@ -340,9 +338,9 @@ def test_a_base_with_a_bypassed_block_trains_but_cannot_adapt():
     dead = Cell("dead", 2, (Node(),), (Edge("null", 0, 2),), (2,))
     base = Genotype("bypass", "darts", 4, (cell, dead), (Block("dead", 4), Block("live", 4)))
     arguments = (base, tiny.dataset(), tiny.settings()["training"], (0,))
-    MethodRun("original", *arguments)
+    method_run("original", *arguments)
     with pytest.raises(ConfigError, match=r"--base bypass: .* output of block 0"):
-        MethodRun("cell", *arguments)
+        method_run("cell", *arguments)
 
 
 def test_settings_that_do_not_fit_the_data_are_refused_at_once():
@@ -397,7 +395,7 @@ def test_data_of_one_image_side_and_three_channels():
     labels = np.arange(32) % 3
     dataset = data.from_arrays(images, labels, images[:7], labels[:7], name="odd")
     parts = tiny.settings(epochs=1, adapt_epochs=1, warmup_epochs=0, precision="bfloat16")
-    run = MethodRun(
+    run = method_run(
         "full", tiny.BASE, dataset, parts["training"], (0,), adaptation=parts["adaptation"]
     )
     (outcome,) = run.run()

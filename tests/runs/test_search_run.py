@@ -13,9 +13,10 @@ import pytest
 from jaxnas.commands.search_experiment import Method, run_search
 from jaxnas.reports import read_results
 from jaxnas.runs.config import ConfigError, DataFlags, RunFlags, Training
-from jaxnas.runs.method import TrainingError
+from jaxnas.runs.loop import TrainingError, Watcher
 from jaxnas.runs.search_config import SearchExperiment
-from jaxnas.runs.search_run import SearchRun
+from jaxnas.runs.search_run import SearchImages, SearchRun
+from jaxnas.spaces import Genotype
 from jaxnas.storage.checkpoints import Checkpoints
 from jaxnas.storage.directory import RunDirectory
 from jaxnas.storage.files import RunError
@@ -30,9 +31,8 @@ class Killed(BaseException):
 
 
 def search_run(seed=0, epochs=EPOCHS, batch_size=BATCH, train_share=SHARE, **options):
-    return SearchRun(
-        toy_search.search(**options), "toy", tiny.dataset(), seed, epochs, batch_size, train_share
-    )
+    images = SearchImages(tiny.dataset(), train_share, seed)
+    return SearchRun(toy_search.search(**options), "toy", images, epochs, batch_size)
 
 
 def left_behind(folder):
@@ -49,11 +49,13 @@ def same(one, other):
 
 
 def test_epochs_are_rows_with_the_means_of_each_phase(tmp_path):
-    told, calls = [], []
+    lines, calls = [], []
     run = search_run()
     with tiny.open_run(tmp_path / "run") as folder:
-        searched = run.run(folder, progress=lambda: calls.append(None), tell=told.append)
-        assert folder.rows() == told
+        watcher = Watcher(lambda: calls.append(None), tell=lines.append)
+        searched = run.run(folder, watcher)
+        told = folder.rows()
+    assert [line.split(", ")[1] for line in lines] == [f"seed 0: epoch {n}/4" for n in range(1, 5)]
     assert len(calls) == run.total_steps == TRAIN_STEPS + 3 * STEPS
     assert [row["epoch"] for row in told] == [1, 2, 3, 4]
     assert [set(row) for row in told] == [
@@ -129,7 +131,7 @@ def test_killed_in_every_epoch_at_every_kind_of_moment(tmp_path, monkeypatch):
                 patch.setattr(RunDirectory, "log", then_kill(RunDirectory.log))
             if moment == "saved":
                 patch.setattr(Checkpoints, "save", then_kill(Checkpoints.save))
-            return run.run(folder, progress=progress)
+            return run.run(folder, Watcher(progress))
 
     for epoch in range(EPOCHS):
         before = sum(STEPS if each else TRAIN_STEPS for each in range(epoch))
@@ -153,7 +155,9 @@ def test_it_stops_when_the_search_says_so_and_stays_stopped(tmp_path):
 
 def test_what_is_not_finite_is_told_and_not_kept(tmp_path):
     with tiny.open_run(tmp_path / "run") as folder:
-        with pytest.raises(TrainingError, match=r"toy, seed 0: weights_loss is .* in epoch 2 of"):
+        with pytest.raises(
+            TrainingError, match=r"toy, seed 0: weights_loss .* in epoch 2 .* 1 is kept"
+        ):
             search_run(broken_from=TRAIN_STEPS + 2).run(folder)
         assert [row["epoch"] for row in folder.rows()] == [1]
     assert (tmp_path / "run" / "checkpoints" / "1").is_dir()
@@ -232,9 +236,9 @@ def test_found_and_random_stand_side_by_side(done):
         ("found", "toy", 0, 2),
         ("random", "toy", 0, 2),
     ]
-    answer = json.loads((path / "search" / "found.json").read_text())
-    assert rows[0].genotype == answer["genotype"]
-    assert rows[1].genotype["name"] == toy_search.genotype(0.5).name
+    answer = json.loads((path / "search" / "outcome.json").read_text())
+    assert rows[0].genotype == Genotype.from_json(json.dumps(answer["genotype"]))
+    assert rows[1].genotype.name == toy_search.genotype(0.5).name
     # Of one graph and one seed: trained alike, they are alike.
     assert rows[0].test_loss == rows[1].test_loss
     report = (path / "report.md").read_text()
@@ -263,9 +267,9 @@ def test_a_control_searches_in_a_folder_of_its_own_and_is_trained_alike(done, tm
     rows = read_results(path)
     assert [row.method for row in rows] == ["found", "random", "control"]
     for row, folder in (("found", "search"), ("control", "control_search")):
-        answer = json.loads((path / folder / "found.json").read_text())
+        answer = json.loads((path / folder / "outcome.json").read_text())
         trained = next(each for each in rows if each.method == row)
-        assert trained.genotype == answer["genotype"]
+        assert trained.genotype == Genotype.from_json(json.dumps(answer["genotype"]))
     assert rows[0].genotype != rows[2].genotype, "the control stopped before it chose"
     report = (path / "report.md").read_text()
     assert "control: A note." in report
@@ -274,7 +278,7 @@ def test_a_control_searches_in_a_folder_of_its_own_and_is_trained_alike(done, tm
 
 def test_what_is_done_is_not_done_again(done, monkeypatch):
     path, inputs, text = done
-    for kind in ("search_run.SearchRun", "method.MethodRun"):
+    for kind in ("search_run.SearchRun", "training_run.TrainingRun"):
         monkeypatch.setattr(f"jaxnas.runs.{kind}.run", None)
     again = run(flags(inputs, path, resume=True))
     assert (

@@ -13,7 +13,7 @@ import pytest
 
 from jaxnas import nn, search, training
 from jaxnas.data import Augmentation
-from jaxnas.nn.cells import CellSupernet
+from jaxnas.nn.supernets.cell_supernet import CellSupernet
 from jaxnas.search.darts import hypergradient
 from jaxnas.spaces.cells import CellSpace
 from jaxnas.tasks import Task, supervised

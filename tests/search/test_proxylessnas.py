@@ -15,7 +15,7 @@ import pytest
 from jaxnas import nn, training
 from jaxnas.data import Augmentation
 from jaxnas.nn import kernels
-from jaxnas.nn.chain import candidate_name
+from jaxnas.nn.supernets.chain_supernet import candidate_name
 from jaxnas.search import ProxylessSettings, ProxylessState, SharedWeightSearch, proxylessnas
 from jaxnas.search.estimators import rescale
 from jaxnas.search.proxylessnas import JOINT, WARMUP, gates_of, reinforce_loss
@@ -42,7 +42,7 @@ ROWS = (
 )
 SIGMA = np.array([[KINDS[kind][0] for kind in row] for row in ROWS], np.float32)
 PRICE = np.array([[KINDS[kind][1] for kind in row] for row in ROWS])
-COSTS = nn.ChainCost(PRICE.astype(np.float64), 20.0, "crumbs")
+COSTS = nn.CandidateCosts(PRICE.astype(np.float64), 20.0, "crumbs")
 FEATURES = BLOCKS * (1 + CANDIDATES)
 
 
@@ -352,7 +352,7 @@ def test_a_step_of_a_real_chain(estimator: Any):
             arch_every=1,
             samples=2,
         ),
-        nn.chain_cost(REAL, shape, 2, "macs"),
+        nn.candidate_costs(REAL, shape, 2, "macs"),
         epochs=1,
         steps_per_epoch=2,
     )

@@ -9,7 +9,7 @@ import pytest
 
 from jaxnas import search, training
 from jaxnas.data import Augmentation, Views
-from jaxnas.nn import ChainCost, Pair, Projector, Representation
+from jaxnas.nn import CandidateCosts, Pair, Projector, Representation
 from jaxnas.search.nat import nat
 from jaxnas.search.proxylessnas import ProxylessSettings, proxylessnas
 from jaxnas.spaces import AdaptationSpace, ChainSpace, zoo
@@ -72,7 +72,7 @@ def searches(task: Any, heads: bool) -> dict[str, Any]:
         epochs=1,
         steps_per_epoch=3,
     )
-    chain_costs = ChainCost(np.zeros(CHAIN.shape), 1.0, "crumbs")
+    chain_costs = CandidateCosts(np.zeros(CHAIN.shape), 1.0, "crumbs")
     chains = {
         estimator: proxylessnas(
             CHAIN,

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxnas.spaces import Block, Cell, Edge, Genotype, GenotypeError, Node, zoo
-from jaxnas.spaces.genotype import INPUTS, NULL, OPERATIONS, SKIP
+from jaxnas.spaces.families import FAMILIES
+from jaxnas.spaces.genotype import NULL, SKIP
 from support import graphs
 
 pytestmark = pytest.mark.oldest
@@ -426,10 +427,10 @@ def test_what_describes_no_network_is_refused_by_name(make, message):
 
 @pytest.mark.parametrize("family", graphs.FAMILIES)
 def test_no_family_takes_the_others_own_operations(family):
-    inputs = INPUTS.get(family, 1)
-    for op in sorted(set().union(*OPERATIONS.values())):
+    inputs = FAMILIES[family].inputs or 1
+    for op in sorted(set().union(*(each.operations for each in FAMILIES.values()))):
         one = Cell("c", inputs, (Node(),), (Edge(op, 0, inputs),), (inputs,))
-        if op in OPERATIONS[family]:
+        if op in FAMILIES[family].operations:
             assert graphs.alone(one, family).cell("c") is one
         else:
             with pytest.raises(GenotypeError, match=f"unknown operation {op!r}"):

@@ -1,14 +1,13 @@
 """The folders that finished runs leave, of which the training is made up."""
 
-import dataclasses
 import json
 
 import jax
 import numpy as np
 
 from jaxnas import nn
-from jaxnas.nn.weights import save_safetensors
-from jaxnas.reports.finished import folder_name
+from jaxnas.nn import save_safetensors
+from jaxnas.reports.method_folder import folder_name
 from jaxnas.spaces import AdaptationSpace
 
 from . import tiny
@@ -27,14 +26,12 @@ def write_method(run_dir, method, seeds):
         suffix = f"_seed{seed}" if len(seeds) > 1 else ""
         left[seed] = nn.init(network, jax.random.key(seed), SHAPE)
         save_safetensors(left[seed], folder / f"weights{suffix}.safetensors", tiny.BASE)
-        row = dataclasses.replace(
-            result(seed, 90.0, method=method), genotype=json.loads(tiny.BASE.to_json())
-        )
+        row = result(seed, 90.0, method=method, genotype=tiny.BASE)
         adapts = method != "original"
         theta = np.zeros((3, *AdaptationSpace(tiny.BASE, "cell").shape)).tolist()
         outcomes.append(
             {
-                "result": dataclasses.asdict(row),
+                "result": row.to_record(),
                 "images": {"shape": SHAPE, "mean": [0.25], "std": [0.5]},
                 "theta": theta if adapts else None,
                 "notes": [f"A note on {method}, seed {seed}."],

@@ -7,11 +7,10 @@ import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from jaxnas.spaces import families
 from jaxnas.spaces.genotype import (
     ACTIVATIONS,
-    INPUTS,
     NULL,
-    OPERATIONS,
     SKIP,
     STEMS,
     Block,
@@ -23,8 +22,8 @@ from jaxnas.spaces.genotype import (
 
 FAST = settings(deadline=None, max_examples=40, derandomize=True)
 
-FAMILIES = ("residual", "darts", "nasnet", "enas", "nasbench201", "macro", "nas2017")
-CARRIED = {family: sorted(ops - {NULL}) for family, ops in OPERATIONS.items()}
+FAMILIES = tuple(families.FAMILIES)
+CARRIED = {name: sorted(each.operations - {NULL}) for name, each in families.FAMILIES.items()}
 
 
 def nodes():
@@ -40,7 +39,7 @@ def nodes():
 @st.composite
 def cells(draw, family, name="cell", most_nodes=3, most_edges=6, connected=False):
     """A cell of `family`; where `connected`, its output can be reached."""
-    inputs = INPUTS.get(family) or draw(st.integers(1, 3))
+    inputs = families.FAMILIES[family].inputs or draw(st.integers(1, 3))
     inner = draw(st.lists(nodes(), min_size=1, max_size=most_nodes))
     size = inputs + len(inner)
     strided = [False] * inputs + [node.strided for node in inner]

@@ -4,14 +4,13 @@ import csv
 import dataclasses
 import io
 import json
-from functools import cached_property
 
 import jax
 import numpy as np
 
 from jaxnas import data
+from jaxnas.runs.adaptation_run import method_run
 from jaxnas.runs.config import AdaptationFlags, Training
-from jaxnas.runs.method import MethodRun
 from jaxnas.spaces import Block, Cell, Edge, Genotype, Node
 from jaxnas.storage import RunDirectory
 
@@ -100,35 +99,17 @@ def command(folder, **flags):
     return words
 
 
-@dataclasses.dataclass(frozen=True)
-class Rerun(MethodRun):
-    """A method that compiles once however often it runs: compiling takes longer than computing."""
-
-    @cached_property
-    def _phases(self):
-        return {}
-
-    def _phase(self, name, derived):
-        key = (name, derived and tuple(each.genotype for each in derived))
-        if key not in self._phases:
-            self._phases[key] = super()._phase(name, derived)
-        return self._phases[key]
-
-    @cached_property
-    def _first_state(self):
-        return super()._first_state
-
-
-def run(method="cell", seeds=(0,), kind=MethodRun, eval_every=1, **changes):
+def run(method="cell", seeds=(0,), eval_every=1, supervision=None, **changes):
     """A method on the tiny data."""
     parts = settings(**changes)
-    return kind(
+    return method_run(
         method,
         BASE,
         dataset(),
         parts["training"],
         seeds,
         eval_every,
+        supervision=supervision,
         adaptation=parts["adaptation"],
     )
 

@@ -15,7 +15,7 @@ import tyro
 from jaxnas import nn, search, training
 from jaxnas.commands.search_experiment import Method, run_search
 from jaxnas.data import Dataset
-from jaxnas.nn.cells import CellSupernet
+from jaxnas.nn.supernets.cell_supernet import CellSupernet
 from jaxnas.runs.config import ConfigError, refuse_no_space, settings_of
 from jaxnas.runs.search_config import SearchExperiment
 from jaxnas.spaces import Genotype

@@ -17,7 +17,7 @@ import tyro
 from jaxnas import nn, search, training
 from jaxnas.commands.search_experiment import Method, run_search
 from jaxnas.data import Dataset
-from jaxnas.nn.child_layout import choices
+from jaxnas.nn.supernets.child_choice import choices
 from jaxnas.runs.config import ConfigError, refuse_no_space, refuse_zero, settings_of
 from jaxnas.runs.search_config import SearchExperiment
 from jaxnas.search.candidates import sample

@@ -14,9 +14,9 @@ import tyro
 from jaxnas import nn, training
 from jaxnas.commands.search_experiment import Method, run_search
 from jaxnas.data import Dataset
-from jaxnas.nn.cells import CellSupernet
-from jaxnas.runs.bases import load_base
+from jaxnas.nn.supernets.cell_supernet import CellSupernet
 from jaxnas.runs.config import ConfigError, SizeFlags
+from jaxnas.runs.genotype_files import load_base
 from jaxnas.runs.search_config import SearchExperiment
 from jaxnas.search.nat import nat, random_form
 from jaxnas.spaces import Genotype, GenotypeError, zoo

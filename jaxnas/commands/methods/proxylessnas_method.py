@@ -16,9 +16,9 @@ from jaxnas import nn, search, training
 from jaxnas.commands.search_experiment import Method, run_search
 from jaxnas.data import Dataset
 from jaxnas.runs.config import ConfigError, refuse_no_space, settings_of
-from jaxnas.runs.latency_table import kept_latency
 from jaxnas.runs.search_config import SearchExperiment
 from jaxnas.spaces import ChainSpace, Genotype, proxylessnas_space
+from jaxnas.storage.latency_table import kept_latency
 from jaxnas.tasks import Task
 
 
@@ -108,14 +108,16 @@ def make_proxylessnas(
     return Method(algorithm, random)
 
 
-def candidate_costs(flags: ProxylessFlags, space: ChainSpace, dataset: Dataset) -> nn.ChainCost:
+def candidate_costs(
+    flags: ProxylessFlags, space: ChainSpace, dataset: Dataset
+) -> nn.CandidateCosts:
     """Costs of the space's candidates.
 
     Timed ones come from the table of latencies, so that a resumed run has the same.
     """
     shape, classes = dataset.input_shape, dataset.num_classes
     if flags.cost != "latency":
-        return nn.chain_cost(space, shape, classes, flags.cost)
+        return nn.candidate_costs(space, shape, classes, flags.cost)
     flags.latency_table.parent.mkdir(parents=True, exist_ok=True)
     latency = kept_latency(flags.latency_table, space, shape, classes, batch_size=1)
-    return nn.ChainCost(1e3 * latency.edges, 1e3 * latency.fixed, "ms for one image")
+    return nn.CandidateCosts(1e3 * latency.candidates, 1e3 * latency.fixed, "ms for one image")

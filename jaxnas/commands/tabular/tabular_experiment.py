@@ -7,8 +7,14 @@ from pathlib import Path
 import rich.console
 
 from jaxnas import tabular
-from jaxnas.commands.tabular.tabular_report import markdown, regret_curves, result_rows, write_found
+from jaxnas.commands.tabular.tabular_report import (
+    regret_curves,
+    result_rows,
+    search_table,
+    write_found,
+)
 from jaxnas.commands.tabular.tabular_search import SEARCHERS, TabularSearch, run_searcher
+from jaxnas.reports.page import Picture, Section, write_page
 from jaxnas.spaces import NASBench201Space
 from jaxnas.storage.directory import checked_directory
 from jaxnas.tabular.nasbench201 import arch_strings
@@ -44,30 +50,25 @@ def run_tabular(settings: TabularSearch) -> Path:
                 f"{found[-1].compile_seconds:.1f} s of compilation"
             )
         names = arch_strings()
-        text = markdown(found, valid, test)
         title = f"NAS-Bench-201, {settings.dataset}, {settings.seeds} seeds"
         run.write_json("results.json", result_rows(found, valid, test))
         write_found(run.path / "found.csv", found, names, test)
         regret_curves(run.path / "regret", found, test, title)
-        run.write_text("report.md", _report(title, text, settings, float(test.max())))
-    console.print(text, soft_wrap=True)
-    report = settings.run_dir / "report.md"
+        text = (
+            f"Each search looks up {settings.queries} architectures. The one with the best "
+            "validation accuracy after 12 epochs is its answer; its test accuracy after 200 epochs "
+            f"is reported. The best of the table is {float(test.max()):.2f}. Mean ± standard "
+            f"deviation over {settings.seeds} seeds; *minus random*: mean difference, seed by "
+            "seed, with Student's 95% interval; *above random*: how often a search's answer is "
+            "better than one of random search, all pairs, ties half, with a 95% interval. Seconds "
+            "are of all seeds together, compilation apart."
+        )
+        files = (
+            "`found.csv` names each seed's architecture; `results.json` has the table's numbers."
+        )
+        drawn = Picture("Regret over queries", "regret.svg")
+        compared = search_table(found, valid, test)
+        report = write_page(run.path, title, [Section("Results", [text, compared, drawn, files])])
+    compared.print(console)
     console.print(f"{report} says more; regret.svg is the picture")
     return report
-
-
-def _report(title: str, text: str, settings: TabularSearch, best: float) -> str:
-    return f"""# {title}
-
-Each search looks up {settings.queries} architectures. The one with the best validation accuracy
-after 12 epochs is its answer; its test accuracy after 200 epochs is reported. The best of the table
-is {best:.2f}. Mean ± standard deviation over {settings.seeds} seeds; *minus random*: mean
-difference, seed by seed, with Student's 95% interval; *above random*: how often a search's answer
-is better than one of random search, all pairs, ties half, with a 95% interval. Seconds are of all
-seeds together, compilation apart.
-
-{text}
-![Regret over queries](regret.svg)
-
-`found.csv` names each seed's architecture; `results.json` has the table's numbers.
-"""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,14 +12,15 @@ from scipy import stats
 
 from jaxnas.commands.tabular.tabular_search import Found
 from jaxnas.reports import style
-from jaxnas.reports.statistics import CONFIDENCE, paired_difference, spread, wins
+from jaxnas.reports.statistics import CONFIDENCE, Spread, paired_difference, wins
+from jaxnas.reports.tables import Column, Table
 from jaxnas.storage import files
 
 
 def result_rows(
     found: Sequence[Found], valid: np.ndarray, test: np.ndarray
 ) -> list[dict[str, Any]]:
-    """A row for each algorithm: of the last incumbents, mean and standard deviation over seeds.
+    """A row for each algorithm: mean and standard deviation of the last incumbents over seeds.
 
     Args:
       found: what was found.
@@ -46,8 +45,8 @@ def result_rows(
     return rows
 
 
-def markdown(found: Sequence[Found], valid: np.ndarray, test: np.ndarray) -> str:
-    """The rows as a table, with what random search found to compare with; see `result_rows`.
+def search_table(found: Sequence[Found], valid: np.ndarray, test: np.ndarray) -> Table:
+    """The rows with what random search found to compare with; see `result_rows`.
 
     Raises:
       ValueError: if none of `found` is of the algorithm "random".
@@ -56,44 +55,47 @@ def markdown(found: Sequence[Found], valid: np.ndarray, test: np.ndarray) -> str
     if random is None:
         raise ValueError('found must hold random search, by the name "random", to compare with')
     baseline = test[random.incumbents[:, -1]]
-    lines = [
-        "| algorithm | seeds | queries | validation, 12 epochs | test, 200 epochs | minus random | "
-        "above random | seconds | compilation |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+    columns = [
+        Column("algorithm", left=True),
+        Column("seeds"),
+        Column("queries"),
+        Column("validation, 12 epochs", ".2f"),
+        Column("test, 200 epochs", ".2f"),
+        Column("minus random"),
+        Column("above random"),
+        Column("seconds", ".2f"),
+        Column("compilation", ".1f"),
     ]
+    lines = []
     for each, row in zip(found, result_rows(found, valid, test), strict=True):
         values = test[each.incumbents[:, -1]]
-        cells = ["", ""]
+        compared: list[Any] = [None, None]
         if each is not random:
-            less = paired_difference(
-                dict(enumerate(values.tolist())), dict(enumerate(baseline.tolist()))
-            )
-            cells = [str(less), str(wins(values, baseline))]
-        lines.append(
-            f"| {each.algorithm} | {row['seeds']} | {row['queries']} "
-            f"| {spread(row['valid_mean'], row['valid_std'])} "
-            f"| {spread(row['test_mean'], row['test_std'])} | {cells[0]} | {cells[1]} "
-            f"| {row['seconds']:.2f} | {row['compile_seconds']:.1f} |"
-        )
-    return "\n".join(lines) + "\n"
+            ours, theirs = (dict(enumerate(of.tolist())) for of in (values, baseline))
+            compared = [paired_difference(ours, theirs), wins(values, baseline)]
+        spreads = [Spread(row[f"{of}_mean"], row[f"{of}_std"]) for of in ("valid", "test")]
+        seconds = [row["seconds"], row["compile_seconds"]]
+        lines.append([each.algorithm, row["seeds"], row["queries"], *spreads, *compared, *seconds])
+    return Table(columns, lines)
 
 
 def write_found(path: Path, found: Sequence[Found], names: Sequence[str], test: np.ndarray) -> None:
     """Writes a CSV with a row for each algorithm and seed: the architecture and its accuracy.
 
     Args:
-      path: of the file.
+      path: the file.
       found: what was found.
-      names: of the architectures, by code.
+      names: names of the architectures, by code.
       test: float [size], percent.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["algorithm", "seed", "architecture", "test_accuracy"])
-    for each in found:
-        for seed, code in enumerate(each.incumbents[:, -1].tolist()):
-            writer.writerow([each.algorithm, seed, names[code], f"{test[code]:.5g}"])
-    files.write_bytes(path, text.getvalue().encode())
+    columns = ["algorithm", "seed", "architecture"]
+    rows = [
+        [each.algorithm, seed, names[code], test[code]]
+        for each in found
+        for seed, code in enumerate(each.incumbents[:, -1].tolist())
+    ]
+    table = Table([*map(Column, columns), Column("test_accuracy", ".5g")], rows)
+    files.write_bytes(path, table.csv().encode())
 
 
 def regret_curves(path: Path, found: Sequence[Found], test: np.ndarray, title: str) -> None:
@@ -103,8 +105,7 @@ def regret_curves(path: Path, found: Sequence[Found], test: np.ndarray, title: s
     """
     best = float(test.max())
     half = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
-    with style.style():
-        figure = style.figure(5.6, 3.4)
+    with style.picture(path, 5.6, 3.4) as figure:
         axes = figure.add_subplot()
         for each, colour in zip(found, style.LINES, strict=False):
             regret = best - test[each.incumbents]
@@ -120,5 +121,3 @@ def regret_curves(path: Path, found: Sequence[Found], test: np.ndarray, title: s
         axes.set_ylabel(f"regret: {best:.2f} less test accuracy, %")
         axes.set_title(title)
         axes.legend()
-        figure.tight_layout()
-        style.save(figure, path)

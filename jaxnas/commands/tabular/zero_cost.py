@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import math
 import statistics
 import time
@@ -15,9 +13,11 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
+import rich.console
 
 from jaxnas import data, nn, tabular
 from jaxnas.randomness import stream
+from jaxnas.reports import Column, Section, Table, write_page
 from jaxnas.reports.statistics import rank_interval
 from jaxnas.runs.config import ConfigError
 from jaxnas.search import gradient_norm, naswot, synflow
@@ -127,17 +127,14 @@ def write(
     seconds: dict[str, list[float]],
 ) -> None:
     """Writes scores, and correlations as JSON and as a table; prints the table."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, ["arch", *SCORES, ACCURACY], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    run.write_text("scores.csv", text.getvalue())
+    names = ["arch", *SCORES, ACCURACY]
+    scores = Table(
+        [Column(name) for name in names], [[row[name] for name in names] for row in rows]
+    )
+    run.write_text("scores.csv", scores.csv())
     accuracy = [row[ACCURACY] for row in rows]
     results: dict[str, dict[str, Any]] = {}
-    lines = [
-        "| score | Kendall's tau, 95% | Spearman's rho, 95% | first, compiling (s) | each (s) |",
-        "|---|---:|---:|---:|---:|",
-    ]
+    lines = []
     for name in SCORES:
         values = [row[name] for row in rows]
         first, *others = seconds.get(name, (0.0, 0.0))
@@ -152,10 +149,18 @@ def write(
             results[name][f"{kind}_interval"] = interval
             ends = "" if interval is None else " [{:.3f}, {:.3f}]".format(*interval)
             cells.append(f"{correlation:.3f}{ends}")
-        lines.append(f"| {name} | {cells[0]} | {cells[1]} | {first:.1f} | {each:.2f} |")
+        lines.append([name, *cells, first, each])
     run.write_json("results.json", results)
-    table = "\n".join(lines) + "\n"
-    if len(rows) < FEW:
-        table += f"\nCorrelations of fewer than {FEW} architectures mean nothing.\n"
-    run.write_text("results.md", table)
-    print(f"{len(rows)} architectures, batch of {flags.batch_size}, seed {flags.seed}\n\n{table}")
+    columns = [
+        Column("score", left=True),
+        Column("Kendall's tau, 95%"),
+        Column("Spearman's rho, 95%"),
+        Column("first, compiling (s)", ".1f"),
+        Column("each (s)", ".2f"),
+    ]
+    few = f"Correlations of fewer than {FEW} architectures mean nothing."
+    table = Table(columns, lines, note=few if len(rows) < FEW else "")
+    title = f"{len(rows)} architectures, batch of {flags.batch_size}, seed {flags.seed}"
+    write_page(run.path, title, [Section("Results", [table])])
+    print(title)
+    table.print(rich.console.Console())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jaxnas.reports.drawing import operations
-from jaxnas.spaces.genotype import NULL, WIRED, Cell, Genotype
+from jaxnas.spaces.genotype import NULL, Cell, Genotype
 
 
 def dot(genotype: Genotype) -> str:
@@ -17,7 +17,7 @@ def dot(genotype: Genotype) -> str:
     ]
     for number, cell in enumerate(genotype.cells):
         lines += [f"  {line}" for line in _cell(genotype, cell, f"c{number}")]
-    if genotype.family in WIRED:
+    if genotype.rules.wiring != "chain":
         lines += [f"  {line}" for line in _wiring(genotype)]
     return "\n".join([*lines, "}"]) + "\n"
 
@@ -49,7 +49,7 @@ def _cell(genotype: Genotype, cell: Cell, prefix: str) -> list[str]:
         f"subgraph cluster_{prefix} {{",
         f"  label={_quoted(f'{cell.name} ×{count}')};",
     ]
-    for number, name in enumerate(operations.inputs(genotype.family, cell.inputs)):
+    for number, name in enumerate(operations.inputs(genotype.rules, cell.inputs)):
         lines.append(f'  {prefix}_n{number} [label="{number} · {name}", shape=oval];')
     for number in range(cell.inputs, cell.inputs + len(cell.nodes)):
         lines.append(f'  {prefix}_n{number} [label="{number}", shape=circle];')

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Circle, FancyBboxPatch
+from matplotlib.patches import Circle
 
 from jaxnas.reports import style
-from jaxnas.reports.drawing import layout, operations, sketch
+from jaxnas.reports.drawing import elements, layout, operations
 from jaxnas.spaces.genotype import NULL, Cell, Genotype
 from jaxnas.storage.files import RunError
 
@@ -57,14 +58,14 @@ def draw_adaptation(base: Genotype, adapted: Genotype, path: str | os.PathLike[s
         style.save(_figure([above, below]), path)
 
 
-def _part(genotype: Genotype) -> tuple[str, Genotype, list[sketch.Panel]]:
+def _part(genotype: Genotype) -> tuple[str, Genotype, list[elements.Panel]]:
     return genotype.name, genotype, _panels(genotype, None)
 
 
-def _panels(genotype: Genotype, base: Genotype | None) -> list[sketch.Panel]:
+def _panels(genotype: Genotype, base: Genotype | None) -> list[elements.Panel]:
     """One panel for each different graph (with different changes) among the placed cells."""
     before = base.placed_cells() if base else genotype.placed_cells()
-    panels: dict[object, sketch.Panel] = {}
+    panels: dict[object, elements.Panel] = {}
     for index, (cell, old) in enumerate(zip(genotype.placed_cells(), before, strict=True)):
         known: dict[tuple[int, int], list[str]] = {}
         for edge in old.edges:
@@ -82,7 +83,7 @@ def _panels(genotype: Genotype, base: Genotype | None) -> list[sketch.Panel]:
         if key not in panels:
             ends = _ends(genotype, cell)
             drawn = layout.place(cell, texts, ends)
-            panels[key] = sketch.Panel(cell, [], changed, [], drawn, texts, ends)
+            panels[key] = elements.Panel(cell, [], changed, [], drawn, texts, ends)
         panels[key].blocks.append(index)
         if cell.name not in panels[key].names:
             panels[key].names.append(cell.name)
@@ -91,83 +92,74 @@ def _panels(genotype: Genotype, base: Genotype | None) -> list[sketch.Panel]:
 
 def _ends(genotype: Genotype, cell: Cell) -> tuple[list[str], str]:
     """What stands at a cell's inputs and at its output."""
-    names = operations.inputs(genotype.family, cell.inputs)
+    names = operations.inputs(genotype.rules, cell.inputs)
     concat = "concat · " if len(cell.output) > 1 else ""
     return [f"{number} · {name}" for number, name in enumerate(names)], concat + operations.OUTPUT
 
 
-def _figure(parts: Sequence[tuple[str, Genotype, list[sketch.Panel]]]) -> Figure:
+def _figure(parts: Sequence[tuple[str, Genotype, list[elements.Panel]]]) -> Figure:
     rows = [_rows(panels) for _, _, panels in parts]
     widest = max(
         sum(_width(panel) for panel in row) + _BETWEEN * (len(row) - 1)
         for part in rows
         for row in part
     )
-    width = max(widest + 2 * sketch.MARGIN, 7.0)
+    width = max(widest + 2 * elements.MARGIN, 7.0)
     # Drawn downwards from y = 0; the figure is then made as high as it came out.
     figure = style.figure(width, 1.0)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
-    y = -sketch.MARGIN
+    y = -elements.MARGIN
     for (heading, genotype, panels), part in zip(parts, rows, strict=True):
         y = _heading(axes, heading, genotype, y)
         first = 0
         for row in part:
             y = _row(axes, row, first, len(panels), y)
             first += len(row)
-        y = sketch.blocks(axes, genotype, panels, width, y) - 0.3
-    y = sketch.legend(axes, [panel for _, _, panels in parts for panel in panels], y)
-    height = -y + sketch.MARGIN
+        y = elements.blocks(axes, genotype, panels, width, y) - 0.3
+    y = elements.legend(axes, [panel for _, _, panels in parts for panel in panels], y)
+    height = -y + elements.MARGIN
     axes.set_xlim(0, width)
     axes.set_ylim(-height, 0)
     figure.set_size_inches(width, height)
     return figure
 
 
-def _width(panel: sketch.Panel) -> float:
+def _width(panel: elements.Panel) -> float:
     title = 0.32 + layout.text_width(_title(panel), 10)  # bold is wider
     return max(panel.drawn.width, title, layout.text_width(_subtitle(panel), 7)) + 2 * _INSIDE
 
 
-def _rows(panels: list[sketch.Panel]) -> list[list[sketch.Panel]]:
+def _rows(panels: list[elements.Panel]) -> list[list[elements.Panel]]:
     """The panels in order, as many side by side as there is room for."""
-    rows: list[list[sketch.Panel]] = []
+    rows: list[list[elements.Panel]] = []
     room = 0.0
     for panel in panels:
         room -= _width(panel) + _BETWEEN
         if room < 0:
             rows.append([])
-            room = _WIDTH - 2 * sketch.MARGIN - _width(panel)
+            room = _WIDTH - 2 * elements.MARGIN - _width(panel)
         rows[-1].append(panel)
     return rows
 
 
 def _heading(axes: Axes, heading: str, genotype: Genotype, y: float) -> float:
     y -= 0.1
-    axes.text(sketch.MARGIN, y, heading, size=12, weight="bold", va="center")
+    axes.text(elements.MARGIN, y, heading, size=12, weight="bold", va="center")
     count = sum(edge.op != NULL for cell in genotype.placed_cells() for edge in cell.edges)
     text = f"{genotype.family} family, {len(genotype.blocks)} blocks, {count} operations"
-    axes.text(sketch.MARGIN, y - 0.22, text, size=8, color=style.GREY, va="center")
+    axes.text(elements.MARGIN, y - 0.22, text, size=8, color=style.GREY, va="center")
     return y - 0.42
 
 
-def _row(axes: Axes, row: list[sketch.Panel], first: int, count: int, y: float) -> float:
+def _row(axes: Axes, row: list[elements.Panel], first: int, count: int, y: float) -> float:
     """Draws panels side by side below `y`; returns where they end."""
     height = max(panel.drawn.height for panel in row) + _TITLE + 2 * _INSIDE
-    left = sketch.MARGIN
+    left = elements.MARGIN
     for number, panel in enumerate(row, start=first):
         width = _width(panel)
-        frame = FancyBboxPatch(
-            (left, y - height),
-            width,
-            height,
-            boxstyle="round,pad=0,rounding_size=0.06",
-            facecolor="#fafbfc",
-            edgecolor="#e6e9ec",
-            linewidth=0.8,
-            zorder=0,
-        )
-        axes.add_patch(frame)
+        frame: dict[str, Any] = {"facecolor": "#fafbfc", "edgecolor": "#e6e9ec", "linewidth": 0.8}
+        elements.rounded(axes, (left, y - height), width, height, 0.06, zorder=0, **frame)
         title = y - _INSIDE - 0.08
         axes.add_patch(
             Circle((left + 0.21, title), 0.06, color=style.tint(number, count), zorder=1)
@@ -181,19 +173,19 @@ def _row(axes: Axes, row: list[sketch.Panel], first: int, count: int, y: float) 
             color=style.GREY,
             va="center_baseline",
         )
-        sketch.graph(axes, panel, left + (width - panel.drawn.width) / 2, y - height + _INSIDE)
+        elements.graph(axes, panel, left + (width - panel.drawn.width) / 2, y - height + _INSIDE)
         left += width + _BETWEEN
     return y - height - 0.15
 
 
-def _title(panel: sketch.Panel) -> str:
+def _title(panel: elements.Panel) -> str:
     text = ", ".join(panel.names)
     if layout.text_width(text, 9) < max(panel.drawn.width - 0.3, 1.2):
         return text
     return f"{panel.names[0]} and {len(panel.names) - 1} more"
 
 
-def _subtitle(panel: sketch.Panel) -> str:
+def _subtitle(panel: elements.Panel) -> str:
     places = layout.ranges(panel.blocks)
     parts = [f"block{'s' if len(panel.blocks) > 1 else ''} {places}"]
     if expansions := sorted({node.expansion for node in panel.cell.nodes} - {0}):

@@ -16,8 +16,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
+from scipy.optimize import isotonic_regression
 
 from jaxnas.reports import style
 from jaxnas.spaces.genotype import NULL, Cell
@@ -25,7 +27,7 @@ from jaxnas.spaces.genotype import NULL, Cell
 LABEL = 7.0
 """Size of the texts in boxes, in points."""
 RADIUS = 0.11
-"""Of a node."""
+"""Radius of a node."""
 LINE = 0.125
 """Height of a line of text."""
 _GAP = 0.1  # between neighbours in a row
@@ -41,12 +43,12 @@ class Part:
 
     Attributes:
       kind: an input, an operation, a node, the output, or a bend: the place where a line passes.
-      index: of the input or node among the cell's nodes, of the operation among its edges.
+      index: number of the input or node among the cell's nodes, of the operation among its edges.
       row: counted from the bottom.
       width: of the part.
       height: of the part, for a bend of its row.
-      x: of its middle.
-      y: of its middle.
+      x: middle of the part.
+      y: middle of the part.
     """
 
     kind: Kind
@@ -255,7 +257,7 @@ def _swap(order: list[list[Part]], neighbours: Neighbours, place: dict[Part, flo
 
 
 def _weight(upper: int) -> int:
-    """Of a crossing below row `upper`: great below nodes, whose operations stand together so."""
+    """Weight of a crossing below row `upper`: great below nodes, to keep operations together."""
     return 3 if upper % 2 == 0 else 1
 
 
@@ -328,21 +330,9 @@ def _align(run: list[Part], order: list[list[Part]], x: dict[Part, float]) -> No
 
 
 def _apart(wanted: list[float], pulls: list[float], offset: list[float]) -> list[float]:
-    """The places nearest to those wanted that lie as far apart as `offset` says.
-
-    Isotonic regression of what is wanted less the offset: pool adjacent violators.
-    """
-    pools: list[list[float]] = []  # mean, weight, count
-    for value, pull, shift in zip(wanted, pulls, offset, strict=True):
-        pools.append([value - shift, pull, 1])
-        while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
-            mean, weight, count = pools.pop()
-            last = pools[-1]
-            last[0] = (last[0] * last[1] + mean * weight) / (last[1] + weight)
-            last[1] += weight
-            last[2] += count
-    levels = [mean for mean, _, count in pools for _ in range(int(count))]
-    return [level + shift for level, shift in zip(levels, offset, strict=True)]
+    """The places nearest to those wanted that lie as far apart as `offset` says."""
+    levels = isotonic_regression(np.subtract(wanted, offset), weights=pulls).x
+    return (levels + offset).tolist()
 
 
 def _stack(rows: list[list[Part]], lines: list[Line]) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from jaxnas.spaces.genotype import INPUTS, NULL, SKIP
+from jaxnas.spaces.families import NULL, SKIP, Family
 
 COLOURS = {
     "separable": "#a8c8ee",
@@ -50,18 +50,18 @@ def line(op: str) -> str:
     return words(op).replace("\n", " ")
 
 
-def inputs(family: str, count: int) -> tuple[str, ...]:
+def inputs(rules: Family, count: int) -> tuple[str, ...]:
     """What the `count` inputs of a cell are called in the papers, in the order of their numbers.
 
     ``hᵢ`` is the output of the block before, ``hᵢ₋₁`` that of the one before it.
     """
-    if family == "nas2017":
+    if rules.wiring == "concatenated":
         return ("earlier, concatenated",)
-    if family == "macro":
+    if rules.wiring == "sources":
         return ("hᵢ", *["earlier"] * (count - 1))
-    if INPUTS[family] == 1:
+    if rules.inputs == 1:
         return ("hᵢ",)
-    return ("hᵢ", "hᵢ₋₁") if family == "nasnet" else ("hᵢ₋₁", "hᵢ")
+    return ("hᵢ", "hᵢ₋₁") if rules.newest_first else ("hᵢ₋₁", "hᵢ")
 
 
 OUTPUT = "hᵢ₊₁"

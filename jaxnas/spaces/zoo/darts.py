@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-from jaxnas.spaces.genotype import Block, Cell, Genotype
-from jaxnas.spaces.text import read_cells
+from jaxnas.spaces.genotype import NULL, SKIP, Block, Cell, Edge, Genotype, Node
 
 
 def darts_network(
@@ -48,56 +48,17 @@ def darts_network(
     )
 
 
-# The published texts (`spaces.text`): DARTS (Liu et al. 2019), PC-DARTS (Xu et al. 2020), P-DARTS
-# (Chen et al. 2019).
-_TEXTS = {
-    "darts_v1": """Genotype(
-        normal=[('sep_conv_3x3', 1), ('sep_conv_3x3', 0), ('skip_connect', 0), ('sep_conv_3x3', 1),
-                ('skip_connect', 0), ('sep_conv_3x3', 1), ('sep_conv_3x3', 0), ('skip_connect', 2)],
-        normal_concat=[2, 3, 4, 5],
-        reduce=[('max_pool_3x3', 0), ('max_pool_3x3', 1), ('skip_connect', 2), ('max_pool_3x3', 0),
-                ('max_pool_3x3', 0), ('skip_connect', 2), ('skip_connect', 2), ('avg_pool_3x3', 0)],
-        reduce_concat=[2, 3, 4, 5])""",
-    "darts_v2": """Genotype(
-        normal=[('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ('sep_conv_3x3', 0), ('sep_conv_3x3', 1),
-                ('sep_conv_3x3', 1), ('skip_connect', 0), ('skip_connect', 0), ('dil_conv_3x3', 2)],
-        normal_concat=[2, 3, 4, 5],
-        reduce=[('max_pool_3x3', 0), ('max_pool_3x3', 1), ('skip_connect', 2), ('max_pool_3x3', 1),
-                ('max_pool_3x3', 0), ('skip_connect', 2), ('skip_connect', 2), ('max_pool_3x3', 1)],
-        reduce_concat=[2, 3, 4, 5])""",
-    "pc_darts_cifar": """Genotype(
-        normal=[('sep_conv_3x3', 1), ('skip_connect', 0), ('sep_conv_3x3', 0), ('dil_conv_3x3', 1),
-                ('sep_conv_5x5', 0), ('sep_conv_3x3', 1), ('avg_pool_3x3', 0), ('dil_conv_3x3', 1)],
-        normal_concat=range(2, 6),
-        reduce=[('sep_conv_5x5', 1), ('max_pool_3x3', 0), ('sep_conv_5x5', 1), ('sep_conv_5x5', 2),
-                ('sep_conv_3x3', 0), ('sep_conv_3x3', 3), ('sep_conv_3x3', 1), ('sep_conv_3x3', 2)],
-        reduce_concat=range(2, 6))""",
-    "pc_darts_imagenet": """Genotype(
-        normal=[('skip_connect', 1), ('sep_conv_3x3', 0), ('sep_conv_3x3', 0), ('skip_connect', 1),
-                ('sep_conv_3x3', 1), ('sep_conv_3x3', 3), ('sep_conv_3x3', 1), ('dil_conv_5x5', 4)],
-        normal_concat=range(2, 6),
-        reduce=[('sep_conv_3x3', 0), ('skip_connect', 1), ('dil_conv_5x5', 2), ('max_pool_3x3', 1),
-                ('sep_conv_3x3', 2), ('sep_conv_3x3', 1), ('sep_conv_5x5', 0), ('sep_conv_3x3', 3)],
-        reduce_concat=range(2, 6))""",
-    "p_darts": """Genotype(
-        normal=[('skip_connect', 0), ('dil_conv_3x3', 1), ('skip_connect', 0), ('sep_conv_3x3', 1),
-                ('sep_conv_3x3', 1), ('sep_conv_3x3', 3), ('sep_conv_3x3', 0), ('dil_conv_5x5', 4)],
-        normal_concat=range(2, 6),
-        reduce=[('avg_pool_3x3', 0), ('sep_conv_5x5', 1), ('sep_conv_3x3', 0), ('dil_conv_5x5', 2),
-                ('max_pool_3x3', 0), ('dil_conv_3x3', 1), ('dil_conv_3x3', 1), ('dil_conv_5x5', 3)],
-        reduce_concat=range(2, 6))""",
-}
-
-# NAT's cells (Guo et al. 2019, and NATv2) as triples: (normal, its concat, reduction, its concat).
+# Cells as triples, operation source>target: (normal, reduction, output or both's outputs).
 # c conv, sp sep_conv, dl dil_conv, mx max_pool, av avg_pool, s skip_connect, n null.
 _SHORT = {
-    "n": "null",
-    "s": "skip_connect",
+    "n": NULL,
+    "s": SKIP,
     "c1": "conv_1x1",
     "c3": "conv_3x3",
     "sp3": "sep_conv_3x3",
     "sp5": "sep_conv_5x5",
     "dl3": "dil_conv_3x3",
+    "dl5": "dil_conv_5x5",
     "mx": "max_pool_3x3",
     "av": "avg_pool_3x3",
 }
@@ -128,80 +89,90 @@ def _with(triples: str, *changes: str) -> str:
 _NAT_RES = _with(_RES, "s 0>3", "s 0>4")
 _VGG_REDUCE = _with(_VGG, "mx 4>5")
 _MOBILE_REDUCE = _MOBILE.replace("s 1>5", "n 0>5")
-_CONCAT_LAST = (5,)
+_LAST = (5,)
 
-_NAT = {
+# DARTS (Liu et al. 2019), PC-DARTS (Xu et al. 2020), P-DARTS (Chen et al. 2019).
+_PUBLISHED: dict[str, tuple[Any, ...]] = {
+    "darts_v1": (
+        "sp3 1>2, sp3 0>2, s 0>3, sp3 1>3, s 0>4, sp3 1>4, sp3 0>5, s 2>5",
+        "mx 0>2, mx 1>2, s 2>3, mx 0>3, mx 0>4, s 2>4, s 2>5, av 0>5",
+        _NODES,
+    ),
+    "darts_v2": (_DARTS_NORMAL, _DARTS_REDUCE, _NODES),
+    "pc_darts_cifar": (
+        "sp3 1>2, s 0>2, sp3 0>3, dl3 1>3, sp5 0>4, sp3 1>4, av 0>5, dl3 1>5",
+        "sp5 1>2, mx 0>2, sp5 1>3, sp5 2>3, sp3 0>4, sp3 3>4, sp3 1>5, sp3 2>5",
+        _NODES,
+    ),
+    "pc_darts_imagenet": (
+        "s 1>2, sp3 0>2, sp3 0>3, s 1>3, sp3 1>4, sp3 3>4, sp3 1>5, dl5 4>5",
+        "sp3 0>2, s 1>2, dl5 2>3, mx 1>3, sp3 2>4, sp3 1>4, sp5 0>5, sp3 3>5",
+        _NODES,
+    ),
+    "p_darts": (
+        "s 0>2, dl3 1>2, s 0>3, sp3 1>3, sp3 1>4, sp3 3>4, sp3 0>5, dl5 4>5",
+        "av 0>2, sp5 1>2, sp3 0>3, dl5 2>3, mx 0>4, dl3 1>4, dl3 1>5, dl5 3>5",
+        _NODES,
+    ),
+}
+
+# NAT's cells (Guo et al. 2019) and NATv2's.
+_NAT: dict[str, tuple[Any, ...]] = {
     "nat_darts_v2": (
         _with(_DARTS_NORMAL, "s 0>3", "s 1>4"),
-        _NODES,
         _with(_DARTS_REDUCE, "s 1>2", "s 1>3", "n 2>4"),
         _NODES,
     ),
     "natv2_darts_v2": (
         _with(_DARTS_NORMAL, "n 0>3", "s 1>3", "dl3 1>4"),
-        _NODES,
         _with(_DARTS_REDUCE, "av 0>2", "s 1>3", "av 0>4"),
         _NODES,
     ),
-    "enas_cells": (_ENAS_NORMAL, (2, 3, 4, 5, 6), _ENAS_REDUCE, (2, 3, 6)),
+    "enas_cells": (_ENAS_NORMAL, _ENAS_REDUCE, (2, 3, 4, 5, 6), (2, 3, 6)),
     "nat_enas_cells": (
         _ENAS_NORMAL.replace("av 0>4", "n 0>4"),
-        (2, 3, 4, 5, 6),
         _ENAS_REDUCE.replace("av 1>5", "n 1>5"),
+        (2, 3, 4, 5, 6),
         (2, 3, 6),
     ),
-    "resnet_cells": (_RES, _CONCAT_LAST, _RES, _CONCAT_LAST),
-    "plain_cells": (_with(_RES, "n 2>5"), _CONCAT_LAST, _with(_RES, "n 2>5"), _CONCAT_LAST),
-    "nat_resnet_cells": (_NAT_RES, _CONCAT_LAST, _NAT_RES, _CONCAT_LAST),
-    "natv2_resnet_cells": (
-        _with(_NAT_RES, "s 0>2"),
-        _CONCAT_LAST,
-        _with(_NAT_RES, "s 0>2", "sp3 3>4"),
-        _CONCAT_LAST,
-    ),
-    "vgg_cells": (_VGG, _CONCAT_LAST, _VGG_REDUCE, _CONCAT_LAST),
+    "resnet_cells": (_RES, _RES, _LAST),
+    "plain_cells": (_with(_RES, "n 2>5"), _with(_RES, "n 2>5"), _LAST),
+    "nat_resnet_cells": (_NAT_RES, _NAT_RES, _LAST),
+    "natv2_resnet_cells": (_with(_NAT_RES, "s 0>2"), _with(_NAT_RES, "s 0>2", "sp3 3>4"), _LAST),
+    "vgg_cells": (_VGG, _VGG_REDUCE, _LAST),
     "nat_vgg_cells": (
         _with(_VGG, "s 0>2", "s 0>5"),
-        _CONCAT_LAST,
         _with(_VGG_REDUCE, "s 0>2", "s 0>5", "s 4>5"),
-        _CONCAT_LAST,
+        _LAST,
     ),
     "natv2_vgg_cells": (
         _with(_VGG, "s 0>2", "s 0>3", "s 0>5", "sp3 3>4"),
-        _CONCAT_LAST,
         _with(_VGG_REDUCE, "s 0>2", "s 0>3", "s 0>5", "sp3 3>4"),
-        _CONCAT_LAST,
+        _LAST,
     ),
-    "mobilenet_v2_cells": (_MOBILE, _CONCAT_LAST, _MOBILE_REDUCE, _CONCAT_LAST),
+    "mobilenet_v2_cells": (_MOBILE, _MOBILE_REDUCE, _LAST),
     "nat_mobilenet_v2_cells": (
         _with(_MOBILE, "s 0>4"),
-        _CONCAT_LAST,
         _with(_MOBILE_REDUCE, "s 1>2", "s 0>3"),
-        _CONCAT_LAST,
+        _LAST,
     ),
 }
 
 
-def _nat_cells(name: str) -> tuple[Cell, Cell]:
-    normal, normal_concat, reduction, reduction_concat = _NAT[name]
-
-    def triples(text: str) -> list[tuple[str, int, int]]:
-        found = []
-        for edge in text.split(", "):
-            op, ends = edge.split()
-            source, target = ends.split(">")
-            found.append((_SHORT[op], int(source), int(target)))
-        return found
-
-    return read_cells(
-        f"Genotype(normal={triples(normal)}, normal_concat={normal_concat}, "
-        f"reduce={triples(reduction)}, reduce_concat={reduction_concat})"
-    )
-
-
 def cells(name: str) -> tuple[Cell, Cell]:
     """The normal and the reduction cell published under that name."""
-    return read_cells(_TEXTS[name]) if name in _TEXTS else _nat_cells(name)
+    normal, reduction, *outputs = {**_PUBLISHED, **_NAT}[name]
+    return _cell("normal", normal, outputs[0]), _cell("reduction", reduction, outputs[-1])
+
+
+def _cell(name: str, triples: str, output: tuple[int, ...]) -> Cell:
+    edges = []
+    for edge in triples.split(", "):
+        op, ends = edge.split()
+        source, target = map(int, ends.split(">"))
+        edges.append(Edge(_SHORT[op], source, target))
+    edges.sort(key=lambda edge: edge.target)
+    return Cell(name, 2, (Node(),) * (edges[-1].target - 1), tuple(edges), output)
 
 
 def _entry(name: str, kind: str, width: int, depth: int, imagenet: bool) -> Callable[..., Genotype]:
@@ -217,7 +188,11 @@ def _entry(name: str, kind: str, width: int, depth: int, imagenet: bool) -> Call
 _SIZED = ("resnet_cells", "nat_resnet_cells", "natv2_resnet_cells", "plain_cells")
 
 ENTRIES: dict[str, Callable[..., Genotype]] = {
-    **{name: _entry(name, name, 36, 20, False) for name in _TEXTS if name != "pc_darts_imagenet"},
+    **{
+        name: _entry(name, name, 36, 20, False)
+        for name in _PUBLISHED
+        if name != "pc_darts_imagenet"
+    },
     **{
         name: _entry(name, kind, 48, 14, True)
         for name, kind in (

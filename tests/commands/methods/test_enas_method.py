@@ -7,7 +7,8 @@ import pytest
 
 from jaxnas import nn, search
 from jaxnas.commands.methods.enas_method import SharedNetwork, enas_method
-from jaxnas.runs.search_run import SearchRun, search_task
+from jaxnas.runs.loop import Watcher
+from jaxnas.runs.search_run import SearchImages, SearchRun
 from jaxnas.spaces.enas_macro import EnasMacroSpace
 from support import tiny
 
@@ -33,7 +34,7 @@ def method():
         SPACE,
         EnasMacroSpace(layers=3, channels=4),
         search.enas_controller(SPACE, search.LogitSettings(), units=4),
-        search_task(data, jnp.float32),
+        SearchImages(data, SHARE, 0).task(jnp.float32),
         search.EnasSettings(arcs=2, first_cycle=1),
         epochs=3,
         steps_per_epoch=4,
@@ -41,7 +42,7 @@ def method():
 
 
 def run_of(each):
-    return SearchRun(each, "enas", tiny.dataset(), 0, 3, BATCH, SHARE)
+    return SearchRun(each, "enas", SearchImages(tiny.dataset(), SHARE, 0), 3, BATCH)
 
 
 @pytest.mark.slow  # both phases of the supernet are compiled
@@ -77,12 +78,12 @@ def test_a_killed_search_goes_on_to_the_same_bits_and_compiles_once_a_phase(meth
     assert {"weights_loss", "controller_accuracy", "controller_entropy", "baseline"} <= set(rows[0])
     assert whole.found.genotype.blocks[0].channels == 4
 
-    def kill(row):
-        if row["epoch"] == 2:
+    def kill(line):
+        if "epoch 2/" in line:
             raise Killed
 
     with tiny.open_run(tmp_path / "killed") as folder, pytest.raises(Killed):
-        run.run(folder, tell=kill)
+        run.run(folder, Watcher(tell=kill))
     with tiny.open_run(tmp_path / "killed") as folder:
         again = run.run(folder)
     assert again.digest == whole.digest

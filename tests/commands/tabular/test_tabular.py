@@ -110,15 +110,16 @@ def test_wins_without_exception_are_no_certainty():
 
 def test_the_table_compares_with_random():
     test = np.array([90.0, 91.0, 92.0, 93.0])
-    text = tabular_report.markdown(
+    text = tabular_report.search_table(
         [found("random", [0], [1]), found("local", [2], [3])], test - 10, test
-    )
+    ).markdown()
     random, local = text.splitlines()[2:]
     assert random.startswith("| random | 2 | 1 | 80.50 ± 0.71 | 90.50 ± 0.71 |  |  |")
     assert "| 82.50 ± 0.71 | 92.50 ± 0.71 | +2.00 [+2.00, +2.00] higher | 100% [39, 100] |" in local
     assert "| minus random | above random |" in text
-    single = tabular_report.markdown([found("random", [0]), found("local", [2])], test - 10, test)
-    assert "| 92.00 | +2.00 (n = 1: no interval) | 100% |" in single
+    single = [found("random", [0]), found("local", [2])]
+    text = tabular_report.search_table(single, test - 10, test).markdown()
+    assert "| 92.00 | +2.00 (n = 1: no interval) | 100% |" in text
 
 
 def test_curves_and_architectures_are_written(tmp_path):
@@ -162,4 +163,4 @@ def test_what_cannot_be_compared_is_told():
         with pytest.raises(ValueError, match="values must be 60 finite numbers, one for each cand"):
             run_searcher("random", SEARCHERS["random"], SPACE, values, seeds=1, queries=1)
     with pytest.raises(ValueError, match="found must hold random search"):
-        tabular_report.markdown([found("local", [1])], VALUES, VALUES)
+        tabular_report.search_table([found("local", [1])], VALUES, VALUES)

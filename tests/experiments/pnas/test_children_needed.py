@@ -45,7 +45,7 @@ def test_a_child_is_trained_once():
 
 def test_the_table_compares_with_the_first():
     other = Searched([A, A, B, D], np.array([1.0, 1, 2, 3]), np.array([1.0, 1, 2, 26]))
-    table = efficiency_table({"one": ONE, "other": other})
+    table = efficiency_table({"one": ONE, "other": other}).markdown()
     # The best of one is 25; the other needs its fourth child, its third different one.
     assert "| 1 | 25 | one | 2 | 0.40 | 2 | 0.50 |" in table
     assert "| 1 | 25 | other | 4 | 0.80 | 3 | 0.75 |" in table
@@ -54,7 +54,8 @@ def test_the_table_compares_with_the_first():
 
 def test_what_is_never_reached_is_told(tmp_path):
     other = Searched([A], np.array([1.0]), np.array([1.0]))
-    assert "| other | more than 1 | | | |" in efficiency_table({"one": ONE, "other": other})
+    table = efficiency_table({"one": ONE, "other": other}).markdown()
+    assert "| other | more than 1 |  |  |  |" in table
     efficiency_curves({"one": ONE, "other": other}, 1000, tmp_path / "curves")
     assert (tmp_path / "curves.svg").stat().st_size > 1000
 
@@ -67,8 +68,10 @@ def test_efficiency_is_told_before_the_levels(tmp_path, monkeypatch):
     }
     networks: Any = None
     searches = Searches(tmp_path, trials, networks, lambda _: {}, 5400)
-    pictures, (table, levels) = tell_efficiency(searches)
-    assert [name for _, name, _ in pictures] == ["efficiency.svg"]
+    pictures, (explained, table, levels) = tell_efficiency(searches)
+    assert [section.blocks[0].file for section in pictures] == ["efficiency.svg"]
+    assert "different ones trained" in explained
+    table = table.markdown()
     assert (tmp_path / "efficiency.svg").is_file()
     assert "| 1 | 62 | progressive | 2 | 0.05 | " in table
     assert "| random | more than 40 | " in table

@@ -48,7 +48,7 @@ def test_progressive_search_of_nasbench201_keeps_the_best():
     assert (np.diff(values, axis=1) >= 0).all()
     assert [each.level for each in ranks] == [1, 2, 3, 4] * 2
     assert [bool(each.following) for each in ranks] == [True, True, True, False] * 2
-    assert "| a | kendall |" in rank_table({"a": ranks})
+    assert "| a | kendall |" in rank_table({"a": ranks}).markdown()
 
 
 @pytest.mark.slow
@@ -102,10 +102,10 @@ def test_a_perfect_surrogate_and_none_bound_what_growing_finds(races):
 def test_the_tables_of_races(races):
     rows = race_rows(races)
     assert {(row["seed"], row["top"]) for row in rows} >= {(0, 1), (1, 5)}
-    table = race_table(rows, ("ppo", "random"), 100)
+    table = race_table(rows, ("ppo", "random"), 100).markdown()
     assert "| 1 | " in table
     assert " of 2 | " in table
-    answers = answers_table(races)
+    answers = answers_table(races).markdown()
     for name in (PROGRESSIVE, "ppo", "random", GROWN_BEST, GROWN_BLIND):
         assert f"| {name} | " in answers
 
@@ -116,7 +116,7 @@ def test_examples_are_counted_with_those_of_the_children_trained_anew():
         {"seed": 0, "top": top, "truth": 0.9, PROGRESSIVE: 1160, "ppo": n}
         for top, n in ((1, 5808), (5, 4100), (25, 3654))
     ]
-    table = race_table(rows, ("ppo",), 20_000)
+    table = race_table(rows, ("ppo",), 20_000).markdown()
     for text in ("| 5,808 | 5.0 | 8.2 |", "| 4,100 | 3.5 | 6.8 |", "| 3,654 | 3.1 | 6.4 |"):
         assert text in table
 
@@ -127,10 +127,12 @@ def test_what_is_not_reached_is_told():
         for seed in range(2)
         for top in (1, 5, 25)
     ]
-    assert "| 0 of 2 | more than 1,000 | more than 10.0 |" in race_table(rows, ("ppo",), 1000)
+    table = race_table(rows, ("ppo",), 1000).markdown()
+    assert "| 0 of 2 | more than 1,000 | more than 10.0 |" in table
     # A median that depends on how long was searched is none.
     half = [row | {"ppo": None if row["seed"] else 50} for row in rows]
-    assert "| 1 of 2 | more than 1,000 | more than 10.0 |" in race_table(half, ("ppo",), 1000)
+    table = race_table(half, ("ppo",), 1000).markdown()
+    assert "| 1 of 2 | more than 1,000 | more than 10.0 |" in table
 
 
 def test_a_table_that_is_not_there_leaves_no_run(tmp_path):

@@ -1,0 +1,1 @@
+"""Networks of shared weights, whose architecture is an input."""

@@ -1,0 +1,82 @@
+"""Whether arrays are the variables of a network, and what is said if they are not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+
+from jaxnas.errors import UserError
+from jaxnas.nn.weights.init import abstract_variables, named_leaves
+
+Shape = tuple[int, ...]
+
+_NAMED = 6  # variables that an error names
+
+
+class WeightsError(UserError, ValueError):
+    """Weights that cannot be read, written or used; the message is one sentence that says why."""
+
+
+def check_shapes(where: Any, found: Mapping[str, Shape], expected: Mapping[str, Shape]) -> None:
+    """Checks that `where` holds the expected variables and no others.
+
+    Raises:
+      WeightsError: naming variables that are missing, that are too much or of another shape.
+    """
+    if not found.keys() & expected.keys():
+        raise WeightsError(
+            f"{where} holds none of the network's {len(expected)} variables, such as "
+            f"{next(iter(expected))}"
+        )
+    problems = []
+    if missing := [name for name in expected if name not in found]:
+        problems.append(f"lacks {_some(missing)}")
+    if unexpected := [name for name in found if name not in expected]:
+        problems.append(f"has {_some(unexpected)}, which the network has not")
+    if misshapen := [
+        f"{name} as {list(found[name])} instead of {list(shape)}"
+        for name, shape in expected.items()
+        if name in found and tuple(found[name]) != tuple(shape)
+    ]:
+        problems.append(f"has {_some(misshapen)}")
+    if problems:
+        raise WeightsError(f"{where} does not fit the network: it {'; it '.join(problems)}")
+
+
+def _some(names: list[str]) -> str:
+    """The first of `names`, and how many more there are."""
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def shapes_of(module: nn.Module, input_shape: Shape, *args: Any) -> Any:
+    """Shapes and dtypes of the variables of `module`.
+
+    Raises:
+      WeightsError: if it takes no images of that shape.
+    """
+    try:
+        return abstract_variables(module, input_shape, *args)
+    except (TypeError, ValueError, OverflowError, ZeroDivisionError) as error:
+        raise WeightsError(
+            f"the network takes no images of shape {list(input_shape)}: {error}"
+        ) from error
+
+
+def check_fits(
+    where: Any, arrays: Mapping[str, Any], module: nn.Module, input_shape: Shape, *args: Any
+) -> Any:
+    """Shapes and dtypes of the variables of `module`, whose names and shapes `arrays` must have.
+
+    Raises:
+      WeightsError: if they have not, or if the module takes no images of that shape.
+    """
+    expected = shapes_of(module, input_shape, *args)
+    check_shapes(
+        where,
+        {name: array.shape for name, array in arrays.items()},
+        {name: leaf.shape for name, leaf in named_leaves(expected).items()},
+    )
+    return expected

@@ -1,0 +1,112 @@
+"""Trained networks as StableHLO programs, which run without this project's code."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.export
+import jax.numpy as jnp
+from jax.extend.mlir import deserialize_portable_artifact, ir
+from jax.interpreters.mlir import make_ir_context
+
+from jaxnas.nn import kernels
+from jaxnas.nn.network import Network
+from jaxnas.nn.weights.checks import WeightsError, check_fits
+from jaxnas.nn.weights.init import named_leaves
+
+# What JAX puts into a program of symbolic batch size. Any other call leaves the program.
+_CUSTOM_CALLS = {"shape_assertion"}
+_PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
+
+
+def export(
+    network: Network,
+    variables: Any,
+    input_shape: tuple[int, int, int],
+    platforms: Sequence[str] = ("cpu", "cuda"),
+) -> bytes:
+    """The network in evaluation mode as a program from images to logits, its variables in it.
+
+    The program is `jax.export`'s: ``jax.export.deserialize(data).call(images)`` runs it wherever
+    JAX is installed, for images float32 [b, h, w, c] of any b.
+
+    For the platform in use alone it is traced as usual. For others or several it has XLA's own
+    primitives, which every platform knows and a CPU runs more slowly than what is traced there.
+
+    Args:
+      network: not a supernet.
+      variables: ``{"params": ..., "batch_stats": ...}``.
+      input_shape: [h, w, c] of an image.
+      platforms: out of ``cpu``, ``cuda``, ``rocm`` and ``tpu``.
+
+    Raises:
+      ValueError: for another platform.
+      WeightsError: if the network takes no images of that shape, or `variables` are not its own.
+    """
+    if unknown := set(platforms) - set(_PLATFORMS):
+        raise ValueError(f"platforms must be out of {', '.join(_PLATFORMS)}, not {min(unknown)!r}")
+    check_fits("the tree of variables", named_leaves(variables), network, input_shape)
+
+    def logits(images: jax.Array) -> jax.Array:
+        return network.apply(variables, images, train=False)  # type: ignore
+
+    (batch,) = jax.export.symbolic_shape("batch")
+    images = jax.ShapeDtypeStruct((batch, *input_shape), jnp.float32)
+    own = tuple(platforms) == (jax.default_backend(),)
+    with contextlib.nullcontext() if own else kernels.portable():
+        exported = jax.export.export(jax.jit(logits), platforms=platforms)(images)
+    return bytes(exported.serialize())
+
+
+def load_exported(data: bytes | str | os.PathLike[str]) -> Callable[[Any], jax.Array]:
+    """The function in a program of `export`, from images float32 [b, h, w, c] to logits.
+
+    Args:
+      data: the program, or the path of a file that holds it.
+
+    Raises:
+      WeightsError: if it is no such program or is damaged, or if it calls anything outside of
+        itself.
+    """
+    where = "the program"
+    if isinstance(data, str | os.PathLike):
+        where = str(data)
+        try:
+            data = Path(data).read_bytes()
+        except OSError as error:
+            raise WeightsError(f"{where} cannot be read ({error.strerror or error})") from error
+    try:
+        exported = jax.export.deserialize(bytearray(data))
+        calls = _custom_calls(exported)
+    except Exception as error:  # damaged bytes make the parsers raise almost anything
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise WeightsError(f"{where} is no exported network or is damaged ({reason})") from error
+    if foreign := sorted(calls - _CUSTOM_CALLS):
+        raise WeightsError(
+            f"{where} calls {', '.join(foreign)}, which no network needs: it is not run"
+        )
+    if [aval.ndim for aval in exported.in_avals] != [4]:
+        raise WeightsError(f"{where} is no exported network: it does not take images alone")
+    return jax.jit(exported.call)
+
+
+def _custom_calls(exported: jax.export.Exported) -> set[str]:
+    """The targets of the program's custom calls."""
+    targets = set()
+
+    def visit(operation: Any) -> None:
+        if operation.name == "stablehlo.custom_call":
+            targets.add(ir.StringAttr(operation.attributes["call_target_name"]).value)
+        for region in operation.regions:
+            for block in region:
+                for inner in block:
+                    visit(inner.operation)
+
+    with make_ir_context():
+        visit(deserialize_portable_artifact(exported.mlir_module_serialized).operation)
+    return targets

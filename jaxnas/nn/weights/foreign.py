@@ -1,0 +1,169 @@
+"""Weights of other libraries, as networks of this project that compute the same logits.
+
+Weights are recognised by their names and shapes. Where the source has no classifier
+(``include_top=False``, ``num_classes=0``), the network's is the identity: its logits are the
+averaged features.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnas.nn.network import Network, build
+from jaxnas.nn.weights.checks import Shape, WeightsError, check_shapes, shapes_of
+from jaxnas.nn.weights.init import named_leaves
+from jaxnas.spaces.genotype import Cell, Genotype
+
+# An array that is read when it is needed, and its shape.
+Source = Mapping[str, tuple[Shape, Callable[[], np.ndarray]]]
+
+
+class Imported(NamedTuple):
+    """A network with the weights of another library.
+
+    Attributes:
+      network: its genotype says what it is called.
+      variables: float32 ``{"params": ..., "batch_stats": ...}``.
+    """
+
+    network: Network
+    variables: Any
+
+
+class SourceArray(NamedTuple):
+    """Where a variable comes from: the source's name and shape for it, and the way from there."""
+
+    name: str
+    shape: Shape
+    convert: Callable[[np.ndarray], np.ndarray]
+
+
+class Place(NamedTuple):
+    """What a block is called in the sources.
+
+    Attributes:
+      cell: of the block.
+      keras: suffix of the names of its layers.
+      timm: prefix of the names of its layers.
+      resized: whether its older input is larger than its newer one.
+    """
+
+    cell: Cell
+    keras: str
+    timm: str
+    resized: bool
+
+
+LayerName = Callable[[Place, tuple[str, ...]], str]
+SourceArrayOf = Callable[[str, str, str, Shape], SourceArray]
+
+# The variables are the same for images of any size from 32x32 on.
+_IMAGE = (224, 224, 3)
+
+
+def with_padded_pools(genotype: Genotype, source: str, kinds: str) -> Genotype:
+    """A NASNet whose strided pools of those kinds see their padding as zeros."""
+    names = {f"{kind}_pool_3x3" for kind in kinds.split()}
+    cells = tuple(
+        dataclasses.replace(
+            cell,
+            edges=tuple(
+                dataclasses.replace(edge, op=f"padded_{edge.op}")
+                if cell.name == "reduction" and edge.op in names and edge.source < cell.inputs
+                else edge
+                for edge in cell.edges
+            ),
+        )
+        for cell in genotype.cells
+    )
+    return dataclasses.replace(genotype, name=f"{genotype.name}_{source}", cells=cells)
+
+
+def _source_layer(places: Sequence[Place], module: tuple[str, ...], layer_of: LayerName) -> str:
+    """The source's name of a layer that has the path `module` in our variables."""
+    head, *rest = module
+    if not head.startswith("block_"):
+        return layer_of(places[0], module)
+    _, number, *inputs = head.split("_")  # block_3, or block_3_input_0
+    place = places[int(number)]
+    if inputs:
+        return layer_of(place, ("_".join(inputs), *rest))
+    return layer_of(place, (rest[0].split("_")[1], *rest[1:]))  # edge_0_sep_conv_3x3
+
+
+def cell_places(genotype: Genotype) -> list[Place]:
+    """The places of the blocks of a NASNet or PNASNet, in order."""
+    places = []
+    in_place = genotype.name.startswith("pnasnet")
+    reductions = cells = 0
+    for index, cell in enumerate(genotype.placed_cells()):
+        newer, older = genotype.inputs_of(index)
+        resized = any(each.stride == 2 for each in genotype.blocks[older + 1 : newer + 1])
+        if index < 2:
+            keras, timm = f"stem_{index + 1}", f"cell_stem_{index}"
+        elif cell.name == "reduction" and not in_place:
+            keras, timm = f"reduce_{cells}", f"reduction_cell_{reductions}"
+            reductions += 1
+        else:
+            keras, timm = str(cells + (reductions > 0)), f"cell_{cells}"
+            cells += 1
+        places.append(Place(cell, keras, timm, resized))
+    return places
+
+
+def import_weights(
+    source: Source,
+    where: str,
+    genotype: Genotype,
+    places: Sequence[Place],
+    layer_of: LayerName,
+    leaf_of: SourceArrayOf,
+) -> Imported:
+    """The network of `genotype` with the weights of `source`.
+
+    Args:
+      source: the arrays by name.
+      where: what holds them, for messages.
+      genotype: of the network.
+      places: of its blocks.
+      layer_of: (place, path of a layer in our variables) to the source's name of the layer.
+      leaf_of: (that name, our layer, our variable, its shape) to where the variable comes from.
+
+    Raises:
+      WeightsError: naming what is missing, unknown or of another shape.
+    """
+    bias = leaf_of(layer_of(places[0], ("classifier",)), "classifier", "bias", ()).name
+    classes = (*source[bias][0], 1)[0] if bias in source else None
+    expected = shapes_of(build(genotype, 1 if classes is None else classes), _IMAGE)
+    wanted = {}
+    for name, leaf in named_leaves(expected).items():
+        _, *module, kind = name.split("/")
+        if classes is None and module[0] == "classifier":
+            continue
+        layer = _source_layer(places, tuple(module), layer_of)
+        wanted[name] = leaf_of(layer, module[-1], kind, leaf.shape)
+    check_shapes(
+        where,
+        {name: shape for name, (shape, _) in source.items()},
+        {leaf.name: leaf.shape for leaf in wanted.values()},
+    )
+    values = {}
+    for name, leaf in wanted.items():
+        try:
+            value = np.asarray(source[leaf.name][1](), np.float32)
+        except (TypeError, ValueError) as error:
+            raise WeightsError(f"{where}: {leaf.name} holds no numbers ({error})") from error
+        values[name] = jnp.array(leaf.convert(value))  # a copy: the source may go on training
+    if classes is None:
+        classes = expected["params"]["classifier"]["kernel"].shape[0]
+        values["params/classifier/kernel"] = jnp.eye(classes)
+        values["params/classifier/bias"] = jnp.zeros(classes)
+    leaves = [values[name] for name in named_leaves(expected)]
+    variables = jax.tree.unflatten(jax.tree.structure(expected), leaves)
+    return Imported(build(genotype, classes), variables)

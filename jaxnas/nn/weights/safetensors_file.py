@@ -1,0 +1,145 @@
+"""Variables of networks in safetensors files, which hold arrays and cannot run code.
+
+A variable is named by its path, such as ``params/block_0/edge_0_conv_3x3/conv/kernel``. The file's
+metadata may hold the genotype, so that the network can be built from the file alone.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnas.nn.network import Network, build
+from jaxnas.nn.weights.checks import Shape, WeightsError, check_fits
+from jaxnas.nn.weights.init import named_leaves
+from jaxnas.spaces.genotype import Genotype
+
+
+def save_safetensors(
+    variables: Any, path: str | os.PathLike[str], genotype: Genotype | None = None
+) -> None:
+    """Writes variables to a file, atomically.
+
+    Args:
+      variables: ``{"params": ..., "batch_stats": ...}`` of a network or a supernet.
+      path: of the file; one that is there is replaced.
+      genotype: of the network; `load_network` needs it.
+
+    Raises:
+      WeightsError: if the file cannot be written, or naming what is no array of numbers.
+    """
+    from safetensors.numpy import save
+
+    arrays = {
+        # safetensors takes the bytes as they lie in memory.
+        name: np.ascontiguousarray(leaf)
+        for name, leaf in named_leaves(variables).items()
+    }
+    if wrong := [name for name, array in arrays.items() if array.dtype.kind not in "biufV"]:
+        raise WeightsError(f"{wrong[0]} is no array of numbers and cannot be saved")
+    metadata = {} if genotype is None else {"genotype": genotype.to_json()}
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(save(arrays, metadata))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be written ({error.strerror or error})") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_safetensors(
+    path: str | os.PathLike[str], module: nn.Module, input_shape: Shape, *args: Any
+) -> Any:
+    """The variables of `module` in a file of `save_safetensors`, bitwise as saved.
+
+    Args:
+      path: of the file.
+      module: a network or a supernet.
+      input_shape: [h, w, c] of an image.
+      *args: further arguments of the module after the image, such as a supernet's gates.
+
+    Raises:
+      WeightsError: if the file cannot be read, or naming each variable that it lacks, that the
+        module has not, or that has another shape or dtype in it.
+    """
+    arrays, _ = read_safetensors(path)
+    return _match(path, arrays, module, input_shape, *args)
+
+
+def load_network(path: str | os.PathLike[str], input_shape: Shape) -> tuple[Network, Any]:
+    """The network, not a supernet, in a file that was saved with its genotype; and its variables.
+
+    The number of classes is that of the classifier; the network has an auxiliary head if the file
+    has variables for one.
+
+    Args:
+      path: of the file.
+      input_shape: [h, w, c] of an image.
+
+    Raises:
+      WeightsError: as `load_safetensors`, and if the file holds no genotype or a wrong one.
+    """
+    arrays, metadata = read_safetensors(path)
+    if "genotype" not in metadata:
+        raise WeightsError(
+            f"{path} was saved without a genotype; build its network and use load_safetensors"
+        )
+    classifier = arrays.get("params/classifier/kernel")
+    if classifier is None or classifier.ndim != 2:
+        raise WeightsError(
+            f"{path} holds no classifier, params/classifier/kernel [inputs, classes]"
+        )
+    auxiliary = any(name.startswith("params/auxiliary/") for name in arrays)
+    try:
+        genotype = Genotype.from_json(metadata["genotype"])
+        network = build(genotype, classifier.shape[1], auxiliary=auxiliary)
+    except ValueError as error:
+        raise WeightsError(f"{path} holds a genotype of no network: {error}") from error
+    return network, _match(path, arrays, network, input_shape)
+
+
+def read_safetensors(
+    path: str | os.PathLike[str],
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """The arrays of a safetensors file by their names, and its metadata.
+
+    Raises:
+      WeightsError: if there is no such file, it is no safetensors file or damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not Path(path).is_file():
+        raise WeightsError(f"there is no file {path}")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (SafetensorError, OSError, TypeError, ValueError) as error:
+        raise WeightsError(f"{path} is no safetensors file or is damaged ({error})") from error
+
+
+def _match(
+    path: Any, arrays: dict[str, np.ndarray], module: nn.Module, input_shape: Shape, *args: Any
+) -> Any:
+    """`arrays` as the variables of `module`."""
+    expected = check_fits(path, arrays, module, input_shape, *args)
+    leaves = named_leaves(expected)
+    if wrong := [
+        f"{name} as {arrays[name].dtype}"
+        for name, leaf in leaves.items()
+        if arrays[name].dtype != leaf.dtype
+    ]:
+        raise WeightsError(f"{path} does not fit the network: it has {', '.join(wrong)}")
+    values = [jnp.asarray(arrays[name]) for name in leaves]
+    return jax.tree.unflatten(jax.tree.structure(expected), values)

@@ -1,0 +1,266 @@
+"""Adaptation from the first step to the last: weights and architecture together, then weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnas import nn, search, training
+from jaxnas.data import Dataset, epoch_permutation, rounds
+from jaxnas.randomness import stream
+from jaxnas.runs.config import AdaptationFlags, ConfigError, Method, SelfSupervision, Training
+from jaxnas.runs.edge_costs import EdgeCosts, edge_costs
+from jaxnas.runs.learner import Phase
+from jaxnas.runs.loop import Journal, Kept
+from jaxnas.runs.space_run import RandomRun, SpaceRun
+from jaxnas.runs.training_run import Architecture, SeedOutcome, TrainingRun
+from jaxnas.spaces import Derivation, Genotype
+from jaxnas.spaces.adaptation import Granularity
+from jaxnas.training.loop import Order
+
+# How far Adam can carry an architecture parameter by default, whatever the number of steps: DARTS's
+# 3e-4 over 50 epochs of 391 steps is 5.9, and so much measured best here at a small budget.
+_ARCH_TRAVEL = 6.0
+# But in fewer steps than this most of it is noise, and loses the network: there the way shrinks
+# with the square of their number (docs/results/estimators.md).
+_FEW_ARCH_STEPS = 90
+
+_JOINT, _FIXED = "adaptation", "fixed"
+"""The phases."""
+
+
+class _Fixed(NamedTuple):
+    """The architecture of each seed, and the phase that trains it."""
+
+    derived: list[Derivation]
+    phase: Phase
+
+
+@dataclasses.dataclass(frozen=True)
+class AdaptationRun(SpaceRun):
+    """Adaptation of the base while it trains.
+
+    Attributes:
+      latency_table: where measured latencies are kept, as a resumed run needs; None to keep none.
+      adaptation: how the architecture adapts.
+    """
+
+    latency_table: Path | None = None
+    adaptation: AdaptationFlags = dataclasses.field(default_factory=AdaptationFlags)
+
+    def __post_init__(self) -> None:
+        self.adaptation.refuse_beyond(self.settings.epochs)
+        super().__post_init__()
+        edges = max((len(cell.edges) for cell in self.base.cells), default=0)
+        if edges > 16 and self.adaptation.estimator not in ("mixed", "raw"):
+            raise ConfigError(
+                f"--estimator {self.adaptation.estimator} goes through the 2^{edges} patterns of a "
+                "cell's edges, which are too many; use mixed or raw"
+            )
+
+    @property
+    def _joint_epochs(self) -> int:
+        return self.adaptation.joint_epochs(self.settings.epochs)
+
+    @property
+    def _waiting_epochs(self) -> int:
+        return self.adaptation.waiting_epochs(self.settings.epochs)
+
+    @property
+    def _held_out(self) -> int:
+        """Images that move θ alone while the architecture adapts."""
+        if self.adaptation.arch_data == "train":
+            return 0
+        return max(1, round(self.adaptation.holdout * len(self.dataset.train_images)))
+
+    @property
+    def _images(self) -> tuple[int, ...]:
+        count, adapting = len(self.dataset.train_images), self._joint_epochs
+        fixed = self.settings.epochs - adapting
+        return (count - self._held_out,) * adapting + (count,) * fixed
+
+    @property
+    def arch_learning_rate(self) -> float:
+        """Learning rate of θ: what the settings say, or the default for the number of its steps."""
+        moving = self.steps[self._waiting_epochs : self._joint_epochs]
+        steps = max(1, sum(moving) // self.adaptation.arch_every)
+        travel = _ARCH_TRAVEL * min(1.0, steps / _FEW_ARCH_STEPS) ** 2
+        return self.adaptation.arch_learning_rate or travel / steps
+
+    @cached_property
+    def _costs(self) -> EdgeCosts:
+        return edge_costs(
+            self.adaptation.cost,
+            self._space,
+            self.dataset.input_shape,
+            self.dataset.num_classes,
+            batch_size=self.settings.batch_size,
+            dtype=self._learner.dtype,
+            table=self.latency_table,
+        )
+
+    def refuse_unreachable(self) -> None:
+        """Raises a ConfigError where no network of the space is as cheap as the target."""
+        if self.adaptation.target_cost is not None:
+            self._costs.refuse_unreachable(self._space, self.adaptation.target_cost)
+
+    def _order_of(self, key: jax.Array, epoch: int) -> Order:
+        if epoch >= self._joint_epochs or not self._held_out:
+            return super()._order_of(key, epoch)
+        count, held_out = len(self.dataset.train_images), self._held_out
+        epoch_key = jax.random.fold_in(stream(key, "order"), epoch)
+        shuffled = jax.random.permutation(stream(key, "holdout"), count)
+        train = epoch_permutation(epoch_key, count - held_out, self.settings.batch_size)
+        arch = rounds(stream(epoch_key, "arch"), held_out, train.shape)
+        return {"train": shuffled[held_out:][train], "arch": shuffled[arch]}
+
+    @cached_property
+    def _adaptation(self) -> search.Adaptation:
+        settings, learner = self.adaptation, self._learner
+        costs = derive = None
+        if settings.cost_weight:
+            costs = self._costs.candidates / self._costs.base
+        if settings.target_cost is not None:
+            derive = partial(self._costs.derive, self._space, settings.target_cost)
+        return search.adaptation(
+            self._space,
+            training.flax_apply(self._supernet),
+            learner.task,
+            learner.optimizer,
+            estimator=settings.estimator,
+            arch_optimizer=settings.arch_optimizer,
+            arch_learning_rate=self.arch_learning_rate,
+            warmup_steps=sum(self.steps[: self._waiting_epochs]),
+            arch_data=settings.arch_data,
+            arch_every=settings.arch_every,
+            cost_weight=settings.cost_weight,
+            costs=costs,
+            derive=derive,
+            regularisation=learner.regularisation,
+        )
+
+    @cached_property
+    def _first_state(self) -> Callable[[jax.Array], Any]:
+        learner = self._learner
+
+        def first(key: jax.Array) -> search.AdaptationState:
+            gates = jnp.zeros((len(self.base.blocks), *self._space.shape[1:]))
+            return self._adaptation.init(learner.variables(key, self._supernet, gates))
+
+        return jax.jit(learner.seeds.each(first))
+
+    @cached_property
+    def _first_phase(self) -> Phase:
+        def gates(state: search.AdaptationState) -> jax.Array:
+            return self._learner.seeds.each(self._adaptation.gates)(state, self._keys)
+
+        abstract = jax.eval_shape(self._first_state, self._keys)
+        return self._learner.phase(_JOINT, self._supernet, self._adaptation.step, gates, abstract)
+
+    @cached_property
+    def _fixed_by_theta(self) -> dict[str, _Fixed]:
+        """What θ, as text, became; a run has but one."""
+        return {}
+
+    def _fixed(self, meta: dict[str, Any]) -> _Fixed:
+        """What the θ of an epoch's metadata becomes."""
+        theta = meta["theta"][-1]
+        name = json.dumps(theta)
+        if name not in self._fixed_by_theta:
+            rows = theta if self._learner.seeds.wide else [theta]
+            derived = [self._adaptation.derive(jnp.asarray(row, jnp.float32)) for row in rows]
+            abstract = jax.eval_shape(
+                lambda state: self._fix(state, derived), self._first_phase.abstract
+            )
+            network = self._fixed_network(derived)
+            phase = self._learner.weights_phase(_FIXED, network, abstract)
+            self._fixed_by_theta[name] = _Fixed(derived, phase)
+        return self._fixed_by_theta[name]
+
+    def _fix(self, state: search.AdaptationState, derived: list[Derivation]) -> training.TrainState:
+        """The state that goes on once θ is fixed: the same weights, nothing started anew."""
+        if self._learner.seeds.wide:
+            gates = self._gates(derived)
+            return training.TrainState(state.step, state.variables, state.opt_state, gates)
+        network = self._fixed_network(derived)
+        variables = nn.cut(state.variables, network, self.dataset.input_shape)
+        wanted = jax.eval_shape(self._learner.optimizer.init, variables["params"])
+        return training.TrainState(state.step, variables, nn.cut_like(state.opt_state, wanted))
+
+    def _phase(self, meta: dict[str, Any]) -> Phase:
+        return self._fixed(meta).phase if meta["phase"] == _FIXED else super()._phase(meta)
+
+    def _begin(self) -> Kept:
+        self.refuse_unreachable()
+        kept = super()._begin()
+        return kept._replace(meta=kept.meta | {"theta": [np.asarray(kept.state.theta).tolist()]})
+
+    def _advance(self, kept: Kept, progress: Callable[[], None]) -> Kept | None:
+        if kept.epoch == self._joint_epochs < self.settings.epochs:
+            kept = self._enter_fixed(kept)
+        after = super()._advance(kept, progress)
+        if after is not None and after.meta["phase"] == _JOINT:
+            theta = [*after.meta["theta"], np.asarray(after.state.theta).tolist()]
+            after = after._replace(meta=after.meta | {"theta": theta})
+        return after
+
+    def _enter_fixed(self, kept: Kept) -> Kept:
+        """The end of the joint phase as the start of the other one."""
+        # Copies, since an epoch uses up the state that it is given.
+        state = jax.tree.map(jnp.copy, self._fix(kept.state, self._fixed(kept.meta).derived))
+        return kept._replace(state=state, meta=kept.meta | {"phase": _FIXED, "scores": {}})
+
+    def _architectures(self, meta: dict[str, Any]) -> list[Architecture]:
+        derived, target = self._fixed(meta).derived, self.adaptation.target_cost
+        if target is None:
+            return [self._architecture(each) for each in derived]
+        return [self._architecture(each, self._costs.note(each, target)) for each in derived]
+
+    def _outcomes(self, kept: Kept, journal: Journal) -> list[SeedOutcome]:
+        if kept.meta["phase"] == _JOINT:
+            kept = self._enter_fixed(kept)
+        theta = np.asarray(kept.meta["theta"], np.float32)
+        return [
+            outcome._replace(theta=theta[:, index] if self._learner.seeds.wide else theta)
+            for index, outcome in enumerate(super()._outcomes(kept, journal))
+        ]
+
+
+def method_run(
+    method: Method,
+    base: Genotype,
+    dataset: Dataset,
+    settings: Training,
+    seeds: Sequence[int],
+    eval_every: int = 1,
+    *,
+    latency_table: Path | None = None,
+    supervision: SelfSupervision | None = None,
+    adaptation: AdaptationFlags | None = None,
+) -> TrainingRun:
+    """The run of a method by its name; other arguments are those of the runs.
+
+    ``original`` leaves the base alone, ``cell`` and ``full`` adapt it (unless for no epoch at all),
+    ``random_cell`` and ``random_full`` draw a network from the same space.
+
+    Raises:
+      ConfigError: for another method, or if settings, data and network do not fit each other.
+    """
+    if method not in get_args(Method):
+        raise ConfigError(f"a method is one of {', '.join(get_args(Method))}, not {method!r}")
+    common = (method, base, dataset, settings, tuple(seeds), eval_every, supervision)
+    granularity: Granularity = "full" if method.endswith("full") else "cell"
+    if method.startswith("random"):
+        return RandomRun(*common, granularity)
+    adaptation = adaptation or AdaptationFlags()
+    if method == "original" or not adaptation.joint_epochs(settings.epochs):
+        return TrainingRun(*common)
+    return AdaptationRun(*common, granularity, latency_table, adaptation)

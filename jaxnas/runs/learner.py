@@ -1,0 +1,195 @@
+"""What networks learn of a data set, and by which steps; of one seed or several side by side."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxnas import nn, tasks, training
+from jaxnas.data import Dataset
+from jaxnas.randomness import stream
+from jaxnas.runs.config import SelfSupervision, Training
+from jaxnas.runs.objectives import Objective, SelfSupervised, Supervised
+from jaxnas.spaces import Genotype
+from jaxnas.training.loop import Data
+from jaxnas.training.train import Step
+
+Gates = Callable[[Any], jax.Array | None]
+"""State to the gates under which its network is judged; None for a network without."""
+
+
+class Seeds(NamedTuple):
+    """Seeds that train side by side in one program by `jax.vmap`.
+
+    Attributes:
+      numbers: the seeds; arrays of several have a leading axis, those of one have none.
+    """
+
+    numbers: tuple[int, ...]
+
+    @property
+    def wide(self) -> bool:
+        """Whether there are several."""
+        return len(self.numbers) > 1
+
+    @property
+    def keys(self) -> jax.Array:
+        """The root key of each."""
+        keys = jnp.stack([jax.random.key(seed) for seed in self.numbers])
+        return keys if self.wide else keys[0]
+
+    def each(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """`function`, of all seeds at once."""
+        return jax.vmap(function) if self.wide else function
+
+    def one(self, tree: Any, index: int) -> Any:
+        """What a pytree of arrays holds of one of them."""
+        return jax.tree.map(lambda leaf: leaf[index], tree) if self.wide else tree
+
+
+class Phase(NamedTuple):
+    """A stretch of epochs that run the same compiled step.
+
+    Attributes:
+      name: as rows of metrics and checkpoints call it.
+      epoch: a pass over the data.
+      evaluate: state to scores.
+      evaluate_untrained: likewise, with batch statistics of the training images.
+      abstract: the state's shapes and dtypes.
+    """
+
+    name: str
+    epoch: training.Epoch
+    evaluate: Callable[[Any], dict[str, jax.Array]]
+    evaluate_untrained: Callable[[Any], dict[str, jax.Array]]
+    abstract: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Learner:
+    """What networks learn of a data set, and how their weights move.
+
+    Attributes:
+      dataset: what is learned.
+      settings: how.
+      supervision: how without labels; None to learn the labels.
+      steps: of each epoch.
+      seeds: that train side by side.
+
+    Raises:
+      ConfigError: if settings and data do not fit each other.
+    """
+
+    dataset: Dataset
+    settings: Training
+    supervision: SelfSupervision | None
+    steps: tuple[int, ...]
+    seeds: Seeds
+
+    @cached_property
+    def objective(self) -> Objective:
+        """What is learned, and by what it is judged."""
+        if self.supervision is None:
+            return Supervised(self.dataset, self.settings)
+        return SelfSupervised(self.dataset, self.settings, self.supervision)
+
+    @cached_property
+    def dtype(self) -> Any:
+        """Of the computation."""
+        return jnp.dtype(self.settings.precision)
+
+    @cached_property
+    def task(self) -> tasks.Task:
+        """The objective's task, over as many devices as the settings say."""
+        devices = jax.devices()[: self.settings.devices]
+        task = self.objective.task
+        return task if len(devices) == 1 else tasks.data_parallel(task, devices)
+
+    @cached_property
+    def optimizer(self) -> optax.GradientTransformation:
+        """Of the weights."""
+        settings = self.settings
+        moves, warmup = (
+            -(-sum(steps) // settings.accumulate)
+            for steps in (self.steps, self.steps[: settings.rising_epochs])
+        )
+        common: dict[str, Any] = {
+            "momentum": settings.momentum,
+            "weight_decay": settings.weight_decay,
+            "warmup_steps": warmup,
+        }
+        if settings.optimizer == "lars":
+            optimizer = training.lars(settings.learning_rate, moves, **common)
+        else:
+            optimizer = training.sgd(
+                settings.learning_rate,
+                moves,
+                schedule=settings.schedule,
+                decay_norm_and_bias=settings.decay_norm_and_bias,
+                grad_clip=settings.grad_clip,
+                **common,
+            )
+        return training.accumulate(optimizer, settings.accumulate)
+
+    @property
+    def regularisation(self) -> training.Regularisation:
+        """Drop path, dropout and the auxiliary head's weight."""
+        settings = self.settings
+        return training.Regularisation(
+            settings.auxiliary_weight, settings.drop_path, sum(self.steps), settings.dropout
+        )
+
+    @cached_property
+    def data(self) -> Data:
+        """The images on the device, in the parts ``train``, ``arch`` (the same) and ``test``."""
+        data = self.dataset
+        train = jnp.asarray(data.train_images), jnp.asarray(data.train_labels)
+        test = jnp.asarray(data.test_images), jnp.asarray(data.test_labels)
+        return {"train": train, "arch": train, "test": test}
+
+    def build(self, genotype: Genotype) -> nn.Network:
+        """The network that is trained of a genotype, with its auxiliary head if that counts."""
+        auxiliary = self.settings.auxiliary_weight > 0
+        return nn.build(genotype, self.objective.outputs, self.dtype, auxiliary=auxiliary)
+
+    def variables(self, key: jax.Array, network: nn.Network, *gates: jax.Array) -> Any:
+        """Initial variables of a seed with this root key."""
+        return nn.init(network, stream(key, "init"), self.dataset.input_shape, *gates)
+
+    def weights_phase(self, name: str, network: nn.Network, abstract: Any) -> Phase:
+        """A phase that trains the weights of `network` alone."""
+        apply = training.flax_apply(network)
+        step = training.train_step(apply, self.task, self.optimizer, self.regularisation)
+        return self.phase(name, network, step, lambda state: state.gates, abstract)
+
+    def phase(
+        self, name: str, network: nn.Network, step: Step, gates: Gates, abstract: Any
+    ) -> Phase:
+        """A phase of steps of one seed, judged as `network`.
+
+        Args:
+          name: see `Phase`.
+          network: the network.
+          step: of one seed.
+          gates: of all seeds.
+          abstract: see `Phase`.
+        """
+        apply, wide = training.flax_apply(network), self.seeds.wide
+        scores = self.objective.evaluator(apply, self.data, wide=wide)
+        estimate = training.statistics_estimator(apply, self.objective.task, wide=wide)
+
+        def evaluate(state: Any) -> dict[str, jax.Array]:
+            return scores(state.variables, gates(state))
+
+        def evaluate_untrained(state: Any) -> dict[str, jax.Array]:
+            own = gates(state)
+            return scores(estimate(state.variables, own, self.data["train"][0]), own)
+
+        epoch = training.default_loop(sum(self.steps))(self.seeds.each(step))
+        return Phase(name, epoch, evaluate, evaluate_untrained, abstract)
