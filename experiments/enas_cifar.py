@@ -27,8 +27,8 @@ from typing import Annotated
 import jax.numpy as jnp
 import tyro
 
-from jaxnas import nn, search
-from jaxnas.commands.enas_method import SharedNetwork, enas_method
+from jaxnas import nn, search, training
+from jaxnas.commands.enas_method import enas_method
 from jaxnas.commands.script import run_script
 from jaxnas.commands.search_experiment import Method, run_search
 from jaxnas.data import Dataset
@@ -111,13 +111,13 @@ def make(flags: Flags, task: Task, dataset: Dataset, steps: dict[str, int]) -> M
         auxiliary=flags.enas.auxiliary_weight > 0,
     )
     return enas_method(
-        SharedNetwork(
-            network,
+        search.Supernet(
+            training.flax_apply(network),
             lambda key: nn.shared_variables(network, key, dataset.input_shape),
             lambda candidate: choices(network.layouts, candidate),
+            flags.full_size.decode,
         ),
         space,
-        flags.full_size,
         search.enas_controller(space, flags.logits, units=flags.controller_units),
         task,
         flags.enas,

@@ -26,8 +26,8 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 
-from jaxnas import nn, search
-from jaxnas.commands.enas_method import SharedNetwork, enas_method
+from jaxnas import nn, search, training
+from jaxnas.commands.enas_method import enas_method
 from jaxnas.commands.script import run_script
 from jaxnas.commands.search_experiment import Method, run_search
 from jaxnas.data import Dataset
@@ -113,13 +113,13 @@ def make(flags: Flags, task: Task, dataset: Dataset, steps: dict[str, int]) -> M
     network = nn.MacroSupernet(space, dataset.num_classes, dtype)
     some = nn.macro_choice(space, np.zeros(len(space.decisions), np.int32))
     return enas_method(
-        SharedNetwork(
-            network,
+        search.Supernet(
+            training.flax_apply(network),
             lambda key: nn.init(network, key, dataset.input_shape, some),
             lambda candidate: nn.macro_choice(space, candidate),
+            flags.full_size.decode,
         ),
         space,
-        flags.full_size,
         search.enas_controller(space, flags.logits, units=flags.controller_units),
         task,
         flags.enas,

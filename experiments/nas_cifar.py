@@ -29,10 +29,9 @@ import tyro
 from jaxnas import search
 from jaxnas.children.child_config import ChildExperiment
 from jaxnas.children.child_networks import BuiltNetworks
-from jaxnas.children.child_searchers import Stage
 from jaxnas.children.child_training import Candidate, Outcome
 from jaxnas.children.child_winners import TRAINED, as_array
-from jaxnas.commands.child_experiment import beside_random, run_children
+from jaxnas.commands.child_experiment import run_children, stages_beside_random
 from jaxnas.commands.script import run_script
 from jaxnas.runs.config import (
     ConfigError,
@@ -112,14 +111,14 @@ class Flags:
         )
 
 
-def make(flags: Flags) -> list[Stage]:
+def make(flags: Flags) -> list[search.Stage]:
     """NAS's controller, over one depth after the other."""
     deepest = flags.spaces[-1]
     controller = search.lstm(
         deepest, layers=flags.controller_layers, units=flags.controller_units, scale=0.08
     )
     return [
-        Stage(
+        search.Stage(
             number * flags.grow_every,
             space,
             search.reinforce(
@@ -158,7 +157,7 @@ def main(flags: Flags) -> None:
         "reinforce",
         networks,
         flags.child,
-        beside_random("reinforce", make(flags), flags.experiment.children),
+        stages_beside_random("reinforce", make(flags), flags.experiment.children),
         functools.partial(full_size, networks, flags.more_filters),
         reward,
         settings_of(flags),

@@ -31,6 +31,7 @@ from jaxnas import nn, search, training
 from jaxnas.commands.script import run_script
 from jaxnas.commands.search_experiment import Method, run_search
 from jaxnas.data import Dataset
+from jaxnas.nn.supernets.chain_supernet import chain_paths, where_ran
 from jaxnas.runs.config import ConfigError, WeightTraining, refuse_no_space, settings_of
 from jaxnas.runs.search_config import SearchExperiment
 from jaxnas.spaces import ChainSpace, Genotype, proxylessnas_space
@@ -107,14 +108,23 @@ def make(flags: Flags, task: Task, dataset: Dataset, steps: dict[str, int]) -> M
     dtype = jnp.dtype(flags.experiment.training.precision)
     supernet = nn.ChainSupernet(space, dataset.num_classes, dtype)
     choices = jnp.zeros(space.shape[0], jnp.int32)
+
+    def named(name: str, choices: np.ndarray) -> Genotype:
+        return dataclasses.replace(space.decode(choices), name=name)
+
     try:
         algorithm = search.proxylessnas(
+            search.Supernet(
+                training.flax_apply(supernet),
+                lambda key: nn.init(supernet, key, dataset.input_shape, choices),
+                chain_paths,
+                lambda choices: named("proxylessnas", choices),
+            ),
             space,
-            training.flax_apply(supernet),
-            lambda key: nn.init(supernet, key, dataset.input_shape, choices),
             task,
             flags.proxyless,
-            flags.costs(space, dataset),
+            costs=flags.costs(space, dataset),
+            where_ran=functools.partial(where_ran, space),
             epochs=flags.experiment.search_epochs,
             steps_per_epoch=steps["train"],
         )
@@ -123,7 +133,7 @@ def make(flags: Flags, task: Task, dataset: Dataset, steps: dict[str, int]) -> M
 
     def random(key: jax.Array) -> Genotype:
         rng = np.random.default_rng(np.asarray(jax.random.bits(key, (4,))))
-        return space.decode(space.random(rng), "random")
+        return named("random", rng.integers(space.options, dtype=np.int32))
 
     return Method(algorithm, random)
 

@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
-
 import jax
 import numpy as np
 
-from jaxnas import search, training
+from jaxnas import search
 from jaxnas.commands.search_experiment import Method
-from jaxnas.search.candidates import sample
+from jaxnas.search.blackbox.candidates import sample
 from jaxnas.spaces import Genotype, Space
 from jaxnas.tasks import Task
 
 
-class SharedNetwork(NamedTuple):
-    """A network whose weights all candidates of a space share.
-
-    Attributes:
-      module: the network.
-      variables: typed key to its initial ``params`` and ``batch_stats``.
-      choices: candidate int32 [decisions] to what the module is called with, under `jit`.
-    """
-
-    module: Any
-    variables: Callable[[jax.Array], Any]
-    choices: Callable[[jax.Array], Any]
-
-
 def enas_method(
-    network: SharedNetwork,
+    supernet: search.Supernet,
     space: Space,
-    full_size: Space,
     controller: search.Controller,
     task: Task,
     settings: search.EnasSettings,
@@ -43,9 +25,8 @@ def enas_method(
     """ENAS, and its control: as many steps of shared weights, but candidates drawn uniformly.
 
     Args:
-      network: what is trained in the search.
-      space: of the candidates, at the size of `network`.
-      full_size: the same space at the size of the network that is trained anew.
+      supernet: what is trained in the search; decodes candidates at full size.
+      space: of the candidates.
       controller: draws candidates.
       task: what is learned.
       settings: how.
@@ -54,14 +35,11 @@ def enas_method(
     """
     learning, control = (
         search.enas(
-            training.flax_apply(network.module),
-            network.variables,
+            supernet,
             space,
-            network.choices,
-            full_size.decode,
-            policy,
             task,
             settings,
+            controller=policy,
             epochs=epochs,
             steps_per_epoch=steps_per_epoch,
         )
@@ -69,6 +47,6 @@ def enas_method(
     )
 
     def random(key: jax.Array) -> Genotype:
-        return full_size.decode(np.asarray(sample(key, space.options, 1)[0]))
+        return supernet.decode(np.asarray(sample(key, space.options, 1)[0]))
 
     return Method(learning, random, control)
