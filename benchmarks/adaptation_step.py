@@ -62,7 +62,7 @@ def main(benchmark: Benchmark) -> None:
     plain = nn.build(base, 10)
     space = AdaptationSpace(base, benchmark.granularity)  # pyright: ignore[reportArgumentType]
     supernet = nn.supernet(space, 10)
-    gates = search.one_hot_gates(space, space.base_choices())
+    gates = space.one_hot_gates(space.base_choices())
     candidates: dict[str, tuple[Callable[..., Any], Callable[[jax.Array], Any]]] = {
         "plain": (
             training.train_step(training.flax_apply(plain), task, optimizer),
@@ -71,8 +71,13 @@ def main(benchmark: Benchmark) -> None:
     }
     for name in benchmark.estimators:
         joint = search.adaptation(
+            search.Supernet(
+                training.flax_apply(supernet),
+                lambda key: nn.init(supernet, key, shape, gates),
+                lambda gates: gates[space.table_of_block],
+                space.derive,
+            ),
             space,
-            training.flax_apply(supernet),
             task,
             optimizer,
             estimator=name,
@@ -80,7 +85,7 @@ def main(benchmark: Benchmark) -> None:
         )
         candidates[f"joint, {name}"] = (
             joint.step,
-            lambda key, joint=joint: joint.init(nn.init(supernet, key, shape, gates)),
+            joint.init,
         )
 
     console = rich.console.Console()

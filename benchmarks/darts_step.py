@@ -20,7 +20,6 @@ from timing import compile_step, interleaved, random_task
 
 from jaxnas import nn, search, training
 from jaxnas.nn.supernets.cell_supernet import CellSupernet
-from jaxnas.spaces import zoo
 from jaxnas.spaces.cells import DARTS_OPERATIONS, CellSpace
 
 ORDERS = ("first", "second", "second_exact")
@@ -61,11 +60,13 @@ def main(benchmark: Benchmark) -> None:
     steps = {}
     for order in ORDERS:
         algorithm = search.darts(
-            training.flax_apply(supernet),
-            lambda key: nn.init(supernet, key, shape, jnp.zeros(space.shape)),
-            space.operations,
-            space.shape,
-            lambda weights: zoo.named("darts_v2"),  # derived, which a step never does
+            search.Supernet(
+                training.flax_apply(supernet),
+                lambda key: nn.init(supernet, key, shape, jnp.zeros(space.shape)),
+                lambda gates: gates,
+                space.decode,
+            ),
+            space,
             task,
             search.DartsSettings(order=order),
             epochs=1,

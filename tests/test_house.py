@@ -26,6 +26,17 @@ def imports(path):
             yield from (a.name.split(".")[1] for a in node.names if a.name.startswith("jaxnas."))
 
 
+def test_a_search_names_neither_a_network_nor_a_space():
+    """It knows a space by the contract that all have, and a network by the record it is given."""
+    allowed = {"Space", "Genotype", "SKIP", "Cells", "Transformable", "Transitions", "SpaceError"}
+    for folder in ("blackbox", "progressive", "shared"):
+        for path in (PACKAGE / "search" / folder).glob("*.py"):
+            assert "nn" not in imports(path), path
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.ImportFrom) and "spaces" in (node.module or ""):
+                    assert {alias.name for alias in node.names} <= allowed, path
+
+
 def test_every_room_has_its_place():
     found = {path.stem if path.is_file() else path.name for path in PACKAGE.iterdir()}
     assert found - {"__init__", "__pycache__"} == set(ROOMS)

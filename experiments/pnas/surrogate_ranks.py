@@ -15,7 +15,7 @@ from jaxnas.commands.tabular.tabular_search import Found
 from jaxnas.randomness import stream
 from jaxnas.reports.statistics import Spread
 from jaxnas.reports.tables import Column, Table
-from jaxnas.search.surrogates import Surrogate, known_data, pad_cells
+from jaxnas.search.progressive.surrogates import Surrogate, known_data, pad_cells
 from jaxnas.spaces import NASBench201Paths, Space
 from jaxnas.tabular.rank import RANKS, correlations
 from pnas.synthetic_cells import SyntheticCells
@@ -62,10 +62,11 @@ def progressive_201(
 
     for seed in range(seeds):
         state, asked = searcher.init(stream(jax.random.key(seed), PROGRESSIVE)), []
-        while len(cells := searcher.ask(state)):
+        state, cells = searcher.ask(state)
+        while len(cells):
             level, rewards = int(state.level) + 1, valid[codes(cells)] / 100
             asked.append(codes(cells))
-            state = searcher.tell(state, rewards)
+            state = searcher.tell(state, cells, rewards)
             following = space.grow(cells) if level < len(space.levels) else cells[:0]
             ranks.append(
                 Ranks(
@@ -76,6 +77,7 @@ def progressive_201(
                     else {},
                 )
             )
+            state, cells = searcher.ask(state)
         queried = np.concatenate(asked)
         best = search.best_so_far(jnp.asarray(valid[queried]))
         incumbents.append(queried[np.asarray(best)])

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from jaxnas.children.child_searchers import ChildSearcher, Trial
-from jaxnas.children.child_training import Candidate, Outcome
+from jaxnas.children.child_training import Candidate, Outcome, as_candidates
 from jaxnas.children.evaluators import Evaluator
 from jaxnas.randomness import stream
 from jaxnas.runs.loop import UNWATCHED, Journal, Kept, Watcher
@@ -131,7 +131,8 @@ class ChildSearch:
         Raises:
           RunError: see `Evaluator.evaluate`, and if something cannot be written.
         """
-        start = self.searcher.init(stream(jax.random.key(self.seed), self.name))
+        searcher, algorithm = self.searcher, self.searcher.algorithm
+        start = algorithm.init(stream(jax.random.key(self.seed), self.name))
         log = Metrics(directory.path, "trials", "number")
         trials: list[Trial] = []
 
@@ -141,20 +142,26 @@ class ChildSearch:
             return len(trials)
 
         def advance(kept: Kept) -> Kept | None:
+            if len(trials) >= searcher.children:
+                return None
             begun = time.perf_counter()
-            asked = self.searcher.ask(kept.state, len(trials))
+            asked, cells = algorithm.ask(kept.state)
+            candidates = as_candidates(searcher.canonical(np.asarray(cells)))
+            candidates = candidates[: searcher.children - len(trials)]
             thinking = time.perf_counter() - begun
-            if not asked.candidates:
+            if not candidates:
                 return None
             known = len(store)
-            store.train(asked.candidates, self.epochs, evaluator, watcher.progress)
+            store.train(candidates, self.epochs, evaluator, watcher.progress)
             batch = [
                 Trial(number, candidate, accuracy(store[candidate]), self.reward(store[candidate]))
-                for number, candidate in enumerate(asked.candidates, start=len(trials) + 1)
+                for number, candidate in enumerate(candidates, start=len(trials) + 1)
             ]
             rewards = np.array([trial.reward for trial in batch], np.float32)
             begun = time.perf_counter()
-            state = jax.block_until_ready(self.searcher.tell(asked, rewards))
+            state = asked
+            if len(batch) == len(cells):  # of one cut short nothing is told: nobody asks after it
+                state = jax.block_until_ready(algorithm.tell(asked, cells, rewards))
             thinking += time.perf_counter() - begun
             best = max((trial.reward for trial in trials), default=-np.inf)
             for trial in batch:
@@ -170,7 +177,7 @@ class ChildSearch:
                 "mean_accuracy": float(np.mean([trial.accuracy for trial in batch])),
                 "best_accuracy": max(trial.accuracy for trial in trials),
                 "searcher_seconds": round(thinking, 3),
-                **self.searcher.row(asked, rewards, state),
+                **searcher.row(asked, rewards, state),
             }
             meta = {"children": len(trials)}
             return Kept(kept.epoch + 1, state, meta, [row], score=kept.epoch + 1)

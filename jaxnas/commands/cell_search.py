@@ -10,12 +10,12 @@ from typing import Any
 from jaxnas.children.child_config import CellExperiment
 from jaxnas.children.child_networks import CellNetworks
 from jaxnas.children.child_search import accuracy
-from jaxnas.children.child_searchers import ChildSearcher, Stage
+from jaxnas.children.child_searchers import ChildSearcher
 from jaxnas.children.child_winners import cells_at_full_size
 from jaxnas.commands.child_experiment import More, beside_random, run_children
 from jaxnas.commands.tabular.tabular_search import SEARCHERS
 from jaxnas.runs.config import Training, refuse_no_space
-from jaxnas.search.blackbox import Algorithm
+from jaxnas.search import Algorithm
 from jaxnas.spaces.block_cells import (
     BlockCellSpace,
     enas_micro_space,
@@ -81,7 +81,7 @@ def run_cells(
     settings: dict[str, Any],
 ) -> Path:
     """`run_searchers` of one searcher and of random search."""
-    searchers = beside_random(name, [Stage(0, space, algorithm)], experiment.children)
+    searchers = beside_random(name, algorithm, space, experiment.children)
     return run_searchers(experiment, name, space, child, searchers, settings)
 
 

@@ -15,7 +15,12 @@ from jaxnas.children.child_config import ChildExperiment
 from jaxnas.children.child_networks import Networks
 from jaxnas.children.child_report import reward_curves, reward_table, seconds_table
 from jaxnas.children.child_search import ChildSearch, ChildStore, Reward, accuracy
-from jaxnas.children.child_searchers import ChildSearcher, Stage, StagedSearcher, Trial
+from jaxnas.children.child_searchers import (
+    ChildSearcher,
+    Trial,
+    child_searcher,
+    staged_searcher,
+)
 from jaxnas.children.child_training import Candidate, ChildTraining
 from jaxnas.children.child_winners import (
     TRAINED,
@@ -37,6 +42,7 @@ from jaxnas.reports.tables import Table
 from jaxnas.runs.config import Training
 from jaxnas.runs.progress import ProgressBars
 from jaxnas.runs.search_run import SearchImages
+from jaxnas.spaces import Space
 from jaxnas.storage.directory import RunDirectory
 from jaxnas.storage.metrics import Metrics
 
@@ -69,14 +75,27 @@ More = Callable[[Searches], tuple[list[Section], list[Block]]]
 """Sections of a report, whose pictures it draws, and notes."""
 
 
-def beside_random(name: str, stages: Sequence[Stage], children: int) -> dict[str, ChildSearcher]:
-    """A searcher, and random search of the same spaces in batches of the same size."""
+def beside_random(
+    name: str, algorithm: search.Algorithm, space: Space, children: int
+) -> dict[str, ChildSearcher]:
+    """A searcher, and random search of the same space in batches of the same size."""
+    control = search.random(space, batch=algorithm.batch or 1)
+    return {
+        each: child_searcher(space, one, children)
+        for each, one in ((name, algorithm), (RANDOM, control))
+    }
+
+
+def stages_beside_random(
+    name: str, stages: Sequence[search.Stage], children: int
+) -> dict[str, ChildSearcher]:
+    """A searcher of one space after the other, and random search likewise."""
     control = [
-        stage._replace(algorithm=search.random(stage.space, batch=stage.algorithm.batch))
+        stage._replace(algorithm=search.random(stage.space, batch=stage.algorithm.batch or 1))
         for stage in stages
     ]
     return {
-        each: StagedSearcher(tuple(parts), children)
+        each: staged_searcher(parts, children)
         for each, parts in ((name, stages), (RANDOM, control))
     }
 

@@ -43,7 +43,9 @@ def point(
       edge_costs: costs of that space.
     """
     (summary,) = summaries(rows)
-    cost = Spread.of(100 * edge_costs.share(space.encode(row.genotype)) for row in rows)
+    cost = Spread.of(
+        100 * edge_costs.share(space.table(space.encode(row.genotype))) for row in rows
+    )
     assert cost is not None  # there is one row at least
     return Point(target, summary, cost)
 

@@ -11,11 +11,10 @@ import numpy as np
 from jaxnas import search
 from jaxnas.children.child_searchers import (
     ChildSearcher,
-    ProgressiveSearcher,
-    Stage,
-    StagedSearcher,
     Trial,
     best,
+    child_searcher,
+    level_searcher,
 )
 from jaxnas.children.child_winners import TRAINED, as_array
 from jaxnas.commands.child_experiment import RANDOM, Searches
@@ -44,7 +43,7 @@ def progressive_searcher(
     surrogate: SurrogateName = "mlp",
     members: int = 5,
     train_last: bool = True,
-) -> ProgressiveSearcher:
+) -> ChildSearcher:
     """PNAS with as many cells a level as make `children` of all levels together.
 
     Raises:
@@ -64,7 +63,7 @@ def progressive_searcher(
             + "can"
         )
     chooser = search.SURROGATES[surrogate](space, members=members)
-    return ProgressiveSearcher(search.Progressive(space, chooser, per_level, train_last))
+    return level_searcher(search.Progressive(space, chooser, per_level, train_last))
 
 
 def tell_levels(searches: Searches) -> tuple[list[Section], list[Block]]:
@@ -123,10 +122,7 @@ def others(space: Space, children: int, *names: str) -> dict[str, ChildSearcher]
     made = {name: SEARCHERS[name].make(space, children) for name in names}
     if "random" in made:
         made["random"] = search.random(space, batch=_BATCH)
-    return {
-        name: StagedSearcher((Stage(0, space, algorithm),), children)
-        for name, algorithm in made.items()
-    }
+    return {name: child_searcher(space, algorithm, children) for name, algorithm in made.items()}
 
 
 def accuracies(trials: Sequence[Trial]) -> np.ndarray:

@@ -25,7 +25,7 @@ from jaxnas.runs.loop import Watcher
 from jaxnas.runs.progress import ProgressBars
 from jaxnas.runs.search_config import SearchExperiment
 from jaxnas.runs.search_run import Searched, SearchImages, SearchRun
-from jaxnas.search.shared import Found, SharedWeightSearch
+from jaxnas.search.shared.supernet import Found, SharedWeightSearch
 from jaxnas.spaces import Genotype
 from jaxnas.storage.directory import OUTCOME, RunDirectory, run_once
 from jaxnas.storage.files import RunError

@@ -125,14 +125,21 @@ class AdaptationRun(SpaceRun):
     @cached_property
     def _adaptation(self) -> search.Adaptation:
         settings, learner = self.adaptation, self._learner
-        costs = derive = None
+        costs, decode = None, self._space.derive
         if settings.cost_weight:
             costs = self._costs.candidates / self._costs.base
         if settings.target_cost is not None:
-            derive = partial(self._costs.derive, self._space, settings.target_cost)
+            decode = partial(self._costs.derive, self._space, settings.target_cost)
+        table_of_block = self._space.table_of_block
+        zeros = np.zeros((len(table_of_block), *self._space.shape[1:]), np.float32)
         return search.adaptation(
+            search.Supernet(
+                training.flax_apply(self._supernet),
+                lambda key: learner.variables(key, self._supernet, jnp.asarray(zeros)),
+                lambda gates: gates[table_of_block],
+                decode,
+            ),
             self._space,
-            training.flax_apply(self._supernet),
             learner.task,
             learner.optimizer,
             estimator=settings.estimator,
@@ -143,19 +150,12 @@ class AdaptationRun(SpaceRun):
             arch_every=settings.arch_every,
             cost_weight=settings.cost_weight,
             costs=costs,
-            derive=derive,
             regularisation=learner.regularisation,
         )
 
     @cached_property
     def _first_state(self) -> Callable[[jax.Array], Any]:
-        learner = self._learner
-
-        def first(key: jax.Array) -> search.AdaptationState:
-            gates = jnp.zeros((len(self.base.blocks), *self._space.shape[1:]))
-            return self._adaptation.init(learner.variables(key, self._supernet, gates))
-
-        return jax.jit(learner.seeds.each(first))
+        return jax.jit(self._learner.seeds.each(self._adaptation.init))
 
     @cached_property
     def _first_phase(self) -> Phase:

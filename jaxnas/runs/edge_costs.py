@@ -9,12 +9,12 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from jaxnas import nn, search
+from jaxnas import nn
 from jaxnas.nn.costs.latency import candidate_latency
 from jaxnas.runs.config import ConfigError
 from jaxnas.spaces import AdaptationSpace, Derivation
 from jaxnas.spaces.adaptation import SAME
-from jaxnas.spaces.budget import cheapest, cost_of, derive_within
+from jaxnas.spaces.adaptation.budget import cheapest, cost_of, derive_within
 from jaxnas.storage.latency_table import kept_latency
 
 TOLERANCE = 0.03
@@ -138,4 +138,4 @@ def _counted(
 
 
 def _by_table(space: AdaptationSpace, edges: np.ndarray) -> np.ndarray:
-    return search.table_costs(space, edges).astype(np.int64)
+    return space.table_costs(edges).astype(np.int64)

@@ -16,7 +16,7 @@ from jaxnas.data import Dataset, epoch_permutation, rounds
 from jaxnas.randomness import stream
 from jaxnas.runs.config import ConfigError
 from jaxnas.runs.loop import UNWATCHED, Journal, Kept, TrainingError, Watcher, all_finite
-from jaxnas.search.shared import Found, SharedWeightSearch, readable
+from jaxnas.search.shared.supernet import Found, SharedWeightSearch, readable
 from jaxnas.storage.digest import run_digest
 from jaxnas.storage.directory import RunDirectory
 from jaxnas.tasks import Task, supervised

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnas import nn, search, training
+from jaxnas import nn, training
 from jaxnas.randomness import stream
 from jaxnas.runs.genotype_files import refuse_unbuildable
 from jaxnas.runs.training_run import Architecture, TrainingRun, refuse_huge
@@ -57,7 +57,7 @@ class SpaceRun(TrainingRun):
 
     def _gates(self, derived: list[Derivation]) -> jax.Array:
         """float32 [seeds, blocks, edges, 3] of the architecture of each seed."""
-        return jnp.stack([search.one_hot_gates(self._space, each.choices) for each in derived])
+        return jnp.stack([self._space.one_hot_gates(each.choices) for each in derived])
 
     def _architecture(self, derivation: Derivation, *more: str) -> Architecture:
         """A derived network with what a reader should know of it, and `more` of that."""

@@ -1,14 +1,6 @@
 """How an architecture is found: pure functions of a state."""
 
-from jaxnas.search.adaptation import (
-    Adaptation,
-    AdaptationState,
-    adaptation,
-    initial_theta,
-    one_hot_gates,
-    table_costs,
-)
-from jaxnas.search.blackbox import (
+from jaxnas.search.blackbox.algorithm import (
     Algorithm,
     RewardError,
     Trials,
@@ -17,20 +9,15 @@ from jaxnas.search.blackbox import (
     search,
     simulate,
 )
-from jaxnas.search.controller import Controller, independent, lstm, prefix
-from jaxnas.search.darts import DartsSettings, DartsState, darts, strongest_edges
-from jaxnas.search.enas import EnasSettings, EnasState, enas
-from jaxnas.search.enas_controller import LogitSettings, enas_controller
-from jaxnas.search.estimators import ESTIMATORS, Estimator, Gates
-from jaxnas.search.evolution import evolution
-from jaxnas.search.local_search import local
-from jaxnas.search.policy_gradient import ppo, reinforce
-from jaxnas.search.progressive import Level, Progressive, ProgressiveState, answer
-from jaxnas.search.proxylessnas import ProxylessSettings, ProxylessState, proxylessnas
-from jaxnas.search.random_search import random
-from jaxnas.search.shared import Found, SharedWeightSearch
-from jaxnas.search.surrogate import surrogate
-from jaxnas.search.surrogates import (
+from jaxnas.search.blackbox.controller import Controller, independent, lstm, prefix
+from jaxnas.search.blackbox.evolution import evolution
+from jaxnas.search.blackbox.local_search import local
+from jaxnas.search.blackbox.policy_gradient import ppo, reinforce
+from jaxnas.search.blackbox.random_search import random
+from jaxnas.search.blackbox.staged import Stage, StagedState, staged
+from jaxnas.search.blackbox.surrogate_search import surrogate
+from jaxnas.search.progressive.progressive import Level, Progressive, ProgressiveState, answer
+from jaxnas.search.progressive.surrogates import (
     SURROGATES,
     Surrogate,
     known_data,
@@ -38,6 +25,19 @@ from jaxnas.search.surrogates import (
     mlp_surrogate,
     pad_cells,
 )
+from jaxnas.search.shared.adaptation import (
+    Adaptation,
+    AdaptationState,
+    adaptation,
+    initial_theta,
+)
+from jaxnas.search.shared.darts import DartsSettings, DartsState, darts
+from jaxnas.search.shared.enas import EnasSettings, EnasState, enas
+from jaxnas.search.shared.enas_controller import LogitSettings, enas_controller
+from jaxnas.search.shared.estimators import ESTIMATORS, Estimator, Gates
+from jaxnas.search.shared.nat import NATState, nat
+from jaxnas.search.shared.proxylessnas import ProxylessSettings, ProxylessState, proxylessnas
+from jaxnas.search.shared.supernet import Found, SharedWeightSearch, Supernet
 from jaxnas.search.zero_cost import gradient_norm, naswot, synflow
 
 __all__ = [
@@ -56,12 +56,16 @@ __all__ = [
     "Gates",
     "Level",
     "LogitSettings",
+    "NATState",
     "Progressive",
     "ProgressiveState",
     "ProxylessSettings",
     "ProxylessState",
     "RewardError",
     "SharedWeightSearch",
+    "Stage",
+    "StagedState",
+    "Supernet",
     "Surrogate",
     "Trials",
     "adaptation",
@@ -81,7 +85,7 @@ __all__ = [
     "lstm_surrogate",
     "mlp_surrogate",
     "naswot",
-    "one_hot_gates",
+    "nat",
     "pad_cells",
     "ppo",
     "prefix",
@@ -90,8 +94,7 @@ __all__ = [
     "reinforce",
     "search",
     "simulate",
-    "strongest_edges",
+    "staged",
     "surrogate",
     "synflow",
-    "table_costs",
 ]

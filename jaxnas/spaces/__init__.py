@@ -2,29 +2,29 @@
 
 from jaxnas.spaces import zoo
 from jaxnas.spaces.adaptation import AdaptationSpace, Derivation
-from jaxnas.spaces.adapted import AdaptedSpace
 from jaxnas.spaces.block_cells import (
     BlockCellSpace,
     enas_micro_space,
     nasnet_space,
     pnas_space,
 )
+from jaxnas.spaces.cells import DARTS_OPERATIONS, CellSpace
 from jaxnas.spaces.chain import ChainSpace, proxylessnas_space
 from jaxnas.spaces.enas_macro import EnasMacroSpace
 from jaxnas.spaces.genotype import Block, Cell, Edge, Genotype, GenotypeError, Node
 from jaxnas.spaces.mnasnet import MnasNetSpace
 from jaxnas.spaces.nas2017 import Nas2017Space
 from jaxnas.spaces.nas_bench_macro import NasBenchMacroSpace
-from jaxnas.spaces.nasbench201 import NASBench201Space
-from jaxnas.spaces.nasbench201_paths import NASBench201Paths
+from jaxnas.spaces.nasbench201 import NASBench201Paths, NASBench201Space
 from jaxnas.spaces.space import Decision, Space, SpaceError
 
 __all__ = [
+    "DARTS_OPERATIONS",
     "AdaptationSpace",
-    "AdaptedSpace",
     "Block",
     "BlockCellSpace",
     "Cell",
+    "CellSpace",
     "ChainSpace",
     "Decision",
     "Derivation",

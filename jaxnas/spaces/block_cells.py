@@ -2,7 +2,7 @@
 
 A block takes two states (the cell's inputs or earlier blocks), puts each through an operation and
 joins the results. Its operands may change places and the blocks their numbers without changing the
-network (`spaces.block_symmetry`).
+network (`spaces.symmetry.blocks`).
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from jaxnas.spaces.block_symmetry import first_forms, unique_cells
 from jaxnas.spaces.families import FAMILIES
 from jaxnas.spaces.genotype import SKIP, Cell, Edge, Genotype, Node
 from jaxnas.spaces.space import Decision, Space, SpaceError
+from jaxnas.spaces.symmetry.blocks import first_forms, unique_cells
 from jaxnas.spaces.zoo.enas import enas_micro_network
 from jaxnas.spaces.zoo.nasnet import nasnet_network
 
@@ -319,7 +319,7 @@ class BlockCellSpace(Space):
         return blocks
 
     def _least(self, cells: np.ndarray) -> np.ndarray:
-        """Of each of `cells`, int32 [n, decisions of some blocks], the first form in order."""
+        """The first form in order of each of `cells`, int32 [n, decisions of some blocks]."""
         blocks = cells.reshape(len(cells), cells.shape[1] // self._width, self._width)
         inputs, operations = (blocks[..., columns] for columns in self._columns)
         combinations = blocks[..., 4] if self.combine else None

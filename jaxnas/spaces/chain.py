@@ -98,18 +98,7 @@ class ChainSpace(Space):
         return tuple(forms + (ZERO,) * shortcut for _, _, shortcut in self.layout)
 
     @property
-    def shape(self) -> tuple[int, int]:
-        """[blocks, candidates of the block that has most]."""
-        return len(self.candidates), max(map(len, self.candidates))
-
-    @property
-    def valid(self) -> np.ndarray:
-        """bool [blocks, candidates]: False where there is padding."""
-        counts = np.array([len(names) for names in self.candidates])
-        return np.arange(self.shape[1]) < counts[:, None]
-
-    @property
-    def zero(self) -> np.ndarray:
+    def nothing(self) -> np.ndarray:
         """bool [blocks, candidates]: True at Zero."""
         counts = np.array([names.index(ZERO) if ZERO in names else -1 for names in self.candidates])
         return np.arange(self.shape[1]) == counts[:, None]
@@ -158,28 +147,21 @@ class ChainSpace(Space):
                 del placed[0]
             else:
                 choices.append(-1)
-        if -1 in choices or self.decode(np.array(choices), genotype.name) != genotype:
+        same = dataclasses.replace(genotype, name=self.name)
+        if -1 in choices or self.decode(np.array(choices)) != same:
             raise SpaceError(f"{genotype.name} is no chain of this layout, kernels and expansions")
         return np.array(choices, np.int32)
 
-    def decode(self, choices: np.ndarray, name: str = "chain") -> Genotype:
-        """The genotype of `choices`; blocks that chose Zero are left out.
-
-        Args:
-          choices: int [blocks].
-          name: of the genotype.
-
-        Raises:
-          SpaceError: see `complete`.
-        """
+    def decode(self, candidate: np.ndarray) -> Genotype:
+        """The genotype of a candidate; blocks that chose Zero are left out."""
         words = [f"k3e1c{self.first}s1"]
         for choice, names, (channels, stride, _) in zip(
-            self.complete(choices), self.candidates, self.layout, strict=True
+            self.complete(candidate), self.candidates, self.layout, strict=True
         ):
             if names[choice] != ZERO:
                 words.append(f"{names[choice]}c{channels}s{stride}")
         return inverted_chain(
-            name,
+            self.name,
             " ".join(words),
             stem=self.stem,
             head=self.head,
@@ -187,10 +169,6 @@ class ChainSpace(Space):
             epsilon=1e-3,
             small=self.small,
         )
-
-    def random(self, rng: np.random.Generator) -> np.ndarray:
-        """Choices int32 [blocks], each uniform over its block's candidates."""
-        return rng.integers([len(names) for names in self.candidates], dtype=np.int32)
 
 
 def _has_shortcut(cell: Cell) -> bool:

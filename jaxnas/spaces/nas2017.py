@@ -10,8 +10,8 @@ import numpy as np
 from jaxnas.spaces.enas_macro import SKIPS
 from jaxnas.spaces.families import FAMILIES
 from jaxnas.spaces.genotype import Block, Cell, Edge, Genotype, Node
-from jaxnas.spaces.layer_symmetry import first_order, unique_layers
 from jaxnas.spaces.space import Decision, Space, SpaceError
+from jaxnas.spaces.symmetry.layers import first_order, unique_layers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,7 +134,7 @@ class Nas2017Space(Space):
         return 4 if self.strides else 2
 
     def _layers(self, candidate: np.ndarray) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
-        """Of each layer what it decides on its own, and which layers it reads."""
+        """What each layer decides on its own, and which layers it reads."""
         layers, start = [], 0
         for layer, end in enumerate(self.levels):
             if end > len(candidate):

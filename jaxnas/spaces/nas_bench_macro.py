@@ -118,5 +118,5 @@ class NasBenchMacroSpace(Space):
 
     @property
     def _optional(self) -> list[bool]:
-        """Of each layer whether it is left out where it is an identity."""
+        """Whether a layer is left out where it is an identity, layer by layer."""
         return [layer > 0 for count in self.stages for layer in range(count)]

@@ -107,6 +107,43 @@ class Space(abc.ABC):
         return np.array([len(each.options) for each in self.decisions], np.int32)
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of a table of architecture parameters, which weighs all options at once.
+
+        [decisions, options] by default; the last axis is the options.
+        """
+        return len(self.decisions), int(self.options.max())
+
+    @property
+    def possible(self) -> np.ndarray:
+        """bool [*shape]: False where there is padding, and no such option."""
+        return np.arange(self.shape[-1]) < self.options[:, None]
+
+    @property
+    def nothing(self) -> np.ndarray:
+        """bool [*shape]: True at the options that leave something out, such as null or zero."""
+        return np.zeros(self.shape, bool)
+
+    def reachable(self, carried: np.ndarray) -> np.ndarray:
+        """Whether each part of the network reaches its output; it does by default.
+
+        Args:
+          carried: bool [..., *shape[:-1]], whether what is chosen there carries anything.
+
+        Returns:
+          bool [..., shape[0]].
+        """
+        first = carried.ndim - len(self.shape) + 2
+        return np.ones(carried.shape[:first], bool)
+
+    def preferred(self, weights: np.ndarray) -> np.ndarray:
+        """int32 [decisions]: the candidate that a table of weights, float [*shape], prefers.
+
+        The option of largest weight of each decision by default.
+        """
+        return np.where(self.possible, weights, -np.inf).argmax(-1).astype(np.int32)
+
+    @property
     def size(self) -> int:
         """The number of candidates, exactly."""
         product = 1

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+import dataclasses
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from jaxnas.spaces.cells import CellSpace
-from jaxnas.spaces.genotype import NULL, SKIP, Genotype, GenotypeError
+from jaxnas.spaces.cells import TABLES, CellSpace
+from jaxnas.spaces.genotype import NULL, SKIP, Edge, Genotype, GenotypeError
 
 Version = Literal["v1", "v2"]
 
@@ -89,11 +90,41 @@ class Transitions(NamedTuple):
       targets: int32 [operations, actions], what an operation becomes under an action.
       valid: bool [operations, actions], which actions an operation has.
       keep: int32 [operations], the action that changes nothing.
+      null: the operation that is nothing.
     """
 
     targets: np.ndarray
     valid: np.ndarray
     keep: np.ndarray
+    null: int
+
+
+class Cells(NamedTuple):
+    """A normal and a reduction cell in which every node has two edges; arrays of NumPy or JAX.
+
+    Attributes:
+      sources: int32 [2, nodes, 2], the node that each edge comes from, by table, target and edge.
+      operations: int32 [2, nodes, 2], by their numbers.
+      outputs: float32 [2, nodes], 1 for the nodes that the output concatenates, else 0.
+    """
+
+    sources: Any
+    operations: Any
+    outputs: Any
+
+
+class Transformable(NamedTuple):
+    """A network, and what the operations on its edges may become.
+
+    Attributes:
+      base: the network.
+      cells: its cells, of NumPy.
+      actions: on an edge.
+    """
+
+    base: Genotype
+    cells: Cells
+    actions: Transitions
 
 
 def transitions(operations: tuple[str, ...], version: Version) -> Transitions:
@@ -102,14 +133,13 @@ def transitions(operations: tuple[str, ...], version: Version) -> Transitions:
     Raises:
       ValueError: for another version, or v2 with another set than its own.
     """
-    count = len(operations)
+    count, null = len(operations), operations.index(NULL)
     if version == "v1":
         same = np.arange(count)
-        null, skip = operations.index(NULL), operations.index(SKIP)
+        skip = operations.index(SKIP)
         targets = np.stack([np.full(count, null), same, np.full(count, skip)], 1)
-        return Transitions(
-            targets.astype(np.int32), np.ones(targets.shape, bool), np.ones(count, np.int32)
-        )
+        keep = np.ones(count, np.int32)
+        return Transitions(targets.astype(np.int32), np.ones(targets.shape, bool), keep, null)
     if version != "v2" or operations != OPERATION_SETS["v2"][0]:
         raise ValueError(
             f"the versions of NAT are v1 and v2, and v2 has its own operations; not {version!r} "
@@ -117,7 +147,7 @@ def transitions(operations: tuple[str, ...], version: Version) -> Transitions:
         )
     valid = np.array([[to in _V2_TARGETS[of] for to in operations] for of in operations])
     targets = np.tile(np.arange(count, dtype=np.int32), (count, 1))
-    return Transitions(targets, valid, np.arange(count, dtype=np.int32))
+    return Transitions(targets, valid, np.arange(count, dtype=np.int32), null)
 
 
 def nat_space(base: Genotype, version: Version, *, channels: int, layers: int) -> CellSpace:
@@ -149,3 +179,50 @@ def nat_space(base: Genotype, version: Version, *, channels: int, layers: int) -
                 f"cell {cell.name!r} of {base.name}: NAT knows cells whose nodes have two edges"
             )
     return space
+
+
+def transformable(space: CellSpace, base: Genotype, version: Version) -> Transformable:
+    """`base`, a network of `space` whose nodes have two edges, and NAT's transitions."""
+    sources, operations, outputs = [], [], []
+    for cell in space.cells_of(base):
+        sources.append([edge.source for edge in cell.edges])
+        operations.append([space.operations.index(edge.op) for edge in cell.edges])
+        outputs.append([float(node in cell.output) for node in range(2, space.nodes + 2)])
+    shape = (len(TABLES), space.nodes, 2)
+    cells = Cells(
+        np.array(sources, np.int32).reshape(shape),
+        np.array(operations, np.int32).reshape(shape),
+        np.array(outputs, np.float32),
+    )
+    return Transformable(base, cells, transitions(space.operations, version))
+
+
+def transformed(space: CellSpace, base: Genotype, operations: np.ndarray) -> Genotype:
+    """`base` with `operations`, int [2, nodes, 2], on its edges."""
+    tables = operations.reshape(len(TABLES), -1)
+    cells = []
+    for name, cell, chosen in zip(TABLES, space.cells_of(base), tables, strict=True):
+        edges = tuple(
+            Edge(space.operations[operation], edge.source, edge.target)
+            for edge, operation in zip(cell.edges, chosen, strict=True)
+        )
+        cells.append(dataclasses.replace(cell, name=name, edges=edges))
+    blocks = tuple(
+        dataclasses.replace(block, cell=TABLES[block.stride == 2]) for block in base.blocks
+    )
+    used = {block.cell for block in blocks}
+    cells = tuple(cell for cell in cells if cell.name in used)
+    return dataclasses.replace(base, name=f"{base.name}_nat", cells=cells, blocks=blocks)
+
+
+def random_form(
+    space: CellSpace, base: Genotype, version: Version, generator: np.random.Generator
+) -> Genotype:
+    """`base` under uniform actions, drawn until it is connected: the control of NAT's search."""
+    _, cells, actions = transformable(space, base, version)
+    valid = actions.valid[cells.operations]
+    while True:
+        chosen = np.where(valid, generator.random(valid.shape), -1.0).argmax(-1)
+        genotype = transformed(space, base, actions.targets[cells.operations, chosen])
+        if genotype.connected():
+            return dataclasses.replace(genotype, name="random")

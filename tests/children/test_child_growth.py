@@ -6,7 +6,7 @@ import pytest
 
 from jaxnas import search
 from jaxnas.children.child_search import ChildSearch, ChildStore, accuracy
-from jaxnas.children.child_searchers import Stage, StagedSearcher
+from jaxnas.children.child_searchers import staged_searcher
 from jaxnas.storage.directory import RunDirectory
 from support.child_searches import Counting, Killed, assert_same_state
 from support.toy_children import SPACE
@@ -18,7 +18,7 @@ SMALLER = Toy(*SPACE.options[:2])
 def stages(name):
     controller = search.independent(SPACE)
     return tuple(
-        Stage(
+        search.Stage(
             start,
             space,
             search.reinforce(space, controller=search.prefix(controller, SPACE, space), batch=4)
@@ -30,7 +30,7 @@ def stages(name):
 
 
 def run(folder, name="reinforce", most=10**9):
-    searcher = StagedSearcher(stages(name), 22)
+    searcher = staged_searcher(stages(name), 22)
     searched = ChildSearch(name, searcher, 2, lambda each: accuracy(each) / 100, 3)
     with RunDirectory(folder, {}, resume=True) as directory, Counting(most) as evaluator:
         return searched.run(directory, ChildStore(directory), evaluator)[0]
@@ -64,4 +64,4 @@ def test_a_killed_search_goes_on_to_the_same_bits(whole, tmp_path, killed_after)
     with pytest.raises(Killed):
         run(tmp_path / "run", most=killed_after)
     assert run(tmp_path / "run") == trials
-    assert_same_state(tmp_path / "run", folder, stages("reinforce")[1].algorithm)
+    assert_same_state(tmp_path / "run", folder, search.staged(stages("reinforce")))

@@ -8,7 +8,7 @@ import pytest
 from jaxnas import search
 from jaxnas.children import child_report
 from jaxnas.children.child_search import ChildSearch, ChildStore, accuracy
-from jaxnas.children.child_searchers import Stage, StagedSearcher, Trial
+from jaxnas.children.child_searchers import Trial, child_searcher
 from jaxnas.children.evaluators import InProcess
 from jaxnas.storage.directory import RunDirectory
 from jaxnas.storage.files import RunError
@@ -23,7 +23,7 @@ def one(name="ppo", children=30):
         ),
         "random": lambda: search.random(SPACE, batch=4),
     }[name]()
-    searcher = StagedSearcher((Stage(0, SPACE, algorithm),), children)
+    searcher = child_searcher(SPACE, algorithm, children)
     return ChildSearch(name, searcher, 2, lambda each: accuracy(each) / 100, 7)
 
 

@@ -41,7 +41,8 @@ def test_every_searcher_asks_for_children_of_the_space(asked, algorithm):
     assert list(searchers) == [algorithm, "random"]
     for searcher in searchers.values():
         assert searcher.children == 30
-        for candidate in searcher.ask(searcher.init(jax.random.key(0)), 0).candidates:
+        algorithm = searcher.algorithm
+        for candidate in algorithm.ask(algorithm.init(jax.random.key(0)))[1]:
             networks.space.validate(np.array(candidate))
     assert reward(Outcome((), (10.0, 50.0), {}, "")) == 0.5
     assert reward(Outcome((), (), {}, "the loss was not finite")) == 0

@@ -10,7 +10,7 @@ from jaxnas import search
 from jaxnas.children.child_config import CellExperiment
 from jaxnas.children.child_networks import CellNetworks
 from jaxnas.children.child_search import accuracy
-from jaxnas.children.child_searchers import Stage, Trial, best
+from jaxnas.children.child_searchers import Trial, best
 from jaxnas.children.child_winners import cells_at_full_size
 from jaxnas.commands.child_experiment import beside_random, run_children
 from jaxnas.runs.config import DataFlags, RunFlags, Training
@@ -40,7 +40,7 @@ def run(folder, **changes):
         "reinforce",
         CellNetworks(SPACE),
         CHILD,
-        beside_random("reinforce", [Stage(0, SPACE, searcher)], experiment.children),
+        beside_random("reinforce", searcher, SPACE, experiment.children),
         functools.partial(cells_at_full_size, experiment, SPACE),
         lambda each: accuracy(each) / 100,
         {},

@@ -16,7 +16,7 @@ from jaxnas.reports.results import ORIGINAL
 from jaxnas.runs.config import ConfigError, DataFlags, RunFlags
 from jaxnas.runs.loop import Watcher
 from jaxnas.runs.training_run import TrainingRun
-from jaxnas.search.shared import Found
+from jaxnas.search.shared.supernet import Found
 from jaxnas.spaces import Genotype, zoo
 from jaxnas.spaces.cells import CellSpace
 from jaxnas.storage.directory import InUseError, RunDirectory

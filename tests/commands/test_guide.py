@@ -80,7 +80,8 @@ def assert_asks_for_children(arguments):
     assert list(call["searchers"]) == ["annealing", "random"]
     for searcher in call["searchers"].values():
         assert searcher.children == call["experiment"].children
-        (candidate,) = searcher.ask(searcher.init(jax.random.key(0)), 0).candidates
+        algorithm = searcher.algorithm
+        (candidate,) = algorithm.ask(algorithm.init(jax.random.key(0)))[1]
         child = call["networks"].genotype(np.array(candidate))
         assert child == searcher.space.decode(np.array(candidate))
         assert TRAINED in call["full_size"](candidate)

@@ -8,7 +8,7 @@ import pytest
 from jaxnas import search
 from jaxnas.children.child_networks import CellNetworks
 from jaxnas.children.child_search import ChildSearch, ChildStore, accuracy
-from jaxnas.children.child_searchers import ProgressiveSearcher, Trial
+from jaxnas.children.child_searchers import Trial, level_searcher
 from jaxnas.children.child_training import Outcome
 from jaxnas.children.child_winners import TRAINED
 from jaxnas.commands.child_experiment import Searches
@@ -34,7 +34,7 @@ class Training:
 
 def searcher(train_last=True):
     surrogate = search.mlp_surrogate(SPACE, members=2, units=8, steps=20)
-    return ProgressiveSearcher(search.Progressive(SPACE, surrogate, 6, train_last))
+    return level_searcher(search.Progressive(SPACE, surrogate, 6, train_last))
 
 
 def run(folder, most=10**9, train_last=True):
@@ -109,7 +109,7 @@ def test_without_its_training_finalists_are_those_expected_to_be_best(tmp_path):
 )
 def test_children_say_how_many_a_level_trains(blocks, children, options, per_level):
     made = progressive_searcher(pnas_space(blocks), children, **options)
-    assert made.progressive.per_level == per_level
+    assert made.algorithm.ask.__self__.per_level == per_level
     assert made.children == children
 
 

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxnas.commands.methods.enas_method import cell_network, macro_network, make_enas
+from jaxnas.commands.methods.enas_method import cell_supernet, macro_supernet, make_enas
 from jaxnas.data import Augmentation
 from jaxnas.reports import read_results
 from jaxnas.spaces import Genotype
@@ -51,7 +51,7 @@ def test_random_networks_have_full_size(name):
     script = runpy.run_path(str(scripts.EXPERIMENTS / f"{name}.py"))
     small = {"blocks": 2, "search_cells": 3, "cells": 6} if name == NAMES[0] else {"layers": 4}
     flags = dataclasses.replace(script["SCRIPT"], search_channels=2, channels=6, **small)
-    network = cell_network if name == NAMES[0] else macro_network
+    network = cell_supernet if name == NAMES[0] else macro_supernet
     data = tiny.dataset()
     task = supervised(4, data.channel_mean(), data.channel_std(), Augmentation())
     method = make_enas(flags, network, task, data, {"train": 5, "arch": 5})

@@ -13,7 +13,6 @@ from jaxnas.nn import Noise, abstract_variables, build, cut, cut_like, kernels, 
 from jaxnas.nn.blocks import BlockModule
 from jaxnas.nn.layers import drop_path
 from jaxnas.nn.operations import Style
-from jaxnas.search import one_hot_gates
 from jaxnas.spaces import AdaptationSpace, Block, Cell, Edge, Genotype, Node, zoo
 from jaxnas.spaces.adaptation import SAME
 from jaxnas.spaces.families import FAMILIES
@@ -137,9 +136,9 @@ def test_a_network_built_alone_computes_what_the_supernet_does_with_its_gates(na
         choices = space.derive(rng.normal(size=space.shape)).choices
     else:
         choices = connected_choices(space, rng)
-    alone = build(space.decode(choices), CLASSES)
+    alone = build(space.decode(choices[space.valid]), CLASSES)
     own = cut(whole(name)[1], alone, SHAPE)
-    logits, stats = gated(name, train)(one_hot_gates(space, choices))
+    logits, stats = gated(name, train)(space.one_hot_gates(choices))
     expected = logits, cut_like(stats, own["batch_stats"])
     assert_close(run(alone, own, train, images()), expected, tolerance=1e-4)
 
@@ -149,7 +148,7 @@ def test_a_cut_network_has_the_supernets_gradients(name):
     space = AdaptationSpace(SMALL[name], "full")
     choices = connected_choices(space, np.random.default_rng(5))
     module, variables = whole(name)
-    alone, x = build(space.decode(choices), CLASSES), images()
+    alone, x = build(space.decode(choices[space.valid]), CLASSES), images()
     own = cut(variables, alone, SHAPE)
     direction = images(9, 2, (CLASSES,))
 
@@ -161,7 +160,7 @@ def test_a_cut_network_has_the_supernets_gradients(name):
 
     # Op by op: two programs round differently, and so may fall on two sides of a ReLU's kink.
     gradient = jax.grad(loss, (1, 3))
-    gates = one_hot_gates(space, choices)
+    gates = space.one_hot_gates(choices)
     expected, expected_x = gradient(module, variables["params"], variables["batch_stats"], x, gates)
     found, found_x = gradient(alone, own["params"], own["batch_stats"], x)
     assert_close((found, found_x), (cut_like(expected, found), expected_x), tolerance=1e-4)
@@ -184,7 +183,7 @@ def test_all_architectures_are_one_program():
 
     rng = np.random.default_rng(0)
     seen = [
-        np.asarray(logits(one_hot_gates(space, connected_choices(space, rng)))) for _ in range(4)
+        np.asarray(logits(space.one_hot_gates(connected_choices(space, rng)))) for _ in range(4)
     ]
     assert len(np.unique(seen, axis=0)) == 4
     assert len(traces) == 1
@@ -194,7 +193,7 @@ def test_all_architectures_are_one_program():
 def test_the_gates_of_choices_are_the_rows_of_each_blocks_table(granularity):
     space = AdaptationSpace(SMALL["mobilenet"], granularity)
     choices = np.random.default_rng(0).integers(0, 3, space.shape[:2])
-    gates = np.asarray(one_hot_gates(space, choices))
+    gates = np.asarray(space.one_hot_gates(choices))
     assert gates.dtype == np.float32
     assert gates.shape == zero_gates(space).shape
     for block, table in enumerate(space.table_of_block):
@@ -304,7 +303,7 @@ def test_a_network_takes_images_of_any_size(name):
 @pytest.mark.parametrize("name", ["mobilenet_cells"])
 def test_bfloat16_is_for_the_computation_alone(name):
     space = AdaptationSpace(SMALL[name], "cell")
-    gates, x = one_hot_gates(space, space.base_choices()), images()
+    gates, x = space.one_hot_gates(space.base_choices()), images()
     narrow = supernet(space, CLASSES, jnp.bfloat16)
     module, variables = whole(name)
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}

@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxnas.search import Adaptation, AdaptationState, adaptation
+from jaxnas.search import Adaptation, AdaptationState, Supernet, adaptation
 from jaxnas.spaces import AdaptationSpace, Block, Cell, Edge, Genotype, Node
 from jaxnas.spaces.adaptation import ID, NONE, SAME
 from jaxnas.spaces.genotype import SKIP
@@ -173,9 +173,16 @@ def problem(seed: int, parts: int = 1, steps: int = STEPS) -> Problem:
 
 def toy_adaptation(granularity: str, **options: Any) -> Adaptation:
     """The search over the toy; `options` are those of `adaptation` and override the usual ones."""
-    return adaptation(
-        AdaptationSpace(BASE, granularity),
+    space = AdaptationSpace(BASE, granularity)
+    supernet = Supernet(
         toy_apply(granularity),
+        lambda variables: variables,  # they are the key of the toy
+        lambda gates: gates[space.table_of_block],
+        space.derive,
+    )
+    return adaptation(
+        supernet,
+        space,
         TASK,
         optax.adam(LEARNING_RATE),
         **{"arch_learning_rate": ARCH_LEARNING_RATE, "warmup_steps": WARMUP, **options},

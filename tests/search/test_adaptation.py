@@ -18,12 +18,11 @@ from jaxnas.search import (
     ESTIMATORS,
     Adaptation,
     AdaptationState,
+    Supernet,
     adaptation,
     initial_theta,
-    one_hot_gates,
-    table_costs,
 )
-from jaxnas.search.estimators import expected_cost
+from jaxnas.search.shared.costs import expected_cost
 from jaxnas.spaces import AdaptationSpace, Block, Cell, Edge, Genotype, Node
 from jaxnas.tasks import supervised
 
@@ -180,7 +179,7 @@ def test_the_weights_of_the_base_train_as_without_a_search():
     task = supervised(3, np.full(3, 0.5, np.float32), np.full(3, 0.25, np.float32), Augmentation(1))
     apply = training.flax_apply(network)
     optimizer = training.sgd(0.1, 10)
-    base = one_hot_gates(space, space.base_choices())
+    base = space.one_hot_gates(space.base_choices())
     variables = nn.init(network, jax.random.key(1), (8, 8, 3), base)
     plain = training.init(variables, optimizer, base)
     plain_step = jax.jit(training.train_step(apply, task, optimizer))
@@ -191,9 +190,15 @@ def test_the_weights_of_the_base_train_as_without_a_search():
         losses.append(metrics["loss"])
     assert losses[0] != losses[1]
     for estimator in ("raw", "hard"):
-        search = adaptation(
-            space,
+        supernet = Supernet(
             apply,
+            lambda key: nn.init(network, key, (8, 8, 3), base),
+            lambda gates: gates[space.table_of_block],
+            space.derive,
+        )
+        search = adaptation(
+            supernet,
+            space,
             task,
             optimizer,
             estimator=estimator,
@@ -201,7 +206,7 @@ def test_the_weights_of_the_base_train_as_without_a_search():
             warmup_steps=2,
         )
         step = jax.jit(search.step)
-        state = search.init(variables)
+        state = search.init(jax.random.key(1))
         for plain, loss in zip(states[1:], losses, strict=True):
             state, metrics = step(state, batch, KEY)
             np.testing.assert_allclose(metrics["loss"], loss, rtol=1e-5)
@@ -279,14 +284,14 @@ def test_cost_adds_the_gradient_of_the_expected_cost():
 
 def test_costs_are_summed_over_the_blocks_that_share_a_table():
     costs = np.random.default_rng(0).uniform(size=(3, *CELL.shape[1:]))
-    np.testing.assert_array_equal(table_costs(FULL, costs), costs)
-    np.testing.assert_allclose(table_costs(CELL, costs), [costs[0] + costs[2], costs[1]])
+    np.testing.assert_array_equal(FULL.table_costs(costs), costs)
+    np.testing.assert_allclose(CELL.table_costs(costs), [costs[0] + costs[2], costs[1]])
 
 
 def test_one_hot_gates_are_those_of_each_blocks_table():
     for space in (CELL, FULL):
         choices = np.random.default_rng(0).integers(0, 3, space.shape[:2])
-        gates = one_hot_gates(space, choices)
+        gates = space.one_hot_gates(choices)
         assert gates.dtype == jnp.float32
         for block, table in enumerate(space.table_of_block):
             np.testing.assert_array_equal(gates[block], np.eye(3)[choices[table]])

@@ -99,6 +99,29 @@ def test_more_trials_than_are_remembered_leave_the_last():
     assert set(np.asarray(many.rewards)) == {5, 6, 7}
 
 
+def test_one_searcher_goes_from_space_to_space():
+    deep, shallow = MIXED, Toy(*MIXED.options[:3])
+    controller = search.independent(deep)
+    stages = [
+        search.Stage(
+            start,
+            space,
+            search.reinforce(space, controller=search.prefix(controller, deep, space), batch=4),
+        )
+        for start, space in ((0, shallow), (6, deep))
+    ]
+    algorithm, left = search.staged(stages), []
+    trials = search.search(
+        algorithm, value, 18, jax.random.key(0), on_batch=lambda *each: left.append(each)
+    )
+    assert ((trials.candidates[:, 3:] == -1).all(1) == (np.arange(18) < 8)).all()
+    again = search.search(algorithm, value, 18, jax.random.key(1), start=left[1])
+    np.testing.assert_array_equal(again.candidates, trials.candidates)
+    assert left[-1][0].asked == 20
+    with pytest.raises(ValueError, match="begin with one that starts at 0"):
+        search.staged(stages[1:])
+
+
 def test_a_reward_that_is_no_number_does_not_lose_the_trials_before_it():
     algorithm = search.random(MIXED, batch=3)
     expected = search.search(algorithm, value, 6, jax.random.key(0))

@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnas.search import candidates
+from jaxnas.search.blackbox import candidates
 from support.toys import MIXED
 
 OPTIONS = MIXED.options

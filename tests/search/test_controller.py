@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnas.search.controller import chosen, entropy, independent, lstm, prefix
+from jaxnas.search.blackbox.controller import chosen, entropy, independent, lstm, prefix
 from support.toys import Toy
 
 SPACE = Toy(2, 3, 1, 4)

@@ -14,7 +14,7 @@ import pytest
 from jaxnas import nn, search, training
 from jaxnas.data import Augmentation
 from jaxnas.nn.supernets.cell_supernet import CellSupernet
-from jaxnas.search.darts import hypergradient
+from jaxnas.search.shared.darts import hypergradient
 from jaxnas.spaces.cells import CellSpace
 from jaxnas.tasks import Task, supervised
 
@@ -58,19 +58,11 @@ def images(seed, count=32):
 BATCH = {"train": images(0), "arch": images(1)}
 
 
-def derive(weights):
-    cells = [search.strongest_edges(each, OPERATIONS, SPACE.edges) for each in weights]
-    return SPACE.genotype("found", *cells)
-
-
 def toy(epochs=1, steps_per_epoch=200, **changes):
     """The search on the toy."""
     return search.darts(
-        apply,
-        variables,
-        OPERATIONS,
-        SPACE.shape,
-        derive,
+        search.Supernet(apply, variables, lambda gates: gates, SPACE.decode),
+        SPACE,
         TOY,
         dataclasses.replace(SETTINGS, **changes),
         epochs=epochs,
@@ -244,11 +236,13 @@ def test_a_step_in_parts_is_the_step_as_one_program(caplog, order):
     batch = {"train": (pixels[0], labels), "arch": (pixels[1], labels)}
     half, quarter = np.full(3, 0.5, np.float32), np.full(3, 0.25, np.float32)
     algorithm = search.darts(
-        training.flax_apply(supernet),
-        lambda key: nn.init(supernet, key, (8, 8, 3), jnp.zeros(space.shape)),
-        OPERATIONS,
-        space.shape,
-        derive,
+        search.Supernet(
+            training.flax_apply(supernet),
+            lambda key: nn.init(supernet, key, (8, 8, 3), jnp.zeros(space.shape)),
+            lambda gates: gates,
+            space.decode,
+        ),
+        space,
         supervised(3, half, quarter, Augmentation.for_side(8)),
         search.DartsSettings(order),
         epochs=1,
@@ -263,31 +257,6 @@ def test_a_step_in_parts_is_the_step_as_one_program(caplog, order):
     with jax.log_compiles(), caplog.at_level(logging.WARNING):
         step(parts[0], batch, key)
     assert not [each for each in caplog.messages if "XLA compilation" in each], "compiled again"
-
-
-def test_a_node_keeps_its_two_strongest_edges_but_for_null():
-    edges = [(0, 2), (1, 2), (0, 3), (1, 3), (2, 3)]
-    weights = np.array(
-        [
-            [0.9, 0.06, 0.04],  # null wins, and does not count
-            [0.2, 0.3, 0.5],
-            [0.0, 0.4, 0.6],
-            [0.5, 0.2, 0.3],
-            [0.1, 0.7, 0.2],
-        ]
-    )
-    assert search.strongest_edges(weights, OPERATIONS, edges) == [
-        ("sep_conv_3x3", 1, 2),
-        ("skip_connect", 0, 2),
-        ("skip_connect", 2, 3),
-        ("sep_conv_3x3", 0, 3),
-    ]
-
-
-def test_equally_strong_edges_keep_their_order_and_operations_likewise():
-    edges = [(0, 2), (1, 2), (0, 3), (1, 3), (2, 3)]
-    kept = search.strongest_edges(np.full((5, 3), 1 / 3), OPERATIONS, edges)
-    assert kept == [("skip_connect", source, target) for source, target in edges[:4]]
 
 
 def skipping(state, tables):
@@ -320,12 +289,12 @@ def test_it_stops_at_skips_in_the_normal_cell_with_the_answer_of_the_epoch_befor
         alpha_before=before.alpha, step=jnp.asarray(600, jnp.int32)
     )
     answer = algorithm.found(stopped, BATCH, jax.random.key(0))
-    assert answer.genotype == derive(jax.nn.softmax(before.alpha))
+    assert answer.genotype == SPACE.decode(SPACE.preferred(jax.nn.softmax(before.alpha)))
     assert "Stopped after epoch 3" in answer.notes[-1]
     assert "that of epoch 2" in answer.notes[-1]
     # The same without the option is an answer like any other.
     free = toy().found(stopped, BATCH, jax.random.key(0))
-    assert free.genotype == derive(jax.nn.softmax(stopped.alpha))
+    assert free.genotype == SPACE.decode(SPACE.preferred(jax.nn.softmax(stopped.alpha)))
     assert len(free.notes) == 1
 
 

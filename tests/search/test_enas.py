@@ -10,14 +10,15 @@ import pytest
 
 from jaxnas.data import Augmentation
 from jaxnas.nn import WithAuxiliary
-from jaxnas.search.controller import independent
-from jaxnas.search.enas import (
+from jaxnas.search.blackbox.controller import independent
+from jaxnas.search.shared.enas import (
     EnasSettings,
     decay_of_used,
     enas,
     restarted_cosine,
     skip_divergence,
 )
+from jaxnas.search.shared.supernet import Supernet
 from jaxnas.spaces import zoo
 from jaxnas.spaces.enas_macro import EnasMacroSpace
 from jaxnas.tasks import supervised
@@ -54,18 +55,21 @@ class Told:
 
 def search(settings=SETTINGS, told=None, controller=True, **changes):
     policy = independent(SPACE) if controller else None
-    return enas(
+    supernet = Supernet(
         (told or Told()).apply,
         lambda key: {
             "params": {"w": jnp.full((2, 3), 0.5, jnp.float32), "aux": jnp.float32(0.1)},
             "batch_stats": {},
         },
-        SPACE,
         lambda candidate: candidate,
         lambda candidate: dataclasses.replace(GENOTYPE, name=f"c{candidate[0]}{candidate[1]}"),
-        policy,
+    )
+    return enas(
+        supernet,
+        SPACE,
         TASK,
         dataclasses.replace(settings, **changes),
+        controller=policy,
         epochs=3,
         steps_per_epoch=4,
     )

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnas.search.controller import chosen
-from jaxnas.search.enas_controller import LogitSettings, enas_controller
+from jaxnas.search.blackbox.controller import chosen
+from jaxnas.search.shared.enas_controller import LogitSettings, enas_controller
 from jaxnas.spaces.block_cells import BlockCellSpace, enas_micro_space, pnas_space
 from jaxnas.spaces.enas_macro import EnasMacroSpace
 
@@ -127,7 +127,7 @@ def test_the_normal_cell_favours_separable_convolutions():
 
 
 def test_spaces_that_decide_otherwise_are_refused():
-    with pytest.raises(ValueError, match="the blocks of pnas decide otherwise"):
+    with pytest.raises(ValueError, match="pnas decides otherwise"):
         enas_controller(pnas_space(), LogitSettings())
     with pytest.raises(ValueError, match="units must be positive, not 0"):
         enas_controller(MICRO, LogitSettings(), units=0)

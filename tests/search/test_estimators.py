@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from jaxnas.search import ESTIMATORS, Gates
-from jaxnas.search.adaptation import initial_theta
-from jaxnas.search.estimators import expected_cost, rescale_pair
+from jaxnas.search.shared.adaptation import initial_theta
+from jaxnas.search.shared.costs import expected_cost
+from jaxnas.search.shared.estimators import rescale_pair
 from jaxnas.spaces import AdaptationSpace, Block, Cell, Edge, Genotype, Node
 
 from .formulas import FULL, GATES_GRADIENT, PAIR, PROBABILITIES, THETA

@@ -7,17 +7,25 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnas.search import nat as method
+from jaxnas.search.shared import nat as method
+from jaxnas.search.shared.supernet import Supernet
 from jaxnas.spaces import zoo
-from jaxnas.spaces.cells import CellSpace
-from jaxnas.spaces.transitions import OPERATION_SETS, nat_space, transitions
+from jaxnas.spaces.transitions import (
+    OPERATION_SETS,
+    nat_space,
+    random_form,
+    transformable,
+    transformed,
+    transitions,
+)
 from jaxnas.tasks import Task
 
 BASE = zoo.named("darts_v2", channels=4, cells=3)
 SPACE = nat_space(BASE, "v1", channels=4, layers=3)
 ACTIONS = transitions(SPACE.operations, "v1")
 NULL, SKIP = SPACE.operations.index("null"), SPACE.operations.index("skip_connect")
-ORIGINAL = method.encode(SPACE, BASE)
+ORIGINAL = transformable(SPACE, BASE, "v1")
+EVERY = np.arange(len(SPACE.operations))
 
 
 @pytest.mark.parametrize(("operations", "actions", "params"), [(9, 3, 320_330), (13, 13, 322_750)])
@@ -48,7 +56,7 @@ def published_logits(policy, sources, operations):
 
 def test_the_policy_is_the_published_one():
     policy = method.init_policy(jax.random.key(1), 9, 3)
-    cells = method.random_cells(jax.random.key(2), SPACE, loose_ends=False, null=True)
+    cells = method.random_cells(jax.random.key(2), SPACE.nodes, EVERY, loose_ends=False)
     sources, operations = np.array(cells.sources[0]), np.asarray(cells.operations[0])
     sources[-1] = 3  # both edges of the last node come from one node
     expected = published_logits(policy, sources, operations)
@@ -59,7 +67,10 @@ def test_the_policy_is_the_published_one():
 
 def test_random_cells_are_uniform_and_in_order():
     keys = jax.random.split(jax.random.key(0), 4000)
-    cells = jax.vmap(lambda key: method.random_cells(key, SPACE, loose_ends=True, null=False))(keys)
+    carrying = EVERY[EVERY != NULL]
+    cells = jax.vmap(lambda key: method.random_cells(key, SPACE.nodes, carrying, loose_ends=True))(
+        keys
+    )
     operations, sources = np.asarray(cells.operations), np.asarray(cells.sources)
     assert NULL not in operations
     shares = np.bincount(operations.ravel(), minlength=9) / operations.size
@@ -69,7 +80,7 @@ def test_random_cells_are_uniform_and_in_order():
         np.testing.assert_allclose(shares, 1 / (node + 2), atol=0.015)
     used = (sources[..., None] == np.arange(2, 6)).any((2, 3))
     np.testing.assert_array_equal(cells.outputs, 1.0 - used)
-    whole = method.random_cells(keys[0], SPACE, loose_ends=False, null=True)
+    whole = method.random_cells(keys[0], SPACE.nodes, EVERY, loose_ends=False)
     assert (whole.outputs == 1).all()
 
 
@@ -77,21 +88,20 @@ def test_what_is_connected_is_what_the_genotype_says():
     generator = np.random.default_rng(0)
     base = zoo.named("resnet20_cells")
     space = nat_space(base, "v1", channels=4, layers=3)
-    original = jax.tree.map(np.asarray, method.encode(space, base))
+    _, original, actions = transformable(space, base, "v1")
     seen = set()
     for _ in range(200):
         chosen = generator.integers(0, 3, original.operations.shape)
-        targets = transitions(space.operations, "v1").targets
-        paths = original._replace(operations=targets[original.operations, chosen])
-        genotype = method.decode(space, base, paths)
+        paths = original._replace(operations=actions.targets[original.operations, chosen])
+        genotype = transformed(space, base, paths.operations)
         expected = [cell.connected() for cell in space.cells_of(genotype)]
-        assert method.connected(space, jax.tree.map(jnp.asarray, paths)).tolist() == expected
+        assert method.connected(jax.tree.map(jnp.asarray, paths), actions.null).tolist() == expected
         seen.add(tuple(expected))
     assert len(seen) == 4
 
 
 def test_a_network_is_decoded_as_it_was_encoded():
-    decoded = method.decode(SPACE, BASE, ORIGINAL)
+    decoded = transformed(SPACE, BASE, ORIGINAL.cells.operations)
     assert decoded.cells == BASE.cells
     assert decoded.blocks == BASE.blocks
 
@@ -99,10 +109,10 @@ def test_a_network_is_decoded_as_it_was_encoded():
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_transformations_follow_the_policy(version):
     operations = OPERATION_SETS[version][0]
-    space = CellSpace(operations, 4, 3)
     actions = transitions(operations, version)
     policy = method.init_policy(jax.random.key(3), len(operations), actions.targets.shape[1])
-    beta = method.random_cells(jax.random.key(4), space, loose_ends=False, null=True)
+    every = np.arange(len(operations))
+    beta = method.random_cells(jax.random.key(4), 4, every, loose_ends=False)
     keys = jax.random.split(jax.random.key(5), 3000)
     alphas, log_p, entropy = jax.vmap(
         lambda key: method.transform(policy, actions, key, beta, 0.0)
@@ -149,9 +159,13 @@ def toy(faithful=False):
         outputs=2,
     )
     variables = {"params": {"scale": jnp.ones(())}, "batch_stats": {}}
-    return method.nat(
-        SPACE, BASE, apply, lambda key: variables, task, faithful=faithful, batch_size=50
+    supernet = Supernet(
+        apply,
+        lambda key: variables,
+        lambda cells: cells,
+        lambda operations: transformed(SPACE, BASE, operations),
     )
+    return method.nat(supernet, ORIGINAL, task, faithful=faithful, batch_size=50)
 
 
 IMAGES = (jnp.arange(50.0).reshape(-1, 1, 1, 1) / 50, jnp.ones(50, jnp.int32))
@@ -238,12 +252,10 @@ def test_a_dead_answer_is_refused_or_told():
 def test_random_forms_are_connected_and_reproducible():
     base = zoo.named("resnet20_cells")
     space = nat_space(base, "v1", channels=4, layers=3)
-    forms = [
-        method.random_form(space, base, "v1", np.random.default_rng(seed)) for seed in range(20)
-    ]
+    forms = [random_form(space, base, "v1", np.random.default_rng(seed)) for seed in range(20)]
     assert all(form.connected() for form in forms)
     assert len(set(forms)) > 15
-    assert forms[3] == method.random_form(space, base, "v1", np.random.default_rng(3))
+    assert forms[3] == random_form(space, base, "v1", np.random.default_rng(3))
     for form in forms:
         for new, old in zip(form.cells, space.cells_of(base), strict=True):
             for edge, before in zip(new.edges, old.edges, strict=True):

@@ -59,8 +59,8 @@ def test_each_level_grows_from_the_one_before(train_last):
 
 def test_those_are_trained_of_which_most_is_expected():
     one, state = searcher(), searcher().init(KEY)
-    while len(cells := one.ask(state)):
-        before, state = state, one.tell(state, accuracies(cells))
+    while len(cells := one.ask(state)[1]):
+        before, state = state, one.tell(state, cells, accuracies(cells))
         level = one.level(before, accuracies(cells), state)
         assert np.isnan(level.expected).all() == (before.level == 0)
         np.testing.assert_allclose(level.fitted, one.judge(state, cells))
@@ -101,13 +101,13 @@ def test_a_last_level_that_is_not_trained_is_taken_at_the_surrogates_word():
 def test_it_goes_on_from_any_state_to_the_same_bits():
     whole = []
     state = searcher().init(KEY)
-    while len(cells := searcher().ask(state)):
+    while len(cells := searcher().ask(state)[1]):
         whole.append(state)
-        state = searcher().tell(state, accuracies(cells))
+        state = searcher().tell(state, cells, accuracies(cells))
     for start in whole:
         again = jax.tree.map(copied, start)
-        while len(cells := searcher().ask(again)):
-            again = searcher().tell(again, accuracies(cells))
+        while len(cells := searcher().ask(again)[1]):
+            again = searcher().tell(again, cells, accuracies(cells))
         for ours, theirs in zip(jax.tree.leaves(state), jax.tree.leaves(again), strict=True):
             np.testing.assert_array_equal(plain(ours), plain(theirs))
 
@@ -128,8 +128,8 @@ def test_states_are_of_one_shape():
     """So that one description reads a checkpoint of any level."""
     state = searcher().init(KEY)
     form = jax.eval_shape(lambda: state)
-    while len(cells := searcher().ask(state)):
-        state = searcher().tell(state, accuracies(cells))
+    while len(cells := searcher().ask(state)[1]):
+        state = searcher().tell(state, cells, accuracies(cells))
         assert jax.eval_shape(lambda state=state: state) == form
 
 
@@ -137,7 +137,7 @@ def test_pnas_begins_with_136_cells():
     one = search.Progressive(pnas_space(), search.mlp_surrogate(pnas_space()))
     assert one.trained == (136, 256, 256, 256, 256)
     assert sum(one.trained) == 1160
-    assert one.ask(one.init(KEY)).shape == (136, 4)
+    assert one.ask(one.init(KEY))[1].shape == (136, 4)
 
 
 def test_another_seed_is_another_search():
@@ -160,12 +160,14 @@ def test_what_cannot_be_is_refused():
     count = len(SPACE.grow())
     for rewards in (np.zeros(3), np.full(count, np.nan), np.full(count, 1.5)):
         with pytest.raises(ValueError, match=f"each of the {count} cells of level 1"):
-            one.tell(start, rewards)
+            one.tell(start, SPACE.grow(), rewards)
+    with pytest.raises(ValueError, match=f"the {count} cells that were asked for"):
+        one.tell(start, SPACE.grow()[1:], np.zeros(count - 1))
     state = start
-    while len(cells := one.ask(state)):
-        state = one.tell(state, accuracies(cells))
+    while len(cells := one.ask(state)[1]):
+        state = one.tell(state, cells, accuracies(cells))
     with pytest.raises(ValueError, match="the search is through"):
-        one.tell(state, np.zeros(0))
+        one.tell(state, cells, np.zeros(0))
     with pytest.raises(TypeError, match="typed key"):
         one.init(0)
     surrogate = search.mlp_surrogate(SPACE)
@@ -173,3 +175,14 @@ def test_what_cannot_be_is_refused():
         search.Progressive(SPACE, surrogate, 0)
     with pytest.raises(ValueError, match="toy has a single level"):
         search.Progressive(Toy(2, 3), search.mlp_surrogate(Toy(2, 3)))
+
+
+def test_it_is_an_algorithm_as_others_are():
+    levels = found()
+    trials = search.search(searcher().algorithm, accuracies, 10**6, KEY)
+    wanted = np.concatenate([level.rewards for level in levels])
+    np.testing.assert_array_equal(trials.rewards, wanted)
+    assert (trials.candidates[: len(SPACE.grow()), SPACE.levels[0] :] == -1).all()
+    np.testing.assert_array_equal(trials.candidates[-8:], levels[-1].cells)
+    with pytest.raises(TypeError, match="whose candidates grow is no one program"):
+        search.simulate(searcher().algorithm, accuracies, 3, KEY)

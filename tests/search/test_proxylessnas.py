@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import operator
 from typing import Any
@@ -15,10 +16,16 @@ import pytest
 from jaxnas import nn, training
 from jaxnas.data import Augmentation
 from jaxnas.nn import kernels
-from jaxnas.nn.supernets.chain_supernet import candidate_name
-from jaxnas.search import ProxylessSettings, ProxylessState, SharedWeightSearch, proxylessnas
-from jaxnas.search.estimators import rescale
-from jaxnas.search.proxylessnas import JOINT, WARMUP, gates_of, reinforce_loss
+from jaxnas.nn.supernets.chain_supernet import candidate_name, chain_paths, where_ran
+from jaxnas.search import (
+    ProxylessSettings,
+    ProxylessState,
+    SharedWeightSearch,
+    Supernet,
+    proxylessnas,
+)
+from jaxnas.search.shared.estimators import rescale
+from jaxnas.search.shared.proxylessnas import JOINT, WARMUP, gates_of, reinforce_loss
 from jaxnas.spaces import ChainSpace
 from jaxnas.spaces.chain import ZERO
 from jaxnas.tasks import Task, supervised
@@ -98,12 +105,12 @@ def variables(key: jax.Array) -> Any:
 def toy(epochs: int = 1, steps_per_epoch: int = 400, **changes: Any) -> SharedWeightSearch:
     settings = {"warmup_share": 0.0, "arch_every": 1, "arch_learning_rate": 0.03, **changes}
     return proxylessnas(
+        Supernet(apply, variables, chain_paths, SPACE.decode),
         SPACE,
-        apply,
-        variables,
         TOY,
         ProxylessSettings(**settings),
-        COSTS,
+        costs=COSTS,
+        where_ran=functools.partial(where_ran, SPACE),
         epochs=epochs,
         steps_per_epoch=steps_per_epoch,
     )
@@ -131,7 +138,7 @@ def after(search: SharedWeightSearch, steps: int, phase: str = JOINT) -> list[Pr
 
 def errors() -> np.ndarray:
     """[blocks, candidates], the squared error with the best weights."""
-    return np.where(SPACE.zero, TARGET[:, None] ** 2, SIGMA**2) / 3
+    return np.where(SPACE.nothing, TARGET[:, None] ** 2, SIGMA**2) / 3
 
 
 def best(objective: Any) -> tuple[int, ...]:
@@ -228,14 +235,14 @@ def test_a_pair_is_shifted_as_published():
 def test_reinforce_weighs_the_gradient_of_log_p():
     rng = np.random.default_rng(0)
     alpha = jnp.asarray(rng.normal(size=SPACE.shape), jnp.float32)
-    drawn = np.stack([SPACE.random(rng) for _ in range(4)])
+    drawn = np.stack([rng.integers(SPACE.options) for _ in range(4)])
     advantages = rng.normal(size=4)
 
     def loss(alpha: jax.Array) -> jax.Array:
-        masked = jnp.where(SPACE.valid, alpha, -jnp.inf)
+        masked = jnp.where(SPACE.possible, alpha, -jnp.inf)
         return reinforce_loss(masked, jnp.asarray(drawn), jnp.asarray(advantages))
 
-    p = np.where(SPACE.valid, np.exp(alpha), 0)
+    p = np.where(SPACE.possible, np.exp(alpha), 0)
     p /= p.sum(-1, keepdims=True)
     expected = -np.mean(
         [
@@ -267,7 +274,7 @@ def test_alpha_moves_in_every_so_manieth_joint_step(estimator: Any):
     states = after(search, 9)
     moved = [bool((a.alpha != b.alpha).any()) for a, b in itertools.pairwise(states)]
     assert moved == [False, False, True] * 3
-    assert not states[-1].alpha[~SPACE.valid].any(), "padding stays"
+    assert not states[-1].alpha[~SPACE.possible].any(), "padding stays"
     if estimator == "two_path":
         for before, now in zip(states[2::3], states[3::3], strict=True):
             changed = (before.alpha != now.alpha).sum(-1)
@@ -340,9 +347,13 @@ def test_a_step_of_a_real_chain(estimator: Any):
     shape = (8, 8, 3)
     half = np.full(3, 0.5, np.float32)
     search = proxylessnas(
+        Supernet(
+            training.flax_apply(network),
+            lambda key: nn.init(network, key, shape, jnp.zeros(1, jnp.int32)),
+            chain_paths,
+            REAL.decode,
+        ),
         REAL,
-        training.flax_apply(network),
-        lambda key: nn.init(network, key, shape, jnp.zeros(1, jnp.int32)),
         supervised(2, half, half, Augmentation(1)),
         ProxylessSettings(
             estimator=estimator,
@@ -352,7 +363,8 @@ def test_a_step_of_a_real_chain(estimator: Any):
             arch_every=1,
             samples=2,
         ),
-        nn.candidate_costs(REAL, shape, 2, "macs"),
+        costs=nn.candidate_costs(REAL, shape, 2, "macs"),
+        where_ran=functools.partial(where_ran, REAL),
         epochs=1,
         steps_per_epoch=2,
     )

@@ -9,12 +9,10 @@ import pytest
 
 from jaxnas import search, training
 from jaxnas.data import Augmentation, Views
-from jaxnas.nn import CandidateCosts, Pair, Projector, Representation
-from jaxnas.search.nat import nat
-from jaxnas.search.proxylessnas import ProxylessSettings, proxylessnas
+from jaxnas.nn import CandidateCosts, Projector, Representation
 from jaxnas.spaces import AdaptationSpace, ChainSpace, zoo
 from jaxnas.spaces.cells import CellSpace
-from jaxnas.spaces.transitions import nat_space
+from jaxnas.spaces.transitions import nat_space, transformable
 from jaxnas.tasks import simclr, simsiam, supervised
 
 MEAN, STD = np.full(3, 0.5, np.float32), np.full(3, 0.25, np.float32)
@@ -37,7 +35,7 @@ def apply(heads: bool) -> Any:
     """A linear map of 4x4 pixels whose outputs are mixed by the architecture, whatever it is."""
 
     def run(variables: Any, inputs: jax.Array, paths: Any, train: bool, noise: Any = None) -> Any:
-        leaves = jax.tree.leaves(paths.gates if isinstance(paths, Pair) else paths)
+        leaves = jax.tree.leaves(paths[1] if type(paths) is tuple else paths)
         numbers = jnp.concatenate([jnp.ravel(jnp.asarray(leaf, jnp.float32)) for leaf in leaves])
         turn = jnp.sin(numbers @ jnp.arange(1.0, 1 + numbers.size))
         params = variables["params"]
@@ -53,20 +51,20 @@ def searches(task: Any, heads: bool) -> dict[str, Any]:
     """By name: the first state, a step in which the architecture learns, and what that moves."""
     network, key = apply(heads), jax.random.key(0)
     optimizer = training.sgd(0.1, 10)
+    supernet = search.Supernet(
+        network, lambda key: VARIABLES, lambda chosen: chosen, lambda answer: BASE
+    )
     adapting = search.adaptation(
+        supernet,
         AdaptationSpace(zoo.named("resnet20"), "cell"),
-        network,
         task,
         optimizer,
         estimator="mixed",
         arch_learning_rate=0.1,
     )
     darts = search.darts(
-        network,
-        lambda key: VARIABLES,
-        CELLS.operations,
-        CELLS.shape,
-        lambda weights: BASE,
+        supernet,
+        CELLS,
         task,
         search.DartsSettings(order="second"),
         epochs=1,
@@ -74,23 +72,24 @@ def searches(task: Any, heads: bool) -> dict[str, Any]:
     )
     chain_costs = CandidateCosts(np.zeros(CHAIN.shape), 1.0, "crumbs")
     chains = {
-        estimator: proxylessnas(
+        estimator: search.proxylessnas(
+            supernet,
             CHAIN,
-            network,
-            lambda key: VARIABLES,
             task,
-            ProxylessSettings(estimator=estimator, warmup_share=0.0, arch_every=1, samples=3),
-            chain_costs,
+            search.ProxylessSettings(
+                estimator=estimator, warmup_share=0.0, arch_every=1, samples=3
+            ),
+            costs=chain_costs,
+            where_ran=lambda choices, after, before: after,
             epochs=1,
             steps_per_epoch=3,
         )
         for estimator in ("full", "reinforce")
     }
-    transformer = nat(
-        nat_space(BASE, "v1", channels=4, layers=3), BASE, network, lambda key: VARIABLES, task
-    )
+    space = nat_space(BASE, "v1", channels=4, layers=3)
+    transformer = search.nat(supernet, transformable(space, BASE, "v1"), task)
     return {
-        "adaptation": (adapting.init(VARIABLES), adapting.step, "theta"),
+        "adaptation": (adapting.init(key), adapting.step, "theta"),
         "darts": (darts.init(key), darts.steps["search"], "alpha"),
         "nat": (transformer.init(key), transformer.steps["policy"], "policy"),
         **{

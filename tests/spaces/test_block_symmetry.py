@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from jaxnas.spaces.block_symmetry import first_forms, unique_cells
+from jaxnas.spaces.symmetry.blocks import first_forms, unique_cells
 
 
 @pytest.mark.parametrize(

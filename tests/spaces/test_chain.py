@@ -34,9 +34,9 @@ def test_the_published_space_has_21_mixed_edges():
     assert len(counts) == 21
     assert (counts.count(7), counts.count(6)) == (15, 6)
     assert space.shape == (21, 7)
-    assert space.valid.sum(1).tolist() == counts
-    assert space.zero.sum(1).tolist() == [count - 6 for count in counts]
-    assert not (space.zero & ~space.valid).any()
+    assert space.possible.sum(1).tolist() == counts
+    assert space.nothing.sum(1).tolist() == [count - 6 for count in counts]
+    assert not (space.nothing & ~space.possible).any()
 
 
 @pytest.mark.parametrize("small", [False, True])
@@ -59,8 +59,8 @@ def test_a_block_has_zero_where_its_shortcut_is_the_identity():
     assert [names[-1] == ZERO for names in TINY.candidates] == [False, True, True]
     everything_left_out = TINY.decode(np.array([0, 4, 4]))
     assert [block.channels for block in everything_left_out.blocks] == [4, 6]
-    full = TINY.decode(np.array([0, 1, 2]), "full")
-    assert full.name == "full"
+    full = TINY.decode(np.array([0, 1, 2]))
+    assert full.name == "chain"
     assert [cell.name for cell in full.cells] == [
         "0_k3e1_shortcut", "1_k3e3", "2_k3e6_shortcut", "3_k5e3_shortcut",
     ]  # fmt: skip
@@ -113,18 +113,6 @@ def test_small_images_keep_the_first_stride():
     assert strides == [1, 2, 1, 1]
     assert [block.stride for block in small.blocks] == [1, 1, 1, 1]
     assert small.stem_form == "small"
-
-
-def test_random_choices_are_valid_and_take_every_candidate():
-    rng = np.random.default_rng(0)
-    drawn = np.stack([TINY.random(rng) for _ in range(200)])
-    for choices in drawn[:5]:
-        np.testing.assert_array_equal(TINY.validate(choices), choices)
-    assert drawn.dtype == np.int32
-    for block, names in enumerate(TINY.candidates):
-        assert set(drawn[:, block]) == set(range(len(names)))
-    again = np.random.default_rng(0)
-    np.testing.assert_array_equal(drawn[0], TINY.random(again))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from jaxnas.spaces.layer_symmetry import first_order, unique_layers
+from jaxnas.spaces.symmetry.layers import first_order, unique_layers
 
 
 def test_counts_of_graphs_without_circles_are_the_known_ones():

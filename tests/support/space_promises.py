@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from jaxnas.spaces import (
     AdaptationSpace,
-    AdaptedSpace,
+    CellSpace,
     ChainSpace,
     EnasMacroSpace,
     Genotype,
@@ -45,10 +45,12 @@ SPACES: dict[str, Space] = {
     "enas micro": dataclasses.replace(
         enas_micro_space(1, channels=4, cell_count=3), operations=("sep_conv_3x3", SKIP)
     ),
-    "adapted": AdaptedSpace(AdaptationSpace(zoo.resnet(8), "cell")),
-    "adapted, a table for each of two blocks": AdaptedSpace(
-        AdaptationSpace(dataclasses.replace(CHAIN, blocks=CHAIN.blocks[:2]), "full")
+    "adapted": AdaptationSpace(zoo.resnet(8), "cell"),
+    "adapted, a table for each of two blocks": AdaptationSpace(
+        dataclasses.replace(CHAIN, blocks=CHAIN.blocks[:2]), "full"
     ),
+    "darts": CellSpace(("null", "sep_conv_3x3", SKIP, "conv_1x1"), channels=4, layers=3, nodes=1),
+    "darts, two nodes": CellSpace(("skip_connect",), channels=4, layers=3, nodes=2),
     "chain": ChainSpace(4, 4, ((6, 2, 2), (6, 2, 1), (6, 2, 2)), 8, (3, 5), (3,), small=True),
     "nas-bench-macro": NasBenchMacroSpace((2, 3), stem=4, head=4),
     "mnasnet": MnasNetSpace(stages=((8, 2, 2),), stem=4, head=4),

@@ -9,7 +9,6 @@ import pytest
 
 from jaxnas import nn, training
 from jaxnas.data import Augmentation
-from jaxnas.search import one_hot_gates
 from jaxnas.spaces import AdaptationSpace, Block, zoo
 from jaxnas.tasks import supervised
 
@@ -131,7 +130,7 @@ def test_both_loops_train_a_supernet_alike():
     base = dataclasses.replace(zoo.named("resnet20"), stem=2, blocks=(Block("normal", 2),))
     space = AdaptationSpace(base, "cell")
     network = nn.supernet(space, linear.CLASSES)
-    gates = one_hot_gates(space, space.base_choices())
+    gates = space.one_hot_gates(space.base_choices())
     task = supervised(linear.CLASSES, linear.MEAN, linear.STD, Augmentation(pad=1))
     optimizer = training.sgd(0.05, 4)
     step = training.train_step(training.flax_apply(network), task, optimizer)

@@ -70,16 +70,15 @@ def make_darts(flags: DartsFlags, task: Task, dataset: Dataset, steps: dict[str,
     dtype = jnp.dtype(flags.experiment.training.precision)
     supernet = CellSupernet(space, dataset.num_classes, dtype)
 
-    def derive(weights: np.ndarray) -> Genotype:
-        cells = [search.strongest_edges(each, space.operations, space.edges) for each in weights]
-        return space.genotype("darts", *cells, channels=flags.channels, layers=flags.cells)
-
+    full_size = dataclasses.replace(space, channels=flags.channels, layers=flags.cells)
     algorithm = search.darts(
-        training.flax_apply(supernet),
-        lambda key: nn.init(supernet, key, dataset.input_shape, jnp.zeros(space.shape)),
-        space.operations,
-        space.shape,
-        derive,
+        search.Supernet(
+            training.flax_apply(supernet),
+            lambda key: nn.init(supernet, key, dataset.input_shape, jnp.zeros(space.shape)),
+            lambda gates: gates,
+            full_size.decode,
+        ),
+        space,
         task,
         flags.darts,
         epochs=flags.experiment.search_epochs,
@@ -88,7 +87,7 @@ def make_darts(flags: DartsFlags, task: Task, dataset: Dataset, steps: dict[str,
 
     def random(key: jax.Array) -> Genotype:
         # Equally likely edges and operations: the weights are drawn alike.
-        drawn = derive(np.asarray(jax.random.normal(key, space.shape)))
-        return dataclasses.replace(drawn, name="random")
+        drawn = space.preferred(np.asarray(jax.random.normal(key, space.shape)))
+        return dataclasses.replace(full_size.decode(drawn), name="random")
 
     return Method(algorithm, random)

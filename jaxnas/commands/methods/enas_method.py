@@ -7,7 +7,7 @@ import dataclasses
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +20,7 @@ from jaxnas.data import Dataset
 from jaxnas.nn.supernets.child_choice import choices
 from jaxnas.runs.config import ConfigError, refuse_no_space, refuse_zero, settings_of
 from jaxnas.runs.search_config import SearchExperiment
-from jaxnas.search.candidates import sample
+from jaxnas.search.blackbox.candidates import sample
 from jaxnas.spaces import Genotype, Space
 from jaxnas.spaces.block_cells import BlockCellSpace, enas_micro_space
 from jaxnas.spaces.enas_macro import EnasMacroSpace
@@ -113,24 +113,9 @@ class EnasMacroFlags(EnasFlags):
         return EnasMacroSpace(self.layers, self.channels)
 
 
-class SharedNetwork(NamedTuple):
-    """A network whose weights all candidates of a space share.
-
-    Attributes:
-      module: the network.
-      variables: typed key to its initial ``params`` and ``batch_stats``.
-      choices: candidate int32 [decisions] to what the module is called with, under `jit`.
-    """
-
-    module: Any
-    variables: Callable[[jax.Array], Any]
-    choices: Callable[[jax.Array], Any]
-
-
 def enas_method(
-    network: SharedNetwork,
+    supernet: search.Supernet,
     space: Space,
-    full_size: Space,
     controller: search.Controller,
     task: Task,
     settings: search.EnasSettings,
@@ -141,9 +126,8 @@ def enas_method(
     """ENAS, and its control: as many steps of shared weights, but candidates drawn uniformly.
 
     Args:
-      network: what is trained in the search.
-      space: of the candidates, at the size of `network`.
-      full_size: the same space at the size of the network that is trained anew.
+      supernet: what is trained in the search; decodes candidates at full size.
+      space: of the candidates.
       controller: draws candidates.
       task: what is learned.
       settings: how.
@@ -152,14 +136,11 @@ def enas_method(
     """
     learning, control = (
         search.enas(
-            training.flax_apply(network.module),
-            network.variables,
+            supernet,
             space,
-            network.choices,
-            full_size.decode,
-            policy,
             task,
             settings,
+            controller=policy,
             epochs=epochs,
             steps_per_epoch=steps_per_epoch,
         )
@@ -167,38 +148,37 @@ def enas_method(
     )
 
     def random(key: jax.Array) -> Genotype:
-        return full_size.decode(np.asarray(sample(key, space.options, 1)[0]))
+        return supernet.decode(np.asarray(sample(key, space.options, 1)[0]))
 
     return Method(learning, random, control)
 
 
 def run_enas_cells(flags: EnasCellFlags) -> Path:
     """Searches cells, and trains what was found; see `run_search`."""
-    return _run(flags, "enas", cell_network)
+    return _run(flags, "enas", cell_supernet)
 
 
 def run_enas_macro(flags: EnasMacroFlags) -> Path:
     """Searches whole networks, and trains what was found; see `run_search`."""
-    return _run(flags, "enas_macro", macro_network)
+    return _run(flags, "enas_macro", macro_supernet)
 
 
-def _run(flags: EnasFlags, name: str, network: Callable[[Any, Dataset], SharedNetwork]) -> Path:
-    make = functools.partial(make_enas, flags, network)
+def _run(flags: EnasFlags, name: str, supernet: Callable[[Any, Dataset], search.Supernet]) -> Path:
+    make = functools.partial(make_enas, flags, supernet)
     return run_search(flags.experiment, name, make, settings_of(flags))
 
 
 def make_enas(
     flags: EnasFlags,
-    network: Callable[[Any, Dataset], SharedNetwork],
+    supernet: Callable[[Any, Dataset], search.Supernet],
     task: Task,
     dataset: Dataset,
     steps: dict[str, int],
 ) -> Method:
     """ENAS over the space of the flags; see `MakeMethod`."""
     return enas_method(
-        network(flags, dataset),
+        supernet(flags, dataset),
         flags.space,
-        flags.full_size,
         search.enas_controller(flags.space, flags.logits, units=flags.controller_units),
         task,
         flags.enas,
@@ -207,7 +187,7 @@ def make_enas(
     )
 
 
-def cell_network(flags: EnasCellFlags, dataset: Dataset) -> SharedNetwork:
+def cell_supernet(flags: EnasCellFlags, dataset: Dataset) -> search.Supernet:
     """A network of cells whose weights all candidates share."""
     network = nn.Child(
         flags.space,
@@ -216,21 +196,23 @@ def cell_network(flags: EnasCellFlags, dataset: Dataset) -> SharedNetwork:
         shared=True,
         auxiliary=flags.enas.auxiliary_weight > 0,
     )
-    return SharedNetwork(
-        network,
+    return search.Supernet(
+        training.flax_apply(network),
         lambda key: nn.shared_variables(network, key, dataset.input_shape),
         lambda candidate: choices(network.layouts, candidate),
+        flags.full_size.decode,
     )
 
 
-def macro_network(flags: EnasMacroFlags, dataset: Dataset) -> SharedNetwork:
+def macro_supernet(flags: EnasMacroFlags, dataset: Dataset) -> search.Supernet:
     """A chain of layers whose weights all candidates share."""
     space = flags.space
     dtype = jnp.dtype(flags.experiment.training.precision)
     network = nn.MacroSupernet(space, dataset.num_classes, dtype)
     some = nn.macro_choice(space, np.zeros(len(space.decisions), np.int32))
-    return SharedNetwork(
-        network,
+    return search.Supernet(
+        training.flax_apply(network),
         lambda key: nn.init(network, key, dataset.input_shape, some),
         lambda candidate: nn.macro_choice(space, candidate),
+        flags.full_size.decode,
     )

@@ -12,10 +12,9 @@ import tyro
 from jaxnas import search
 from jaxnas.children.child_config import ChildExperiment
 from jaxnas.children.child_networks import BuiltNetworks
-from jaxnas.children.child_searchers import Stage
 from jaxnas.children.child_training import Candidate, Outcome
 from jaxnas.children.child_winners import TRAINED, as_array
-from jaxnas.commands.child_experiment import beside_random, run_children
+from jaxnas.commands.child_experiment import run_children, stages_beside_random
 from jaxnas.runs.config import (
     ConfigError,
     Training,
@@ -86,14 +85,14 @@ class NasFlags:
         )
 
 
-def nas_stages(flags: NasFlags) -> list[Stage]:
+def nas_stages(flags: NasFlags) -> list[search.Stage]:
     """NAS's controller, over one depth after the other."""
     deepest = flags.spaces[-1]
     controller = search.lstm(
         deepest, layers=flags.controller_layers, units=flags.controller_units, scale=0.08
     )
     return [
-        Stage(
+        search.Stage(
             number * flags.grow_every,
             space,
             search.reinforce(
@@ -132,7 +131,7 @@ def run_nas(flags: NasFlags) -> Path:
         "reinforce",
         networks,
         flags.child,
-        beside_random("reinforce", nas_stages(flags), flags.experiment.children),
+        stages_beside_random("reinforce", nas_stages(flags), flags.experiment.children),
         functools.partial(with_more_filters, networks, flags.more_filters),
         cubed_accuracy,
         settings_of(flags),

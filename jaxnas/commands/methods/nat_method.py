@@ -11,16 +11,21 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 
-from jaxnas import nn, training
+from jaxnas import nn, search, training
 from jaxnas.commands.search_experiment import Method, run_search
 from jaxnas.data import Dataset
-from jaxnas.nn.supernets.cell_supernet import CellSupernet
+from jaxnas.nn.supernets.cell_supernet import CellSupernet, Paths
 from jaxnas.runs.config import ConfigError, SizeFlags
 from jaxnas.runs.genotype_files import load_base
 from jaxnas.runs.search_config import SearchExperiment
-from jaxnas.search.nat import nat, random_form
 from jaxnas.spaces import Genotype, GenotypeError, zoo
-from jaxnas.spaces.transitions import Version, nat_space
+from jaxnas.spaces.transitions import (
+    Version,
+    nat_space,
+    random_form,
+    transformable,
+    transformed,
+)
 from jaxnas.tasks import Task
 
 CELL_FORMS = {
@@ -126,13 +131,15 @@ def make_nat(
     except GenotypeError as error:
         raise ConfigError(f"--base {base.name}: {error}") from error
     supernet = CellSupernet(space, dataset.num_classes, dtype)
-    search = nat(
-        space,
-        base,
-        training.flax_apply(supernet),
-        lambda key: nn.init(supernet, key, dataset.input_shape, jnp.zeros(space.shape)),
+    method = search.nat(
+        search.Supernet(
+            training.flax_apply(supernet),
+            lambda key: nn.init(supernet, key, dataset.input_shape, jnp.zeros(space.shape)),
+            lambda cells: Paths(*cells),
+            lambda operations: transformed(space, base, operations),
+        ),
+        transformable(space, base, settings.version),
         task,
-        version=settings.version,
         faithful=settings.faithful,
         learning_rate=settings.search_learning_rate,
         batch_size=batch_size,
@@ -142,4 +149,4 @@ def make_nat(
         generator = np.random.default_rng(np.asarray(jax.random.key_data(key)))
         return random_form(space, base, settings.version, generator)
 
-    return Method(search, random)
+    return Method(method, random)

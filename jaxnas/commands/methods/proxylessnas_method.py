@@ -15,6 +15,7 @@ import tyro
 from jaxnas import nn, search, training
 from jaxnas.commands.search_experiment import Method, run_search
 from jaxnas.data import Dataset
+from jaxnas.nn.supernets.chain_supernet import chain_paths, where_ran
 from jaxnas.runs.config import ConfigError, refuse_no_space, settings_of
 from jaxnas.runs.search_config import SearchExperiment
 from jaxnas.spaces import ChainSpace, Genotype, proxylessnas_space
@@ -87,14 +88,23 @@ def make_proxylessnas(
     dtype = jnp.dtype(flags.experiment.training.precision)
     supernet = nn.ChainSupernet(space, dataset.num_classes, dtype)
     choices = jnp.zeros(space.shape[0], jnp.int32)
+
+    def named(name: str, choices: np.ndarray) -> Genotype:
+        return dataclasses.replace(space.decode(choices), name=name)
+
     try:
         algorithm = search.proxylessnas(
+            search.Supernet(
+                training.flax_apply(supernet),
+                lambda key: nn.init(supernet, key, dataset.input_shape, choices),
+                chain_paths,
+                lambda choices: named("proxylessnas", choices),
+            ),
             space,
-            training.flax_apply(supernet),
-            lambda key: nn.init(supernet, key, dataset.input_shape, choices),
             task,
             flags.proxyless,
-            candidate_costs(flags, space, dataset),
+            costs=candidate_costs(flags, space, dataset),
+            where_ran=functools.partial(where_ran, space),
             epochs=flags.experiment.search_epochs,
             steps_per_epoch=steps["train"],
         )
@@ -103,7 +113,7 @@ def make_proxylessnas(
 
     def random(key: jax.Array) -> Genotype:
         rng = np.random.default_rng(np.asarray(jax.random.bits(key, (4,))))
-        return space.decode(space.random(rng), "random")
+        return named("random", rng.integers(space.options, dtype=np.int32))
 
     return Method(algorithm, random)
 

@@ -15,7 +15,7 @@ import numpy as np
 from jaxnas import search
 from jaxnas.randomness import stream
 from jaxnas.runs.config import ConfigError
-from jaxnas.search.blackbox import Algorithm
+from jaxnas.search import Algorithm
 from jaxnas.spaces import Space
 
 AlgorithmName = Literal["random", "evolution", "local", "reinforce", "ppo", "surrogate"]

@@ -43,6 +43,11 @@ ChainPaths = jax.Array | Pair
 """What runs: choices int32 [blocks], a `Pair`, or gates float32 [blocks, candidates] of all."""
 
 
+def chain_paths(chosen: Any) -> ChainPaths:
+    """What runs, of choices or gates as they are, or of the two arrays of a `Pair`."""
+    return Pair(*chosen) if isinstance(chosen, tuple) else chosen
+
+
 class ChainSupernet(nn.Module):
     """All candidates of a chain space.
 

@@ -393,7 +393,7 @@ def test_nats_cell_is_an_adaptation_of_the_residual_one():
     for index, edge in enumerate(base.cell("normal").edges):
         if (edge.source, edge.target) in {(0, 3), (0, 4)}:
             choices[:, index] = ID
-    adapted = space.decode(choices)
+    adapted = space.decode(choices[space.valid])
     assert adapted.placed_cells() == zoo.named("nat_resnet20_cells").placed_cells()
     assert cost_of(adapted) == cost_of(zoo.named("nat_resnet20_cells"))
 
@@ -507,7 +507,7 @@ def test_the_price_of_a_network_is_that_of_its_choices(name):
     for granularity in ("cell", "full"):
         space = AdaptationSpace(genotype, granularity)
         choices = space.derive(rng.normal(size=space.shape)).choices
-        found = cost_of(space.decode(choices), classes, shape)
+        found = cost_of(space.decode(choices[space.valid]), classes, shape)
         placed = choices[space.table_of_block]
         for kind, (price, fixed, _) in prices.items():
             chosen = np.take_along_axis(price, placed[..., None], -1).sum()

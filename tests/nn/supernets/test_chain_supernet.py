@@ -156,7 +156,7 @@ def test_two_paths_are_the_weighted_sum_of_both():
         )
         before = variables()["batch_stats"]
         chex.assert_trees_all_equal(stats["block_2_k3e1"], before["block_2_k3e1"])
-        assert np.asarray(of_all)[SPACE.zero].max() == 0, "nothing comes out of Zero"
+        assert np.asarray(of_all)[SPACE.nothing].max() == 0, "nothing comes out of Zero"
 
 
 def test_gates_of_zero_pass_no_gradient_to_their_candidates():
@@ -213,10 +213,10 @@ def test_costs_add_up_to_those_of_each_network(unit: Any):
     costs = nn.candidate_costs(SPACE, SHAPE, CLASSES, unit)
     assert costs.unit == {"macs": "multiply-adds", "params": "parameters"}[unit]
     rng = np.random.default_rng(0)
-    for choices in (CHOICES, *(SPACE.random(rng) for _ in range(4))):
+    for choices in (CHOICES, *(rng.integers(SPACE.options) for _ in range(4))):
         network = nn.build(SPACE.decode(choices), CLASSES)
         assert costs.of(choices) == getattr(nn.cost(network, SHAPE), unit)
-    assert not costs.candidates[~SPACE.valid | SPACE.zero].any()
+    assert not costs.candidates[~SPACE.possible | SPACE.nothing].any()
 
 
 def test_costs_refuse_an_unknown_unit():

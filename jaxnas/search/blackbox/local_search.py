@@ -7,8 +7,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxnas.search.blackbox import Algorithm, algorithm
-from jaxnas.search.candidates import neighbour, neighbour_count, options_of, sample
+from jaxnas.search.blackbox.algorithm import Algorithm, algorithm
+from jaxnas.search.blackbox.candidates import neighbour, neighbour_count, options_of, sample
 from jaxnas.spaces import Space
 
 

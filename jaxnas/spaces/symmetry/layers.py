@@ -13,7 +13,7 @@ import math
 from collections.abc import Hashable, Sequence
 from typing import Any
 
-from jaxnas.spaces.block_symmetry import cycle_types
+from jaxnas.spaces.symmetry.blocks import cycle_types
 
 
 def first_order(colours: Sequence[Hashable], sources: Sequence[Sequence[int]]) -> tuple[int, ...]:

@@ -12,9 +12,7 @@ that it is later asked to transform, and nothing keeps the answer connected.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -22,19 +20,16 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxnas.nn.supernets.cell_supernet import Paths
 from jaxnas.randomness import stream
-from jaxnas.search.shared import Found, SharedWeightSearch
-from jaxnas.spaces.cells import TABLES, CellSpace
-from jaxnas.spaces.genotype import NULL, Edge, Genotype
-from jaxnas.spaces.transitions import Transitions, Version, transitions
+from jaxnas.search.shared.supernet import Found, SharedWeightSearch, Supernet
+from jaxnas.spaces.transitions import Cells, Transformable, Transitions
 from jaxnas.tasks import Task, in_programs
 from jaxnas.training.loop import Data, in_parts
 from jaxnas.training.optimizer import mover
-from jaxnas.training.train import Apply, Batch, batch_loss
+from jaxnas.training.train import Batch
 
 EMBEDDING, WIDE, HIDDEN = 100, 1024, 100
-"""Of an operation, of a node before, and of a node behind the graph convolutions."""
+"""Features of an operation, and of a node before and behind the graph convolutions."""
 
 _BASELINE_DECAY = 0.99
 _ENTROPY = 0.003  # weight, for either cell
@@ -90,7 +85,7 @@ def logits(
     sources: jax.Array | np.ndarray,
     operations: jax.Array | np.ndarray,
 ) -> jax.Array:
-    """Of the actions on each edge of one cell: float32 [nodes, 2, actions].
+    """Logits of the actions on each edge of one cell: float32 [nodes, 2, actions].
 
     A node's features are the embeddings of its two operations; a graph convolution sums over the
     nodes that its edges come from, neither normalised nor with the node itself.
@@ -110,55 +105,40 @@ def logits(
     return (x[2:] @ policy["actions"] + policy["actions_bias"]).reshape(nodes, 2, -1)
 
 
-def encode(space: CellSpace, base: Genotype) -> Paths:
-    """The cells of `base`, each node with two edges."""
-    sources, operations, outputs = [], [], []
-    for cell in space.cells_of(base):
-        sources.append([edge.source for edge in cell.edges])
-        operations.append([space.operations.index(edge.op) for edge in cell.edges])
-        outputs.append([float(node in cell.output) for node in range(2, space.nodes + 2)])
-    shape = (2, space.nodes, 2)
-    return Paths(
-        jnp.asarray(sources, jnp.int32).reshape(shape),
-        jnp.asarray(operations, jnp.int32).reshape(shape),
-        jnp.asarray(outputs, jnp.float32),
-    )
-
-
-def random_cells(key: jax.Array, space: CellSpace, *, loose_ends: bool, null: bool) -> Paths:
+def random_cells(key: jax.Array, nodes: int, operations: np.ndarray, *, loose_ends: bool) -> Cells:
     """Cells with uniform operations and sources; the two edges of a node may have the same source.
 
     Args:
       key: typed key.
-      space: nodes and operations.
+      nodes: of a cell.
+      operations: int [n], those to choose from.
       loose_ends: whether the output leaves out the nodes that others use; else it has all.
-      null: whether an operation may be null.
     """
     source_key, operation_key = jax.random.split(key)
-    shape = (2, space.nodes, 2)
-    limits = jnp.arange(2, space.nodes + 2)[:, None]
+    shape = (2, nodes, 2)
+    limits = jnp.arange(2, nodes + 2)[:, None]
     sources = jax.random.randint(source_key, shape, 0, limits)
-    allowed = jnp.array([i for i, name in enumerate(space.operations) if null or name != NULL])
-    operations = jax.random.choice(operation_key, allowed, shape)
-    outputs = jnp.ones((2, space.nodes))
+    chosen = jax.random.choice(operation_key, jnp.asarray(operations), shape)
+    outputs = jnp.ones((2, nodes))
     if loose_ends:
-        outputs -= jax.nn.one_hot(sources - 2, space.nodes).max((1, 2))
-    return Paths(sources, operations.astype(jnp.int32), outputs)
+        outputs -= jax.nn.one_hot(sources - 2, nodes).max((1, 2))
+    return Cells(sources, chosen.astype(jnp.int32), outputs)
 
 
-def connected(space: CellSpace, paths: Paths) -> jax.Array:
-    """bool [2]: whether each cell's output is reached from an input."""
-    carries = jnp.array([name != NULL for name in space.operations])[paths.operations]
-    alive = jnp.zeros((2, space.nodes + 2), bool).at[:, :2].set(True)
-    for node in range(space.nodes):
-        reached = jnp.take_along_axis(alive, paths.sources[:, node], 1) & carries[:, node]
+def connected(cells: Cells, null: int) -> jax.Array:
+    """bool [2]: whether each cell's output is reached from an input by operations but `null`."""
+    carries = cells.operations != null
+    nodes = cells.sources.shape[1]
+    alive = jnp.zeros((2, nodes + 2), bool).at[:, :2].set(True)
+    for node in range(nodes):
+        reached = jnp.take_along_axis(alive, cells.sources[:, node], 1) & carries[:, node]
         alive = alive.at[:, node + 2].set(reached.any(1))
-    return (alive[:, 2:] & (paths.outputs > 0)).any(1)
+    return (alive[:, 2:] & (cells.outputs > 0)).any(1)
 
 
 def transform(
-    policy: dict[str, jax.Array], actions: Transitions, key: jax.Array, paths: Paths, floor: float
-) -> tuple[Paths, jax.Array, jax.Array]:
+    policy: dict[str, jax.Array], actions: Transitions, key: jax.Array, paths: Cells, floor: float
+) -> tuple[Cells, jax.Array, jax.Array]:
     """α drawn from π(·|β).
 
     Args:
@@ -182,46 +162,43 @@ def transform(
 
 
 def _probabilities(
-    policy: dict[str, jax.Array], actions: Transitions, paths: Paths, floor: float
+    policy: dict[str, jax.Array], actions: Transitions, paths: Cells, floor: float
 ) -> jax.Array:
-    """Of the actions on each edge: float32 [2, nodes, 2, actions], 0 where not valid."""
+    """Probabilities of the actions on each edge, float32 [2, nodes, 2, actions]; 0 if not valid."""
     scores = jax.vmap(logits, (None, 0, 0))(policy, paths.sources, paths.operations)
     valid = jnp.asarray(actions.valid)[paths.operations]
     return jnp.where(valid, jax.nn.softmax(jnp.where(valid, scores, -jnp.inf)) + floor, 0.0)
 
 
 def nat(
-    space: CellSpace,
-    base: Genotype,
-    apply: Apply,
-    init_variables: Callable[[jax.Array], Any],
+    supernet: Supernet,
+    space: Transformable,
     task: Task,
     *,
-    version: Version = "v1",
     faithful: bool = False,
     learning_rate: float = 0.01,
     batch_size: int = 64,
 ) -> SharedWeightSearch:
-    """NAT's search for a better form of `base`.
+    """NAT's search for a better form of a network.
 
     An epoch trains the weights on the part ``train`` (SGD, momentum 0.9, weight decay 3e-4,
     constant rate), every batch through a random architecture, and then the policy on ``arch``
     (Adam 3e-4, β (0.5, 0.999), weight decay 5e-4, entropy 0.003, REINFORCE). The answer is the best
-    of ten transformed forms of `base` by accuracy on all of ``arch``.
+    of ten transformed forms of the network by accuracy on all of ``arch``.
 
     Args:
-      space: of the supernet; `spaces.transitions.nat_space` makes the published one.
-      base: the network to transform.
-      apply: the supernet, called with `Paths`.
-      init_variables: key to its first variables.
+      supernet: of which `Cells` run; its `decode` takes the operations int32 [2, nodes, 2] of the
+        network's own edges.
+      space: the network, and what its operations may become.
       task: what is learned; its score has an ``accuracy``.
-      version: ``v1`` (null, same, skip) or ``v2`` (transitions by type and kernel).
       faithful: with the published quirks (see the module).
       learning_rate: of the weights.
       batch_size: in which the answer's candidates are scored.
     """
-    actions = transitions(space.operations, version)
-    original = encode(space, base)
+    actions, null = space.actions, space.actions.null
+    original = Cells(*map(jnp.asarray, space.cells))
+    nodes, number = original.sources.shape[1], len(actions.targets)
+    every = np.arange(number)
     loose_ends = bool((np.asarray(original.outputs) == 0).any())
     floor = 1e-5 if faithful else 0.0
     optimizer = optax.chain(optax.add_decayed_weights(3e-4), optax.sgd(learning_rate, 0.9))
@@ -230,8 +207,8 @@ def nat(
     )
 
     def init(key: jax.Array) -> NATState:
-        variables = init_variables(key)
-        policy = init_policy(stream(key, "policy"), len(space.operations), actions.targets.shape[1])
+        variables = supernet.init(key)
+        policy = init_policy(stream(key, "policy"), number, actions.targets.shape[1])
         return NATState(
             jnp.zeros((), jnp.int32),
             variables,
@@ -244,9 +221,13 @@ def nat(
 
     # What is compiled whatever the paths are, also where a step runs part by part.
     task, move = in_programs(task), mover(optimizer)
-    cells = jax.jit(
-        functools.partial(random_cells, space=space, loose_ends=loose_ends),
-        static_argnames="null",
+    carrying_cells, any_cells = (
+        jax.jit(
+            functools.partial(
+                random_cells, nodes=nodes, operations=operations, loose_ends=loose_ends
+            )
+        )
+        for operations in (every[every != null], every)
     )
 
     def step_weights(
@@ -254,34 +235,31 @@ def nat(
     ) -> tuple[NATState, dict[str, jax.Array]]:
         path_key = jax.random.fold_in(stream(key, "paths"), state.step)
         augment_key = jax.random.fold_in(stream(key, "augment"), state.step)
-        paths = cells(path_key, null=False)
+        paths = carrying_cells(path_key)
         params = state.variables["params"]
 
-        def loss_of(params: Any) -> tuple[jax.Array, Any]:
-            variables = {**state.variables, "params": params}
-            return batch_loss(apply, task, variables, paths, batch["train"], augment_key)
-
-        (loss, statistics), gradient = jax.value_and_grad(loss_of, has_aux=True)(params)
+        (loss, statistics), gradient = supernet.gradient(
+            task, state.variables, paths, batch["train"], augment_key
+        )
         params, opt_state = move(params, state.opt_state, gradient)
         variables = {"params": params, "batch_stats": statistics}
         state = state._replace(step=state.step + 1, variables=variables, opt_state=opt_state)
         return state, {"loss": loss}
 
     def accuracy(
-        variables: Any, paths: Paths, batch: tuple[jax.Array, jax.Array], key: jax.Array
+        variables: Any, paths: Cells, batch: tuple[jax.Array, jax.Array], key: jax.Array
     ) -> jax.Array:
-        inputs, targets = task.judge(key, *batch)
-        outputs, _ = apply(variables, inputs, paths, faithful)
-        return task.score(outputs, targets)["accuracy"].mean()
+        judged = task.judge(key, *batch)
+        return supernet.score(task, variables, paths, judged, "accuracy", faithful)
 
     @jax.jit
-    def draw(policy: Any, key: jax.Array, paths: Paths) -> tuple[Paths, jax.Array]:
+    def draw(policy: Any, key: jax.Array, paths: Cells) -> tuple[Cells, jax.Array]:
         alpha, _, _ = transform(policy, actions, key, paths, floor)
-        return alpha, connected(space, alpha).all()
+        return alpha, connected(alpha, null).all()
 
     @jax.jit
     def learn(
-        state: NATState, key: jax.Array, beta: Paths, reward: jax.Array
+        state: NATState, key: jax.Array, beta: Cells, reward: jax.Array
     ) -> tuple[NATState, jax.Array]:
         # Without the correction every action of the first hundred steps looks good.
         mean = jnp.where(state.seen > 0, state.baseline / jnp.maximum(state.seen, 1e-6), reward)
@@ -308,7 +286,7 @@ def nat(
     ) -> tuple[NATState, dict[str, jax.Array]]:
         step_key = jax.random.fold_in(stream(key, "policy"), state.step)
         beta_key, action_key = jax.random.split(step_key)
-        beta = cells(beta_key, null=not faithful)
+        beta = (carrying_cells if faithful else any_cells)(beta_key)
         alpha, alive = draw(state.policy, action_key, beta)
         judge_key = stream(step_key, "judge")
         reward = accuracy(state.variables, alpha, batch["arch"], judge_key) - accuracy(
@@ -343,9 +321,9 @@ def nat(
                 best, best_score = alpha, score
         notes = [f"{dead} of {_SAMPLES} transformed networks were disconnected."]
         if best is None:
-            notes.append(f"The answer is {base.name} as it was.")
-            return Found(base, tuple(notes))
-        genotype = decode(space, base, best)
+            notes.append(f"The answer is {space.base.name} as it was.")
+            return Found(space.base, tuple(notes))
+        genotype = supernet.decode(np.asarray(best.operations))
         if not genotype.connected():
             notes.append("The answer is disconnected: no path leads from the image to its output.")
         return Found(genotype, tuple(notes))
@@ -353,8 +331,8 @@ def nat(
     def observe(state: NATState) -> dict[str, float]:
         p = np.asarray(_probabilities(state.policy, actions, original, floor))
         operations = np.asarray(original.operations)
-        carrying = operations != space.operations.index(NULL)
-        removing = actions.targets[operations] == space.operations.index(NULL)
+        carrying = operations != null
+        removing = actions.targets[operations] == null
         keeps = np.take_along_axis(p, actions.keep[operations][..., None], -1)[..., 0]
         return {
             "baseline": float(state.baseline),
@@ -371,36 +349,3 @@ def nat(
         observe=observe,
         loop=in_parts(),
     )
-
-
-def random_form(
-    space: CellSpace, base: Genotype, version: Version, generator: np.random.Generator
-) -> Genotype:
-    """`base` under uniform actions, drawn until it is connected: the control of the search."""
-    actions = transitions(space.operations, version)
-    paths = jax.tree.map(np.asarray, encode(space, base))
-    valid = actions.valid[paths.operations]
-    while True:
-        chosen = np.where(valid, generator.random(valid.shape), -1.0).argmax(-1)
-        operations = actions.targets[paths.operations, chosen]
-        genotype = decode(space, base, paths._replace(operations=operations))
-        if genotype.connected():
-            return dataclasses.replace(genotype, name="random")
-
-
-def decode(space: CellSpace, base: Genotype, paths: Paths) -> Genotype:
-    """`base` with the operations of `paths` on its edges."""
-    tables = np.asarray(paths.operations).reshape(2, -1)
-    cells = []
-    for name, cell, chosen in zip(TABLES, space.cells_of(base), tables, strict=True):
-        edges = tuple(
-            Edge(space.operations[operation], edge.source, edge.target)
-            for edge, operation in zip(cell.edges, chosen, strict=True)
-        )
-        cells.append(dataclasses.replace(cell, name=name, edges=edges))
-    blocks = tuple(
-        dataclasses.replace(block, cell=TABLES[block.stride == 2]) for block in base.blocks
-    )
-    used = {block.cell for block in blocks}
-    cells = tuple(cell for cell in cells if cell.name in used)
-    return dataclasses.replace(base, name=f"{base.name}_nat", cells=cells, blocks=blocks)

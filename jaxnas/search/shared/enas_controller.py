@@ -22,9 +22,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnas.search.controller import Controller, lstm_step, uniform
-from jaxnas.spaces.block_cells import BlockCellSpace
-from jaxnas.spaces.enas_macro import EnasMacroSpace
+from jaxnas.search.blackbox.controller import Controller, lstm_step, uniform
+from jaxnas.spaces import Space
 
 _SCALE = 0.1  # parameters start from U(-0.1, 0.1)
 _NORMAL_BIAS = 0.25  # what they have on top in the normal cell, and the others have less
@@ -60,7 +59,7 @@ class LogitSettings:
 
 
 class EnasParams(NamedTuple):
-    """Of a controller of H units over O operations.
+    """Parameters of a controller of H units over O operations.
 
     Attributes:
       kernel: float32 [2H, 4H], input and state to the LSTM's gates (input, forget, cell, output).
@@ -83,6 +82,37 @@ class EnasParams(NamedTuple):
     point: jax.Array
 
 
+class _Form(NamedTuple):
+    """What a space's decisions are.
+
+    Attributes:
+      operations: their names.
+      tables: cells of a micro space; 0 for a macro space.
+      parts: blocks of a cell, or layers.
+    """
+
+    operations: tuple[str, ...]
+    tables: int
+    parts: int
+
+
+def _form(space: Space) -> _Form:
+    """Reads it off the kinds of decisions; raises a ValueError where they are of no such space."""
+    kinds = [decision.kind for decision in space.decisions]
+    operations = [each.options for each in space.decisions if each.kind == "operation"]
+    inputs = [len(each.options) for each in space.decisions if each.kind == "input"]
+    if inputs and kinds == ["input", "operation"] * len(inputs):
+        blocks = max(inputs) - 1
+        return _Form(operations[0], len(inputs) // (2 * blocks), blocks)
+    layers = len(operations)
+    if kinds == [k for layer in range(layers) for k in ("operation", *["skip"] * layer)] and layers:
+        return _Form(operations[0], 0, layers)
+    raise ValueError(
+        "ENAS's controller decides an input, its operation, and both again, or a layer's operation "
+        f"and its skips; {space.name} decides otherwise"
+    )
+
+
 class _Memory(NamedTuple):
     """The LSTM's state, and what it is fed next; each float32 [H]."""
 
@@ -92,7 +122,7 @@ class _Memory(NamedTuple):
 
 
 def enas_controller(
-    space: BlockCellSpace | EnasMacroSpace,
+    space: Space,
     logits: LogitSettings,
     *,
     units: int = 64,
@@ -105,19 +135,13 @@ def enas_controller(
       units: H, of the LSTM.
 
     Raises:
-      ValueError: if a block of the space has more to decide than two inputs and two operations, or
-        if a size is not positive.
+      ValueError: if a part of the space decides something else, or a size is not positive.
     """
     if units < 1:
         raise ValueError(f"units must be positive, not {units}")
-    micro = isinstance(space, BlockCellSpace)
-    if micro and (space.combine or not space.interleaved):
-        raise ValueError(
-            "ENAS's controller decides an input, its operation, and both again; "
-            f"the blocks of {space.name} decide otherwise"
-        )
-    operations = len(space.operations if micro else space.decisions[0].options)
-    walk = _walk_micro if micro else _walk_macro
+    form = _form(space)
+    operations = len(form.operations)
+    walk = _walk_micro if form.tables else _walk_macro
     most = max(len(decision.options) for decision in space.decisions)
 
     def init(key: jax.Array) -> EnasParams:
@@ -132,14 +156,14 @@ def enas_controller(
             point=jnp.zeros(units),
         )
         params = uniform(key, shapes, _SCALE)
-        if not micro:
+        if not form.tables:
             return params
-        return params._replace(head_bias=logits.favoured * _is_favoured(space))
+        return params._replace(head_bias=logits.favoured * _is_favoured(form))
 
     def run(params: EnasParams, choose: Choose) -> tuple[jax.Array, jax.Array]:
         """The candidate, and all its decisions' log probabilities."""
         # Loops over decisions rather than one operation behind the other: that compiles for long.
-        chosen, found = walk(space, logits, params, choose)
+        chosen, found = walk(form, logits, params, choose)
         return chosen.astype(jnp.int32), found[:, :most]
 
     def sample(params: EnasParams, key: jax.Array) -> jax.Array:
@@ -155,15 +179,15 @@ def enas_controller(
 
 
 def _walk_micro(
-    space: Any, settings: LogitSettings, params: EnasParams, choose: Choose
+    form: _Form, settings: LogitSettings, params: EnasParams, choose: Choose
 ) -> tuple[jax.Array, jax.Array]:
     """A cell's blocks: an input, its operation, and both again; the normal cell comes first.
 
     Returns:
       options [decisions], and log probabilities float32 [decisions, inputs or operations].
     """
-    favoured = _is_favoured(space)
-    states = jnp.arange(space.blocks + 2)
+    favoured = _is_favoured(form)
+    states = jnp.arange(form.parts + 2)
     width = max(len(states), len(favoured))
     decide = functools.partial(_decide, choose, width)
 
@@ -196,23 +220,23 @@ def _walk_micro(
             memory = _advance(params, memory)
             projected = projected.at[state].set(memory.hidden @ params.anchor)
         step = functools.partial(block, bias)
-        numbers = jnp.arange(space.blocks)
+        numbers = jnp.arange(form.parts)
         (memory, *_), decided = jax.lax.scan(step, (memory, anchors, projected), (numbers, indices))
         return memory, decided
 
-    tables = len(space.tables)
+    tables = form.tables
     biases = jnp.zeros((tables, len(favoured))).at[0].set(_NORMAL_BIAS * (2 * favoured - 1))
-    indices = 4 * jnp.arange(tables * space.blocks).reshape(tables, -1)
+    indices = 4 * jnp.arange(tables * form.parts).reshape(tables, -1)
     options, found = jax.lax.scan(cell, _begin(params), (biases, indices))[1]
     return options.reshape(-1), found.reshape(-1, width)
 
 
 def _walk_macro(
-    space: Any, settings: LogitSettings, params: EnasParams, choose: Choose
+    form: _Form, settings: LogitSettings, params: EnasParams, choose: Choose
 ) -> tuple[jax.Array, jax.Array]:
     """A layer's operation, and at once all of its skips; returns what `_walk_micro` does."""
     memory = _advance(params, _begin(params))  # the stem, of which nothing is known
-    before = jnp.arange(space.layers)
+    before = jnp.arange(form.parts)
     width = max(2, len(params.embeddings))
     decide = functools.partial(_decide, choose, width)
 
@@ -235,10 +259,10 @@ def _walk_macro(
         decided = jnp.append(operation, skips), jnp.vstack([of_operation, of_skips])
         return (memory, anchors, projected), decided
 
-    anchors = jnp.zeros((space.layers, len(params.start)))
+    anchors = jnp.zeros((form.parts, len(params.start)))
     projected = anchors.at[0].set(memory.hidden @ params.anchor)
     options, found = jax.lax.scan(layer, (memory, anchors, projected), before)[1]
-    decisions = np.tri(space.layers, space.layers + 1, dtype=bool)
+    decisions = np.tri(form.parts, form.parts + 1, dtype=bool)
     return options[decisions], found[decisions]
 
 
@@ -250,9 +274,9 @@ def _decide(
     return choose(index, values), jax.nn.log_softmax(values)
 
 
-def _is_favoured(space: Any) -> jax.Array:
+def _is_favoured(form: _Form) -> jax.Array:
     """float32 [operations]: 1 for the separable convolutions."""
-    return jnp.array([name.startswith("sep_conv") for name in space.operations], jnp.float32)
+    return jnp.array([name.startswith("sep_conv") for name in form.operations], jnp.float32)
 
 
 def _begin(params: EnasParams) -> _Memory:

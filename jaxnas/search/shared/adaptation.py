@@ -16,19 +16,21 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxnas.nn import Noise
 from jaxnas.randomness import stream
-from jaxnas.search.estimators import ESTIMATORS, Estimator, Gates, expected_cost
-from jaxnas.spaces.adaptation import SAME, AdaptationSpace, Derivation
+from jaxnas.search.shared.costs import expected_cost
+from jaxnas.search.shared.estimators import ESTIMATORS, Estimator, Gates
+from jaxnas.search.shared.supernet import Supernet
+from jaxnas.spaces import Space
 from jaxnas.tasks import Task
 from jaxnas.training.train import (
     NO_REGULARISATION,
-    Apply,
     Batch,
+    Noise,
     Regularisation,
     Step,
-    batch_loss,
 )
+
+_SAME = -1  # the last of the choices
 
 ArchData = Literal["train", "holdout"]
 
@@ -55,33 +57,33 @@ class Adaptation(NamedTuple):
     """The joint phase as pure functions.
 
     Attributes:
-      init: variables of the supernet to the first `AdaptationState`.
+      init: typed key to the first `AdaptationState`.
       step: (state, batch, key) to the next state and the scalars ``loss`` and ``redrawn`` (tables
         whose first sample was disconnected); the batch has a part ``train`` and, where θ learns
         from held-out images, a part ``arch``.
       gates: (state, key) to the gates [blocks, edges, 3] that weight the supernet at that state.
-      derive: θ [tables, edges, 3] to the architecture.
+      derive: θ [tables, edges, 3] to the architecture that `Supernet.decode` makes of it.
     """
 
-    init: Callable[[Any], AdaptationState]
+    init: Callable[[jax.Array], AdaptationState]
     step: Step
     gates: Callable[[AdaptationState, jax.Array], jax.Array]
-    derive: Callable[[jax.Array], Derivation]
+    derive: Callable[[jax.Array], Any]
 
 
-def initial_theta(space: AdaptationSpace) -> jax.Array:
+def initial_theta(space: Space) -> jax.Array:
     """θ at the start, float32 [tables, edges, 3]: [0, 0, 1] for every operation (figure 1).
 
     A null edge, which the figure does not show, has no operation to prefer and starts undecided, at
     [0, 0, 0]: none and same are one choice there, and would hold 79% of the softmax otherwise.
     """
-    prefers_same = space.carries[..., SAME].astype(np.float32)
-    return jnp.zeros(space.shape, jnp.float32).at[..., SAME].set(prefers_same)
+    prefers_same = (space.possible & ~space.nothing)[..., _SAME].astype(np.float32)
+    return jnp.zeros(space.shape, jnp.float32).at[..., _SAME].set(prefers_same)
 
 
 def adaptation(
-    space: AdaptationSpace,
-    apply: Apply,
+    supernet: Supernet,
+    space: Space,
     task: Task,
     optimizer: optax.GradientTransformation,
     *,
@@ -93,14 +95,14 @@ def adaptation(
     arch_every: int = 1,
     cost_weight: float = 0.0,
     costs: np.ndarray | None = None,
-    derive: Callable[[np.ndarray], Derivation] | None = None,
     regularisation: Regularisation = NO_REGULARISATION,
 ) -> Adaptation:
     """The joint training of ω and θ.
 
     Args:
+      supernet: of which gates run, float32 [tables, edges, 3]; its `decode` takes the estimator's
+        scores of the candidates, float [tables, edges, 3].
       space: the choices.
-      apply: the supernet; called with gates [blocks, edges, 3].
       task: what is learned.
       optimizer: of ω.
       estimator: one of `estimators.ESTIMATORS`.
@@ -109,12 +111,10 @@ def adaptation(
       warmup_steps: steps before θ first moves; ω trains under the gates of the first θ.
       arch_data: ``train``: θ's gradient comes from the weights' own batch, in the same backward
         pass. ``holdout``: from the batch's part ``arch``, in a pass of its own.
-      arch_every: θ moves in every so-manieth step.
+      arch_every: steps from one in which θ moves to the next.
       cost_weight: λ of the loss's added λ E[cost], the expected cost over the base's.
       costs: float [tables, edges, 3], each candidate's share of the base's cost; needed where
         `cost_weight` is not 0.
-      derive: what the estimator's scores [tables, edges, 3] of the candidates become in the end;
-        `space.derive` by default.
       regularisation: drop path, dropout and the auxiliary head's weight, as in plain training.
 
     Raises:
@@ -137,11 +137,11 @@ def adaptation(
     else:
         raise ValueError(f"arch_optimizer must be 'adam' or 'sgd', not {arch_optimizer!r}")
     # NumPy, so that this may be called while JAX traces.
-    table_of_block = space.table_of_block
-    valid = space.valid[..., None]
+    valid = space.possible
     price = np.zeros(space.shape, np.float32) if costs is None else np.float32(costs)
 
-    def init(variables: Any) -> AdaptationState:
+    def init(key: jax.Array) -> AdaptationState:
+        variables = supernet.init(key)
         theta = initial_theta(space)
         return AdaptationState(
             jnp.zeros((), jnp.int32),
@@ -162,11 +162,10 @@ def adaptation(
         params, theta = learned
         gates = reading.gates(theta, path_key)
         variables = {"params": params, "batch_stats": batch_stats}
-        loss, batch_stats = batch_loss(
-            apply,
+        loss, batch_stats = supernet.loss(
             task,
             variables,
-            gates.gates[table_of_block],
+            gates.gates,
             batch,
             augment_key,
             noise,
@@ -240,21 +239,9 @@ def adaptation(
 
     def gates(state: AdaptationState, key: jax.Array) -> jax.Array:
         path_key = jax.random.fold_in(stream(key, "paths"), state.step)
-        return reading.gates(state.theta, path_key).gates[table_of_block]
+        return supernet.choices(reading.gates(state.theta, path_key).gates)
 
-    def derived(theta: jax.Array) -> Derivation:
-        return (derive or space.derive)(np.asarray(reading.scores(theta)))
+    def derive(theta: jax.Array) -> Any:
+        return supernet.decode(np.asarray(reading.scores(theta)))
 
-    return Adaptation(init, step, gates, derived)
-
-
-def table_costs(space: AdaptationSpace, block_costs: np.ndarray) -> np.ndarray:
-    """Costs [blocks, edges, 3] summed over the blocks that share a table: [tables, edges, 3]."""
-    out = np.zeros(space.shape)
-    np.add.at(out, space.table_of_block, block_costs)
-    return out
-
-
-def one_hot_gates(space: AdaptationSpace, choices: np.ndarray) -> jax.Array:
-    """Gates float32 [blocks, edges, 3] of one architecture, `choices` int [tables, edges]."""
-    return jax.nn.one_hot(jnp.asarray(choices)[jnp.asarray(space.table_of_block)], 3)
+    return Adaptation(init, step, gates, derive)

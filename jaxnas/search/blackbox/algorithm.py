@@ -23,7 +23,7 @@ from jax.core import Tracer
 
 from jaxnas.errors import UserError
 from jaxnas.randomness import check_key
-from jaxnas.search.candidates import options_of
+from jaxnas.search.blackbox.candidates import options_of
 from jaxnas.spaces import Space
 
 
@@ -39,13 +39,21 @@ class Algorithm(NamedTuple):
         need not be those asked for last, nor as many. Raises ValueError for another shape, a
         decision that has no such option, or a reward that is not finite; under jit, where values
         are not known, only shapes are checked.
-      batch: how many candidates one `ask` gives.
+      batch: how many candidates one `ask` gives. None where networks grow from ask to ask
+        (`staged`, `Progressive.algorithm`): their candidates have fewer decisions at first, there
+        are none when all is asked, and the functions are not for `jax.jit`.
     """
 
     init: Callable[[jax.Array], Any]
-    ask: Callable[[Any], tuple[Any, jax.Array]]
-    tell: Callable[[Any, jax.Array, jax.Array], Any]
-    batch: int
+    ask: Callable[[Any], tuple[Any, Any]]
+    tell: Callable[[Any, Any, Any], Any]
+    batch: int | None
+
+    def compiled(self) -> Algorithm:
+        """The same with `ask` and `tell` compiled, where they can be."""
+        if self.batch is None:
+            return self
+        return self._replace(ask=jax.jit(self.ask), tell=jax.jit(self.tell))
 
 
 class Trials(NamedTuple):
@@ -173,10 +181,12 @@ def simulate(
     Raises:
       RewardError: afterwards, naming the first reward that is not finite. Under jit or vmap, where
         values are not known, that is the caller's to see to.
-      TypeError: if `algorithm` is none or `key` is not typed.
+      TypeError: if `algorithm` is none or one whose candidates grow, or `key` is not typed.
       ValueError: if `queries` is below 1.
     """
     _check_search(algorithm, queries)
+    if algorithm.batch is None:
+        raise TypeError("an algorithm whose candidates grow is no one program; see `search`")
 
     def step(state: Any, _: None) -> tuple[Any, Trials]:
         state, candidates = algorithm.ask(state)
@@ -202,6 +212,9 @@ def search(
 ) -> Trials:
     """The same with any Python function for `evaluate`, one batch after the other.
 
+    Candidates of fewer decisions than others are filled up with -1 in the result; a search that has
+    nothing more to ask ends before `queries`.
+
     Args:
       algorithm: the searcher.
       evaluate: candidates int32 [batch, decisions] to as many finite rewards.
@@ -218,16 +231,18 @@ def search(
         has trials that are not whole batches.
     """
     _check_search(algorithm, queries)
-    ask, tell = jax.jit(algorithm.ask), jax.jit(algorithm.tell)
+    _, ask, tell, batch = algorithm.compiled()
     state, trials = (algorithm.init(key), None) if start is None else start
-    if trials is not None and len(trials.rewards) % algorithm.batch:
+    if trials is not None and batch is not None and len(trials.rewards) % batch:
         raise ValueError(
-            f"start must have whole batches of {algorithm.batch} trials, as on_batch was given "
+            f"start must have whole batches of {batch} trials, as on_batch was given "
             f"them; it has {len(trials.rewards)} trials"
         )
     while trials is None or len(trials.rewards) < queries:
         state, asked = ask(state)
         candidates = np.asarray(asked)
+        if not len(candidates):
+            break
         rewards = np.asarray(evaluate(candidates), np.float32)
         if rewards.shape != candidates.shape[:1]:
             raise ValueError(
@@ -235,15 +250,23 @@ def search(
                 f"got shape {rewards.shape}"
             )
         new = Trials(candidates, rewards)
-        trials = new if trials is None else jax.tree.map(_join, trials, new)
+        trials = new if trials is None else Trials(*map(_join, trials, new))
         _check_rewards(trials, "query")
         state = tell(state, asked, rewards)
         if on_batch is not None:
             on_batch(state, trials)
+    assert trials is not None, "an algorithm asks for something at first"
     return Trials(trials.candidates[:queries], trials.rewards[:queries])
 
 
 def _join(before: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """All rows, those that are shorter than others filled up with -1."""
+    if before.shape[1:] != new.shape[1:]:
+        width = max(before.shape[1], new.shape[1])
+        before, new = (
+            np.pad(each, ((0, 0), (0, width - each.shape[1])), constant_values=-1)
+            for each in (before, new)
+        )
     return np.concatenate([before, new])
 
 

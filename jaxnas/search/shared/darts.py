@@ -12,7 +12,7 @@ every step. What needs the paper's own code to be known follows it (github.com/q
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -21,12 +21,19 @@ import numpy as np
 import optax
 
 from jaxnas.randomness import stream
-from jaxnas.search.shared import Found, SharedWeightSearch, refuse_unfit
-from jaxnas.spaces.genotype import NULL, SKIP, Genotype
+from jaxnas.search.shared.supernet import (
+    Found,
+    SharedWeightSearch,
+    Supernet,
+    mean_entropy,
+    refuse_unfit,
+)
+from jaxnas.spaces import Genotype, Space
+from jaxnas.spaces.genotype import SKIP
 from jaxnas.tasks import Task, in_programs
 from jaxnas.training.loop import Data, in_parts
 from jaxnas.training.optimizer import mover
-from jaxnas.training.train import Apply, Batch, batch_loss
+from jaxnas.training.train import Batch
 
 PHASE = "search"
 """The only phase of an epoch."""
@@ -96,11 +103,8 @@ class DartsState(NamedTuple):
 
 
 def darts(
-    apply: Apply,
-    variables: Callable[[jax.Array], Any],
-    operations: Sequence[str],
-    shape: tuple[int, int, int],
-    derive: Callable[[np.ndarray], Genotype],
+    supernet: Supernet,
+    space: Space,
     task: Task,
     settings: DartsSettings,
     *,
@@ -110,12 +114,9 @@ def darts(
     """The search over a supernet.
 
     Args:
-      apply: the supernet; called with gates softmax(α), float32 [tables, edges, operations].
-      variables: typed key to the supernet's initial ``params`` and ``batch_stats``.
-      operations: their names, ``null`` for nothing.
-      shape: of α, [tables, edges, operations]; the first table is the normal cell's.
-      derive: softmax(α) float32 [tables, edges, operations] to the architecture, see
-        `strongest_edges`.
+      supernet: of which softmax(α) runs, float32 [*space.shape].
+      space: whose options α weighs, all of them possible; what `Space.preferred` makes of
+        softmax(α) is the answer.
       task: what is learned.
       settings: how.
       epochs: of the whole search, over which the weights' learning rate falls.
@@ -149,8 +150,8 @@ def darts(
         return optax.apply_updates(params, updates)
 
     def init(key: jax.Array) -> DartsState:
-        first = variables(stream(key, "init"))
-        alpha = _INITIAL_SCALE * jax.random.normal(stream(key, "alpha"), shape)
+        first = supernet.init(stream(key, "init"))
+        alpha = _INITIAL_SCALE * jax.random.normal(stream(key, "alpha"), space.shape)
         return DartsState(
             jnp.zeros((), jnp.int32),
             first,
@@ -168,14 +169,9 @@ def darts(
 
         def loss_of(part: str) -> Callable[[Any, jax.Array], tuple[jax.Array, Any]]:
             def loss(params: Any, alpha: jax.Array) -> tuple[jax.Array, Any]:
-                return batch_loss(
-                    apply,
-                    task,
-                    {"params": params, "batch_stats": batch_stats},
-                    gates(alpha),
-                    batch[part],
-                    stream(augment_key, part),
-                )
+                variables = {"params": params, "batch_stats": batch_stats}
+                own_key = stream(augment_key, part)
+                return supernet.loss(task, variables, gates(alpha), batch[part], own_key)
 
             return loss
 
@@ -210,20 +206,23 @@ def darts(
             {"loss": loss, "arch_loss": loss_val},
         )
 
+    def derive(alpha: jax.Array) -> Genotype:
+        return supernet.decode(space.preferred(_weights(alpha)))
+
     def stops(alpha: jax.Array) -> bool:
-        skips = _skips(derive(_weights(alpha)))
+        skips = _skips(derive(alpha))
         return settings.stop_at_skips is not None and skips[_NORMAL] >= settings.stop_at_skips
 
     def observe(state: DartsState) -> dict[str, float]:
         weights = _weights(state.alpha)
-        genotype = derive(weights)
+        genotype = derive(state.alpha)
         row = {
             f"skips_{cell.name}": float(count)
             for cell, count in zip(genotype.cells, _skips(genotype), strict=True)
         }
-        row["entropy"] = float(-(weights * np.log(weights)).sum(-1).mean())
-        if NULL in operations:
-            row["null"] = float(weights[..., operations.index(NULL)].mean())
+        row["entropy"] = mean_entropy(weights)
+        if space.nothing.any():
+            row["null"] = float(weights[space.nothing].mean())
         if settings.stop_at_skips is not None:
             row["stop"] = float(stops(state.alpha))
         return row
@@ -231,7 +230,7 @@ def darts(
     def found(state: DartsState, data: Data, key: jax.Array) -> Found:
         del data, key
         stopped = stops(state.alpha)
-        genotype = derive(_weights(state.alpha_before if stopped else state.alpha))
+        genotype = derive(state.alpha_before if stopped else state.alpha)
         counts = ", ".join(
             f"{count} of the {len(cell.edges)} edges of cell {cell.name}"
             for cell, count in zip(genotype.cells, _skips(genotype), strict=True)
@@ -241,7 +240,7 @@ def darts(
             epoch = int(state.step) // steps_per_epoch
             notes.append(
                 f"Stopped after epoch {epoch}, whose normal cell would have had "
-                f"{_skips(derive(_weights(state.alpha)))[_NORMAL]} skip connections; the answer is "
+                f"{_skips(derive(state.alpha))[_NORMAL]} skip connections; the answer is "
                 + (f"that of epoch {epoch - 1}." if epoch > 1 else "that of the initial draw of α.")
             )
         return Found(genotype, tuple(notes))
@@ -301,32 +300,6 @@ def hypergradient(
         # Forward over reverse: the derivative of α's gradient along the direction, in one pass.
         _, along = jax.jvp(alpha_gradient, (params,), (direction,))
     return gradient - rate * along, loss
-
-
-def strongest_edges(
-    weights: np.ndarray, operations: Sequence[str], edges: Sequence[tuple[int, int]]
-) -> list[tuple[str, int, int]]:
-    """A cell of two edges into every node, as DARTS derives it.
-
-    An edge is as strong as its largest weight but for ``null``'s, and gets that operation. A node
-    keeps its two strongest edges; equally strong ones in the order of `edges`.
-
-    Args:
-      weights: [edges, operations].
-      operations: their names, at least one of them other than ``null``.
-      edges: (source, target) of each.
-
-    Returns:
-      (operation, source, target), by target, the stronger edge of a node first.
-    """
-    candidates = [index for index, name in enumerate(operations) if name != NULL]
-    strength = weights[:, candidates]
-    kept = []
-    for node in sorted({target for _, target in edges}):
-        into = [index for index, (_, target) in enumerate(edges) if target == node]
-        for index in sorted(into, key=lambda index: -strength[index].max())[:2]:
-            kept.append((operations[candidates[int(strength[index].argmax())]], *edges[index]))
-    return kept
 
 
 def _weights(alpha: jax.Array) -> np.ndarray:

@@ -12,9 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnas.search.blackbox import Algorithm, algorithm
-from jaxnas.search.candidates import below, mutations, one_hot, options_of, sample
-from jaxnas.search.memory import MemoryState, nothing_known, remember
+from jaxnas.search.blackbox.algorithm import Algorithm, algorithm
+from jaxnas.search.blackbox.candidates import below, mutations, one_hot, options_of, sample
+from jaxnas.search.blackbox.memory import MemoryState, nothing_known, remember
 from jaxnas.spaces import Space
 
 

@@ -17,8 +17,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxnas.search.blackbox import Algorithm, algorithm
-from jaxnas.search.controller import Controller, chosen, entropy, independent, lstm
+from jaxnas.search.blackbox.algorithm import Algorithm, algorithm
+from jaxnas.search.blackbox.controller import Controller, chosen, entropy, independent, lstm
 from jaxnas.spaces import Space
 
 

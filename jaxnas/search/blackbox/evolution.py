@@ -5,9 +5,9 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from jaxnas.search.blackbox import Algorithm, algorithm
-from jaxnas.search.candidates import below, mutations, options_of, sample
-from jaxnas.search.memory import MemoryState, nothing_known, remember
+from jaxnas.search.blackbox.algorithm import Algorithm, algorithm
+from jaxnas.search.blackbox.candidates import below, mutations, options_of, sample
+from jaxnas.search.blackbox.memory import MemoryState, nothing_known, remember
 from jaxnas.spaces import Space
 
 

@@ -24,8 +24,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxnas.search.candidates import options_of
-from jaxnas.search.controller import lstm_step, uniform
+from jaxnas.search.blackbox.candidates import options_of
+from jaxnas.search.blackbox.controller import lstm_step, uniform
 from jaxnas.spaces import Space
 
 UNDECIDED = -1
@@ -94,7 +94,7 @@ class Surrogate(NamedTuple):
 
 
 class MlpParams(NamedTuple):
-    """Of one member of an `mlp_surrogate`, of `units` U.
+    """Parameters of one member of an `mlp_surrogate`, of `units` U.
 
     Attributes:
       embeddings: of each kind of decision, float32 [options, U].
@@ -116,7 +116,7 @@ class MlpParams(NamedTuple):
 
 
 class LstmSurrogateParams(NamedTuple):
-    """Of one member of an `lstm_surrogate`, of `units` U.
+    """Parameters of one member of an `lstm_surrogate`, of `units` U.
 
     Attributes:
       embeddings: of each kind of decision, float32 [options, U].

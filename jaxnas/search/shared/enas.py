@@ -16,9 +16,7 @@ the answer; candidates are always judged with the batch's own statistics, and wi
 from __future__ import annotations
 
 import dataclasses
-import functools
 import itertools
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -26,15 +24,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxnas.nn import Noise, WithAuxiliary
 from jaxnas.randomness import stream
-from jaxnas.search.controller import Controller, chosen, entropy, independent
-from jaxnas.search.policy_gradient import against_baseline
-from jaxnas.search.shared import Found, SharedWeightSearch, refuse_unfit
-from jaxnas.spaces import Genotype, Space
+from jaxnas.search.blackbox.controller import Controller, chosen, entropy, independent
+from jaxnas.search.blackbox.policy_gradient import against_baseline
+from jaxnas.search.shared.supernet import Found, SharedWeightSearch, Supernet, refuse_unfit
+from jaxnas.spaces import Space
 from jaxnas.tasks import Task
 from jaxnas.training.loop import Data
-from jaxnas.training.train import Apply, Batch, batch_loss
+from jaxnas.training.train import Batch, Noise
 
 WEIGHTS = "weights"
 CONTROLLER = "controller"
@@ -124,29 +121,23 @@ class EnasState(NamedTuple):
 
 
 def enas(
-    apply: Apply,
-    variables: Callable[[jax.Array], Any],
+    supernet: Supernet,
     space: Space,
-    choices: Callable[[jax.Array], Any],
-    derive: Callable[[np.ndarray], Genotype],
-    controller: Controller | None,
     task: Task,
     settings: EnasSettings,
     *,
+    controller: Controller | None,
     epochs: int,
     steps_per_epoch: int,
 ) -> SharedWeightSearch:
     """The search over a network whose weights all candidates share.
 
     Args:
-      apply: the network; called with gates of `choices`.
-      variables: typed key to its initial ``params`` and ``batch_stats``.
+      supernet: of which a candidate runs, int32 [decisions].
       space: the candidates'.
-      choices: candidate int32 [decisions] to the gates, under `jit`.
-      derive: candidate int32 [decisions] to the architecture that is the answer.
-      controller: draws candidates and learns to; None to draw all decisions uniformly, the control.
       task: what is learned.
       settings: how.
+      controller: draws candidates and learns to; None to draw all decisions uniformly, the control.
       epochs: of the whole search.
       steps_per_epoch: batches of the part ``train``.
     """
@@ -161,7 +152,7 @@ def enas(
     controller_optimizer = optax.adam(settings.controller_learning_rate, _B1, _B2, _EPSILON)
 
     def init(key: jax.Array) -> EnasState:
-        first = variables(stream(key, "init"))
+        first = supernet.init(stream(key, "init"))
         params = policy.init(stream(key, "controller"))
         zero = jnp.zeros((), jnp.int32)
         return EnasState(
@@ -184,19 +175,15 @@ def enas(
         noise = Noise(key_of("noise"), dropout=settings.dropout) if settings.dropout else None
         params = state.variables["params"]
 
-        def loss_of(params: Any) -> tuple[jax.Array, Any]:
-            return batch_loss(
-                apply,
-                task,
-                {**state.variables, "params": params},
-                choices(candidate),
-                batch["train"],
-                key_of("augment"),
-                noise,
-                settings.auxiliary_weight,
-            )
-
-        (loss, batch_stats), gradient = jax.value_and_grad(loss_of, has_aux=True)(params)
+        (loss, batch_stats), gradient = supernet.gradient(
+            task,
+            state.variables,
+            candidate,
+            batch["train"],
+            key_of("augment"),
+            noise,
+            settings.auxiliary_weight,
+        )
         updates, opt_state = optimizer.update(gradient, state.opt_state, params)
         params = optax.apply_updates(params, updates)
         return (
@@ -208,7 +195,12 @@ def enas(
             {"loss": loss},
         )
 
-    accuracy = functools.partial(_accuracy, apply, task, choices)
+    def accuracy(
+        variables: Any, candidate: jax.Array, images: jax.Array, labels: jax.Array
+    ) -> jax.Array:
+        """Share of the images that a candidate has right: with their own statistics, no dropout."""
+        judged = task.inputs(images), labels
+        return supernet.score(task, variables, candidate, judged, "accuracy", True)
 
     def controller_step(
         state: EnasState, batch: Batch, key: jax.Array
@@ -260,7 +252,7 @@ def enas(
             f"weights {100 * judged[best]:.2f}% of {len(images)} held-out images, the mean of all "
             f"{100 * np.mean(judged):.2f}%. That is no accuracy of a trained network."
         )
-        return Found(derive(np.asarray(candidates[best])), (note,))
+        return Found(supernet.decode(np.asarray(candidates[best])), (note,))
 
     steps = {WEIGHTS: weight_step}
     if learns:
@@ -274,21 +266,6 @@ def enas(
         found=found,
         observe=lambda state: {"baseline": float(state.baseline)} if learns else {},
     )
-
-
-def _accuracy(
-    apply: Apply,
-    task: Task,
-    choices: Callable[[jax.Array], Any],
-    variables: Any,
-    candidate: jax.Array,
-    images: jax.Array,
-    labels: jax.Array,
-) -> jax.Array:
-    """Share of the images that a candidate has right: with their own statistics, no dropout."""
-    outputs, _ = apply(variables, task.inputs(images), choices(candidate), True)
-    logits = outputs.logits if isinstance(outputs, WithAuxiliary) else outputs
-    return task.score(logits, labels)["accuracy"].mean()
 
 
 def restarted_cosine(settings: EnasSettings, epochs: int, steps_per_epoch: int) -> optax.Schedule:
@@ -322,9 +299,9 @@ def decay_of_used(weight_decay: float) -> optax.GradientTransformation:
 
 
 def skip_divergence(space: Space, log_probs: jax.Array, target: float) -> jax.Array:
-    """KL divergence of a candidate's skips from Bernoulli(`target`): of the layers, the mean.
+    """KL divergence of the distribution of a candidate's skips from Bernoulli(`target`).
 
-    Of the distribution that skips are drawn from; 0 in a space without them.
+    The mean over the layers; 0 in a space without skips.
 
     Args:
       space: whose decisions of the kind ``skip`` are none or skip.

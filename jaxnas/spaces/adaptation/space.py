@@ -1,24 +1,34 @@
-"""The {none, id, same} space over a known network (PNAA, figure 1).
+"""All networks that turn edges of a known one into nothing or an identity (PNAA, figure 1).
 
 Every edge of the base keeps one of three choices: it disappears, becomes an identity, or stays.
-Choices stand in tables of shape [tables, edges]: granularity ``cell`` has one table for each cell
-of the genotype, shared by all blocks placed with it, ``full`` one for each block.
 """
 
 from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
+import itertools
+import math
 from typing import Literal, NamedTuple
 
 import numpy as np
 
+from jaxnas.spaces.adaptation.cell_choices import (
+    CANDIDATES,
+    ID,
+    NONE,
+    SAME,
+    between,
+    canonical_choices,
+    carrying,
+    connect,
+    connected,
+    unique_choices,
+    with_choices,
+)
 from jaxnas.spaces.genotype import NULL, SKIP, Cell, Genotype
-
-NONE, ID, SAME = 0, 1, 2
-"""The candidates, in the order of the paper's figure."""
-
-CANDIDATES = ("none", "id", "same")
+from jaxnas.spaces.space import Decision, Space, SpaceError
 
 Granularity = Literal["cell", "full"]
 
@@ -72,7 +82,7 @@ _IDENTITIES = (SKIP, "pad_shortcut")
 
 
 @dataclasses.dataclass(frozen=True)
-class AdaptationSpace:
+class AdaptationSpace(Space):
     """All networks that turn edges of `base` into none or an identity.
 
     Attributes:
@@ -130,30 +140,84 @@ class AdaptationSpace:
         return valid
 
     @property
+    def possible(self) -> np.ndarray:
+        """bool [tables, edges, 3]: False where there is padding."""
+        return np.repeat(self.valid[..., None], len(CANDIDATES), -1)
+
+    @property
     def carries(self) -> np.ndarray:
         """bool [tables, edges, 3]: whether a candidate carries anything (none never does)."""
         carries = np.zeros(self.shape, bool)
-        carries[..., ID] = self.valid
         for table, cell in enumerate(self.cells):
-            for index, edge in enumerate(cell.edges):
-                carries[table, index, SAME] = edge.op != NULL
+            carries[table, : len(cell.edges)] = carrying(cell)
         return carries
+
+    @property
+    def nothing(self) -> np.ndarray:
+        return self.possible & ~self.carries
+
+    @property
+    def name(self) -> str:
+        return f"{self.base.name}_adapted_{self.granularity}"
+
+    @functools.cached_property
+    def decisions(self) -> tuple[Decision, ...]:
+        return tuple(
+            Decision(f"{table}, edge {index} ({edge})", CANDIDATES, "edge")
+            for table, cell in zip(self.table_names, self.cells, strict=True)
+            for index, edge in enumerate(cell.edges)
+        )
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """A step decides a table."""
+        return tuple(itertools.accumulate(len(cell.edges) for cell in self.cells))
+
+    @property
+    def unique_size(self) -> int:
+        return math.prod(map(unique_choices, self.cells))
+
+    def canonical(self, candidates: np.ndarray) -> np.ndarray:
+        array = np.array(candidates, np.int32)
+        start = 0
+        for cell in self.cells:
+            part = array[..., start : start + len(cell.edges)]
+            if part.shape[-1]:
+                part[...] = canonical_choices(cell, part)
+            start += len(cell.edges)
+        return array
+
+    def table(self, candidate: np.ndarray) -> np.ndarray:
+        """The choices of a candidate int [decisions] in tables, int32 [tables, edges].
+
+        Raises:
+          SpaceError: see `complete`.
+        """
+        choices = np.zeros(self.shape[:2], np.int32)
+        choices[self.valid] = self.complete(candidate)
+        return choices
+
+    def one_hot_gates(self, choices: np.ndarray) -> np.ndarray:
+        """Gates float32 [blocks, edges, 3] of one architecture, `choices` int [tables, edges]."""
+        return np.eye(len(CANDIDATES), dtype=np.float32)[choices[self.table_of_block]]
+
+    def table_costs(self, block_costs: np.ndarray) -> np.ndarray:
+        """Costs [blocks, edges, 3] summed over the blocks of each table: [tables, edges, 3]."""
+        out = np.zeros(self.shape)
+        np.add.at(out, self.table_of_block, block_costs)
+        return out
 
     def base_choices(self) -> np.ndarray:
         """int32 [tables, edges]: the choices that give the base."""
         return np.where(self.valid, SAME, NONE).astype(np.int32)
 
-    def decode(self, choices: np.ndarray) -> Genotype:
-        """The genotype of `choices`, int [tables, edges]. Blocks that agree share a cell.
+    def decode(self, candidate: np.ndarray) -> Genotype:
+        """The genotype of a complete candidate, int [decisions]. Blocks that agree share a cell.
 
         Raises:
-          ValueError: for another shape, or an entry that is not 0, 1 or 2.
+          SpaceError: see `complete`.
         """
-        choices = np.asarray(choices)
-        if choices.shape != self.shape[:2] or not np.isin(choices, (NONE, ID, SAME)).all():
-            raise ValueError(
-                f"choices must be {self.shape[:2]} of 0, 1 or 2; got shape {choices.shape}"
-            )
+        choices = self.table(candidate)
         taken = {cell.name for cell in self.base.cells}
         variants: dict[Cell, str] = {}
         blocks = []
@@ -161,7 +225,7 @@ class AdaptationSpace:
         for index, (block, cell, table) in enumerate(
             zip(self.base.blocks, self.base.placed_cells(), self.table_of_block, strict=True)
         ):
-            variant = self._cell(cell, choices[table])
+            variant = with_choices(cell, choices[table])
             changed |= variant != cell
             keeps_name = variant == cell or self.granularity == "cell"
             name = cell.name if keeps_name else f"{cell.name}_{index}"
@@ -173,17 +237,12 @@ class AdaptationSpace:
             return self.base
         return dataclasses.replace(
             self.base,
-            name=f"{self.base.name}_adapted_{self.granularity}",
+            name=self.name,
             cells=tuple(dataclasses.replace(cell, name=name) for cell, name in variants.items()),
             blocks=tuple(blocks),
         )
 
     def encode(self, genotype: Genotype) -> np.ndarray:
-        """int32 [tables, edges]: the choices that `decode` makes `genotype` of, but for its name.
-
-        Raises:
-          ValueError: if it is no network of this space.
-        """
         choices = self.base_choices()
         placed = genotype.placed_cells()
         for cell, found, table in zip(
@@ -192,26 +251,41 @@ class AdaptationSpace:
             for index, (edge, other) in enumerate(zip(cell.edges, found.edges, strict=False)):
                 if other.op != edge.op:
                     choices[table, index] = NONE if other.op == NULL else ID
-        again = self.decode(choices)
+        candidate = choices[self.valid]
+        again = self.decode(candidate)
         graphs = [
             [(block.channels, block.stride, cell.edges) for block, cell in zip(*each, strict=True)]
             for each in ((again.blocks, again.placed_cells()), (genotype.blocks, placed))
         ]
         if graphs[0] != graphs[1]:
-            raise ValueError(
+            raise SpaceError(
                 f"{genotype.name!r} is no network that choices of {self.granularity!r} make of "
                 f"{self.base.name!r}"
             )
-        return choices
+        for field in ("family", "stem", "head", "stem_form", "activation", "epsilon", "auxiliary"):
+            if getattr(again, field) != getattr(genotype, field):
+                raise SpaceError(
+                    f"{genotype.name} has {field} {getattr(genotype, field)!r}; networks of "
+                    f"{self.name} have {getattr(again, field)!r}"
+                )
+        return candidate
 
     def connected(self, choices: np.ndarray) -> np.ndarray:
         """bool [tables]: whether each table's cell reaches its output under `choices`."""
-        return np.array(
-            [
-                self._cell(cell, row).connected()
-                for cell, row in zip(self.cells, choices, strict=True)
-            ]
-        )
+        carried = np.take_along_axis(self.carries, choices[..., None], -1)[..., 0]
+        return self.reachable(carried)
+
+    def reachable(self, carried: np.ndarray) -> np.ndarray:
+        """bool [..., tables]: whether each table's cell reaches its output.
+
+        Args:
+          carried: bool [..., tables, edges], whether each edge carries anything.
+        """
+        parts = [
+            connected(cell, carried[..., table, : len(cell.edges)])
+            for table, cell in enumerate(self.cells)
+        ]
+        return np.stack(parts, -1)
 
     def random(self, generator: np.random.Generator) -> Derivation:
         """Choices uniform over those whose every table reaches its output, then pruned."""
@@ -222,6 +296,9 @@ class AdaptationSpace:
             choices[open_tables] = drawn[open_tables]
             open_tables &= ~self.connected(choices)
         return self.derive(np.eye(3)[choices])
+
+    def preferred(self, weights: np.ndarray) -> np.ndarray:
+        return self.derive(weights).choices[self.valid]
 
     def derive(self, theta: np.ndarray) -> Derivation:
         """The arg max of architecture parameters, never with a dead block.
@@ -240,53 +317,15 @@ class AdaptationSpace:
         if theta.shape != self.shape or np.isnan(theta).any():
             raise ValueError(f"theta must be numbers {self.shape}; got shape {theta.shape}")
         choices = np.where(self.valid, theta.argmax(-1), NONE).astype(np.int32)
-        repaired = []
+        dead = np.flatnonzero(~self.connected(choices))
         pruned = 0
         for table, cell in enumerate(self.cells):
-            if not self._cell(cell, choices[table]).connected():
-                self._connect(cell, theta[table], choices[table])
-                repaired.append(self.table_names[table])
-            variant = self._cell(cell, choices[table])
-            reached = variant.reached(tuple(range(cell.inputs)))
-            useful = variant.useful()
-            for index, edge in enumerate(variant.edges):
-                if edge.source not in reached or edge.target not in useful:
-                    pruned += edge.op != NULL
-                    choices[table, index] = NONE
-        return Derivation(choices, self.decode(choices), tuple(repaired), pruned)
-
-    @staticmethod
-    def _cell(cell: Cell, choices: np.ndarray) -> Cell:
-        edges = tuple(
-            dataclasses.replace(
-                edge, op={NONE: NULL, ID: cell.identity(edge), SAME: edge.op}[int(choice)]
-            )
-            for edge, choice in zip(cell.edges, choices, strict=False)
-        )
-        return dataclasses.replace(cell, edges=edges)
-
-    @staticmethod
-    def _connect(cell: Cell, theta: np.ndarray, choices: np.ndarray) -> None:
-        """Turns `choices` of one table into the best connected ones, in place.
-
-        An edge costs what its row loses by carrying something: a shortest path from an input to
-        an output in the order of the nodes.
-        """
-        size = cell.inputs + len(cell.nodes)
-        distance = [0.0] * cell.inputs + [np.inf] * (size - cell.inputs)
-        arrived: dict[int, int] = {}
-        carrying = [
-            ID if edge.op == NULL or row[ID] > row[SAME] else SAME
-            for edge, row in zip(cell.edges, theta, strict=False)
-        ]
-        for index, edge in enumerate(cell.edges):
-            row = theta[index]
-            cost = distance[edge.source] + row.max() - row[carrying[index]]
-            if cost < distance[edge.target]:
-                distance[edge.target] = cost
-                arrived[edge.target] = index
-        node = min(cell.output, key=lambda each: distance[each])
-        while node in arrived:
-            index = arrived[node]
-            choices[index] = carrying[index]
-            node = cell.edges[index].source
+            if table in dead:
+                connect(cell, theta[table], choices[table])
+            row = choices[table, : len(cell.edges)]
+            carried = carrying(cell)[np.arange(len(row)), row]
+            lost = ~between(cell, carried)
+            pruned += int((carried & lost).sum())
+            row[lost] = NONE
+        repaired = tuple(self.table_names[table] for table in dead)
+        return Derivation(choices, self.decode(choices[self.valid]), repaired, pruned)

@@ -16,8 +16,10 @@ expects most.
 or step by step, so that the state can be kept:
 
     state = searcher.init(jax.random.key(0))
-    while len(cells := searcher.ask(state)):
-        state = searcher.tell(state, evaluate(cells))
+    state, cells = searcher.ask(state)
+    while len(cells):
+        state = searcher.tell(state, cells, evaluate(cells))
+        state, cells = searcher.ask(state)
 
 Cells are grown and made canonical by NumPy, so that these functions are not for `jax.jit`; what
 the surrogate computes is compiled.
@@ -34,7 +36,8 @@ import jax
 import numpy as np
 
 from jaxnas.randomness import check_key, stream
-from jaxnas.search.surrogates import Surrogate, known_data, pad_cells
+from jaxnas.search.blackbox.algorithm import Algorithm
+from jaxnas.search.progressive.surrogates import Surrogate, known_data, pad_cells
 from jaxnas.spaces import Space
 
 _TOGETHER = 4096
@@ -42,7 +45,7 @@ _TOGETHER = 4096
 
 
 class ProgressiveState(NamedTuple):
-    """Of a search at one level; its arrays have the same shapes at all levels.
+    """A search at one level; its arrays have the same shapes at all levels.
 
     Attributes:
       level: int32, from 0; the number of levels when the search is through.
@@ -79,7 +82,7 @@ class Level(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Progressive:
-    """Progressive search: pure functions of a state.
+    """Progressive search: pure functions of a state, which `algorithm` has as all searchers do.
 
     Attributes:
       space: whose cells have rewards before they are complete (`Space.levels`).
@@ -120,10 +123,18 @@ class Progressive:
         start = self.surrogate.init(stream(key, "surrogate"))
         return self._state(0, self._first, np.full(len(self._first), np.nan), start)
 
-    def ask(self, state: ProgressiveState) -> np.ndarray:
-        """The cells to train, int32 [n, levels[level]]; none, [0, ...], when all is trained."""
+    @property
+    def algorithm(self) -> Algorithm:
+        """What any driver of black-box searches runs."""
+        return Algorithm(self.init, self.ask, self.tell, None)
+
+    def ask(self, state: ProgressiveState) -> tuple[ProgressiveState, np.ndarray]:
+        """The state as it is and the cells to train, int32 [n, levels[level]].
+
+        There are none, [0, ...], when all is trained.
+        """
         cells, _ = self.chosen(state)
-        return cells[: None if int(state.level) < len(self.trained) else 0]
+        return state, cells[: None if int(state.level) < len(self.trained) else 0]
 
     def chosen(self, state: ProgressiveState) -> tuple[np.ndarray, np.ndarray]:
         """The cells of the state's level, trained or not, and what is expected of them.
@@ -141,17 +152,23 @@ class Progressive:
         padded = pad_cells(self.space, cells, rows)
         return np.asarray(self._predict(state.surrogate, padded))[: len(cells)]
 
-    def tell(self, state: ProgressiveState, rewards: np.ndarray) -> ProgressiveState:
+    def tell(
+        self, state: ProgressiveState, cells: np.ndarray, rewards: np.ndarray
+    ) -> ProgressiveState:
         """The state at the next level.
 
         Args:
           state: whose cells were trained.
-          rewards: float [n], of `ask(state)` in its order, 0 to 1.
+          cells: all of them, as `ask` gave them.
+          rewards: float [n], 0 to 1.
 
         Raises:
-          ValueError: if they are not so many numbers from 0 to 1.
+          ValueError: if they are not those cells, or not so many numbers from 0 to 1.
         """
-        cells, level, told = self.ask(state), int(state.level), np.asarray(rewards, np.float32)
+        _, asked = self.ask(state)
+        level, told = int(state.level), np.asarray(rewards, np.float32)
+        if not np.array_equal(cells, asked):
+            raise ValueError(f"tell takes the {len(asked)} cells that were asked for, in order")
         if told.shape != (len(cells),) or not ((told >= 0) & (told <= 1)).all():
             raise ValueError(
                 f"tell takes a reward from 0 to 1 for each of the {len(cells)} cells of level "
@@ -190,13 +207,15 @@ class Progressive:
           TypeError: if `key` is not typed.
           ValueError: if `evaluate` gives other rewards.
         """
-        state, levels = self.init(key), []
-        while len(cells := self.ask(state)):
-            before, rewards = state, evaluate(cells)
-            state = self.tell(before, rewards)
+        levels: list[Level] = []
+        before, cells = self.ask(self.init(key))
+        while len(cells):
+            rewards = evaluate(cells)
+            state = self.tell(before, cells, rewards)
             levels.append(self.level(before, rewards, state))
+            before, cells = self.ask(state)
         if not self.train_last:
-            cells, expected = self.chosen(state)
+            cells, expected = self.chosen(before)
             unknown = np.full(len(cells), np.nan, np.float32)
             levels.append(Level(cells, expected, unknown, unknown))
         return levels

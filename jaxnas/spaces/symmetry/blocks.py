@@ -101,7 +101,9 @@ def _block_codes(states: int, operations: int, interleaved: bool) -> np.ndarray:
 
 
 @functools.lru_cache
-def unique_cells(blocks: int, operations: int, combine: bool = False) -> int:
+def unique_cells(
+    blocks: int, operations: int, combine: bool = False, distinct: bool = False
+) -> int:
     """How many cells differ by more than the order of operands and of blocks, exactly.
 
     By Burnside's lemma: the mean, over all orders of the blocks and all exchanges of operands, of
@@ -113,32 +115,38 @@ def unique_cells(blocks: int, operations: int, combine: bool = False) -> int:
       blocks: of a cell.
       operations: how many there are.
       combine: whether a block also chooses between sum and concatenation.
+      distinct: whether the operands of a block are different states.
     """
     total = sum(
-        orders * _fixed(cycles, operations, combine) for cycles, orders in cycle_types(blocks)
+        orders * _fixed(cycles, operations, combine, distinct)
+        for cycles, orders in cycle_types(blocks)
     )
     return total // math.factorial(blocks)
 
 
-def _fixed(cycles: tuple[int, ...], operations: int, combine: bool) -> int:
+def _fixed(cycles: tuple[int, ...], operations: int, combine: bool, distinct: bool) -> int:
     """The mean, over all exchanges of operands, of the cells that an order leaves as they are.
 
     Args:
       cycles: lengths of the order's cycles.
       operations: how many there are.
       combine: see `unique_cells`.
+      distinct: likewise.
     """
 
     def choices(length: int, others: frozenset[int]) -> int:
-        """Of the operands of a cycle's blocks, from the inputs and the blocks of other cycles.
+        """Choices of a cycle's operands, from the inputs and the blocks of other cycles.
 
         Once round the cycle, either each operand comes back to itself, or one to the other.
         """
-        same, crossed = (
-            operations * (2 + sum(cycles[i] for i in others if turns % cycles[i] == 0))
+        back, back_in_two = (
+            2 + sum(cycles[i] for i in others if turns % cycles[i] == 0)
             for turns in (length, 2 * length)
         )
-        return (same**2 + crossed) // 2 * (2 if combine else 1)
+        same, crossed = back**2, back_in_two
+        if distinct:
+            same, crossed = same - back, crossed - back
+        return (operations**2 * same + operations * crossed) // 2 * (2 if combine else 1)
 
     @functools.cache
     def acyclic(cycle_set: frozenset[int]) -> int:

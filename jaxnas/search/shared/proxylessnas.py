@@ -25,22 +25,27 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxnas.nn.costs.cost import CandidateCosts
-from jaxnas.nn.supernets.chain_supernet import Pair, where_ran
 from jaxnas.randomness import stream
-from jaxnas.search.estimators import draw_pair, expected_cost, rescale, straight_through
-from jaxnas.search.shared import Found, SharedWeightSearch, readable, refuse_unfit
-from jaxnas.spaces.chain import ChainSpace
+from jaxnas.search.shared.costs import Costs, Objective, cost_objective, expected_cost
+from jaxnas.search.shared.estimators import draw_pair, rescale, straight_through
+from jaxnas.search.shared.supernet import (
+    Found,
+    SharedWeightSearch,
+    Supernet,
+    mean_entropy,
+    readable,
+    refuse_unfit,
+)
+from jaxnas.spaces import Space
 from jaxnas.tasks import Task
 from jaxnas.training.loop import Data
-from jaxnas.training.train import Apply, Batch, batch_loss
+from jaxnas.training.train import Batch
 
 WARMUP, JOINT = "warmup", "joint"
 """The phases: weights alone, and weights and α in turn."""
 
 _INITIAL_SCALE = 1e-3  # of α
 _ADAM_BETAS = 0.0, 0.999  # no momentum: it would move what a step leaves out
-_MUL_LOG_SCALE = 0.2  # a; Adam does not see it
 _BASELINE_RATE = 0.99
 _HARDLY = 0.01  # of α's greatest entropy, which is all but that of its first draw
 
@@ -51,7 +56,7 @@ class ProxylessSettings:
 
     estimator: Literal["two_path", "full", "reinforce"] = "two_path"
     """Estimator of α's gradient."""
-    objective: Literal["none", "mul_log", "add_linear", "reward"] = "none"
+    objective: Objective = "none"
     """Place of the cost: mul_log multiplies the loss by (log E[cost] / log reference)^exponent,
     add_linear adds weight (E[cost] / reference - 1); reward, for reinforce, multiplies the accuracy
     by (reference / cost)^exponent."""
@@ -103,7 +108,7 @@ class ProxylessSettings:
         )
 
     def warmup_epochs(self, epochs: int) -> int:
-        """Of `epochs` in all."""
+        """Epochs of the warm-up, of `epochs` in all."""
         return round(self.warmup_share * epochs)
 
 
@@ -127,35 +132,49 @@ class ProxylessState(NamedTuple):
     baseline: jax.Array
 
 
+WhereRan = Callable[[jax.Array, Any, Any], Any]
+"""(candidate int32 [decisions], tree after, tree before) to the tree after, but before for what
+belongs to options that did not run; trees are built around ``params``, as an optimiser's state."""
+
+
 def proxylessnas(
-    space: ChainSpace,
-    apply: Apply,
-    variables: Callable[[jax.Array], Any],
+    supernet: Supernet,
+    space: Space,
     task: Task,
     settings: ProxylessSettings,
-    costs: CandidateCosts,
     *,
+    costs: Costs,
+    where_ran: WhereRan,
     epochs: int,
     steps_per_epoch: int,
 ) -> SharedWeightSearch:
     """The search over a chain's supernet.
 
     Args:
+      supernet: of which a candidate runs, int32 [decisions]; or all options, as gates float32
+        [decisions, options]; or two of each decision, as their places int32 [decisions, 2] and
+        gates float32 [decisions, 2].
       space: the choices.
-      apply: the supernet; called with what `nn.supernets.chain_supernet.ChainPaths` describes.
-      variables: typed key to the supernet's initial ``params`` and ``batch_stats``.
       task: what is learned; its scores must have a ``loss`` and, for reinforce, an ``accuracy``.
       settings: how.
-      costs: of the candidates.
+      costs: of the options.
+      where_ran: keeps weights that did not run from weight decay and momentum.
       epochs: of the whole search.
       steps_per_epoch: batches of the part ``train``.
 
     Raises:
       ValueError: if an objective has no reference, or costs that its logarithm cannot take.
     """
-    valid = space.valid
+    valid = space.possible
     price = np.float32(costs.candidates)
-    objective = _objective(settings, costs, valid)
+    objective = cost_objective(
+        settings.objective,
+        settings.cost_reference,
+        settings.cost_exponent,
+        settings.cost_weight,
+        costs,
+        valid,
+    )
     warmup_epochs = settings.warmup_epochs(epochs)
     warmup_steps = warmup_epochs * steps_per_epoch
     # The code leaves α alone in the first epoch after the warm-up too.
@@ -177,7 +196,7 @@ def proxylessnas(
     arch_optimizer = optax.adam(settings.arch_learning_rate, *_ADAM_BETAS)
 
     def init(key: jax.Array) -> ProxylessState:
-        first = variables(stream(key, "init"))
+        first = supernet.init(stream(key, "init"))
         noise = _INITIAL_SCALE * jax.random.normal(stream(key, "alpha"), space.shape)
         alpha = jnp.where(valid, noise, 0.0)
         return ProxylessState(
@@ -200,15 +219,13 @@ def proxylessnas(
         )
         choices = jax.random.categorical(path_key, logits(state.alpha))
 
-        def loss_of(params: Any) -> tuple[jax.Array, Any]:
-            now = {**state.variables, "params": params}
-            return batch_loss(apply, task, now, choices, batch["train"], augment_key)
-
         params = state.variables["params"]
-        (loss, batch_stats), gradient = jax.value_and_grad(loss_of, has_aux=True)(params)
+        (loss, batch_stats), gradient = supernet.gradient(
+            task, state.variables, choices, batch["train"], augment_key
+        )
         updates, opt_state = optimizer.update(gradient, state.opt_state, params)
         moved = optax.apply_updates(params, updates), opt_state
-        params, opt_state = where_ran(space, choices, moved, (params, state.opt_state))
+        params, opt_state = where_ran(choices, moved, (params, state.opt_state))
         state = state._replace(
             step=state.step + 1,
             variables={"params": params, "batch_stats": batch_stats},
@@ -224,9 +241,8 @@ def proxylessnas(
         name: str,
     ) -> jax.Array:
         """The mean of a score on held-out images, under the batch's own statistics."""
-        inputs, targets = task.judge(stream(key, "judge"), *batch)
-        outputs, _ = apply(state.variables, inputs, paths, True)
-        return task.score(outputs, targets)[name].mean()
+        judged = task.judge(stream(key, "judge"), *batch)
+        return supernet.score(task, state.variables, paths, judged, name, True)
 
     def gradient_step(
         state: ProxylessState, batch: tuple[jax.Array, jax.Array], key: jax.Array
@@ -242,7 +258,7 @@ def proxylessnas(
             paths: Any = gates_of(alpha, jnp.asarray(pair), active)
             if settings.estimator == "two_path":
                 two = jax.lax.top_k(jnp.asarray(pair, jnp.int32), 2)[1]
-                paths = Pair(two, jnp.take_along_axis(paths, two, 1))
+                paths = two, jnp.take_along_axis(paths, two, 1)
             loss = score(state, paths, batch, key, "loss")
             among = jnp.where(pair, alpha, -jnp.inf)
             return objective(loss, costs.fixed + expected_cost(among, jnp.asarray(price)))
@@ -299,17 +315,16 @@ def proxylessnas(
         return (WARMUP,) if epoch < alone_epochs else (JOINT,)
 
     def choices_of(alpha: jax.Array) -> np.ndarray:
-        return np.asarray(logits(alpha).argmax(-1))
+        return space.preferred(np.asarray(alpha))
 
     def zero_blocks(choices: np.ndarray) -> int:
-        return int(np.take_along_axis(space.zero, choices[:, None], 1).sum())
+        return int(np.take_along_axis(space.nothing, choices[:, None], 1).sum())
 
     def expected(alpha: jax.Array) -> float:
         return float(costs.fixed + expected_cost(logits(alpha), jnp.asarray(price)))
 
     def entropy(alpha: jax.Array) -> float:
-        p = np.asarray(jax.nn.softmax(logits(alpha)))
-        return float(-(p * np.log(np.where(p > 0, p, 1))).sum(-1).mean())
+        return mean_entropy(np.asarray(jax.nn.softmax(logits(alpha))))
 
     def observe(state: ProxylessState) -> dict[str, float]:
         choices = choices_of(state.alpha)
@@ -327,7 +342,7 @@ def proxylessnas(
         if settings.objective != "none" and settings.cost_reference is not None:
             aim = f"; aimed at {readable(settings.cost_reference)}"
         notes = [
-            f"{zero_blocks(choices)} of the {space.zero.sum()} blocks that may be left out are.",
+            f"{zero_blocks(choices)} of the {space.nothing.sum()} blocks that may be left out are.",
             f"The found network costs {readable(costs.of(choices))} {costs.unit}; "
             f"{readable(expected(state.alpha))} are expected of a network drawn with the last "
             f"p{aim}.",
@@ -342,7 +357,7 @@ def proxylessnas(
                 f"The architecture parameters hardly moved in their {moves:,} steps; the answer is "
                 "near their first draw."
             )
-        return Found(space.decode(choices, "proxylessnas"), tuple(notes))
+        return Found(supernet.decode(choices), tuple(notes))
 
     return SharedWeightSearch(
         init=init,
@@ -376,36 +391,6 @@ def reinforce_loss(logits: jax.Array, drawn: jax.Array, advantages: jax.Array) -
     log_p = jax.nn.log_softmax(logits)
     of_network = jnp.take_along_axis(log_p[None], drawn[..., None], -1)[..., 0].sum(-1)
     return -(advantages * of_network).mean()
-
-
-def _objective(
-    settings: ProxylessSettings, costs: CandidateCosts, valid: np.ndarray
-) -> Callable[[jax.Array, jax.Array], jax.Array]:
-    """(loss or accuracy, cost) to what is minimised, or the reward."""
-    if settings.objective == "none":
-        return lambda value, cost: value
-    least = costs.fixed + np.where(valid, costs.candidates, np.inf).min(1).sum()
-    most = costs.fixed + costs.candidates.max(1).sum()
-    reference = settings.cost_reference
-    if reference is None or not reference > 0:
-        raise ValueError(
-            f"objective {settings.objective!r} needs a positive cost_reference, not {reference}; "
-            f"the networks of this space cost {readable(least)} to {readable(most)} {costs.unit}"
-        )
-    if settings.objective == "mul_log":
-        if min(least, reference) <= 1:
-            raise ValueError(
-                "objective 'mul_log' takes the logarithm of costs, which must exceed 1; they are "
-                f"{readable(least)} to {readable(most)} {costs.unit} and the reference "
-                f"{readable(reference)}: choose a smaller unit"
-            )
-        exponent = 0.3 if settings.cost_exponent is None else settings.cost_exponent
-        scale = np.log(reference)
-        return lambda loss, cost: _MUL_LOG_SCALE * loss * (jnp.log(cost) / scale) ** exponent
-    if settings.objective == "add_linear":
-        return lambda loss, cost: loss + settings.cost_weight * (cost - reference) / reference
-    exponent = 0.1 if settings.cost_exponent is None else settings.cost_exponent
-    return lambda accuracy, cost: accuracy * (reference / cost) ** exponent
 
 
 def _of_alpha(state: ProxylessState) -> tuple[jax.Array, Any, jax.Array]:

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnas.search.candidates import options_of
+from jaxnas.search.blackbox.candidates import options_of
 from jaxnas.spaces import Space
 
 
@@ -34,7 +34,7 @@ class Controller(NamedTuple):
 
 
 class LstmParams(NamedTuple):
-    """Of a controller; L layers of H units, D decisions of at most M options.
+    """Parameters of a controller; L layers of H units, D decisions of at most M options.
 
     Attributes:
       kernels: float32 [L, 2H, 4H], input and state to the gates (input, forget, cell, output).
@@ -195,7 +195,7 @@ def chosen(log_probs: jax.Array, candidate: jax.Array) -> jax.Array:
 
 
 def entropy(log_probs: jax.Array) -> jax.Array:
-    """float32 [..., decisions]: of each softmax, in nats."""
+    """float32 [..., decisions]: entropy of each softmax, in nats."""
     known = jnp.where(jnp.isneginf(log_probs), 0.0, log_probs)
     return -(jnp.exp(log_probs) * known).sum(-1)
 

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxnas.spaces.adaptation import NONE, AdaptationSpace, Derivation
+from jaxnas.spaces.adaptation.cell_choices import NONE, between, connected
+from jaxnas.spaces.adaptation.space import AdaptationSpace, Derivation
 from jaxnas.spaces.genotype import Cell
 
 MOST_EDGES = 12
@@ -98,7 +99,8 @@ def derive_within(
         before, option = (int(each[index]) for each in steps[number])
         choices[number] = options[number].choices[option]
         index = before
-    return Derivation(choices, space.decode(choices), (), 0, limited=True)
+    genotype = space.decode(choices[space.valid])
+    return Derivation(choices, genotype, (), 0, limited=True)
 
 
 def _best_end(cost: np.ndarray, score: np.ndarray, least: int) -> int:
@@ -162,18 +164,10 @@ def _assignments(cell: Cell, candidate_carries: np.ndarray) -> np.ndarray:
     """
     edges = len(cell.edges)
     choices = np.zeros((3**edges, len(candidate_carries)), np.int8)
-    carries = np.zeros(choices.shape, bool)
-    reached = np.zeros((len(choices), cell.inputs + len(cell.nodes)), bool)
-    reached[:, : cell.inputs] = True
-    for index, edge in enumerate(cell.edges):  # sorted by target
+    for index in range(edges):
         choices[:, index] = np.arange(3**edges) // 3**index % 3
-        carries[:, index] = candidate_carries[index][choices[:, index]]
-        reached[:, edge.target] |= carries[:, index] & reached[:, edge.source]
-    kept = reached[:, list(cell.output)].any(1) & (carries == (choices != NONE)).all(1)
-    useful = np.zeros_like(reached)
-    useful[:, list(cell.output)] = True
-    for index, edge in reversed(list(enumerate(cell.edges))):
-        on_path = reached[:, edge.source] & useful[:, edge.target]
-        kept &= on_path | ~carries[:, index]
-        useful[:, edge.source] |= carries[:, index] & useful[:, edge.target]
+    rows = choices[:, :edges]
+    carried = candidate_carries[np.arange(edges), rows]
+    kept = connected(cell, carried) & (carried == (rows != NONE)).all(1)
+    kept &= (between(cell, carried) | ~carried).all(1)
     return choices[kept]

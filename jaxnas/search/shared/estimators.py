@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnas.spaces.adaptation import AdaptationSpace
+from jaxnas.spaces import Space
 
 
 class Gates(NamedTuple):
@@ -63,13 +63,13 @@ def _plain(gates: jax.Array) -> Gates:
     return Gates(gates, jnp.ones(gates.shape, bool), jnp.zeros((), jnp.int32))
 
 
-def mixed(space: AdaptationSpace) -> Estimator:
+def mixed(space: Space) -> Estimator:
     """Softmax weights, as in DARTS; [0, 0, 1] starts at [0.21, 0.21, 0.58]."""
     del space
     return Estimator(lambda theta, key: _plain(jax.nn.softmax(theta)), _keep, _same, 0.5)
 
 
-def raw(space: AdaptationSpace) -> Estimator:
+def raw(space: Space) -> Estimator:
     """θ themselves as weights, never below 0; [0, 0, 1] starts as exactly the base network.
 
     Weights of both signs let identities side by side cancel each other, which no architecture can.
@@ -77,7 +77,7 @@ def raw(space: AdaptationSpace) -> Estimator:
     no gradient and stays where it is. The architecture is the one-hot row nearest to the weights:
     a candidate that carries nothing wins where no other weight exceeds 1/2.
     """
-    carries = space.carries
+    carries = _carries(space)
 
     def clip(before: jax.Array, after: jax.Array, gates: Gates) -> jax.Array:
         del before, gates
@@ -89,7 +89,7 @@ def raw(space: AdaptationSpace) -> Estimator:
     return Estimator(lambda theta, key: _plain(theta), clip, scores, 0.5)
 
 
-def hard(space: AdaptationSpace) -> Estimator:
+def hard(space: Space) -> Estimator:
     """The arg max forward, its softmax backward; [0, 0, 1] starts as exactly the base network.
 
     A table whose arg max leaves the output unreachable runs as what would be derived from it: the
@@ -107,7 +107,7 @@ def hard(space: AdaptationSpace) -> Estimator:
     return Estimator(gates, _keep, _same, 0.5)
 
 
-def sampled(space: AdaptationSpace) -> Estimator:
+def sampled(space: Space) -> Estimator:
     """ProxylessNAS's binary gates, all paths in the gradient (``full`` in its code).
 
     Forward: one candidate drawn from p, given that the output is reachable.
@@ -126,7 +126,7 @@ def sampled(space: AdaptationSpace) -> Estimator:
     return Estimator(gates, _keep, _same, 0.0)
 
 
-def two_path(space: AdaptationSpace) -> Estimator:
+def two_path(space: Space) -> Estimator:
     """ProxylessNAS's binary gates with two paths of each edge in the gradient.
 
     Two candidates are drawn without replacement from p, one of them is active with q. The gradient
@@ -191,7 +191,7 @@ def rescale_pair(before: jax.Array, after: jax.Array, gates: Gates) -> jax.Array
     return rescale(before, after, gates.pair)
 
 
-ESTIMATORS: dict[str, Callable[[AdaptationSpace], Estimator]] = {
+ESTIMATORS: dict[str, Callable[[Space], Estimator]] = {
     "mixed": mixed,
     "raw": raw,
     "hard": hard,
@@ -207,29 +207,27 @@ def straight_through(choices: jax.Array, probabilities: jax.Array) -> jax.Array:
     return hot + (probabilities - jax.lax.stop_gradient(probabilities))
 
 
-def _patterns(space: AdaptationSpace) -> tuple[np.ndarray, np.ndarray]:
+def _carries(space: Space) -> np.ndarray:
+    """bool [tables, edges, 3]: whether a candidate carries anything."""
+    return space.possible & ~space.nothing
+
+
+def _patterns(space: Space) -> tuple[np.ndarray, np.ndarray]:
     """Every way in which edges may carry something, and where that reaches the output.
 
     Returns:
       bool [patterns, edges] and bool [tables, patterns].
     """
     patterns = np.array(list(itertools.product((False, True), repeat=space.shape[1])))
-    reaches = np.zeros((space.shape[0], len(patterns)), bool)
-    for table, cell in enumerate(space.cells):
-        alive = np.zeros((len(patterns), cell.inputs + len(cell.nodes)), bool)
-        alive[:, : cell.inputs] = True
-        for index, edge in enumerate(cell.edges):  # sorted by target
-            alive[:, edge.target] |= patterns[:, index] & alive[:, edge.source]
-        reaches[table] = alive[:, list(cell.output)].any(1)
-        padding = patterns[:, len(cell.edges) :].any(1)
-        reaches[table] &= ~padding
-    return patterns, reaches
+    everywhere = np.broadcast_to(patterns[:, None], (len(patterns), *space.shape[:2]))
+    padding = (everywhere & ~space.possible.any(-1)).any(-1)
+    return patterns, (space.reachable(everywhere) & ~padding).T
 
 
-def _reaches(space: AdaptationSpace) -> Callable[[jax.Array], jax.Array]:
+def _reaches(space: Space) -> Callable[[jax.Array], jax.Array]:
     """Function of choices [tables, edges] to bool [tables]: whether the output is reachable."""
     _, reaches = _patterns(space)
-    carries = space.carries
+    carries = _carries(space)
     weights = np.asarray(2 ** np.arange(space.shape[1])[::-1], np.int32)
 
     def function(choices: jax.Array) -> jax.Array:
@@ -240,14 +238,14 @@ def _reaches(space: AdaptationSpace) -> Callable[[jax.Array], jax.Array]:
 
 
 def _connected_arg_max(
-    space: AdaptationSpace,
+    space: Space,
 ) -> Callable[[jax.Array], tuple[jax.Array, jax.Array]]:
     """Function of θ to the connected choices [tables, edges] with the largest sum of θ.
 
     Also returns in how many tables that is not the arg max of every edge.
     """
     patterns, reaches = _patterns(space)
-    carries = space.carries
+    carries = _carries(space)
     is_connected = _reaches(space)
 
     def best(theta: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -265,7 +263,7 @@ def _connected_arg_max(
 
 
 def _connected_sample(
-    space: AdaptationSpace,
+    space: Space,
 ) -> Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]:
     """Function of (θ, key) to choices [tables, edges] drawn from p given a reachable output.
 
@@ -274,7 +272,7 @@ def _connected_sample(
     how many tables needed that.
     """
     patterns, reaches = _patterns(space)
-    carries = space.carries
+    carries = _carries(space)
     is_connected = _reaches(space)
 
     def draw(theta: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -293,8 +291,3 @@ def _connected_sample(
         return jnp.where(dead[:, None], again, first), dead.sum(dtype=jnp.int32)
 
     return draw
-
-
-def expected_cost(theta: jax.Array, costs: jax.Array) -> jax.Array:
-    """Sum over edges of sum_j p_j cost_j; θ and costs are [..., candidates]."""
-    return (jax.nn.softmax(theta) * costs).sum()
