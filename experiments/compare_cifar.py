@@ -7,11 +7,14 @@ the whole network, and with random choices of the same spaces.
     python experiments/compare_cifar.py --budget paper --base resnet20 mobilenet_v2 darts_v2
     python experiments/compare_cifar.py --dataset tiny_imagenet --budget paper        # Table 3
     python experiments/compare_cifar.py --resume           # goes on; in several processes at a time
+    python experiments/compare_cifar.py --workers ray      # on a Ray cluster
 
 Every cell of the table can be resumed, and processes that share a run directory share the work.
 """
 
 from __future__ import annotations
+
+import tyro
 
 from jaxnas.commands.comparison import run_comparison
 from jaxnas.commands.comparison_config import Comparison
@@ -54,4 +57,4 @@ def main(flags: Comparison) -> None:
 
 
 if __name__ == "__main__":
-    run_script(Comparison, __doc__, main)
+    run_script(tyro.conf.OmitArgPrefixes[Comparison], __doc__, main)

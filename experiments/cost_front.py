@@ -18,7 +18,7 @@ import rich.console
 import tyro
 
 from jaxnas import data
-from jaxnas.commands.experiment import run_experiment
+from jaxnas.commands.experiment import run_experiments
 from jaxnas.commands.front import point, write_front
 from jaxnas.commands.script import run_script
 from jaxnas.reports import read_results
@@ -73,8 +73,7 @@ def main(front: Front) -> None:
     if front.overwrite:
         table.unlink(missing_ok=True)
     parts = front.parts(path)
-    for part in parts.values():
-        run_experiment(part, "cost_front", table)
+    run_experiments(list(parts.values()), "cost_front", table)
     dataset = data.load(front.dataset, front.data_dir)
     space = AdaptationSpace(base, "full")
     cost = edge_costs(

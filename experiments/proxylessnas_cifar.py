@@ -142,6 +142,8 @@ def main(flags: Flags) -> None:
     """Searches, and trains what was found."""
     fields = settings_of(flags)
     del fields["latency_table"]
+    # Workers may have another working directory.
+    flags = dataclasses.replace(flags, latency_table=flags.latency_table.resolve())
     run_search(flags.experiment, "proxylessnas", functools.partial(make, flags), fields)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from jaxnas.commands.nat_method import NATSettings
+from jaxnas.jobs.worker_flags import WorkerFlags
 from jaxnas.runs.config import ConfigError, Training
 from jaxnas.runs.genotype_files import load_base
 from jaxnas.spaces import Genotype
@@ -64,6 +65,7 @@ class Comparison:
     seeds may be named."""
     overwrite: bool = False
     """Delete an earlier comparison in the run directory."""
+    jobs: WorkerFlags = dataclasses.field(default_factory=WorkerFlags)
 
     def __post_init__(self) -> None:
         for name in ("base", "method"):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from jaxnas.errors import UserError
+from jaxnas.jobs.worker_flags import WorkerFlags
 
 Method = Literal["original", "cell", "full", "random_cell", "random_full"]
 
@@ -253,7 +254,7 @@ class Experiment:
     seed: int = 0
     """The seed."""
     seeds: tuple[int, ...] = ()
-    """Several seeds, in place of --seed: one after the other on a CPU, together on a GPU."""
+    """Several seeds, in place of --seed: each a job on a CPU, one job together on a GPU."""
     train_limit: int | None = None
     """Use the first so many training images only."""
     run_dir: Path | None = None
@@ -262,6 +263,7 @@ class Experiment:
     """Go on with an interrupted run in the run directory."""
     overwrite: bool = False
     """Delete an earlier run in the run directory."""
+    jobs: WorkerFlags = dataclasses.field(default_factory=WorkerFlags)
     eval_every: int = 1
     """Test accuracy (without labels: kNN and ridge accuracy of the features) is measured every so
     many epochs, and at the end."""
@@ -288,7 +290,7 @@ class Experiment:
     def recorded(self) -> dict[str, Any]:
         """What a resumed run must agree on: all but where things are and how to go about it."""
         fields = dataclasses.asdict(self)
-        for name in ("data_dir", "download", "run_dir", "resume", "overwrite", "seed"):
+        for name in ("data_dir", "download", "run_dir", "resume", "overwrite", "jobs", "seed"):
             del fields[name]
         return fields | {"seeds": self.all_seeds}
 

@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jaxnas.jobs.worker_flags import WorkerFlags
 from jaxnas.runs.config import ConfigError, WeightTraining, refuse_below_one
 
 if TYPE_CHECKING:  # flags are read, and refused, before JAX is imported
@@ -33,6 +34,7 @@ class SearchFlags:
     """Go on with an interrupted run in the run directory."""
     overwrite: bool = False
     """Delete an earlier run in the run directory."""
+    jobs: WorkerFlags = dataclasses.field(default_factory=WorkerFlags)
     eval_every: int = 1
     """The test accuracy of networks that are trained from scratch in the end is measured every so
     many epochs, and after the last; the search never reads the test images."""
@@ -51,7 +53,7 @@ class SearchFlags:
     def recorded(self) -> dict[str, Any]:
         """What a resumed run must agree on: all but where things are and how to go about it."""
         fields = dataclasses.asdict(self)
-        for name in ("data_dir", "download", "run_dir", "resume", "overwrite"):
+        for name in ("data_dir", "download", "run_dir", "resume", "overwrite", "jobs"):
             del fields[name]
         return fields
 

@@ -9,7 +9,6 @@ from jaxnas import search
 from jaxnas.children import child_report
 from jaxnas.children.child_search import ChildSearch, ChildStore, accuracy
 from jaxnas.children.child_searchers import Trial, child_searcher
-from jaxnas.children.evaluators import InProcess
 from jaxnas.storage.directory import RunDirectory
 from jaxnas.storage.files import RunError
 from support.child_searches import Counting, Killed, assert_same_state
@@ -28,7 +27,7 @@ def one(name="ppo", children=30):
 
 
 def run(folder, evaluator, searched=None):
-    with RunDirectory(folder, {"a": 1}, resume=True) as directory, evaluator:
+    with RunDirectory(folder, {"a": 1}, resume=True) as directory:
         return (searched or one()).run(directory, ChildStore(directory), evaluator)[0]
 
 
@@ -79,8 +78,8 @@ def test_a_finished_search_trains_nothing_more(whole):
 
 def test_an_improvement_is_told_once(tmp_path):
     told = []
-    with RunDirectory(tmp_path / "run", {"a": 1}) as directory, InProcess(ToyTraining) as each:
-        trials, _ = one().run(directory, ChildStore(directory), each, improved=told.append)
+    with RunDirectory(tmp_path / "run", {"a": 1}) as directory:
+        trials, _ = one().run(directory, ChildStore(directory), Counting(), improved=told.append)
     assert told[-1].reward == max(trial.reward for trial in trials)
     assert [trial.reward for trial in told] == sorted({trial.reward for trial in told})
 

@@ -39,10 +39,8 @@ def searcher(train_last=True):
 
 def run(folder, most=10**9, train_last=True):
     one = ChildSearch("progressive", searcher(train_last), 2, lambda each: accuracy(each) / 100, 4)
-    with (
-        RunDirectory(folder, {"a": 1}, resume=True) as directory,
-        Counting(most, Training) as evaluator,
-    ):
+    evaluator = Counting(most, Training)
+    with RunDirectory(folder, {"a": 1}, resume=True) as directory:
         return *one.run(directory, ChildStore(directory), evaluator), evaluator.trained
 
 
