@@ -9,27 +9,29 @@ from pathlib import Path
 from jaxnas.jobs.folders import FolderJob, do_all
 from jaxnas.jobs.job import unwatched
 from jaxnas.jobs.worker_flags import WorkerFlags
-from jaxnas.storage.directory import RunDirectory
+from jaxnas.storage.directory import RunDirectory, run_once
 
 COUNT = 8
 
 
 class Writer:
-    """The work: two files in a folder of its own."""
+    """The work: two files in the folder of a job."""
 
     def __init__(self, top, seconds=0.0):
         self.top, self.seconds = Path(top), seconds
 
     def __call__(self, number, watcher):
-        with RunDirectory(self.top / str(number), {}, resume=True) as own:
-            (own.path / f"begun{os.getpid()}").touch()
+        def work(folder):
+            (folder.path / f"begun{os.getpid()}").touch()
             time.sleep(self.seconds)
-            own.write_json("done.json", number)
+            return number
+
+        run_once(self.top / str(number), {}, work)
 
 
 def jobs(top, count=COUNT):
     """The first `count` jobs of a folder."""
-    return [FolderJob(f"job {n}", n, Path(top) / str(n) / "done.json") for n in range(count)]
+    return [FolderJob(f"job {n}", n, Path(top) / str(n)) for n in range(count)]
 
 
 if __name__ == "__main__":

@@ -60,8 +60,8 @@ def test_a_worker_that_does_not_see_the_folder_says_so(top, tmp_path, monkeypatc
     for place in (tmp_path / "elsewhere", top):
         with pytest.raises(WorkersError, match=rf"does not see {place}; choose a --run-dir"):
             folders._in_sight(make, place, "another machine's", sys.argv)
-    elsewhere = [FolderJob("job 0", 0, tmp_path / "elsewhere" / "done.json")]
-    with pytest.raises(WorkersError, match=r"job 0 is done, but there is no .*elsewhere/done.json"):
+    elsewhere = [FolderJob("job 0", 0, tmp_path / "elsewhere")]
+    with pytest.raises(WorkersError, match=r"job 0 is done, but there is no .*/outcome.json"):
         do_all(InProcess(), make, top, elsewhere, unwatched, print)
 
 
@@ -73,13 +73,13 @@ def test_a_driver_that_is_killed_goes_on(tmp_path, workers):
     options = {"env": {**os.environ, "PYTHONPATH": path}, "stdout": subprocess.PIPE, "text": True}
     for least in (1, 4):
         with subprocess.Popen(command, **options) as driver:
-            wait(lambda least=least: len(list(tmp_path.glob("run/*/done.json"))) >= least, 60)
+            wait(lambda least=least: len(list(tmp_path.glob("run/*/outcome.json"))) >= least, 60)
             driver.send_signal(signal.SIGKILL)
             driver.wait()
         wait(lambda: not any(folders.in_use(each) for each in tmp_path.glob("run/*/")), 20)
-        done = {each: each.stat().st_mtime_ns for each in tmp_path.glob("run/*/done.json")}
+        done = {each: each.stat().st_mtime_ns for each in tmp_path.glob("run/*/outcome.json")}
         assert least <= len(done) < COUNT
     last = subprocess.run(command, check=True, **options)
     assert last.stdout.split()[0] == str(len(done))
     assert {each: each.stat().st_mtime_ns for each in done} == done, "done twice"
-    assert len(list(tmp_path.glob("run/*/done.json"))) == COUNT
+    assert len(list(tmp_path.glob("run/*/outcome.json"))) == COUNT
