@@ -249,8 +249,9 @@ def run_comparison(flags: Comparison, published: Mapping[tuple[str, str], str]) 
     busy = 0
     with ProgressBars(console, steps) as bars, executor:
         make = functools.partial(_runner, comparing, path.resolve())
-        watch = lambda job: bars.watch(job.name, job.name)  # noqa: E731
-        for _, error in do_in_folders(executor, make, path, jobs, watch, bars.skip):
+        for _, error in do_in_folders(
+            executor, make, path, jobs, lambda job: bars.watch(job.name, job.name), bars.skip
+        ):
             busy += error is not None
             if error is None:
                 _report(path, flags, dataset, cells, reasons, published)

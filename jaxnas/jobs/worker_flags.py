@@ -1,4 +1,4 @@
-"""The flags that say who does independent work."""
+"""The flags that say who does a command's jobs."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from jaxnas.jobs.job import Executor, InProcess, WorkersError
 
 @dataclasses.dataclass(frozen=True)
 class WorkerFlags:
-    """Who does what can be done side by side; it makes no difference to what comes out."""
+    """Workers for jobs that need nothing of each other; results do not depend on them."""
 
     workers: Literal["in-process", "processes", "ray"] = "in-process"
-    """Who does what can be done side by side: this process, one thing after the other; processes
-    of this machine; or workers of a Ray cluster."""
+    """Who does the jobs: this process, one after the other; processes of this machine; or workers
+    of a Ray cluster."""
     worker_count: int | None = None
     """Number of processes or Ray workers; by default two processes, or as many workers as the
     cluster has room for."""
@@ -49,7 +49,7 @@ class WorkerFlags:
             )
 
     def executor(self) -> Executor:
-        """Who does the work, before it starts.
+        """Who does the jobs, before one starts.
 
         Raises:
           WorkersError: if it is Ray, and Ray is not installed.
