@@ -8,6 +8,7 @@ import os
 import queue
 import textwrap
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import Any
@@ -100,9 +101,12 @@ class RayWorkers(WorkerPool):
         """Joins the cluster that there is, or starts one, quietly."""
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         try:
-            self._ray.init(
-                include_dashboard=False, log_to_driver=False, logging_level=logging.CRITICAL
-            )
+            with warnings.catch_warnings():
+                # JAX's of forks; Ray's are followed by an exec at once.
+                warnings.filterwarnings("ignore", r"os\.fork\(\) was called", RuntimeWarning)
+                self._ray.init(
+                    include_dashboard=False, log_to_driver=False, logging_level=logging.CRITICAL
+                )
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise WorkersError(
                 f"there is no Ray cluster to join ({str(error).splitlines()[0]}): start it, or "
