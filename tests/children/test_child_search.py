@@ -66,7 +66,7 @@ def test_a_killed_search_goes_on_to_the_same_bits(whole, tmp_path, killed_after)
     again = Counting()
     assert run(tmp_path / "run", again) == trials
     assert again.trained == trained[killed_after:], "lost or doubled"
-    assert_same_state(tmp_path / "run", folder, one().searcher.stages[0].algorithm)
+    assert_same_state(tmp_path / "run", folder, one().searcher.algorithm)
 
 
 def test_a_finished_search_trains_nothing_more(whole):
@@ -98,14 +98,14 @@ def test_the_table_and_the_curves(tmp_path):
         store = ChildStore(directory)
         for candidate in [(0,), (1,), (2,)]:
             store.add(ToyTraining().train((*candidate, 0, 0, 0), 2))
-        table = child_report.reward_table({"ppo": ours, "random": theirs}, store)
+        table = child_report.reward_table({"ppo": ours, "random": theirs}, store).markdown()
         row = next(line for line in table.splitlines() if line.startswith("| ppo"))
         cells = [cell.strip() for cell in row.split("|")]
-        assert cells[2:7] == ["40", "3", "52.00", "", ""], "three are no best five"
-        assert cells[8].startswith("100%")
+        assert cells[2:6] == ["40", "3", "52.00", "51.00 ± 0.82"], "three are no best five"
+        assert cells[6].startswith("100%")
         seconds = sum(sum(each.seconds.values()) for each in store.outcomes())
-        assert cells[9] == f"{seconds:,.0f}"
+        assert cells[7] == f"{seconds:,.0f}"
         assert "3 different children were trained, 0 failed" in table
-        assert "| train | 6.0 | 2.00 |" in child_report.seconds_table(store.outcomes())
+        assert "| train | 6.0 | 2.00 |" in child_report.seconds_table(store.outcomes()).markdown()
         child_report.reward_curves({"ppo": ours, "random": theirs}, tmp_path / "rewards")
     assert (tmp_path / "rewards.svg").stat().st_size > 1000
