@@ -7,6 +7,7 @@ the whole network, and with random choices of the same spaces.
     python experiments/compare_cifar.py --budget paper --base resnet20 mobilenet_v2 darts_v2
     python experiments/compare_cifar.py --dataset tiny_imagenet --budget paper        # Table 3
     python experiments/compare_cifar.py --resume           # goes on; in several processes at a time
+    python experiments/compare_cifar.py --workers ray      # on a Ray cluster
 
 Every cell of the table can be resumed, and processes that share a run directory share the work.
 """

@@ -8,7 +8,7 @@ trained longer and at full size, as by the other searches' commands.
     python experiments/efficiency_cifar.py --seed 0
     python experiments/efficiency_cifar.py --blocks 2 --children 144 --train-limit 3000 \\
         --child-channels 8 --child.epochs 1 --child.batch-size 64 --finalists 2 \\
-        --finalist-epochs 4 --channels 8 --cells 6 --epochs 6 --evaluator processes --workers 2
+        --finalist-epochs 4 --channels 8 --cells 6 --epochs 6 --workers processes
 
 `--children` are each search's: 136 and a multiple of the later levels, such as 1,160.
 """

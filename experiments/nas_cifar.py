@@ -12,7 +12,7 @@ search does the same beside it. Every child is compiled for itself.
     python experiments/nas_cifar.py --dataset digits --children 8 --filters 6 9 12 16 \\
         --child.epochs 2 --child.batch-size 64 --judged 2 --first-layers 4 --grow-every 16 \\
         --finalists 1 --finalist-epochs 4 --more-filters 6 --epochs 6
-    python experiments/nas_cifar.py --strides 1 2 3 --evaluator processes --workers 2 --resume
+    python experiments/nas_cifar.py --strides 1 2 3 --workers processes --resume
 
 The paper trained 12,800 children on 800 GPUs. Not found in what is known of it: how children's
 weights were trained beside their epochs, and how long the best network was trained.

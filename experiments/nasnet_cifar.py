@@ -11,8 +11,8 @@ compiled program, which takes the genotype as an input.
     python experiments/nasnet_cifar.py --dataset digits --blocks 2 --children 16 --child-cells 3 \\
         --child-channels 8 --child.epochs 2 --child.batch-size 64 --finalists 1 \\
         --finalist-epochs 4 --channels 8 --cells 3 --epochs 6 --cutout 0
-    python experiments/nasnet_cifar.py --evaluator processes --workers 2 --resume
-    python experiments/nasnet_cifar.py --evaluator ray --workers 16 --gpus-per-child 0.5
+    python experiments/nasnet_cifar.py --workers processes --resume
+    python experiments/nasnet_cifar.py --workers ray --gpus-per-worker 0.5
 
 The paper trained 20,000 children on 500 GPUs. Not in the paper: children's channels, learning rate
 and batch size, the controller's optimiser, clip and epochs.

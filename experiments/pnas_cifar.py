@@ -9,7 +9,7 @@ compiled program, which takes the genotype as an input.
     python experiments/pnas_cifar.py --seed 0
     python experiments/pnas_cifar.py --blocks 2 --children 144 --train-limit 3000 \\
         --child-channels 8 --child.epochs 1 --child.batch-size 64 --finalists 2 \\
-        --finalist-epochs 4 --channels 8 --cells 6 --epochs 6 --evaluator processes --workers 2
+        --finalist-epochs 4 --channels 8 --cells 6 --epochs 6 --workers processes
     python experiments/pnas_cifar.py --dataset digits --blocks 2 --children 137 --child-cells 3 \\
         --child-channels 8 --child.epochs 1 --child.batch-size 64 --finalists 1 \\
         --finalist-epochs 4 --channels 8 --cells 3 --epochs 6 --cutout 0

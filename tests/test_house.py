@@ -9,8 +9,8 @@ PACKAGE = Path(jaxnas.__file__).parent
 
 ROOMS = (
     *("errors", "hints", "lazy", "randomness", "allocation", "compilation", "data", "spaces"),
-    *("nn", "tasks", "training", "search", "tabular", "storage", "reports", "runs", "children"),
-    *("commands", "api", "cli", "__main__"),
+    *("nn", "tasks", "training", "search", "tabular", "storage", "jobs", "reports", "runs"),
+    *("children", "commands", "api", "cli", "__main__"),
 )
 """From the bottom to the top."""
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 import tyro
 
-from jaxnas.runs.config import ConfigError, Training, flag, refuse_below_one, refuse_zero
+from jaxnas.runs.config import Training, refuse_below_one, refuse_zero
 from jaxnas.runs.search_config import SearchFlags
 
 
@@ -15,16 +15,6 @@ from jaxnas.runs.search_config import SearchFlags
 class ChildExperiment(SearchFlags):
     """Trains many small networks, and the best of them at full size."""
 
-    evaluator: Literal["in-process", "processes", "ray"] = "in-process"
-    """Workers that train the children: this process, processes of this machine, or those of a Ray
-    cluster."""
-    workers: int = 1
-    """Number of processes or Ray workers that train children side by side."""
-    cpus_per_child: float | None = None
-    """Number of CPUs that the Ray cluster sets aside for a worker; 1 by default."""
-    gpus_per_child: float | None = None
-    """Share of a GPU that the Ray cluster sets aside for a worker, 0 to 1; by default the workers
-    have all its GPUs between them, at most one each."""
     children: int = 200
     """Number of children that the search asks for, and random search beside it."""
     train_share: float = 0.9
@@ -38,31 +28,7 @@ class ChildExperiment(SearchFlags):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        refuse_below_one(self, "workers", "children", "finalists", "finalist_epochs")
-        if self.workers > 1 and self.evaluator == "in-process":
-            raise ConfigError(
-                f"--workers {self.workers} is for --evaluator processes or --evaluator ray"
-            )
-        for name in ("cpus_per_child", "gpus_per_child"):
-            value = getattr(self, name)
-            if value is None:
-                continue
-            if self.evaluator != "ray":
-                raise ConfigError(f"{flag(name)} is for --evaluator ray")
-            if value < 0:
-                raise ConfigError(f"{flag(name)} must not be negative, not {value}")
-        if self.gpus_per_child is not None and self.gpus_per_child > 1:
-            raise ConfigError(
-                f"--gpus-per-child must be at most 1, not {self.gpus_per_child}: "
-                "a child trains on one device"
-            )
-
-    def recorded(self) -> dict[str, Any]:
-        """As in `SearchFlags`; who trains the children makes no difference."""
-        fields = super().recorded()
-        for name in ("evaluator", "workers", "cpus_per_child", "gpus_per_child"):
-            del fields[name]
-        return fields
+        refuse_below_one(self, "children", "finalists", "finalist_epochs")
 
 
 @dataclasses.dataclass(frozen=True)

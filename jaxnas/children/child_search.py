@@ -3,24 +3,62 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
 from jaxnas.children.child_searchers import ChildSearcher, Trial
-from jaxnas.children.child_training import Candidate, Outcome, as_candidates
-from jaxnas.children.evaluators import Evaluator
+from jaxnas.children.child_training import Candidate, ChildTraining, Outcome, as_candidates
+from jaxnas.jobs.job import UNWATCHED, Executor, Job, Watcher, Work
 from jaxnas.randomness import stream
-from jaxnas.runs.loop import UNWATCHED, Journal, Kept, Watcher
+from jaxnas.runs.loop import Journal, Kept
 from jaxnas.storage.directory import RunDirectory
 from jaxnas.storage.files import RunError
 from jaxnas.storage.metrics import Metrics
 
 Reward = Callable[[Outcome], float]
 """What a searcher is told of a child."""
+
+
+class Evaluator:
+    """Has children trained."""
+
+    def __init__(self, executor: Executor, make: Callable[[], ChildTraining]) -> None:
+        """Takes note.
+
+        Args:
+          executor: who trains them.
+          make: makes the training in each worker; picklable.
+        """
+        self._executor = executor
+        self._make = functools.partial(_trainer, make)
+
+    def evaluate(self, candidates: Sequence[Candidate], epochs: int) -> Iterator[Outcome]:
+        """The outcome of each candidate, as they come, in any order.
+
+        Args:
+          candidates: different ones.
+          epochs: of their training.
+
+        Raises:
+          WorkersError: if workers die over and over again.
+        """
+        jobs = [Job(f"child {' '.join(map(str, each))}", (each, epochs)) for each in candidates]
+        for _, outcome in self._executor.run(self._make, jobs):
+            yield outcome
+
+
+def _trainer(make: Callable[[], ChildTraining]) -> Work:
+    training = make()
+
+    def train(child: tuple[Candidate, int], watcher: Watcher) -> Outcome:
+        return training.train(*child)
+
+    return train
 
 
 class ChildStore:
@@ -77,7 +115,8 @@ class ChildStore:
         """Sees to it that all of them are here.
 
         Raises:
-          RunError: see `Evaluator.evaluate`, and if something cannot be written.
+          WorkersError: see `Evaluator.evaluate`.
+          RunError: if something cannot be written.
         """
         missing = [each for each in dict.fromkeys(candidates) if each not in self]
         for _ in range(len(candidates) - len(missing)):
@@ -129,7 +168,8 @@ class ChildSearch:
           the trials, and the searcher's last state.
 
         Raises:
-          RunError: see `Evaluator.evaluate`, and if something cannot be written.
+          WorkersError: see `Evaluator.evaluate`.
+          RunError: if something cannot be written.
         """
         searcher, algorithm = self.searcher, self.searcher.algorithm
         start = algorithm.init(stream(jax.random.key(self.seed), self.name))

@@ -14,7 +14,7 @@ from jaxnas import search
 from jaxnas.children.child_config import ChildExperiment
 from jaxnas.children.child_networks import Networks
 from jaxnas.children.child_report import reward_curves, reward_table, seconds_table
-from jaxnas.children.child_search import ChildSearch, ChildStore, Reward, accuracy
+from jaxnas.children.child_search import ChildSearch, ChildStore, Evaluator, Reward, accuracy
 from jaxnas.children.child_searchers import (
     ChildSearcher,
     Trial,
@@ -29,12 +29,10 @@ from jaxnas.children.child_winners import (
     winner_note,
     write_winner,
 )
-from jaxnas.children.evaluators import Evaluator, InProcess, LocalProcesses
-from jaxnas.children.ray_evaluator import RayWorkers
-from jaxnas.commands.experiment import run_method
+from jaxnas.commands.experiment import trainer, training_job
 from jaxnas.commands.final_training import final_run, network_section, read_finals
 from jaxnas.commands.inputs import load_data, search_folder
-from jaxnas.data import Dataset
+from jaxnas.jobs.folders import do_all
 from jaxnas.reports.drawing.drawing import draw_network
 from jaxnas.reports.page import Block, Picture, Section, write_page
 from jaxnas.reports.results import Result, results_section, results_table, write_results
@@ -133,12 +131,20 @@ def run_children(
       UserError: if flags, data or files do not allow it.
     """
     console = rich.console.Console(markup=False)  # names and paths may hold brackets
+    executor = experiment.jobs.executor()  # before a device is used
     folder = search_folder(experiment, name, settings)
     path, dataset = folder.path, load_data(experiment.data)
     # Made now, so that flags that cannot be are told of before anything trains.
-    training = make_training(experiment, networks, child, dataset)
+    make = functools.partial(
+        ChildTraining,
+        networks,
+        SearchImages(dataset, experiment.train_share, experiment.seed),
+        child,
+        experiment.judged,
+        max(child.epochs, experiment.finalist_epochs),
+    )
+    training = make()
     examples = child.epochs * training.steps_per_epoch * child.batch_size
-    trainers = evaluator(experiment, networks, child, dataset)
     some = (0,) * len(next(iter(searchers.values())).space.options)
     full = final_run(experiment, dataset, full_size(some)[TRAINED], name)
     searches = {
@@ -152,9 +158,10 @@ def run_children(
     }
     with folder as directory, ProgressBars(console, bars) as progress:
         store = ChildStore(directory)
-        with trainers as workers:
+        with executor:
+            trainers = Evaluator(executor, make)
             searched = {
-                each: _search(one, networks, directory, store, workers, progress)
+                each: _search(one, networks, directory, store, trainers, progress)
                 for each, one in searches.items()
             }
             with RunDirectory(path / "finals", {"finals": name}, resume=True) as own:
@@ -165,17 +172,25 @@ def run_children(
                         searchers[each].finalists(*of_search, experiment.finalists),
                         experiment.finalist_epochs,
                         finals,
-                        workers,
+                        trainers,
                         progress,
                     )
                     for each, of_search in searched.items()
                 }
-        sizes = {each: full_size(winner) for each, winner in winners.items()}
-        for each, genotypes in sizes.items():
-            write_winner(directory, each, genotypes)
-            run = final_run(experiment, dataset, genotypes[TRAINED], each)
-            with progress.watch(f"{each}, full size", f"{each}, full size") as watcher:
-                run_method(run, directory, watcher)
+            sizes = {each: full_size(winner) for each, winner in winners.items()}
+            jobs = []
+            for each, genotypes in sizes.items():
+                write_winner(directory, each, genotypes)
+                run = final_run(experiment, dataset, genotypes[TRAINED], each)
+                jobs.append(training_job(run, path)._replace(name=f"{each}, full size"))
+            do_all(
+                executor,
+                functools.partial(trainer, dataset),
+                path,
+                jobs,
+                lambda job: progress.watch(job.name, job.name),
+                progress.skip,
+            )
         results = [each.result for each in read_finals(path, searches, name, experiment.seed)]
         trials = {each: of_search for each, (of_search, _) in searched.items()}
         rewards = reward_table(trials, store)
@@ -195,46 +210,6 @@ def run_children(
     return report
 
 
-def make_training(
-    experiment: ChildExperiment,
-    networks: Networks,
-    child: Training,
-    dataset: Dataset | None = None,
-) -> ChildTraining:
-    """How children are trained, in the search and longer; a worker calls it too."""
-    return ChildTraining(
-        networks,
-        SearchImages(
-            dataset or load_data(experiment.data), experiment.train_share, experiment.seed
-        ),
-        child,
-        experiment.judged,
-        max(child.epochs, experiment.finalist_epochs),
-    )
-
-
-def evaluator(
-    experiment: ChildExperiment, networks: Networks, child: Training, dataset: Dataset
-) -> Evaluator:
-    """Who trains the children.
-
-    Raises:
-      RunError: if it is Ray, and Ray is not installed.
-    """
-    make = functools.partial(make_training, experiment, networks, child)
-    if experiment.evaluator == "processes":
-        return LocalProcesses(make, experiment.workers)
-    if experiment.evaluator == "ray":
-        # The data set goes with it: other machines need not have it, and those of one share it.
-        return RayWorkers(
-            functools.partial(make, dataset),
-            experiment.workers,
-            cpus=1.0 if experiment.cpus_per_child is None else experiment.cpus_per_child,
-            gpus=experiment.gpus_per_child,
-        )
-    return InProcess(functools.partial(make, dataset))
-
-
 def _thinking(folder: Path) -> float:
     """Seconds of a searcher."""
     return sum(row["searcher_seconds"] for row in Metrics(folder).rows())
@@ -245,7 +220,7 @@ def _search(
     networks: Networks,
     directory: RunDirectory,
     store: ChildStore,
-    workers: Evaluator,
+    trainers: Evaluator,
     progress: ProgressBars,
 ) -> tuple[list[Trial], Any]:
     """Runs a search in a folder of its own."""
@@ -257,7 +232,7 @@ def _search(
         def improved(trial: Trial) -> None:
             draw_network(networks.genotype(as_array(trial.candidate)), own.path / "best")
 
-        return one.run(own, store, workers, watcher, improved)
+        return one.run(own, store, trainers, watcher, improved)
 
 
 def _winner(
@@ -265,13 +240,13 @@ def _winner(
     candidates: list[Candidate],
     epochs: int,
     finals: ChildStore,
-    workers: Evaluator,
+    trainers: Evaluator,
     progress: ProgressBars,
 ) -> Candidate:
     """The best of a search's finalists, when they are trained longer."""
     title = f"{name}, the best trained longer"
     with progress.watch(f"{name}, finals", title, "children") as watcher:
-        finals.train(candidates, epochs, workers, watcher.progress)
+        finals.train(candidates, epochs, trainers, watcher.progress)
         winner = max(candidates, key=lambda each: accuracy(finals[each]))
         watcher.tell(f"{title}: the winner has {accuracy(finals[winner]):.2f}% of held-out images")
     return winner

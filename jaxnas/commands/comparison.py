@@ -8,6 +8,7 @@ other holds.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -24,19 +25,20 @@ from jaxnas.commands.inputs import load_data, run_folder
 from jaxnas.commands.methods.nat_method import cell_form, make_nat
 from jaxnas.commands.search_experiment import FOLDERS, FOUND, run_only
 from jaxnas.data import Dataset
+from jaxnas.jobs.folders import FolderJob, do_in_folders
+from jaxnas.jobs.job import Watcher, Work
 from jaxnas.reports.comparison_report import Compared, write_comparison
 from jaxnas.reports.method_folder import folder_name, read_method
 from jaxnas.reports.results import Result
 from jaxnas.runs.adaptation_run import method_run
 from jaxnas.runs.config import ConfigError, Method
 from jaxnas.runs.genotype_files import load_base
-from jaxnas.runs.loop import Watcher
 from jaxnas.runs.progress import ProgressBars
 from jaxnas.runs.search_run import Searched, SearchImages, SearchRun
 from jaxnas.runs.training_run import TrainingRun
 from jaxnas.spaces import AdaptationSpace, Genotype
 from jaxnas.storage import files
-from jaxnas.storage.directory import OUTCOME, InUseError, RunDirectory, refuse_while_used
+from jaxnas.storage.directory import OUTCOME, RunDirectory, refuse_while_used, run_once
 
 # What `method_run` calls them.
 _METHODS: dict[str, Method] = {
@@ -138,24 +140,25 @@ class _Comparing:
         trained = self.training_run(cell).total_steps
         return trained + (self.search_run(cell).total_steps if cell.searches else 0)
 
-    def run(self, cell: Cell, folder: RunDirectory, watcher: Watcher) -> None:
-        """Runs a cell into its folder, and says there what came of it."""
-        told = (
-            [self._run_nat(cell, folder, watcher)]
-            if cell.searches
-            else self._train(cell, cell.base, folder, watcher)
-        )
-        entries = [{"result": result.to_record(), "notes": notes} for result, notes in told]
-        folder.write_json(OUTCOME, entries)  # last: a folder that has it is done
+    def run(self, cell: Cell, path: Path, watcher: Watcher) -> None:
+        """Runs a cell in its folder below `path`, and says there what came of it."""
 
-    def _train(
-        self, cell: Cell, genotype: Genotype, folder: RunDirectory, watcher: Watcher
-    ) -> list[Told]:
-        run_method(self.training_run(cell, genotype), folder, watcher)
-        return _trained(folder.path / folder_name(cell.method, cell.seeds), cell)
+        def work(folder: RunDirectory) -> list[dict[str, Any]]:
+            told = (
+                [self._run_nat(cell, folder.path, watcher)]
+                if cell.searches
+                else self._train(cell, cell.base, folder.path, watcher)
+            )
+            return [{"result": result.to_record(), "notes": notes} for result, notes in told]
 
-    def _run_nat(self, cell: Cell, folder: RunDirectory, watcher: Watcher) -> Told:
-        searched = run_only(self.search_run(cell), folder, watcher, FOLDERS[FOUND])
+        run_once(path / cell.name, cell.recorded(), work)
+
+    def _train(self, cell: Cell, genotype: Genotype, path: Path, watcher: Watcher) -> list[Told]:
+        run_method(self.training_run(cell, genotype), path, watcher)
+        return _trained(path / folder_name(cell.method, cell.seeds), cell)
+
+    def _run_nat(self, cell: Cell, path: Path, watcher: Watcher) -> Told:
+        searched = run_only(self.search_run(cell), path / FOLDERS[FOUND], watcher)
         genotype = searched.found.genotype
         form = cell_form(cell.base)
         assert form is not None
@@ -164,7 +167,7 @@ class _Comparing:
             notes.append(f"NAT transformed {form.name}, its own form of {cell.base.name}.")
         if not genotype.connected():
             return self._by_chance(cell, searched), notes
-        ((result, _),) = self._train(cell, genotype, folder, watcher)
+        ((result, _),) = self._train(cell, genotype, path, watcher)
         return dataclasses.replace(result, search_seconds=searched.seconds), notes
 
     def _by_chance(self, cell: Cell, searched: Searched) -> Result:
@@ -199,6 +202,11 @@ def _trained(folder: Path, cell: Cell) -> list[Told]:
     return told
 
 
+def _runner(comparing: _Comparing, path: Path) -> Work:
+    """Runs cells in folders below `path`."""
+    return lambda cell, watcher: comparing.run(cell, path, watcher)
+
+
 def run_comparison(flags: Comparison, published: Mapping[tuple[str, str], str]) -> Path:
     """Runs what is not done yet and writes the table of all that is.
 
@@ -213,6 +221,7 @@ def run_comparison(flags: Comparison, published: Mapping[tuple[str, str], str]) 
       UserError: if flags, data or files do not allow it.
     """
     console = rich.console.Console(markup=False)  # names and paths may hold brackets
+    executor = flags.jobs.executor()  # before a device is used
     bases = [load_sized(name, flags) for name in flags.base]
     _refuse_same_names(flags.base, bases)
     dataset = load_data(flags.data)
@@ -234,20 +243,16 @@ def run_comparison(flags: Comparison, published: Mapping[tuple[str, str], str]) 
         console.print(f"left out: {reason}", highlight=False, soft_wrap=True)
     with folder:  # its config.json is written
         pass
-    busy: list[Cell] = []
-    with ProgressBars(console, steps) as bars:
-        for cell in cells:
-            if _entries(path, cell) is not None:
-                bars.skip(cell.name)
-                continue
-            try:
-                with RunDirectory(path / cell.name, cell.recorded(), resume=True) as own:
-                    with bars.watch(cell.name, cell.name) as watcher:
-                        comparing.run(cell, own, watcher)
-            except InUseError:
-                busy.append(cell)
-                continue
-            _report(path, flags, dataset, cells, reasons, published)
+    jobs = [FolderJob(cell.name, cell, path / cell.name) for cell in cells]
+    busy = 0
+    with ProgressBars(console, steps) as bars, executor:
+        make = functools.partial(_runner, comparing, path.resolve())
+        for _, error in do_in_folders(
+            executor, make, path, jobs, lambda job: bars.watch(job.name, job.name), bars.skip
+        ):
+            busy += error is not None
+            if error is None:
+                _report(path, flags, dataset, cells, reasons, published)
     rows, report = _report(path, flags, dataset, cells, reasons, published)
     for group, against in rows:
         accuracy = f"{group.base}, {group.method}: {group.accuracy:.2f}"
@@ -255,7 +260,7 @@ def run_comparison(flags: Comparison, published: Mapping[tuple[str, str], str]) 
         console.print(f"{accuracy} {differences}", highlight=False)
     if busy:
         console.print(
-            f"{len(busy)} runs are in the hands of other processes; the same command with --resume "
+            f"{busy} runs are in the hands of other processes; the same command with --resume "
             "makes the table of all once they are done",
             highlight=False,
         )

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any, Literal, get_args
 
 from jaxnas.commands.methods.nat_method import NATSettings
+from jaxnas.jobs.worker_flags import WorkerFlags
 from jaxnas.runs.config import ConfigError, DataFlags, RunFlags, Training
 from jaxnas.spaces import Genotype
 
@@ -52,6 +53,7 @@ class Comparison:
     """Number of channels of NAT's supernet; by default the budget's."""
     nat_cells: int | None = None
     """Number of cells in NAT's supernet; by default the budget's."""
+    jobs: WorkerFlags = dataclasses.field(default_factory=WorkerFlags)
 
     def __post_init__(self) -> None:
         for name in ("base", "method"):

@@ -9,7 +9,7 @@ from typing import Annotated
 import rich.console
 import tyro
 
-from jaxnas.commands.experiment import run_experiment
+from jaxnas.commands.experiment import run_experiments
 from jaxnas.commands.front import point, write_front
 from jaxnas.commands.inputs import load_data
 from jaxnas.reports import read_results
@@ -67,8 +67,7 @@ def run_cost_front(flags: CostFront) -> None:
     if experiment.run.overwrite:
         table.unlink(missing_ok=True)
     parts = flags.parts(path)
-    for part in parts.values():
-        run_experiment(part, "cost_front", table)
+    run_experiments(list(parts.values()), "cost_front", table)
     dataset = load_data(experiment.data)
     space = AdaptationSpace(base, "full")
     kind = experiment.adaptation.cost

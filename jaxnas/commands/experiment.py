@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import rich.console
 
 from jaxnas.commands.inputs import load_data, run_folder
 from jaxnas.data import Dataset
+from jaxnas.jobs.folders import FolderJob, do_all
+from jaxnas.jobs.job import Watcher, Work
 from jaxnas.nn import save_safetensors
 from jaxnas.reports.experiment_report import notes, write_experiment
 from jaxnas.reports.method_folder import folder_name, seed_suffix
@@ -21,25 +24,22 @@ from jaxnas.reports.results import results_table
 from jaxnas.runs.adaptation_run import AdaptationRun, method_run
 from jaxnas.runs.config import Experiment, SelfSupervision
 from jaxnas.runs.genotype_files import load_base
-from jaxnas.runs.loop import TrainingError, Watcher
+from jaxnas.runs.loop import TrainingError
 from jaxnas.runs.progress import ProgressBars
 from jaxnas.runs.training_run import SeedOutcome, TrainingRun
+from jaxnas.spaces import Genotype
 from jaxnas.storage import latency_table
-from jaxnas.storage.directory import OUTCOME, RunDirectory, run_once
+from jaxnas.storage.directory import RunDirectory, run_once
 
 
 def run_experiment(
-    experiment: Experiment,
-    name: str,
-    latencies: Path | None = None,
-    supervision: SelfSupervision | None = None,
+    experiment: Experiment, name: str, supervision: SelfSupervision | None = None
 ) -> Path:
     """Runs an experiment into its directory and prints its table.
 
     Args:
       experiment: the flags.
       name: of the experiment, part of the default directory's name.
-      latencies: the table of measured latencies; one in its directory by default.
       supervision: how to learn without labels; None to learn the labels.
 
     Returns:
@@ -48,9 +48,80 @@ def run_experiment(
     Raises:
       UserError: if flags, data or files do not allow it.
     """
+    (report,) = run_experiments([experiment], name, supervision=supervision)
+    return report
+
+
+def run_experiments(
+    experiments: Sequence[Experiment],
+    name: str,
+    latencies: Path | None = None,
+    supervision: SelfSupervision | None = None,
+) -> list[Path]:
+    """Runs experiments with one base and data set as one list of jobs; see `run_experiment`.
+
+    Args:
+      experiments: the flags; where there are several each has a `run_dir`.
+      name: see `run_experiment`.
+      latencies: the table of measured latencies; one in each directory by default.
+      supervision: see `run_experiment`.
+    """
     console = rich.console.Console(markup=False)  # names and paths may hold brackets
-    base = load_base(experiment.base, experiment.size.channels, experiment.size.cells)
-    dataset = load_data(experiment.data)
+    flags = experiments[0]
+    executor = flags.jobs.executor()  # before a device is used
+    base = load_base(flags.base, flags.size.channels, flags.size.cells)
+    dataset = load_data(flags.data)
+    plans = [
+        _plan(experiment, name, base, dataset, latencies, supervision) for experiment in experiments
+    ]
+    with contextlib.ExitStack() as stack:
+        jobs: dict[str, FolderJob] = {}
+        steps: dict[str, int] = {}
+        titles: dict[str, str] = {}
+        for folder, runs in plans:
+            stack.enter_context(folder)
+            if not (folder.path / "base.json").exists():
+                folder.write_text("base.json", base.to_json() + "\n")
+            if message := _left_over(runs):
+                console.print(message, highlight=False, soft_wrap=True)
+            for run in runs:
+                if isinstance(
+                    run, AdaptationRun
+                ):  # before anything trains; to measure takes a folder
+                    run.refuse_unreachable()
+                job = training_job(run, folder.path)
+                prefix = f"{folder.path.name}/" if len(plans) > 1 else ""
+                job = job._replace(name=prefix + job.name)
+                jobs[job.name], steps[job.name] = job, run.total_steps
+                seeds = ", ".join(map(str, run.seeds))
+                titles[job.name] = f"{prefix}{run.method}, seed {seeds}"
+        with ProgressBars(console, steps) as bars, executor:
+            do_all(
+                executor,
+                functools.partial(trainer, dataset),
+                plans[0][0].path,
+                list(jobs.values()),
+                lambda job: bars.watch(job.name, titles[job.name]),
+                bars.skip,
+            )
+        finished = {folder.path: write_experiment(folder.path) for folder, _ in plans}
+    for path, rows in finished.items():
+        results_table([each.result for each in rows]).print(console)
+        for note in notes(rows):
+            console.print(note, highlight=False)
+        console.print(f"Report: {path / 'report.md'}", highlight=False, soft_wrap=True)
+    return [path / "report.md" for path in finished]
+
+
+def _plan(
+    experiment: Experiment,
+    name: str,
+    base: Genotype,
+    dataset: Dataset,
+    latencies: Path | None,
+    supervision: SelfSupervision | None,
+) -> tuple[RunDirectory, list[TrainingRun]]:
+    """An experiment's folder, checked, and what is to be run in it."""
     place = f"{name}-{experiment.data.label}-{base.name}"
     path = experiment.run.path(place)
     width = 1 if jax.default_backend() == "cpu" else len(experiment.all_seeds)
@@ -66,7 +137,7 @@ def run_experiment(
             experiment.training,
             seeds,
             experiment.eval_every,
-            latency_table=latencies or path / latency_table.FILE,
+            latency_table=(latencies or path / latency_table.FILE).resolve(),
             supervision=supervision,
             adaptation=experiment.adaptation,
         )
@@ -91,30 +162,7 @@ def run_experiment(
     if experiment.adaptation.cost != "latency":
         for run in adaptations:
             run.refuse_unreachable()
-    with folder as directory:
-        if not (directory.path / "base.json").exists():
-            directory.write_text("base.json", base.to_json() + "\n")
-        for run in adaptations:  # before anything trains; to measure takes a folder
-            run.refuse_unreachable()
-        steps = {folder_name(run.method, run.seeds): run.total_steps for run in runs}
-        if message := _left_over(runs):
-            console.print(message, highlight=False, soft_wrap=True)
-        with ProgressBars(console, steps) as bars:
-            for run, name in zip(runs, steps, strict=True):
-                if (directory.path / name / OUTCOME).exists():
-                    bars.skip(name)
-                    continue
-                title = f"{run.method}, seed {', '.join(map(str, run.seeds))}"
-                with bars.watch(name, title) as watcher:
-                    # A copy, whose data on the device goes with it.
-                    run_method(dataclasses.replace(run), directory, watcher)
-        finished = write_experiment(directory.path)
-    report = directory.path / "report.md"
-    results_table([each.result for each in finished]).print(console)
-    for note in notes(finished):
-        console.print(note, highlight=False)
-    console.print(f"Report: {report}", highlight=False, soft_wrap=True)
-    return report
+    return folder, runs
 
 
 def _left_over(runs: list[TrainingRun]) -> str | None:
@@ -130,12 +178,44 @@ def _left_over(runs: list[TrainingRun]) -> str | None:
     )
 
 
-def run_method(run: TrainingRun, directory: RunDirectory, watcher: Watcher) -> None:
+class _Training(NamedTuple):
+    """What a worker is given to train: all of a run but its data set.
+
+    Attributes:
+      kind: the class of the run.
+      fields: its other fields.
+      top: see `run_method`.
+    """
+
+    kind: type[TrainingRun]
+    fields: dict[str, Any]
+    top: Path
+
+
+def training_job(run: TrainingRun, top: Path) -> FolderJob:
+    """The job for a `trainer` of `run_method`."""
+    fields = {field.name: getattr(run, field.name) for field in dataclasses.fields(run)}
+    del fields["dataset"]
+    name = folder_name(run.method, run.seeds)
+    return FolderJob(name, _Training(type(run), fields, top.resolve()), top / name)
+
+
+def trainer(dataset: Dataset) -> Work:
+    """Trains what `training_job` makes."""
+
+    def train(job: _Training, watcher: Watcher) -> None:
+        # A run of its own for each: what it has put on the device goes with it.
+        run_method(job.kind(dataset=dataset, **job.fields), job.top, watcher)
+
+    return train
+
+
+def run_method(run: TrainingRun, top: Path, watcher: Watcher) -> None:
     """Runs a method in a folder of its own, unless it was done before an interruption.
 
     Args:
       run: the method.
-      directory: of the experiment.
+      top: the folder of the experiment.
       watcher: is told how it goes.
 
     Raises:
@@ -154,7 +234,7 @@ def run_method(run: TrainingRun, directory: RunDirectory, watcher: Watcher) -> N
         return [_as_json(outcome, run.dataset) for outcome in outcomes]
 
     config = {"method": run.method, "base": run.base.name, "seeds": run.seeds}
-    run_once(directory.path / name, config, work)
+    run_once(top / name, config, work)
 
 
 @contextlib.contextmanager

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,21 +14,23 @@ import jax
 import jax.numpy as jnp
 import rich.console
 
-from jaxnas.commands.experiment import refuse_exhaustion, run_method
+from jaxnas.commands.experiment import refuse_exhaustion, trainer, training_job
 from jaxnas.commands.final_training import final_run, network_section, read_finals
 from jaxnas.commands.inputs import load_data, search_folder
 from jaxnas.data import Dataset
+from jaxnas.jobs.folders import FolderJob, do_all
+from jaxnas.jobs.job import Job, Watcher, Work
 from jaxnas.randomness import stream
 from jaxnas.reports.method_folder import Finished, folder_name
 from jaxnas.reports.page import Section, write_page
 from jaxnas.reports.plots import learning_curves, search_curves
 from jaxnas.reports.results import results_section, results_table, write_results
-from jaxnas.runs.loop import Watcher
 from jaxnas.runs.progress import ProgressBars
 from jaxnas.runs.search_config import SearchExperiment
 from jaxnas.runs.search_run import Searched, SearchImages, SearchRun
 from jaxnas.search.shared.supernet import Found, SharedWeightSearch
 from jaxnas.spaces import Genotype
+from jaxnas.storage import files
 from jaxnas.storage.directory import OUTCOME, RunDirectory, run_once
 from jaxnas.storage.files import RunError
 from jaxnas.storage.metrics import Metrics
@@ -84,49 +88,49 @@ def run_search(
       UserError: if flags, data or files do not allow it.
     """
     console = rich.console.Console(markup=False)  # names and paths may hold brackets
+    executor = experiment.jobs.executor()  # before a device is used
     folder = search_folder(experiment, name, settings)
     dataset = load_data(experiment.data)
-    seed, batch_size = experiment.seed, experiment.search_batch_size
+    seed = experiment.seed
     images = SearchImages(dataset, experiment.train_share, seed)
-    images.refuse_few("train", batch_size)  # a method is made for some steps
-    task = images.task(jnp.dtype(experiment.training.precision))
-    method = make(task, dataset, images.steps(batch_size))
+    method = _method(experiment, make, images)
+    # Made now, so that flags that no search and no network of the space can have are told of.
     runs = {
-        row: SearchRun(
-            search,
-            name if row == FOUND else f"{name}'s {row}",
-            images,
-            experiment.search_epochs,
-            batch_size,
-        )
-        for row, search in ((FOUND, method.search), (CONTROL, method.control))
-        if search is not None
+        row: _search_run(experiment, method, row, name, images)
+        for row in (FOUND, CONTROL)
+        if row == FOUND or method.control
     }
-    # Made before the search, so that flags that no network of the space can have are told of now.
     drawn = method.random(stream(jax.random.key(seed), "random"))
     random = final_run(experiment, dataset, drawn, RANDOM)
     with folder as directory:
+        path = directory.path
         rows = (FOUND, RANDOM, CONTROL) if method.control else (FOUND, RANDOM)
+        searches = [FolderJob(FOLDERS[row], row, path / FOLDERS[row]) for row in runs]
         folders = {row: folder_name(row, (seed,)) for row in rows}
-        steps_of = {FOLDERS[row]: run.total_steps for row, run in runs.items()}
-        steps_of |= dict.fromkeys(folders.values(), random.total_steps)
-        searched: dict[str, Searched] = {}
-        with ProgressBars(console, steps_of) as bars:
-            for row, run in runs.items():
-                with bars.watch(FOLDERS[row], f"{run.name}, seed {seed}") as watcher:
-                    # A copy: what a run has compiled and put on the device goes with it.
-                    copy = dataclasses.replace(run)
-                    searched[row] = run_only(copy, directory, watcher, FOLDERS[row])
-            for row in rows:
-                genotype = drawn if row == RANDOM else searched[row].found.genotype
-                run = final_run(experiment, dataset, genotype, row)
-                with bars.watch(folders[row], f"{row}, seed {seed}") as watcher:
-                    run_method(run, directory, watcher)
+        steps = {FOLDERS[row]: run.total_steps for row, run in runs.items()}
+        steps |= dict.fromkeys(folders.values(), random.total_steps)
+        titles = {FOLDERS[row]: f"{run.name}, seed {seed}" for row, run in runs.items()}
+        titles |= {folders[row]: f"{row}, seed {seed}" for row in rows}
+        with ProgressBars(console, steps) as bars, executor:
+
+            def watch(job: Job) -> AbstractContextManager[Watcher]:
+                return bars.watch(job.name, titles[job.name])
+
+            searching = functools.partial(_searcher, experiment, make, name, images, path.resolve())
+            do_all(executor, searching, path, searches, watch, bars.skip)
+            searched = {row: read_answer(path / FOLDERS[row]) for row in runs}
+            genotypes = {row: searched[row].found.genotype for row in runs} | {RANDOM: drawn}
+            finals = [
+                training_job(final_run(experiment, dataset, genotypes[row], row), path)
+                for row in rows
+            ]
+            training = functools.partial(trainer, dataset)
+            do_all(executor, training, path, finals, watch, bars.skip)
         finished = [
             each._replace(result=dataclasses.replace(each.result, search_seconds=own.seconds))
             if (own := searched.get(each.result.method))
             else each
-            for each in read_finals(directory.path, rows, name, seed)
+            for each in read_finals(path, rows, name, seed)
         ]
         notes = _notes(name, searched, finished)
         metrics = Metrics(directory.path / FOLDERS[FOUND]).rows()
@@ -139,8 +143,47 @@ def run_search(
     return report
 
 
-def run_only(run: SearchRun, directory: RunDirectory, watcher: Watcher, name: str) -> Searched:
-    """Searches in a folder of that name, unless it was done before an interruption.
+def _method(experiment: SearchExperiment, make: MakeMethod, images: SearchImages) -> Method:
+    batch_size = experiment.search_batch_size
+    images.refuse_few("train", batch_size)  # a method is made for some steps
+    task = images.task(jnp.dtype(experiment.training.precision))
+    return make(task, images.dataset, images.steps(batch_size))
+
+
+def _search_run(
+    experiment: SearchExperiment, method: Method, row: str, name: str, images: SearchImages
+) -> SearchRun:
+    """The search that ends in a row of the table."""
+    search = method.search if row == FOUND else method.control
+    assert search is not None
+    return SearchRun(
+        search,
+        name if row == FOUND else f"{name}'s {row}",
+        images,
+        experiment.search_epochs,
+        experiment.search_batch_size,
+    )
+
+
+def _searcher(
+    experiment: SearchExperiment,
+    make: MakeMethod,
+    name: str,
+    images: SearchImages,
+    path: Path,
+) -> Work:
+    """Runs searches, by the rows of the table that they end in, in folders of `path`."""
+    method = _method(experiment, make, images)
+
+    def search(row: str, watcher: Watcher) -> None:
+        run = _search_run(experiment, method, row, name, images)
+        run_only(run, path / FOLDERS[row], watcher)
+
+    return search
+
+
+def run_only(run: SearchRun, path: Path, watcher: Watcher) -> Searched:
+    """Searches in a folder, unless it was done before an interruption.
 
     Raises:
       RunError: if an answer that is there is damaged.
@@ -155,14 +198,23 @@ def run_only(run: SearchRun, directory: RunDirectory, watcher: Watcher, name: st
         rest = {name: value for name, value in searched._asdict().items() if name != "found"}
         return rest | {"genotype": json.loads(genotype), "notes": searched.found.notes}
 
-    fields = run_once(directory.path / name, {"search": run.name}, work)
+    run_once(path, {"search": run.name}, work)
+    return read_answer(path)
+
+
+def read_answer(path: Path) -> Searched:
+    """What the search in a folder came to.
+
+    Raises:
+      RunError: if its file is missing or damaged.
+    """
+    file = path / OUTCOME
+    fields = files.from_json(files.read_text(file), file)
     try:
         genotype = Genotype.from_json(json.dumps(fields.pop("genotype")))
         return Searched(found=Found(genotype, tuple(fields.pop("notes"))), **fields)
     except (AttributeError, KeyError, TypeError) as error:
-        raise RunError(
-            f"{directory.path / name / OUTCOME} is damaged or of another version ({error!r})"
-        ) from error
+        raise RunError(f"{file} is damaged or of another version ({error!r})") from error
 
 
 def _notes(name: str, searched: dict[str, Searched], finished: list[Finished]) -> list[str]:

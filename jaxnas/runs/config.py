@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from jaxnas.errors import UserError
+from jaxnas.jobs.worker_flags import WorkerFlags
 
 Method = Literal["original", "cell", "full", "random_cell", "random_full"]
 
@@ -70,10 +71,11 @@ class RunFlags:
 def without_places(flags: Any) -> dict[str, Any]:
     """The fields of an experiment's flags that a resumed run must agree on.
 
-    These are all but `RunFlags` and the folder of data sets: where things are makes no difference.
+    These are all but `RunFlags`, `WorkerFlags` and the folder of data sets: where things are, and
+    who does them, makes no difference.
     """
     fields = dataclasses.asdict(flags)
-    del fields["run"], fields["data"]["data_dir"], fields["data"]["download"]
+    del fields["run"], fields["jobs"], fields["data"]["data_dir"], fields["data"]["download"]
     return fields
 
 
@@ -306,7 +308,8 @@ class Experiment:
     seed: int = 0
     """Seed of everything that is random."""
     seeds: tuple[int, ...] = ()
-    """Several seeds in place of --seed, one after the other on a CPU, together on a GPU."""
+    """Several seeds in place of --seed: each a job on a CPU, one job together on a GPU."""
+    jobs: WorkerFlags = dataclasses.field(default_factory=WorkerFlags)
     eval_every: int = 1
     """Number of epochs from one measurement to the next, of the test accuracy (of what is learned
     without labels: kNN and ridge accuracy of the features)."""

@@ -11,33 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnas.errors import UserError
+from jaxnas.jobs.job import Watcher
 from jaxnas.storage.checkpoints import AbstractFn, Checkpoints
 from jaxnas.storage.directory import RunDirectory
 
 
 class TrainingError(UserError, RuntimeError):
     """Training that went wrong; the message names the step."""
-
-
-def _ignore(*told: Any) -> None:
-    """For runs that nobody watches."""
-
-
-class Watcher(NamedTuple):
-    """Whom a run tells how it goes.
-
-    Attributes:
-      progress: called after every step.
-      say: told of checkpoints that cannot be used, in a sentence.
-      tell: told each row of metrics in a line.
-    """
-
-    progress: Callable[[], None] = _ignore
-    say: Callable[[str], None] = _ignore
-    tell: Callable[[str], None] = _ignore
-
-
-UNWATCHED = Watcher()
 
 
 class Kept(NamedTuple):

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 import rich.console
 import rich.progress
 
-from jaxnas.runs.loop import Watcher
+from jaxnas.jobs.job import Watcher
 
 
 class ProgressBars:
@@ -48,6 +48,7 @@ class ProgressBars:
         Lines that its watcher is told are shown where the bars cannot move.
         """
         task, total = self._tasks[name], self._steps[name]
+        self._bars.update(task, completed=0)  # where it is done again
         self._bars.start_task(task)
         if not self._console.is_terminal:
             self._line(f"{title}: {total} {unit}; the first waits until it is compiled")

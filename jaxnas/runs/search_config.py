@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from jaxnas.jobs.worker_flags import WorkerFlags
 from jaxnas.runs.config import (
     ConfigError,
     DataFlags,
@@ -23,6 +24,7 @@ class SearchFlags:
     run: RunFlags = dataclasses.field(default_factory=RunFlags)
     seed: int = 0
     """Seed of everything that is random."""
+    jobs: WorkerFlags = dataclasses.field(default_factory=WorkerFlags)
     eval_every: int = 1
     """Number of epochs from one measurement of the test accuracy to the next, of the networks that
     are trained from scratch in the end; the search never reads the test images."""

@@ -13,9 +13,10 @@ import numpy as np
 
 from jaxnas import training
 from jaxnas.data import Dataset, epoch_permutation, rounds
+from jaxnas.jobs.job import UNWATCHED, Watcher
 from jaxnas.randomness import stream
 from jaxnas.runs.config import ConfigError
-from jaxnas.runs.loop import UNWATCHED, Journal, Kept, TrainingError, Watcher, all_finite
+from jaxnas.runs.loop import Journal, Kept, TrainingError, all_finite
 from jaxnas.search.shared.supernet import Found, SharedWeightSearch, readable
 from jaxnas.storage.digest import run_digest
 from jaxnas.storage.directory import RunDirectory

@@ -95,15 +95,16 @@ class RandomRun(SpaceRun):
 
     @cached_property
     def _first_state(self) -> Callable[[jax.Array], Any]:
-        learner = self._learner
+        learner, network = self._learner, self._network  # drawn before anything is traced
         if not learner.seeds.wide:
             return super()._first_state
+        all_gates = self._gates(self._drawn)
 
         def first(key: jax.Array, gates: jax.Array) -> training.TrainState:
-            variables = learner.variables(key, self._network, jnp.zeros_like(gates))
+            variables = learner.variables(key, network, jnp.zeros_like(gates))
             return training.init(variables, learner.optimizer, gates)
 
-        return jax.jit(lambda keys: jax.vmap(first)(keys, self._gates(self._drawn)))
+        return jax.jit(lambda keys: jax.vmap(first)(keys, all_gates))
 
     def _architectures(self, meta: dict[str, Any]) -> list[Architecture]:
         return [self._architecture(each) for each in self._drawn]

@@ -17,12 +17,13 @@ import numpy as np
 
 from jaxnas import nn, training
 from jaxnas.data import Dataset, epoch_permutation
+from jaxnas.jobs.job import UNWATCHED, Watcher
 from jaxnas.randomness import stream
 from jaxnas.reports.results import Result
 from jaxnas.runs.config import ConfigError, SelfSupervision, Training
 from jaxnas.runs.genotype_files import refuse_unbuildable
 from jaxnas.runs.learner import Learner, Phase, Seeds
-from jaxnas.runs.loop import UNWATCHED, Journal, Kept, TrainingError, Watcher, all_finite
+from jaxnas.runs.loop import Journal, Kept, TrainingError, all_finite
 from jaxnas.runs.objectives import as_lists, of_seed, readable
 from jaxnas.spaces import Genotype
 from jaxnas.storage.digest import run_digest

@@ -263,15 +263,23 @@ def run_once(path: Path, config: dict[str, Any], work: Callable[[RunDirectory], 
 def refuse_while_used(path: Path) -> None:
     """Raises an InUseError if another process holds a folder anywhere below `path`."""
     for file in sorted(path.rglob(_LOCK)):
-        lock = os.open(file, os.O_RDWR)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InUseError(
-                f"{file.parent} is in use by another run; wait for it or use another --run-dir"
-            ) from error
-        finally:
-            os.close(lock)
+        if error := in_use(file.parent):
+            raise error
+
+
+def in_use(path: Path) -> InUseError | None:
+    """An error if another process holds the folder `path`, which need not be there."""
+    try:
+        lock = os.open(path / _LOCK, os.O_RDWR)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return InUseError(f"{path} is in use by another run; wait for it or use another --run-dir")
+    finally:
+        os.close(lock)
+    return None
 
 
 def _unfinished(path: Path) -> bool:

@@ -32,8 +32,8 @@ def stages(name):
 def run(folder, name="reinforce", most=10**9):
     searcher = staged_searcher(stages(name), 22)
     searched = ChildSearch(name, searcher, 2, lambda each: accuracy(each) / 100, 3)
-    with RunDirectory(folder, {}, resume=True) as directory, Counting(most) as evaluator:
-        return searched.run(directory, ChildStore(directory), evaluator)[0]
+    with RunDirectory(folder, {}, resume=True) as directory:
+        return searched.run(directory, ChildStore(directory), Counting(most))[0]
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ from jaxnas import search
 from jaxnas.children import child_report
 from jaxnas.children.child_search import ChildSearch, ChildStore, accuracy
 from jaxnas.children.child_searchers import Trial, child_searcher
-from jaxnas.children.evaluators import InProcess
 from jaxnas.storage.directory import RunDirectory
 from jaxnas.storage.files import RunError
 from support.child_searches import Counting, Killed, assert_same_state
@@ -28,7 +27,7 @@ def one(name="ppo", children=30):
 
 
 def run(folder, evaluator, searched=None):
-    with RunDirectory(folder, {"a": 1}, resume=True) as directory, evaluator:
+    with RunDirectory(folder, {"a": 1}, resume=True) as directory:
         return (searched or one()).run(directory, ChildStore(directory), evaluator)[0]
 
 
@@ -67,7 +66,7 @@ def test_a_killed_search_goes_on_to_the_same_bits(whole, tmp_path, killed_after)
     again = Counting()
     assert run(tmp_path / "run", again) == trials
     assert again.trained == trained[killed_after:], "lost or doubled"
-    assert_same_state(tmp_path / "run", folder, one().searcher.stages[0].algorithm)
+    assert_same_state(tmp_path / "run", folder, one().searcher.algorithm)
 
 
 def test_a_finished_search_trains_nothing_more(whole):
@@ -79,8 +78,8 @@ def test_a_finished_search_trains_nothing_more(whole):
 
 def test_an_improvement_is_told_once(tmp_path):
     told = []
-    with RunDirectory(tmp_path / "run", {"a": 1}) as directory, InProcess(ToyTraining) as each:
-        trials, _ = one().run(directory, ChildStore(directory), each, improved=told.append)
+    with RunDirectory(tmp_path / "run", {"a": 1}) as directory:
+        trials, _ = one().run(directory, ChildStore(directory), Counting(), improved=told.append)
     assert told[-1].reward == max(trial.reward for trial in trials)
     assert [trial.reward for trial in told] == sorted({trial.reward for trial in told})
 
@@ -99,14 +98,14 @@ def test_the_table_and_the_curves(tmp_path):
         store = ChildStore(directory)
         for candidate in [(0,), (1,), (2,)]:
             store.add(ToyTraining().train((*candidate, 0, 0, 0), 2))
-        table = child_report.reward_table({"ppo": ours, "random": theirs}, store)
+        table = child_report.reward_table({"ppo": ours, "random": theirs}, store).markdown()
         row = next(line for line in table.splitlines() if line.startswith("| ppo"))
         cells = [cell.strip() for cell in row.split("|")]
-        assert cells[2:7] == ["40", "3", "52.00", "", ""], "three are no best five"
-        assert cells[8].startswith("100%")
+        assert cells[2:6] == ["40", "3", "52.00", "51.00 ± 0.82"], "three are no best five"
+        assert cells[6].startswith("100%")
         seconds = sum(sum(each.seconds.values()) for each in store.outcomes())
-        assert cells[9] == f"{seconds:,.0f}"
+        assert cells[7] == f"{seconds:,.0f}"
         assert "3 different children were trained, 0 failed" in table
-        assert "| train | 6.0 | 2.00 |" in child_report.seconds_table(store.outcomes())
+        assert "| train | 6.0 | 2.00 |" in child_report.seconds_table(store.outcomes()).markdown()
         child_report.reward_curves({"ppo": ours, "random": theirs}, tmp_path / "rewards")
     assert (tmp_path / "rewards.svg").stat().st_size > 1000

@@ -288,7 +288,7 @@ def test_what_needs_no_jax_does_not_wait_for_it():
     ("flags", "message"),
     [
         (["--blocks", "0"], "there is no such space: blocks must be 1 to 7, not 0"),
-        (["--workers", "2"], "--workers 2 is for --evaluator processes or --evaluator ray"),
+        (["--worker-count", "2"], "--worker-count 2 is for --workers processes or --workers ray"),
         (["--child.batch-size", "0"], "must be above 0, not 0"),
         (["--children", "0"], "--children must be at least 1, not 0"),
         (["--dataset", "nowhere"], "no data set and no path that exists"),

@@ -10,11 +10,11 @@ from jaxnas.commands import comparison
 from jaxnas.commands.comparison import run_comparison
 from jaxnas.commands.comparison_config import Comparison
 from jaxnas.commands.search_experiment import Method
+from jaxnas.jobs.job import Watcher
 from jaxnas.reports import read_results
 from jaxnas.reports.comparison_report import compare, comparison_table, write_comparison
 from jaxnas.reports.results import ORIGINAL
 from jaxnas.runs.config import ConfigError, DataFlags, RunFlags
-from jaxnas.runs.loop import Watcher
 from jaxnas.runs.training_run import TrainingRun
 from jaxnas.search.shared.supernet import Found
 from jaxnas.spaces import Genotype, zoo
@@ -91,7 +91,7 @@ def test_every_method_runs_once_and_random_stands_beside(inputs, tmp_path, monke
     assert (tmp_path / "run" / "comparison.svg").exists()
 
     # Again with one seed more: what is done is not done again.
-    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("outcome.json")}
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").glob("*/*/outcome.json")}
     assert len(kept) == 3
     more = tiny.with_run(dataclasses.replace(first, seeds=2, method=("original",)), resume=True)
     run_comparison(more, {})
@@ -108,13 +108,12 @@ def test_a_dead_answer_is_chance_and_is_not_trained(inputs, tmp_path, monkeypatc
     run = {"method": ("nat",), "base": (str(inputs / "cells.json"),), "seeds": 1}
     comparing = comparison._Comparing(flags(inputs, tmp_path, **run), [base], tiny.dataset(192))
     nat = comparing.cells()[0][0]
-    with RunDirectory(tmp_path / "run", {}) as folder:
-        comparing.run(nat, folder, Watcher(lambda: None, print, print))
-    (entry,) = json.loads((tmp_path / "run" / "outcome.json").read_text())
+    comparing.run(nat, tmp_path, Watcher())
+    (entry,) = json.loads((tmp_path / nat.name / "outcome.json").read_text())
     assert entry["result"]["test_accuracy"] == 25.0
     assert entry["result"]["params"] is None
     assert entry["notes"] == ["A note."]
-    assert not (tmp_path / "run" / "nat_seed0").exists()
+    assert not (tmp_path / nat.name / "nat_seed0").exists()
 
 
 @pytest.mark.slow

@@ -39,10 +39,8 @@ def searcher(train_last=True):
 
 def run(folder, most=10**9, train_last=True):
     one = ChildSearch("progressive", searcher(train_last), 2, lambda each: accuracy(each) / 100, 4)
-    with (
-        RunDirectory(folder, {"a": 1}, resume=True) as directory,
-        Counting(most, Training) as evaluator,
-    ):
+    evaluator = Counting(most, Training)
+    with RunDirectory(folder, {"a": 1}, resume=True) as directory:
         return *one.run(directory, ChildStore(directory), evaluator), evaluator.trained
 
 
@@ -74,7 +72,7 @@ def test_a_killed_search_goes_on_to_the_same_bits(whole, tmp_path, killed_after)
     again, _, rest = run(tmp_path / "run")
     assert again == trials
     assert rest == trained[killed_after:], "lost or doubled"
-    assert_same_state(tmp_path / "run", folder, searcher())
+    assert_same_state(tmp_path / "run", folder, searcher().algorithm)
     ours, theirs = (
         [json.loads(line) for line in (each / "metrics.jsonl").read_text().splitlines()]
         for each in (tmp_path / "run", folder)

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from jaxnas.commands.experiment import run_experiment
+from jaxnas.jobs.job import Watcher
 from jaxnas.reports import read_results
 from jaxnas.runs.config import DataFlags, Experiment, RunFlags
-from jaxnas.runs.loop import Watcher
 from jaxnas.storage import RunError
 from jaxnas.storage.checkpoints import Checkpoints
 from jaxnas.storage.directory import RunDirectory

@@ -24,17 +24,6 @@ NAME = "nasnet_cifar"
         (["--blocks", "0"], "there is no such space: blocks must be 1 to 7, not 0"),
         (["--clip", "0"], "--clip must be above 0, not 0"),
         (["--children", "0"], "--children must be at least 1, not 0"),
-        (["--workers", "0"], "--workers must be at least 1, not 0"),
-        (["--workers", "2"], "--workers 2 is for --evaluator processes or --evaluator ray"),
-        (["--gpus-per-child", "0.5"], "--gpus-per-child is for --evaluator ray"),
-        (
-            ["--evaluator", "ray", "--gpus-per-child", "2"],
-            "--gpus-per-child must be at most 1, not 2.0: a child trains on one device",
-        ),
-        (
-            ["--evaluator", "ray", "--cpus-per-child", "-1"],
-            "--cpus-per-child must not be negative, not -1.0",
-        ),
         (["--train-share", "1"], "--train-share must be between 0 and 1, not 1"),
         (["--child.epochs", "0"], "--epochs must be above 0, not 0"),
         (["--dataset", "digits", "--child.drop-path", "0.2"], "--child.drop-path is not for"),
@@ -78,7 +67,7 @@ SMALL = {
 @pytest.mark.slow
 def test_a_run_with_two_workers_ends_with_a_report(monkeypatch, tmp_path):
     flags = [word for name, value in SMALL.items() for word in (f"--{name}", value)]
-    workers = ("--evaluator", "processes", "--workers", 2)
+    workers = ("--workers", "processes")
     scripts.run(monkeypatch, NAME, "--run-dir", tmp_path / "run", *workers, *flags)
     rows = json.loads((tmp_path / "run" / "results.json").read_text())
     assert {row["method"] for row in rows} == {"ppo", "random"}

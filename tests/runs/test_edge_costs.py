@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from jaxnas import nn, search
+from jaxnas.jobs.job import Watcher
 from jaxnas.nn.costs import latency
 from jaxnas.runs.adaptation_run import method_run
 from jaxnas.runs.config import ConfigError
 from jaxnas.runs.edge_costs import TOLERANCE, edge_costs
-from jaxnas.runs.loop import Watcher
 from jaxnas.spaces import AdaptationSpace, zoo
 from support import tiny
 

@@ -9,9 +9,10 @@ import pytest
 
 from jaxnas import data, nn, training
 from jaxnas.data import Augmentation
+from jaxnas.jobs.job import Watcher
 from jaxnas.runs.adaptation_run import method_run
 from jaxnas.runs.config import ConfigError
-from jaxnas.runs.loop import Kept, TrainingError, Watcher
+from jaxnas.runs.loop import Kept, TrainingError
 from jaxnas.spaces import Block, Cell, Edge, Genotype, GenotypeError, Node
 from jaxnas.storage import run_digest
 from jaxnas.storage.checkpoints import Checkpoints

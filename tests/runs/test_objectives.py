@@ -10,9 +10,9 @@ import pytest
 
 from jaxnas import nn, training
 from jaxnas.data import Augmentation
+from jaxnas.jobs.job import Watcher
 from jaxnas.randomness import stream
 from jaxnas.runs.config import ConfigError, SelfSupervision, Training
-from jaxnas.runs.loop import Watcher
 from jaxnas.runs.objectives import SelfSupervised
 from jaxnas.tasks import supervised
 from support import tiny

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from jaxnas.commands.search_experiment import Method, run_search
+from jaxnas.jobs.job import Watcher
 from jaxnas.reports import read_results
 from jaxnas.runs.config import ConfigError, DataFlags, RunFlags, Training
-from jaxnas.runs.loop import TrainingError, Watcher
+from jaxnas.runs.loop import TrainingError
 from jaxnas.runs.search_config import SearchExperiment
 from jaxnas.runs.search_run import SearchImages, SearchRun
 from jaxnas.spaces import Genotype

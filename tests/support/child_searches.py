@@ -3,7 +3,8 @@
 import jax
 import numpy as np
 
-from jaxnas.children.evaluators import InProcess
+from jaxnas.children.child_search import Evaluator
+from jaxnas.jobs.job import InProcess
 from jaxnas.storage.checkpoints import Checkpoints
 
 from .leaves import plain
@@ -14,11 +15,11 @@ class Killed(Exception):
     pass
 
 
-class Counting(InProcess):
+class Counting(Evaluator):
     """Counts, and stops before the child of a number."""
 
     def __init__(self, most=10**9, make=ToyTraining):
-        super().__init__(make)
+        super().__init__(InProcess(), make)
         self.trained, self.most = [], most
 
     def evaluate(self, candidates, epochs):

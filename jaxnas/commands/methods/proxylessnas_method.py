@@ -76,6 +76,8 @@ def run_proxylessnas(flags: ProxylessFlags) -> Path:
     """Searches, and trains what was found; see `run_search`."""
     settings = settings_of(flags)
     del settings["latency_table"]
+    # Workers may have another working directory.
+    flags = dataclasses.replace(flags, latency_table=flags.latency_table.resolve())
     make = functools.partial(make_proxylessnas, flags)
     return run_search(flags.experiment, "proxylessnas", make, settings)
 

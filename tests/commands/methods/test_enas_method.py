@@ -7,7 +7,7 @@ import pytest
 
 from jaxnas import nn, search, training
 from jaxnas.commands.methods.enas_method import enas_method
-from jaxnas.runs.loop import Watcher
+from jaxnas.jobs.job import Watcher
 from jaxnas.runs.search_run import SearchImages, SearchRun
 from jaxnas.spaces.enas_macro import EnasMacroSpace
 from support import tiny

@@ -1,0 +1,1 @@
+"""Independent work: lists of jobs that are done here, by local processes or by a Ray cluster."""
