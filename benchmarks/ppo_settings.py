@@ -13,7 +13,7 @@ from pathlib import Path
 
 from jaxnas import search, tabular
 from jaxnas.commands.script import run_script
-from jaxnas.commands.tabular_search import SEARCHERS, Dataset, Searcher, run_searcher
+from jaxnas.commands.tabular.tabular_search import SEARCHERS, Dataset, Searcher, run_searcher
 from jaxnas.reports import Column, Table
 from jaxnas.reports.statistics import Spread
 from jaxnas.spaces import NASBench201Space

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from jaxnas.commands.script import run_script
-from jaxnas.commands.tabular_search import SEARCHERS
+from jaxnas.commands.tabular.tabular_search import SEARCHERS
 from jaxnas.spaces.nasbench201 import NASBench201Space
 
 

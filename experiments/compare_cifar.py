@@ -52,7 +52,7 @@ PUBLISHED = {
 
 def main(flags: Comparison) -> None:
     """Compares; the published numbers are for the published budget."""
-    published = PUBLISHED.get(flags.dataset, {}) if flags.budget == "paper" else {}
+    published = PUBLISHED.get(flags.data.dataset, {}) if flags.budget == "paper" else {}
     run_comparison(flags, published)
 
 

@@ -16,15 +16,11 @@ trained longer and at full size, as by the other searches' commands.
 from __future__ import annotations
 
 from jaxnas.commands.cell_search import run_searchers
-from jaxnas.commands.pnas_flags import PnasFlags
-from jaxnas.commands.progressive_search import (
-    PROGRESSIVE,
-    others,
-    progressive_searcher,
-    tell_efficiency,
-)
+from jaxnas.commands.progressive_search import PROGRESSIVE, others, progressive_searcher
 from jaxnas.commands.script import run_script
 from jaxnas.runs.config import settings_of
+from pnas.children_needed import tell_efficiency
+from pnas.flags import PnasFlags
 
 
 def main(flags: PnasFlags) -> None:

@@ -18,120 +18,37 @@ The first is the authors' script, the second has what the paper says. Published:
 
 from __future__ import annotations
 
-import dataclasses
-import functools
-from typing import Annotated
-
-import jax.numpy as jnp
-import numpy as np
-import tyro
-
-from jaxnas import nn, search, training
-from jaxnas.commands.enas_method import enas_method
+from jaxnas.commands.methods.enas_method import EnasMacroFlags, run_enas_macro
 from jaxnas.commands.script import run_script
-from jaxnas.commands.search_experiment import Method, run_search
-from jaxnas.data import Dataset
-from jaxnas.runs.config import (
-    ConfigError,
-    WeightTraining,
-    refuse_no_space,
-    refuse_zero,
-    settings_of,
-)
+from jaxnas.runs.config import Training
 from jaxnas.runs.search_config import SearchExperiment
-from jaxnas.spaces.enas_macro import EnasMacroSpace
-from jaxnas.tasks import Task
+from jaxnas.search import EnasSettings, LogitSettings
 
-SCRIPT = SearchExperiment(
-    search_epochs=310,
-    search_batch_size=128,
-    train_share=0.9,
-    training=WeightTraining(
-        epochs=310,
-        batch_size=100,
-        learning_rate=0.05,
-        weight_decay=4e-4,
-        grad_clip=5.0,
-        dropout=0.5,
-    ),
-)
-"""Those of the authors' script, whose L2 terms have no 1/2; but with one cosine, not restarts."""
-
-SEARCH = search.EnasSettings(
-    weight_decay=5e-4,
-    auxiliary_weight=0.0,
-    controller_learning_rate=0.001,
-    arcs=20,
-    skip_weight=0.8,
-)
-"""Those of the authors' script, but without an auxiliary head."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Flags:
-    """Searches networks with ENAS."""
-
-    experiment: Annotated[SearchExperiment, tyro.conf.OmitArgPrefixes] = SCRIPT
-    enas: search.EnasSettings = SEARCH
-    logits: search.LogitSettings = dataclasses.field(
-        default_factory=lambda: search.LogitSettings(tanh_constant=1.5)
-    )
-    """Of the controller."""
-    controller_units: int = 64
-    """Of the controller's LSTM."""
-    layers: int = 12
-    """Of the network."""
-    search_channels: int = 36
-    """Of the first third of the layers, in the network that is searched in."""
-    channels: int = 96
-    """The same of the networks that are trained from scratch."""
-
-    def __post_init__(self) -> None:
-        refuse_zero(self, "controller_units")
-        if self.enas.auxiliary_weight:
-            raise ConfigError(
-                "--enas.auxiliary-weight must be 0: macro networks have no place for the head"
-            )
-        with refuse_no_space():
-            _ = self.space, self.full_size
-
-    @property
-    def space(self) -> EnasMacroSpace:
-        """What is searched."""
-        return EnasMacroSpace(self.layers, self.search_channels)
-
-    @property
-    def full_size(self) -> EnasMacroSpace:
-        """The same with the channels of the networks that are trained from scratch."""
-        return EnasMacroSpace(self.layers, self.channels)
-
-
-def make(flags: Flags, task: Task, dataset: Dataset, steps: dict[str, int]) -> Method:
-    """ENAS over the space of the flags."""
-    space = flags.space
-    dtype = jnp.dtype(flags.experiment.training.precision)
-    network = nn.MacroSupernet(space, dataset.num_classes, dtype)
-    some = nn.macro_choice(space, np.zeros(len(space.decisions), np.int32))
-    return enas_method(
-        search.Supernet(
-            training.flax_apply(network),
-            lambda key: nn.init(network, key, dataset.input_shape, some),
-            lambda candidate: nn.macro_choice(space, candidate),
-            flags.full_size.decode,
+SCRIPT = EnasMacroFlags(
+    SearchExperiment(
+        search_epochs=310,
+        search_batch_size=128,
+        train_share=0.9,
+        training=Training(
+            epochs=310,
+            batch_size=100,
+            learning_rate=0.05,
+            weight_decay=4e-4,
+            grad_clip=5.0,
+            dropout=0.5,
         ),
-        space,
-        search.enas_controller(space, flags.logits, units=flags.controller_units),
-        task,
-        flags.enas,
-        epochs=flags.experiment.search_epochs,
-        steps_per_epoch=steps["train"],
-    )
-
-
-def main(flags: Flags) -> None:
-    """Searches, and trains what was found."""
-    run_search(flags.experiment, "enas_macro", functools.partial(make, flags), settings_of(flags))
-
+    ),
+    EnasSettings(
+        weight_decay=5e-4,
+        auxiliary_weight=0.0,
+        controller_learning_rate=0.001,
+        arcs=20,
+        skip_weight=0.8,
+    ),
+    LogitSettings(tanh_constant=1.5),
+)
+"""The settings of the authors' script, whose L2 terms have no 1/2; but one cosine, no restarts, and
+no auxiliary head."""
 
 if __name__ == "__main__":
-    run_script(Flags, __doc__, main)
+    run_script(EnasMacroFlags, __doc__, run_enas_macro, SCRIPT)

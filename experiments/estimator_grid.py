@@ -14,11 +14,10 @@ import dataclasses
 import itertools
 from pathlib import Path
 
-import tyro
-
 from jaxnas import data
+from jaxnas.commands.script import run_script
 from jaxnas.runs.adaptation_run import method_run
-from jaxnas.runs.config import Training
+from jaxnas.runs.config import AdaptationFlags, Training
 from jaxnas.spaces import zoo
 
 
@@ -27,31 +26,31 @@ class Grid:
     """Trials of every estimator."""
 
     data_dir: Path | None = None
-    """Where CIFAR-10 is; JAXNAS_DATA_DIR or ./data by default."""
+    """The folder of data sets; by default $JAXNAS_DATA_DIR, or ./data."""
     bases: tuple[str, ...] = ("plain20", "resnet20")
     """The networks to adapt."""
     seeds: tuple[int, ...] = (0,)
-    """The seeds."""
+    """Seeds of the trials."""
     estimators: tuple[str, ...] = ("original", "mixed", "raw", "hard", "sampled", "two_path")
-    """What to try."""
+    """Estimators to try, and the network left alone."""
     arch_learning_rates: tuple[float, ...] = (0.01, 0.03)
-    """Of the architecture parameters."""
+    """Learning rates of the architecture parameters."""
     arch_data: tuple[str, ...] = ("train",)
-    """What moves them."""
+    """Images that move the architecture parameters."""
     warmup_epochs: tuple[int, ...] = (1,)
-    """Epochs before they move."""
+    """Numbers of epochs before the architecture parameters move."""
     method: str = "cell"
-    """cell or full."""
+    """Granularity of the adaptation: cell or full."""
     images: int = 2000
-    """Training images; as many others are the validation set."""
+    """Number of training images; as many others are the validation set."""
     epochs: int = 6
-    """Epochs of a trial, two thirds of which adapt."""
+    """Number of epochs of a trial, two thirds of which adapt."""
     part: int = 0
-    """This process's part of the trials."""
+    """Number of this process's part of the trials, from 0."""
     parts: int = 1
-    """How many processes share them."""
+    """Number of processes that share the trials."""
     out: Path = Path("runs/estimator_grid")
-    """Where the tables go."""
+    """The folder of the tables."""
 
 
 def main(grid: Grid) -> None:
@@ -79,10 +78,7 @@ def main(grid: Grid) -> None:
         for trial in trials[grid.part :: grid.parts]:
             base, seed, estimator, rate, arch_data, warmup = trial
             adapts = estimator != "original"
-            settings = Training(
-                epochs=grid.epochs,
-                batch_size=64,
-                learning_rate=0.05,
+            adaptation = AdaptationFlags(
                 adapt_epochs=2 * grid.epochs // 3,
                 warmup_epochs=warmup,
                 estimator=estimator if adapts else "raw",  # pyright: ignore[reportArgumentType]
@@ -93,9 +89,10 @@ def main(grid: Grid) -> None:
                 grid.method if adapts else "original",  # pyright: ignore[reportArgumentType]
                 zoo.named(base),
                 dataset,
-                settings,
+                Training(epochs=grid.epochs, batch_size=64, learning_rate=0.05),
                 (seed,),
                 grid.epochs,
+                adaptation=adaptation,
             )
             (outcome,) = run.run()
             result = outcome.result
@@ -112,4 +109,4 @@ def main(grid: Grid) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Grid))
+    run_script(Grid, __doc__, main)

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import sys
 from pathlib import Path
 from typing import Annotated, get_args
 
 import rich.console
 import tyro
 
+from jaxnas.commands.script import run_script
 from jaxnas.reports import read_results, results_table, write_results
 from jaxnas.runs.config import Method
 from jaxnas.storage import RunError
@@ -29,9 +29,9 @@ class Merge:
     """Merges results."""
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """Run directories."""
+    """Run directories whose results are merged."""
     out: Path = Path("runs/merged")
-    """Where the merged results go."""
+    """The folder of the merged results."""
 
     def __post_init__(self) -> None:
         if not self.runs:
@@ -61,7 +61,4 @@ def main(merge: Merge) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(tyro.cli(Merge, description=__doc__))
-    except RunError as error:
-        sys.exit(f"error: {error}")
+    run_script(Merge, __doc__, main)

@@ -12,8 +12,8 @@ Writes `results.json`, `found.csv`, `report.md` and the curves of regret.
 from __future__ import annotations
 
 from jaxnas.commands.script import run_script
-from jaxnas.commands.tabular_experiment import run_tabular
-from jaxnas.commands.tabular_search import TabularSearch
+from jaxnas.commands.tabular.tabular_experiment import run_tabular
+from jaxnas.commands.tabular.tabular_search import TabularSearch
 
 if __name__ == "__main__":
     run_script(TabularSearch, __doc__, run_tabular)

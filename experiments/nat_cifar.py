@@ -13,49 +13,12 @@ PNAA's authors measured NAT on ResNet-20 as 55.78 ± 42.34 over five seeds, two 
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Annotated
-
-import jax.numpy as jnp
-import tyro
-
-from jaxnas.commands.nat_method import NATSettings, make_nat
+from jaxnas.commands.methods.nat_method import NATFlags, run_nat
 from jaxnas.commands.script import run_script
-from jaxnas.commands.search_experiment import run_search
-from jaxnas.runs.config import WeightTraining
-from jaxnas.runs.genotype_files import load_base
 from jaxnas.runs.search_config import SearchExperiment
 
-PAPER = SearchExperiment(search_epochs=100, train_share=0.4, training=WeightTraining())
+PAPER = NATFlags(experiment=SearchExperiment(search_epochs=100, train_share=0.4))
 """The published search, and this project's training of a ResNet."""
 
-
-@dataclasses.dataclass(frozen=True)
-class Flags:
-    """Transforms a network with NAT."""
-
-    base: str = "resnet20_cells"
-    """The network: a name of the zoo of DARTS's family, a genotype.json, or a .txt of DARTS."""
-    channels: int | None = None
-    """Of a node in its first cells; the published number by default."""
-    cells: int | None = None
-    """How many it has; as published by default."""
-    experiment: Annotated[SearchExperiment, tyro.conf.OmitArgPrefixes] = PAPER
-    nat: NATSettings = dataclasses.field(default_factory=NATSettings)
-
-
-def main(flags: Flags) -> None:
-    """Transforms the network, and trains what it became."""
-    base = load_base(flags.base, flags.channels, flags.cells)
-    size = flags.experiment.search_batch_size
-    dtype = jnp.dtype(flags.experiment.training.precision)
-    run_search(
-        flags.experiment,
-        "nat",
-        lambda task, dataset, steps: make_nat(base, flags.nat, task, dataset, size, dtype),
-        {"base": base.name, "nat": dataclasses.asdict(flags.nat)},
-    )
-
-
 if __name__ == "__main__":
-    run_script(Flags, __doc__, main)
+    run_script(NATFlags, __doc__, run_nat, PAPER)

@@ -26,7 +26,6 @@ from __future__ import annotations
 import dataclasses
 
 from jaxnas.commands.cell_search import run_searchers
-from jaxnas.commands.pnas_flags import PnasFlags
 from jaxnas.commands.progressive_search import (
     PROGRESSIVE,
     SurrogateName,
@@ -36,6 +35,7 @@ from jaxnas.commands.progressive_search import (
 )
 from jaxnas.commands.script import run_script
 from jaxnas.runs.config import refuse_zero, settings_of
+from pnas.flags import PnasFlags
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,11 +43,11 @@ class Flags(PnasFlags):
     """Searches progressively."""
 
     train_last: bool = True
-    """Train the last level, or take its answer by the surrogate's word."""
+    """Train the cells of the last level; else the surrogate's word is taken for them."""
     surrogate: SurrogateName = "mlp"
-    """What chooses: a network that takes the mean over blocks, or an LSTM."""
+    """Kind of the surrogate: a network that takes the mean over blocks, or an LSTM."""
     members: int = 5
-    """Of the surrogate's ensemble; 1 for a single one."""
+    """Number of surrogates in the ensemble; 1 for a single one."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

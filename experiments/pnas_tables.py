@@ -13,8 +13,8 @@ Writes `report.md`, `results.json` and the curves of regret.
 
 from __future__ import annotations
 
-from jaxnas.commands.pnas_validation import PnasTables, run_pnas_tables
 from jaxnas.commands.script import run_script
+from pnas.validation import PnasTables, run_pnas_tables
 
 if __name__ == "__main__":
     run_script(PnasTables, __doc__, run_pnas_tables)

@@ -12,7 +12,7 @@ from jaxnas import data, nn
 from jaxnas.commands.experiment import load_base
 from jaxnas.hints import alike
 from jaxnas.runs.adaptation_run import method_run
-from jaxnas.runs.config import ConfigError, Training
+from jaxnas.runs.config import AdaptationFlags, ConfigError, Training
 from jaxnas.spaces import Genotype
 from jaxnas.spaces.adaptation import Granularity
 
@@ -64,7 +64,7 @@ def adapt(
       channels: of a node in the first cells of a cell network that `base` names; None for the
         published number.
       cells: its depth, as `spaces.zoo.named` takes it; None for the published one.
-      **settings: fields of `runs.config.Training`, such as epochs=30.
+      **settings: fields of `runs.config.Training` and `AdaptationFlags`, such as epochs=30.
 
     Raises:
       ConfigError: for a setting or a base that cannot be.
@@ -84,16 +84,24 @@ def adapt(
         )
     if granularity not in get_args(Granularity):
         raise ConfigError(f"granularity must be 'cell' or 'full', not {granularity!r}")
-    known = [field.name for field in dataclasses.fields(Training)]
+    of_training, of_adaptation = (
+        [field.name for field in dataclasses.fields(kind)] for kind in (Training, AdaptationFlags)
+    )
+    known = of_training + of_adaptation
     for name in settings:
         if name not in known:
             hint = alike(name, known, f"there are {', '.join(known)}", most=3)
             raise TypeError(f"there is no setting {name!r}; {hint}")
+    training = Training(**{name: settings[name] for name in of_training if name in settings})
+    adaptation = AdaptationFlags(
+        **{name: settings[name] for name in of_adaptation if name in settings}
+    )
     if isinstance(base, str):
         base = load_base(base, channels, cells)
     elif channels is not None or cells is not None:
         raise ConfigError("a genotype says its own channels and cells; leave them out")
-    (outcome,) = method_run(granularity, base, dataset, Training(**settings), (seed,)).run()
+    run = method_run(granularity, base, dataset, training, (seed,), adaptation=adaptation)
+    (outcome,) = run.run()
     result = outcome.result
     names = ("test_accuracy", "test_loss", "params", "macs", "seconds", "digest")
     return Adapted(

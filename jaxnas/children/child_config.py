@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Annotated
 
-from jaxnas.runs.config import WeightTraining, refuse_below_one
+import tyro
+
+from jaxnas.runs.config import Training, refuse_below_one, refuse_zero
 from jaxnas.runs.search_config import SearchFlags
 
 
@@ -13,15 +16,15 @@ class ChildExperiment(SearchFlags):
     """Trains many small networks, and the best of them at full size."""
 
     children: int = 200
-    """Children that the search asks for, and random search beside it."""
+    """Number of children that the search asks for, and random search beside it."""
     train_share: float = 0.9
     """Share of the training images that children are trained by; the others judge them."""
     judged: int = 1
-    """How many of a child's last epochs are judged."""
+    """Number of a child's last epochs that are judged."""
     finalists: int = 5
-    """The best children of each search, which are trained longer to choose the winner."""
+    """Number of the best children of each search that are trained longer, to choose the winner."""
     finalist_epochs: int = 60
-    """Epochs of their training."""
+    """Number of epochs for which the best children are trained."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -33,23 +36,24 @@ class CellExperiment(ChildExperiment):
     """Children of cells, which a larger network is built of as well."""
 
     channels: int = 32
-    """Of a node in the first cells of the networks of full size."""
+    """Number of channels of a node in the first cells of the networks of full size."""
     cells: int = 18
-    """Of the networks of full size; two reductions come on top, but PNASNet's are two of them."""
+    """Number of cells in the networks of full size; two reductions come on top, but PNASNet's are
+    two of them."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         refuse_below_one(self, "channels", "cells")
 
 
-PNAS_CHILD = WeightTraining(epochs=20, learning_rate=0.01, weight_decay=5e-4, grad_clip=5.0)
+PNAS_CHILD = Training(epochs=20, learning_rate=0.01, weight_decay=5e-4, grad_clip=5.0)
 """How PNAS's children are trained."""
 
-NASNET_CHILD = WeightTraining(epochs=20, learning_rate=0.025, weight_decay=5e-4, grad_clip=5.0)
+NASNET_CHILD = Training(epochs=20, learning_rate=0.025, weight_decay=5e-4, grad_clip=5.0)
 """How NASNet's children are trained."""
 
 NASNET = CellExperiment(
-    training=WeightTraining(
+    training=Training(
         epochs=600,
         batch_size=32,
         learning_rate=0.025,
@@ -64,5 +68,23 @@ NASNET = CellExperiment(
 200 children, not 20,000, in batches of 128 images, not 32."""
 
 PNAS = dataclasses.replace(NASNET, children=1160, channels=48, cells=9)
-"""Those of Liu et al. 2018 as far as they are remembered, and otherwise those of NASNet. 1,160
+"""The settings of Liu et al. 2018 as far as they are remembered, otherwise those of NASNet. 1,160
 children are all 136 cells of one block and 256 of each of four more levels."""
+
+
+@dataclasses.dataclass(frozen=True)
+class CellSearchFlags:
+    """Searches cells by children that are trained."""
+
+    experiment: Annotated[CellExperiment, tyro.conf.OmitArgPrefixes] = NASNET
+    child: Training = NASNET_CHILD
+    """How a child is trained."""
+    blocks: int = 5
+    """Number of blocks in a cell."""
+    child_channels: int = 24
+    """Number of channels of a node in a child's first cells."""
+    child_cells: int = 6
+    """Number of cells in a child; two reductions come on top, but PNAS's are two of them."""
+
+    def __post_init__(self) -> None:
+        refuse_zero(self, "child_channels", "child_cells")

@@ -18,7 +18,7 @@ from jaxnas import training
 from jaxnas.children.child_networks import Networks
 from jaxnas.data import epoch_permutation
 from jaxnas.randomness import stream
-from jaxnas.runs.config import ConfigError, WeightTraining, flag
+from jaxnas.runs.config import ConfigError, Training, flag
 from jaxnas.runs.search_run import SearchImages
 from jaxnas.tasks import Task
 from jaxnas.training.loop import Data, first_bad_step
@@ -82,12 +82,12 @@ class ChildTraining:
 
     networks: Networks
     images: SearchImages
-    settings: WeightTraining
+    settings: Training
     judged: int
     most_epochs: int
 
     def __post_init__(self) -> None:
-        plain = WeightTraining()
+        plain = Training()
         for name in ("auxiliary_weight", "drop_path", "dropout", "devices", "accumulate"):
             if getattr(self.settings, name) != getattr(plain, name):
                 text = flag(name).replace("--", "--child.")

@@ -11,15 +11,16 @@ import rich.console
 import rich.progress
 import tyro
 
-from jaxnas.children.child_config import NASNET, NASNET_CHILD, CellExperiment
+from jaxnas.children.child_config import CellSearchFlags
 from jaxnas.reports.tables import Column, Table
-from jaxnas.runs.config import ConfigError, Experiment, WeightTraining, settings_of
+from jaxnas.runs.config import ConfigError, Experiment, SizeFlags, settings_of
 from jaxnas.runs.genotype_files import load_genotype, refuse_unbuildable
 from jaxnas.spaces import Genotype, zoo
 
 CellSpaceName = Literal["nasnet", "pnas", "enas_micro"]
 ChildAlgorithm = Literal["ppo", "reinforce", "evolution", "local", "surrogate"]
 
+Size = Annotated[SizeFlags, tyro.conf.OmitArgPrefixes]
 Flag = tyro.conf.FlagCreatePairsOff[bool]
 Source = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME|FILE")]
 
@@ -66,17 +67,13 @@ class Show:
     """Shows a network as a tree, or draws it."""
 
     source: Source
-    """A name of the zoo, a genotype.json, or a .txt file in the form of DARTS."""
+    """The network: a name of the zoo, a genotype.json, or a .txt file in the form of DARTS."""
     out: Path | None = None
-    """Draw it: to this .svg, .png or .dot file, or all three into this folder."""
-    channels: int | None = None
-    """Of a node in the first cells of a cell network; the published number, or 36 for a .txt."""
-    cells: int | None = None
-    """Depth: DARTS's and PNASNet's cells, NASNet's 3N (reductions come on top), ENAS's layers; as
-    published, or 20 for a .txt."""
+    """Draw the network to this .svg, .png or .dot file, or as all three into this folder."""
+    size: Size = dataclasses.field(default_factory=SizeFlags)
 
     def run(self) -> None:
-        genotype = load_genotype(self.source, self.channels, self.cells)
+        genotype = load_genotype(self.source, self.size.channels, self.size.cells)
         if self.out is None:
             from jaxnas.cli.tree import tree
 
@@ -103,21 +100,18 @@ class Count:
     """Counts a network's parameters and multiply-adds."""
 
     source: Source
-    """A name of the zoo, a genotype.json, or a .txt file in the form of DARTS."""
-    channels: int | None = None
-    """Of a node in the first cells of a cell network; the published number, or 36 for a .txt."""
-    cells: int | None = None
-    """Depth: DARTS's and PNASNet's cells, NASNet's 3N (reductions come on top), ENAS's layers; as
-    published, or 20 for a .txt."""
+    """The network: a name of the zoo, a genotype.json, or a .txt file in the form of DARTS."""
+    size: Size = dataclasses.field(default_factory=SizeFlags)
     classes: int | None = None
-    """Size of the output; 10, or 1000 for a network whose stem is for ImageNet."""
+    """Number of classes; by default 10, or 1000 where the stem is for ImageNet."""
     image_size: int | None = None
-    """Side of the image, of three channels; 32, or where the stem is for ImageNet, as published."""
+    """Side of the image, of three channels; by default 32, or as published where the stem is for
+    ImageNet."""
     json: Flag = False
     """Print a JSON object."""
 
     def run(self) -> None:
-        genotype = load_genotype(self.source, self.channels, self.cells)
+        genotype = load_genotype(self.source, self.size.channels, self.size.cells)
         usual = _usual(genotype)
         classes = usual[0] if self.classes is None else self.classes
         image_size = usual[1] if self.image_size is None else self.image_size
@@ -133,19 +127,15 @@ class Convert:
     """Converts a genotype: to .json, or its two cells to a .txt in the form of DARTS."""
 
     source: Source
-    """A name of the zoo, a genotype.json, or a .txt file in the form of DARTS."""
+    """The network: a name of the zoo, a genotype.json, or a .txt file in the form of DARTS."""
     dest: Annotated[Path, tyro.conf.Positional]
     """The .json or .txt file to write."""
-    channels: int | None = None
-    """Of a node in the first cells of a cell network; the published number, or 36 for a .txt."""
-    cells: int | None = None
-    """Depth: DARTS's and PNASNet's cells, NASNet's 3N (reductions come on top), ENAS's layers; as
-    published, or 20 for a .txt."""
+    size: Size = dataclasses.field(default_factory=SizeFlags)
 
     def run(self) -> None:
         if self.dest.exists() and self.dest.resolve() == Path(self.source).resolve():
             raise ConfigError(f"{self.dest} would be written over itself; give another name")
-        genotype = load_genotype(self.source, self.channels, self.cells)
+        genotype = load_genotype(self.source, self.size.channels, self.size.cells)
         if self.dest.suffix == ".json":
             _write(self.dest, (genotype.to_json() + "\n").encode())
         elif self.dest.suffix == ".txt":
@@ -168,7 +158,7 @@ class Export:
     out: Path
     """The file to write: .stablehlo, a program of jax.export, or .safetensors, the weights."""
     seed: int | None = None
-    """Which, in a folder of seeds that were trained side by side."""
+    """Seed of the network, in a folder of seeds that were trained side by side."""
 
     def run(self) -> None:
         if self.out.suffix not in (".stablehlo", ".safetensors"):
@@ -211,17 +201,21 @@ class Report:
 
 
 @dataclasses.dataclass(frozen=True)
-class Adapt(Experiment):
+class Adapt:
     """Adapts a known network while it trains, next to the same network left alone."""
+
+    experiment: Annotated[Experiment, tyro.conf.OmitArgPrefixes] = dataclasses.field(
+        default_factory=Experiment
+    )
 
     def run(self) -> None:
         from jaxnas.commands.experiment import run_experiment
 
-        run_experiment(self, "adapt")
+        run_experiment(self.experiment, "adapt")
 
 
 @dataclasses.dataclass(frozen=True)
-class Search:
+class Search(CellSearchFlags):
     """Searches cells by training many small networks of them, next to random search.
 
     With --space nasnet and --algorithm ppo it is NASNet's search (Zoph et al. 2018). The default,
@@ -233,19 +227,10 @@ class Search:
     --channels 8 --cells 6 --epochs 6
     """
 
-    experiment: Annotated[CellExperiment, tyro.conf.OmitArgPrefixes] = NASNET
     space: CellSpaceName = "nasnet"
-    """Whose cells."""
+    """The space of the cells."""
     algorithm: ChildAlgorithm = "ppo"
-    """Who searches; random search runs beside it in any case."""
-    blocks: int = 5
-    """Of a cell."""
-    child_channels: int = 24
-    """Of a node in a child's first cells."""
-    child_cells: int = 6
-    """Cells of a child; in all but PNAS's two reductions come on top."""
-    child: WeightTraining = NASNET_CHILD
-    """How a child is trained."""
+    """The searcher; random search runs beside it in any case."""
 
     def run(self) -> None:
         from jaxnas.commands.cell_search import search_cells

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
 from jaxnas.cli.commands import Adapt, Convert, Count, Export, Report, Search, Show, Zoo
-from jaxnas.commands.script import stop_interrupted, stop_without_reader
-from jaxnas.errors import UserError
+from jaxnas.commands.script import run_command
 
 Command = (
     Annotated[Zoo, tyro.conf.subcommand("zoo")]
@@ -17,21 +15,24 @@ Command = (
     | Annotated[Count, tyro.conf.subcommand("count")]
     | Annotated[Convert, tyro.conf.subcommand("convert")]
     | Annotated[Export, tyro.conf.subcommand("export")]
-    | Annotated[Adapt, tyro.conf.subcommand("adapt"), tyro.conf.OmitArgPrefixes]
+    | Annotated[Adapt, tyro.conf.subcommand("adapt")]
     | Annotated[Search, tyro.conf.subcommand("search")]
     | Annotated[Report, tyro.conf.subcommand("report")]
 )
 
 
 def main() -> None:
-    """Runs the command that the arguments say; errors are told in a sentence, with status 1."""
-    try:
-        command = tyro.cli(
+    """Runs the command that the arguments say; see `run_command`."""
+
+    def parse() -> Any:
+        return tyro.cli(
             Command,
             prog="jaxnas",
             description="Finds and adapts neural architectures, reproducibly.",
             config=(tyro.conf.OmitSubcommandPrefixes,),
         )
+
+    def run(command: Any) -> None:
         if isinstance(command, Adapt | Search):
             from jaxnas.allocation import keep_memory
             from jaxnas.compilation import keep_programs
@@ -39,12 +40,5 @@ def main() -> None:
             keep_memory()
             keep_programs()
         command.run()
-        sys.stdout.flush()
-    except UserError as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        resumes = sys.argv[1:2] in (["adapt"], ["search"])
-        goes_on = "; the same command with --resume goes on" if resumes else ""
-        stop_interrupted(f"interrupted{goes_on}")
-    except BrokenPipeError:
-        stop_without_reader()
+
+    run_command(parse, run)

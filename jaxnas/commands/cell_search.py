@@ -13,8 +13,8 @@ from jaxnas.children.child_search import accuracy
 from jaxnas.children.child_searchers import ChildSearcher
 from jaxnas.children.child_winners import cells_at_full_size
 from jaxnas.commands.child_experiment import More, beside_random, run_children
-from jaxnas.commands.tabular_search import SEARCHERS
-from jaxnas.runs.config import WeightTraining, refuse_no_space
+from jaxnas.commands.tabular.tabular_search import SEARCHERS
+from jaxnas.runs.config import Training, refuse_no_space
 from jaxnas.search import Algorithm
 from jaxnas.spaces.block_cells import (
     BlockCellSpace,
@@ -35,7 +35,7 @@ def search_cells(
     experiment: CellExperiment,
     space: str,
     algorithm: str,
-    child: WeightTraining,
+    child: Training,
     *,
     blocks: int,
     channels: int,
@@ -76,7 +76,7 @@ def run_cells(
     experiment: CellExperiment,
     name: str,
     space: BlockCellSpace,
-    child: WeightTraining,
+    child: Training,
     algorithm: Algorithm,
     settings: dict[str, Any],
 ) -> Path:
@@ -89,7 +89,7 @@ def run_searchers(
     experiment: CellExperiment,
     name: str,
     space: BlockCellSpace,
-    child: WeightTraining,
+    child: Training,
     searchers: Mapping[str, ChildSearcher],
     settings: dict[str, Any],
     more: More = lambda searches: ([], []),

@@ -31,12 +31,13 @@ from jaxnas.children.child_winners import (
 )
 from jaxnas.commands.experiment import trainer, training_job
 from jaxnas.commands.final_training import final_run, network_section, read_finals
+from jaxnas.commands.inputs import load_data, search_folder
 from jaxnas.jobs.folders import do_all
 from jaxnas.reports.drawing.drawing import draw_network
 from jaxnas.reports.page import Block, Picture, Section, write_page
 from jaxnas.reports.results import Result, results_section, results_table, write_results
 from jaxnas.reports.tables import Table
-from jaxnas.runs.config import WeightTraining
+from jaxnas.runs.config import Training
 from jaxnas.runs.progress import ProgressBars
 from jaxnas.runs.search_run import SearchImages
 from jaxnas.spaces import Space
@@ -101,7 +102,7 @@ def run_children(
     experiment: ChildExperiment,
     name: str,
     networks: Networks,
-    child: WeightTraining,
+    child: Training,
     searchers: Mapping[str, ChildSearcher],
     full_size: FullSize,
     reward: Reward,
@@ -131,8 +132,8 @@ def run_children(
     """
     console = rich.console.Console(markup=False)  # names and paths may hold brackets
     executor = experiment.jobs.executor()  # before a device is used
-    folder = experiment.directory(name, settings)
-    path, dataset = folder.path, experiment.load()
+    folder = search_folder(experiment, name, settings)
+    path, dataset = folder.path, load_data(experiment.data)
     # Made now, so that flags that cannot be are told of before anything trains.
     make = functools.partial(
         ChildTraining,

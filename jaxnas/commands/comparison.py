@@ -19,10 +19,10 @@ import jax
 import jax.numpy as jnp
 import rich.console
 
-from jaxnas import data
 from jaxnas.commands.comparison_config import Comparison
 from jaxnas.commands.experiment import run_method
-from jaxnas.commands.nat_method import cell_form, make_nat
+from jaxnas.commands.inputs import load_data, run_folder
+from jaxnas.commands.methods.nat_method import cell_form, make_nat
 from jaxnas.commands.search_experiment import FOLDERS, FOUND, run_only
 from jaxnas.data import Dataset
 from jaxnas.jobs.folders import FolderJob, do_in_folders
@@ -32,6 +32,7 @@ from jaxnas.reports.method_folder import folder_name, read_method
 from jaxnas.reports.results import Result
 from jaxnas.runs.adaptation_run import method_run
 from jaxnas.runs.config import ConfigError, Method
+from jaxnas.runs.genotype_files import load_base
 from jaxnas.runs.progress import ProgressBars
 from jaxnas.runs.search_run import Searched, SearchImages, SearchRun
 from jaxnas.runs.training_run import TrainingRun
@@ -221,20 +222,17 @@ def run_comparison(flags: Comparison, published: Mapping[tuple[str, str], str]) 
     """
     console = rich.console.Console(markup=False)  # names and paths may hold brackets
     executor = flags.jobs.executor()  # before a device is used
-    bases = [flags.load_base(name) for name in flags.base]
+    bases = [load_sized(name, flags) for name in flags.base]
     _refuse_same_names(flags.base, bases)
-    dataset = data.load(flags.dataset, flags.data_dir, download=flags.download)
-    if flags.train_limit is not None:
-        dataset = dataset.limit(flags.train_limit)
-    elif flags.small:
+    dataset = load_data(flags.data)
+    if flags.data.train_limit is None and flags.small:
         dataset = dataset.limit(min(_SMALL_IMAGES, len(dataset.train_images)))
     comparing = _Comparing(flags, bases, dataset)
     cells, reasons = comparing.cells()
-    label = flags.dataset.replace(":", "-").replace("/", "-")
-    path = flags.run_dir or Path("runs") / f"compare-{label}-{flags.budget}"
-    folder = RunDirectory(path, flags.recorded(), resume=flags.resume, overwrite=flags.overwrite)
-    folder.check()
-    if flags.overwrite:
+    name = f"compare-{flags.data.label}-{flags.budget}"
+    folder = run_folder(flags.run, name, flags.recorded())
+    path = folder.path
+    if flags.run.overwrite:
         refuse_while_used(path)
     else:
         for cell in cells:
@@ -268,6 +266,17 @@ def run_comparison(flags: Comparison, published: Mapping[tuple[str, str], str]) 
         )
     console.print(f"Report: {report}", highlight=False, soft_wrap=True)
     return report
+
+
+def load_sized(name: str, flags: Comparison) -> Genotype:
+    """A base network at the budget's size.
+
+    Raises:
+      ConfigError: see `load_base`.
+    """
+    base = load_base(name)
+    big = base.family == "darts" and base.blocks[0].channels > 16
+    return load_base(name, 16, 8) if flags.small and big and not name.endswith(".json") else base
 
 
 def _refuse_same_names(flags: Sequence[str], bases: Sequence[Genotype]) -> None:

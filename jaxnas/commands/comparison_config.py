@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from typing import Any, Literal, get_args
 
-from jaxnas.commands.nat_method import NATSettings
+from jaxnas.commands.methods.nat_method import NATSettings
 from jaxnas.jobs.worker_flags import WorkerFlags
-from jaxnas.runs.config import ConfigError, Training
-from jaxnas.runs.genotype_files import load_base
+from jaxnas.runs.config import ConfigError, DataFlags, RunFlags, Training
 from jaxnas.spaces import Genotype
 
 Choice = Literal["original", "nat", "nat_faithful", "adapt_cell", "adapt_full", "random"]
 
 _OVERRIDES = (
-    "train_limit",
     "epochs",
     "batch_size",
     "nat_epochs",
@@ -27,44 +24,35 @@ _OVERRIDES = (
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """Compares methods on known networks, over seeds."""
+    """Compares methods on known networks, over seeds.
 
+    Several processes may go on in one run directory, and more networks, methods and seeds may be
+    named.
+    """
+
+    data: DataFlags = dataclasses.field(default_factory=DataFlags)
+    run: RunFlags = dataclasses.field(default_factory=RunFlags)
     base: tuple[str, ...] = ("resnet20",)
     """The networks: names of the zoo, genotype.json files, or .txt files of DARTS."""
     method: tuple[Choice, ...] = ("original", "nat", "adapt_cell", "adapt_full", "random")
-    """The network left alone; NAT and training anew (nat_faithful: with its code's quirks); PNAA by
-    cell and over the whole network; random choices of the same spaces, which stand beside every
-    search whether named or not."""
+    """Methods to compare: the network left alone; NAT and training anew (nat_faithful: with its
+    code's quirks); PNAA by cell and over the whole network; random choices of the same spaces,
+    which stand beside every search whether named or not."""
     seeds: int = 5
-    """How many seeds: 0 to N-1."""
+    """Number N of seeds: 0 to N-1."""
     budget: Literal["small", "paper"] = "small"
-    """small: 5,000 images, 12 epochs, cell networks of 16 channels and 8 cells. paper: all images
-    and the published epochs."""
-    dataset: str = "cifar10"
-    """cifar10, cifar100, tiny_imagenet, digits, tfds:NAME, a folder of class folders, or .npz."""
-    data_dir: Path | None = None
-    """Where data sets are; JAXNAS_DATA_DIR or ./data by default."""
-    download: bool = False
-    """Fetch the data set if it is not there: CIFAR-10, CIFAR-100 and those of tfds:NAME."""
-    train_limit: int | None = None
-    """Use the first so many training images only; by default the budget's."""
+    """Budget of every run: small has 5,000 images, 12 epochs, and cell networks of 16 channels and
+    8 cells, paper all images and the published epochs."""
     epochs: int | None = None
-    """Of training; by default the budget's."""
+    """Number of epochs of training; by default the budget's."""
     batch_size: int | None = None
-    """Images in a step of training; by default the budget's."""
+    """Number of images in a step of training; by default the budget's."""
     nat_epochs: int | None = None
-    """Of NAT's search; by default the budget's."""
+    """Number of epochs of NAT's search; by default the budget's."""
     nat_channels: int | None = None
-    """Of NAT's supernet; by default the budget's."""
+    """Number of channels of NAT's supernet; by default the budget's."""
     nat_cells: int | None = None
-    """Of NAT's supernet; by default the budget's."""
-    run_dir: Path | None = None
-    """Where everything is written; runs/compare-DATASET-BUDGET by default."""
-    resume: bool = False
-    """Go on in the run directory, also beside other processes that do; more bases, methods and
-    seeds may be named."""
-    overwrite: bool = False
-    """Delete an earlier comparison in the run directory."""
+    """Number of cells in NAT's supernet; by default the budget's."""
     jobs: WorkerFlags = dataclasses.field(default_factory=WorkerFlags)
 
     def __post_init__(self) -> None:
@@ -96,6 +84,7 @@ class Comparison:
     def title(self) -> str:
         """What a report calls the budget, after the data set; nothing where flags changed it."""
         changed = any(getattr(self, name) is not None for name in _OVERRIDES)
+        changed = changed or self.data.train_limit is not None
         return "" if changed else f" ({self.budget} budget)"
 
     @property
@@ -141,12 +130,8 @@ class Comparison:
         """Epochs of NAT's search."""
         return self.nat_epochs or (12 if self.small else 100)
 
-    def load_base(self, name: str) -> Genotype:
-        """A base network at the budget's size."""
-        base = load_base(name)
-        big = base.family == "darts" and base.blocks[0].channels > 16
-        return load_base(name, 16, 8) if self.small and big and not name.endswith(".json") else base
-
     def recorded(self) -> dict[str, Any]:
         """What processes that share a comparison must agree on."""
-        return {name: getattr(self, name) for name in ("budget", "dataset", *_OVERRIDES)}
+        overrides = {name: getattr(self, name) for name in _OVERRIDES}
+        data = {name: getattr(self.data, name) for name in ("dataset", "train_limit")}
+        return {"budget": self.budget, "data": data} | overrides

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import rich.console
 
-from jaxnas import data
+from jaxnas.commands.inputs import load_data, run_folder
 from jaxnas.data import Dataset
 from jaxnas.jobs.folders import FolderJob, do_all
 from jaxnas.jobs.job import Watcher, Work
@@ -69,10 +69,8 @@ def run_experiments(
     console = rich.console.Console(markup=False)  # names and paths may hold brackets
     flags = experiments[0]
     executor = flags.jobs.executor()  # before a device is used
-    base = load_base(flags.base, flags.channels, flags.cells)
-    dataset = data.load(flags.dataset, flags.data_dir, download=flags.download)
-    if flags.train_limit is not None:
-        dataset = dataset.limit(flags.train_limit)
+    base = load_base(flags.base, flags.size.channels, flags.size.cells)
+    dataset = load_data(flags.data)
     plans = [
         _plan(experiment, name, base, dataset, latencies, supervision) for experiment in experiments
     ]
@@ -124,8 +122,8 @@ def _plan(
     supervision: SelfSupervision | None,
 ) -> tuple[RunDirectory, list[TrainingRun]]:
     """An experiment's folder, checked, and what is to be run in it."""
-    label = experiment.dataset.replace(":", "-").replace("/", "-")
-    path = experiment.run_dir or Path("runs") / f"{name}-{label}-{base.name}"
+    place = f"{name}-{experiment.data.label}-{base.name}"
+    path = experiment.run.path(place)
     width = 1 if jax.default_backend() == "cpu" else len(experiment.all_seeds)
     groups = [
         experiment.all_seeds[start : start + width]
@@ -141,6 +139,7 @@ def _plan(
             experiment.eval_every,
             latency_table=(latencies or path / latency_table.FILE).resolve(),
             supervision=supervision,
+            adaptation=experiment.adaptation,
         )
         for seeds in groups
         for method in experiment.methods
@@ -152,16 +151,15 @@ def _plan(
         "width": width,
         "supervision": supervision and dataclasses.asdict(supervision),
         "resolved": {
-            "adapt_epochs": experiment.training.adaptation_epochs,
-            "warmup_epochs": experiment.training.waiting_epochs,
+            "adapt_epochs": experiment.adaptation.joint_epochs(experiment.training.epochs),
+            "warmup_epochs": experiment.adaptation.waiting_epochs(experiment.training.epochs),
             "arch_learning_rate": adaptations[0].arch_learning_rate if adaptations else None,
             "rate_warmup_epochs": experiment.training.rising_epochs,
             **(supervision.resolved if supervision else {}),
         },
     }
-    folder = RunDirectory(path, recorded, resume=experiment.resume, overwrite=experiment.overwrite)
-    folder.check()
-    if experiment.training.cost != "latency":
+    folder = run_folder(experiment.run, place, recorded)
+    if experiment.adaptation.cost != "latency":
         for run in adaptations:
             run.refuse_unreachable()
     return folder, runs

@@ -18,9 +18,8 @@ from jaxnas.children.child_searchers import (
 )
 from jaxnas.children.child_winners import TRAINED, as_array
 from jaxnas.commands.child_experiment import RANDOM, Searches
-from jaxnas.commands.efficiency import Searched, efficiency_curves, efficiency_table
 from jaxnas.commands.final_training import network_section
-from jaxnas.commands.tabular_search import SEARCHERS
+from jaxnas.commands.tabular.tabular_search import SEARCHERS
 from jaxnas.reports.page import Block, Section
 from jaxnas.reports.statistics import wins
 from jaxnas.reports.tables import Column, Table
@@ -102,7 +101,7 @@ def tell_levels(searches: Searches) -> tuple[list[Section], list[Block]]:
         pictures.append(
             network_section(path, f"level_{level}", child, f"The best cell of level {level}")
         )
-    above = wins(_accuracies(of_level), _accuracies(searches.trials[RANDOM]))
+    above = wins(accuracies(of_level), accuracies(searches.trials[RANDOM]))
     return pictures, [
         "Progressive search by levels; level b has cells of b blocks. Rank correlations of the "
         "surrogate's expectations and the accuracies of the level's children: after it was told of "
@@ -126,31 +125,6 @@ def others(space: Space, children: int, *names: str) -> dict[str, ChildSearcher]
     return {name: child_searcher(space, algorithm, children) for name, algorithm in made.items()}
 
 
-def tell_efficiency(searches: Searches) -> tuple[list[Section], list[Block]]:
-    """What `tell_levels` tells, and how many children each search needs.
-
-    Raises:
-      RunError: if something cannot be read or written.
-    """
-    pictures, notes = tell_levels(searches)
-    searched = {
-        name: Searched([trial.candidate for trial in trials], *2 * [_accuracies(trials)])
-        for name, trials in searches.trials.items()
-    }
-    efficiency_curves(searched, searches.examples, searches.path / "efficiency")
-    curves = Section.of_picture(
-        "Children and examples",
-        "efficiency.svg",
-        f"The best accuracy so far, on held-out images. A child that is asked for again is not "
-        f"trained again; {searches.examples:,} examples are a child's training.",
-    )
-    explained = (
-        "What each search needs until the mean accuracy of its best children is that of all that "
-        f"{PROGRESSIVE} search trained (after Liu et al. 2018): children asked for, and "
-        "different ones trained."
-    )
-    return [curves, *pictures], [explained, efficiency_table(searched), *notes]
-
-
-def _accuracies(trials: Sequence[Trial]) -> np.ndarray:
+def accuracies(trials: Sequence[Trial]) -> np.ndarray:
+    """float64 [n], percent: the accuracy of each trial."""
     return np.array([trial.accuracy for trial in trials])

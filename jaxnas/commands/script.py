@@ -1,4 +1,4 @@
-"""How the script of an experiment meets its user."""
+"""How a command meets its user: its flags are read, it runs, and it ends with a sentence."""
 
 from __future__ import annotations
 
@@ -12,43 +12,63 @@ from typing import Any, Never
 from jaxnas.errors import UserError
 
 
-def run_script(flags: Any, description: str | None, run: Callable[[Any], object]) -> None:
-    """Reads the command line, runs, and tells errors in a sentence, with status 1.
+def run_script(
+    flags: Any, description: str | None, run: Callable[[Any], object], default: Any = None
+) -> None:
+    """Reads the command line of a script and runs it; see `run_command`.
 
     Args:
       flags: the dataclass of the flags.
       description: the first thing that ``--help`` says.
       run: takes the flags.
+      default: an instance that holds the flags' defaults; those of the class by default.
     """
     import tyro
 
-    from jaxnas.allocation import keep_memory
-    from jaxnas.compilation import keep_programs
+    def run_kept(parsed: Any) -> None:
+        from jaxnas.allocation import keep_memory
+        from jaxnas.compilation import keep_programs
 
-    parsed = None
-    try:
-        parsed = tyro.cli(flags, description=description)
         keep_memory()
         keep_programs()
+        run(parsed)
+
+    run_command(lambda: tyro.cli(flags, description=description, default=default), run_kept)
+
+
+def run_command(parse: Callable[[], Any], run: Callable[[Any], object]) -> None:
+    """Reads the command line, runs, and tells a `UserError` in a sentence, with status 1.
+
+    Args:
+      parse: reads the command line, and returns the flags.
+      run: takes the flags.
+    """
+    parsed = None
+    try:
+        parsed = parse()
         run(parsed)
         sys.stdout.flush()
     except UserError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        again = "--resume goes on" if _can_resume(parsed) else "--overwrite starts anew"
-        stop_interrupted(f"interrupted; the same command with {again}")
+        again = "; the same command with --overwrite starts anew"
+        if _has(parsed, "resume"):
+            again = "; the same command with --resume goes on"
+        elif not _has(parsed, "overwrite"):
+            again = ""
+        _stop_interrupted(f"interrupted{again}")
     except BrokenPipeError:
-        stop_without_reader()
+        _stop_without_reader()
 
 
-def _can_resume(flags: Any) -> bool:
-    """Whether one of the flags, or of the groups of them, is ``--resume``."""
-    return hasattr(flags, "resume") or (
-        dataclasses.is_dataclass(flags) and any(map(_can_resume, vars(flags).values()))
+def _has(flags: Any, name: str) -> bool:
+    """Whether one of the flags, or of the groups of them, has the name."""
+    return hasattr(flags, name) or (
+        dataclasses.is_dataclass(flags) and any(_has(each, name) for each in vars(flags).values())
     )
 
 
-def stop_interrupted(sentence: str) -> Never:
+def _stop_interrupted(sentence: str) -> Never:
     """Says so and ends the process at once, with status 130.
 
     The interpreter's own end would wait for what XLA compiles, which may take minutes. Nothing is
@@ -60,7 +80,7 @@ def stop_interrupted(sentence: str) -> Never:
     os._exit(130)
 
 
-def stop_without_reader() -> Never:
+def _stop_without_reader() -> Never:
     """Ends the process whose output nobody reads any more, as in ``--help | head``."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(1)

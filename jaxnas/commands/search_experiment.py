@@ -16,6 +16,7 @@ import rich.console
 
 from jaxnas.commands.experiment import refuse_exhaustion, trainer, training_job
 from jaxnas.commands.final_training import final_run, network_section, read_finals
+from jaxnas.commands.inputs import load_data, search_folder
 from jaxnas.data import Dataset
 from jaxnas.jobs.folders import FolderJob, do_all
 from jaxnas.jobs.job import Job, Watcher, Work
@@ -88,8 +89,8 @@ def run_search(
     """
     console = rich.console.Console(markup=False)  # names and paths may hold brackets
     executor = experiment.jobs.executor()  # before a device is used
-    folder = experiment.directory(name, settings)
-    dataset = experiment.load()
+    folder = search_folder(experiment, name, settings)
+    dataset = load_data(experiment.data)
     seed = experiment.seed
     images = SearchImages(dataset, experiment.train_share, seed)
     method = _method(experiment, make, images)

@@ -16,7 +16,7 @@ import numpy as np
 from jaxnas import nn, search, training
 from jaxnas.data import Dataset, epoch_permutation, rounds
 from jaxnas.randomness import stream
-from jaxnas.runs.config import ConfigError, Method, SelfSupervision, Training
+from jaxnas.runs.config import AdaptationFlags, ConfigError, Method, SelfSupervision, Training
 from jaxnas.runs.edge_costs import EdgeCosts, edge_costs
 from jaxnas.runs.learner import Phase
 from jaxnas.runs.loop import Journal, Kept
@@ -49,47 +49,56 @@ class AdaptationRun(SpaceRun):
     """Adaptation of the base while it trains.
 
     Attributes:
-      settings: of the weights' training and of the adaptation.
       latency_table: where measured latencies are kept, as a resumed run needs; None to keep none.
+      adaptation: how the architecture adapts.
     """
 
-    settings: Training
     latency_table: Path | None = None
+    adaptation: AdaptationFlags = dataclasses.field(default_factory=AdaptationFlags)
 
     def __post_init__(self) -> None:
+        self.adaptation.refuse_beyond(self.settings.epochs)
         super().__post_init__()
         edges = max((len(cell.edges) for cell in self.base.cells), default=0)
-        if edges > 16 and self.settings.estimator not in ("mixed", "raw"):
+        if edges > 16 and self.adaptation.estimator not in ("mixed", "raw"):
             raise ConfigError(
-                f"--estimator {self.settings.estimator} goes through the 2^{edges} patterns of a "
+                f"--estimator {self.adaptation.estimator} goes through the 2^{edges} patterns of a "
                 "cell's edges, which are too many; use mixed or raw"
             )
 
     @property
+    def _joint_epochs(self) -> int:
+        return self.adaptation.joint_epochs(self.settings.epochs)
+
+    @property
+    def _waiting_epochs(self) -> int:
+        return self.adaptation.waiting_epochs(self.settings.epochs)
+
+    @property
     def _held_out(self) -> int:
         """Images that move θ alone while the architecture adapts."""
-        if self.settings.arch_data == "train":
+        if self.adaptation.arch_data == "train":
             return 0
-        return max(1, round(self.settings.holdout * len(self.dataset.train_images)))
+        return max(1, round(self.adaptation.holdout * len(self.dataset.train_images)))
 
     @property
     def _images(self) -> tuple[int, ...]:
-        count, adapting = len(self.dataset.train_images), self.settings.adaptation_epochs
+        count, adapting = len(self.dataset.train_images), self._joint_epochs
         fixed = self.settings.epochs - adapting
         return (count - self._held_out,) * adapting + (count,) * fixed
 
     @property
     def arch_learning_rate(self) -> float:
         """Learning rate of θ: what the settings say, or the default for the number of its steps."""
-        moving = self.steps[self.settings.waiting_epochs : self.settings.adaptation_epochs]
-        steps = max(1, sum(moving) // self.settings.arch_every)
+        moving = self.steps[self._waiting_epochs : self._joint_epochs]
+        steps = max(1, sum(moving) // self.adaptation.arch_every)
         travel = _ARCH_TRAVEL * min(1.0, steps / _FEW_ARCH_STEPS) ** 2
-        return self.settings.arch_learning_rate or travel / steps
+        return self.adaptation.arch_learning_rate or travel / steps
 
     @cached_property
     def _costs(self) -> EdgeCosts:
         return edge_costs(
-            self.settings.cost,
+            self.adaptation.cost,
             self._space,
             self.dataset.input_shape,
             self.dataset.num_classes,
@@ -100,11 +109,11 @@ class AdaptationRun(SpaceRun):
 
     def refuse_unreachable(self) -> None:
         """Raises a ConfigError where no network of the space is as cheap as the target."""
-        if self.settings.target_cost is not None:
-            self._costs.refuse_unreachable(self._space, self.settings.target_cost)
+        if self.adaptation.target_cost is not None:
+            self._costs.refuse_unreachable(self._space, self.adaptation.target_cost)
 
     def _order_of(self, key: jax.Array, epoch: int) -> Order:
-        if epoch >= self.settings.adaptation_epochs or not self._held_out:
+        if epoch >= self._joint_epochs or not self._held_out:
             return super()._order_of(key, epoch)
         count, held_out = len(self.dataset.train_images), self._held_out
         epoch_key = jax.random.fold_in(stream(key, "order"), epoch)
@@ -115,7 +124,7 @@ class AdaptationRun(SpaceRun):
 
     @cached_property
     def _adaptation(self) -> search.Adaptation:
-        settings, learner = self.settings, self._learner
+        settings, learner = self.adaptation, self._learner
         costs, decode = None, self._space.derive
         if settings.cost_weight:
             costs = self._costs.candidates / self._costs.base
@@ -136,7 +145,7 @@ class AdaptationRun(SpaceRun):
             estimator=settings.estimator,
             arch_optimizer=settings.arch_optimizer,
             arch_learning_rate=self.arch_learning_rate,
-            warmup_steps=sum(self.steps[: settings.waiting_epochs]),
+            warmup_steps=sum(self.steps[: self._waiting_epochs]),
             arch_data=settings.arch_data,
             arch_every=settings.arch_every,
             cost_weight=settings.cost_weight,
@@ -195,7 +204,7 @@ class AdaptationRun(SpaceRun):
         return kept._replace(meta=kept.meta | {"theta": [np.asarray(kept.state.theta).tolist()]})
 
     def _advance(self, kept: Kept, progress: Callable[[], None]) -> Kept | None:
-        if kept.epoch == self.settings.adaptation_epochs < self.settings.epochs:
+        if kept.epoch == self._joint_epochs < self.settings.epochs:
             kept = self._enter_fixed(kept)
         after = super()._advance(kept, progress)
         if after is not None and after.meta["phase"] == _JOINT:
@@ -210,7 +219,7 @@ class AdaptationRun(SpaceRun):
         return kept._replace(state=state, meta=kept.meta | {"phase": _FIXED, "scores": {}})
 
     def _architectures(self, meta: dict[str, Any]) -> list[Architecture]:
-        derived, target = self._fixed(meta).derived, self.settings.target_cost
+        derived, target = self._fixed(meta).derived, self.adaptation.target_cost
         if target is None:
             return [self._architecture(each) for each in derived]
         return [self._architecture(each, self._costs.note(each, target)) for each in derived]
@@ -235,6 +244,7 @@ def method_run(
     *,
     latency_table: Path | None = None,
     supervision: SelfSupervision | None = None,
+    adaptation: AdaptationFlags | None = None,
 ) -> TrainingRun:
     """The run of a method by its name; other arguments are those of the runs.
 
@@ -250,6 +260,7 @@ def method_run(
     granularity: Granularity = "full" if method.endswith("full") else "cell"
     if method.startswith("random"):
         return RandomRun(*common, granularity)
-    if method == "original" or not settings.adaptation_epochs:
+    adaptation = adaptation or AdaptationFlags()
+    if method == "original" or not adaptation.joint_epochs(settings.epochs):
         return TrainingRun(*common)
-    return AdaptationRun(*common, granularity, latency_table)
+    return AdaptationRun(*common, granularity, latency_table, adaptation)

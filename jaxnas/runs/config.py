@@ -20,29 +20,91 @@ class ConfigError(UserError, RuntimeError):
 
 
 @dataclasses.dataclass(frozen=True)
-class WeightTraining:
+class DataFlags:
+    """The data set that is learned."""
+
+    dataset: str = "cifar10"
+    """The data set: cifar10, cifar100, tiny_imagenet, digits, tfds:NAME, a folder of class folders,
+    or an .npz file."""
+    data_dir: Path | None = None
+    """The folder of data sets; by default $JAXNAS_DATA_DIR, or ./data."""
+    download: bool = False
+    """Fetch the data set if it is not there: CIFAR-10, CIFAR-100 and those of tfds:NAME."""
+    train_limit: int | None = None
+    """Number of training images to use, the first ones; by default all, or those of a budget."""
+
+    @property
+    def label(self) -> str:
+        """The data set's name as a part of a folder's name."""
+        return self.dataset.replace(":", "-").replace("/", "-")
+
+
+@dataclasses.dataclass(frozen=True)
+class SizeFlags:
+    """The size of a cell network that is not a genotype.json."""
+
+    channels: int | None = None
+    """Number of channels of a node in the first cells; by default as published, or 36 for a
+    .txt."""
+    cells: int | None = None
+    """Depth: DARTS's and PNASNet's cells, NASNet's 3N (reductions come on top), ENAS's layers; by
+    default as published, or 20 for a .txt."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RunFlags:
+    """The folder of the run, and what becomes of an earlier run in it."""
+
+    run_dir: Path | None = None
+    """The folder in which everything is written; by default one in runs/ that is named after the
+    experiment and its data set."""
+    resume: bool = False
+    """Go on with an interrupted run in the run directory."""
+    overwrite: bool = False
+    """Delete an earlier run in the run directory."""
+
+    def path(self, name: str) -> Path:
+        """The folder: that of the flags, or runs/NAME."""
+        return self.run_dir or Path("runs") / name
+
+
+def without_places(flags: Any) -> dict[str, Any]:
+    """The fields of an experiment's flags that a resumed run must agree on.
+
+    These are all but `RunFlags`, `WorkerFlags` and the folder of data sets: where things are and
+    who does them makes no difference.
+    """
+    fields = dataclasses.asdict(flags)
+    del fields["run"], fields["jobs"], fields["data"]["data_dir"], fields["data"]["download"]
+    return fields
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
     """How a network's weights are trained."""
 
     epochs: int = 200
-    """Passes over the training images."""
+    """Number of passes over the training images."""
     batch_size: int = 128
-    """Images in a step."""
+    """Number of images in a step."""
     learning_rate: float = 0.1
-    """Of the weights, at the start."""
+    """Learning rate of the weights at the start."""
     schedule: Literal["cosine", "step"] = "cosine"
-    """Of the weights' learning rate over all epochs: cosine to 0, or by 10 at half and 3/4."""
+    """Schedule of the weights' learning rate over all epochs: cosine to 0, or steps, divided by 10
+    at half and at 3/4."""
     momentum: float = 0.9
     """Nesterov momentum of SGD."""
     weight_decay: float = 5e-4
     """L2 decay of the weights."""
     decay_norm_and_bias: bool = True
-    """Whether batch norms and biases decay too."""
+    """Let batch norms and biases decay too."""
     label_smoothing: float = 0.0
     """Share of the target spread over all classes."""
     grad_clip: float | None = None
     """Largest global norm of the gradient."""
     auxiliary_weight: float = 0.0
-    """Of the auxiliary head's loss, 0 for no head; DARTS and NASNet have 0.4 (cell networks)."""
+    """Weight of the auxiliary head's loss, 0 for no head; DARTS and NASNet have 0.4 (cell
+    networks)."""
     drop_path: float = 0.0
     """Probability of dropping an operation, growing from 0 over all epochs (cell networks)."""
     dropout: float = 0.0
@@ -50,25 +112,22 @@ class WeightTraining:
     cutout: int = 0
     """Side of the square cut out of each training image, 0 for none."""
     optimizer: Literal["sgd", "lars"] = "sgd"
-    """SGD, or LARS for large batches (its momentum is not Nesterov's); for LARS give a learning
-    rate of about 1.0 x batch / 256, as SimCLR's code has on CIFAR-10."""
+    """Optimizer of the weights: SGD, or LARS for large batches (its momentum is not Nesterov's);
+    for LARS give a learning rate of about 1.0 x batch / 256, as SimCLR's code has on CIFAR-10."""
     rate_warmup_epochs: int | None = 0
-    """Epochs in which the learning rate rises from 0, before the schedule; None for a tenth of all,
-    at most 10."""
+    """Number of epochs in which the learning rate rises from 0, before the schedule;
+    None for a tenth of all, at most 10."""
     accumulate: int = 1
-    """Steps whose mean gradient moves the weights once, for batches that the memory does not hold;
-    each step's batch norms, and pairs of SimCLR, are its own, and the learning rate is not
-    rescaled."""
+    """Number of steps whose mean gradient moves the weights once, for batches that the memory does
+    not hold; each step's batch norms, and pairs of SimCLR, are its own, and
+    the learning rate is not rescaled."""
     devices: int = 1
-    """Devices over which each batch is split."""
+    """Number of devices over which each batch is split."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Of the computation; weights and statistics are float32."""
+    """Precision of the computation; weights and statistics are float32."""
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, float) and not math.isfinite(value):
-                raise ConfigError(f"{flag(field.name)} must be finite, not {value}")
+        refuse_infinite(self)
         refuse_zero(self, "epochs", "batch_size", "learning_rate")
         for name in ("weight_decay", "cutout", "auxiliary_weight"):
             if getattr(self, name) < 0:
@@ -102,36 +161,37 @@ class WeightTraining:
 
 
 @dataclasses.dataclass(frozen=True)
-class Training(WeightTraining):
-    """How weights and architecture are trained; all that a run's result depends on but the seed."""
+class AdaptationFlags:
+    """How the architecture adapts while the weights train."""
 
-    epochs: int = 200
-    """Passes over the training images, adaptation included."""
     adapt_epochs: int | None = None
-    """Epochs in which the architecture adapts, the first ones; a third of all by default."""
+    """Number of epochs in which the architecture adapts, the first ones; a third of all by
+    default."""
     warmup_epochs: int | None = None
-    """Of these, epochs before the architecture first moves; a third of them by default."""
+    """Number of these epochs before the architecture first moves; a third of them by default."""
     estimator: Literal["mixed", "raw", "hard", "sampled", "two_path"] = "mixed"
-    """How architecture parameters weight the edges."""
+    """Way in which architecture parameters weight the edges."""
     arch_optimizer: Literal["adam", "sgd"] = "adam"
-    """Of the architecture parameters: Adam, or SGD without momentum."""
+    """Optimizer of the architecture parameters: Adam, or SGD without momentum."""
     arch_learning_rate: float | None = None
-    """Of the architecture parameters; for Adam 6 / (their steps) by default, less below 90."""
+    """Learning rate of the architecture parameters; for Adam 6 / (their steps) by default, less
+    below 90."""
     arch_data: Literal["train", "holdout"] = "train"
-    """What moves the architecture: the weights' own batch, or held-out training images."""
+    """Images that move the architecture: the weights' own batch, or held-out training images."""
     arch_every: int = 1
-    """Steps from one move of the architecture to the next."""
+    """Number of steps from one move of the architecture to the next."""
     holdout: float = 0.1
     """Share of the training images held out while the architecture adapts, for holdout."""
     cost_weight: float = 0.0
     """Weight in the loss of the expected cost, as a share of the base's."""
     target_cost: float | None = None
-    """The most that the adapted network may cost, as a share of the base's."""
+    """Largest cost of the adapted network, as a share of the base's."""
     cost: Literal["macs", "params", "latency"] = "macs"
-    """What a network costs: multiply-adds, parameters, or time for a batch on this device."""
+    """Cost of a network: its multiply-adds, its parameters, or its time for a batch on this
+    device."""
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        refuse_infinite(self)
         if self.arch_every < 1:
             raise ConfigError(f"--arch-every must be above 0, not {self.arch_every}")
         if self.cost_weight < 0:
@@ -148,28 +208,30 @@ class Training(WeightTraining):
             )
         if self.arch_optimizer == "sgd" and self.arch_learning_rate is None:
             raise ConfigError("--arch-optimizer sgd needs --arch-learning-rate")
-        if not 0 <= self.adaptation_epochs <= self.epochs:
+
+    def refuse_beyond(self, epochs: int) -> None:
+        """Raises a ConfigError unless the adaptation fits into so many epochs of training."""
+        joint = self.joint_epochs(epochs)
+        if not 0 <= joint <= epochs:
             raise ConfigError(
-                f"--adapt-epochs must be from 0 to --epochs ({self.epochs}), "
-                f"not {self.adapt_epochs}"
+                f"--adapt-epochs must be from 0 to --epochs ({epochs}), not {self.adapt_epochs}"
             )
-        if not 0 <= self.waiting_epochs <= self.adaptation_epochs:
+        if not 0 <= self.waiting_epochs(epochs) <= joint:
             raise ConfigError(
-                f"--warmup-epochs must be from 0 to --adapt-epochs ({self.adaptation_epochs}), "
+                f"--warmup-epochs must be from 0 to --adapt-epochs ({joint}), "
                 f"not {self.warmup_epochs}"
             )
 
-    @property
-    def adaptation_epochs(self) -> int:
-        """Epochs of the joint phase."""
-        return -(-self.epochs // 3) if self.adapt_epochs is None else self.adapt_epochs
+    def joint_epochs(self, epochs: int) -> int:
+        """Number of epochs in which weights and architecture train, of all epochs of training."""
+        return -(-epochs // 3) if self.adapt_epochs is None else self.adapt_epochs
 
-    @property
-    def waiting_epochs(self) -> int:
-        """Epochs of the joint phase before θ first moves."""
+    def waiting_epochs(self, epochs: int) -> int:
+        """Number of these epochs before θ first moves."""
         if self.warmup_epochs is not None:
             return self.warmup_epochs
-        return self.adaptation_epochs // 3 if self.adaptation_epochs != 2 else 1
+        joint = self.joint_epochs(epochs)
+        return joint // 3 if joint != 2 else 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,9 +239,9 @@ class SelfSupervision:
     """How a network learns without labels, and how what it learned is judged with them."""
 
     method: Literal["simclr", "simsiam"] = "simclr"
-    """SimCLR (Chen et al. 2020) or SimSiam (Chen & He 2021); which PNAA had is not known."""
+    """Method: SimCLR (Chen et al. 2020) or SimSiam (Chen & He 2021); that of PNAA is not known."""
     temperature: float | None = None
-    """Of SimCLR's loss; 0.5 by default."""
+    """Temperature of SimCLR's loss; 0.5 by default."""
     jitter: float = 0.5
     """Strength s of the colour jitter of both views, as SimCLR's code counts it: factors of
     1 - 0.8 s to 1 + 0.8 s on brightness, contrast and saturation, a turn of the hue of up to 0.2 s
@@ -194,9 +256,9 @@ class SelfSupervision:
     """Probability that a view is solarized, each of the two on its own: values of at least half are
     inverted; both papers have 0."""
     neighbours: int = 200
-    """Of the nearest-neighbour classifier, weighted at temperature 0.1."""
+    """Number of neighbours of the nearest-neighbour classifier, weighted at temperature 0.1."""
     probe_epochs: int = 100
-    """Epochs of the linear classifier on the frozen features, in the end."""
+    """Number of epochs of the linear classifier on the frozen features, in the end."""
 
     def __post_init__(self) -> None:
         if self.temperature is not None and self.method != "simclr":
@@ -235,41 +297,27 @@ class SelfSupervision:
 class Experiment:
     """Adapts a known network while it trains, next to the same network left alone."""
 
-    dataset: str = "cifar10"
-    """cifar10, cifar100, tiny_imagenet, digits, tfds:NAME, a folder of class folders, or .npz."""
-    data_dir: Path | None = None
-    """Where data sets are; JAXNAS_DATA_DIR or ./data by default."""
-    download: bool = False
-    """Fetch the data set if it is not there: CIFAR-10, CIFAR-100 and those of tfds:NAME."""
+    data: DataFlags = dataclasses.field(default_factory=DataFlags)
+    run: RunFlags = dataclasses.field(default_factory=RunFlags)
     base: str = "resnet20"
     """The network to adapt: a name of the zoo, a genotype.json, or a .txt in the form of DARTS."""
-    channels: int | None = None
-    """Of a node in the first cells of a cell network; the published number, or 36 for a .txt."""
-    cells: int | None = None
-    """Depth: DARTS's and PNASNet's cells, NASNet's 3N (reductions come on top), ENAS's layers; as
-    published, or 20 for a .txt."""
+    size: SizeFlags = dataclasses.field(default_factory=SizeFlags)
     methods: tuple[Method, ...] = ("original", "cell", "full")
-    """What to run: the base left alone; adapted with one choice per kind of cell, or per block; or,
-    as the control, with such choices drawn at random before training."""
+    """Methods to run: the base left alone; adapted with one choice per kind of cell, or per block;
+    or, as the control, with such choices drawn at random before training."""
     seed: int = 0
-    """The seed."""
+    """Seed of everything that is random."""
     seeds: tuple[int, ...] = ()
-    """Several seeds, in place of --seed: each a job on a CPU, one job together on a GPU."""
-    train_limit: int | None = None
-    """Use the first so many training images only."""
-    run_dir: Path | None = None
-    """Where everything is written; runs/NAME-DATASET-BASE by default."""
-    resume: bool = False
-    """Go on with an interrupted run in the run directory."""
-    overwrite: bool = False
-    """Delete an earlier run in the run directory."""
+    """Several seeds in place of --seed, each a job on a CPU, one job together on a GPU."""
     jobs: WorkerFlags = dataclasses.field(default_factory=WorkerFlags)
     eval_every: int = 1
-    """Test accuracy (without labels: kNN and ridge accuracy of the features) is measured every so
-    many epochs, and at the end."""
+    """Number of epochs from one measurement to the next, of the test accuracy (of what is learned
+    without labels: kNN and ridge accuracy of the features)."""
     training: Training = dataclasses.field(default_factory=Training)
+    adaptation: AdaptationFlags = dataclasses.field(default_factory=AdaptationFlags)
 
     def __post_init__(self) -> None:
+        self.adaptation.refuse_beyond(self.training.epochs)
         if not self.methods or len(set(self.methods)) < len(self.methods):
             raise ConfigError(
                 f"--methods must name each method once: {', '.join(get_args(Method))}"
@@ -288,16 +336,22 @@ class Experiment:
         return self.seeds or (self.seed,)
 
     def recorded(self) -> dict[str, Any]:
-        """What a resumed run must agree on: all but where things are and how to go about it."""
-        fields = dataclasses.asdict(self)
-        for name in ("data_dir", "download", "run_dir", "resume", "overwrite", "jobs", "seed"):
-            del fields[name]
+        """What a resumed run must agree on; see `without_places`."""
+        fields = without_places(self)
+        del fields["seed"]
         return fields | {"seeds": self.all_seeds}
 
 
 def flag(name: str) -> str:
     """The command-line flag of a field."""
     return "--" + name.replace("_", "-")
+
+
+def refuse_infinite(flags: Any) -> None:
+    """Raises a ConfigError that names the first field that is a number and not finite."""
+    for name, value in vars(flags).items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ConfigError(f"{flag(name)} must be finite, not {value}")
 
 
 def refuse_zero(flags: Any, *names: str) -> None:

@@ -14,7 +14,7 @@ import optax
 from jaxnas import nn, tasks, training
 from jaxnas.data import Dataset
 from jaxnas.randomness import stream
-from jaxnas.runs.config import SelfSupervision, WeightTraining
+from jaxnas.runs.config import SelfSupervision, Training
 from jaxnas.runs.objectives import Objective, SelfSupervised, Supervised
 from jaxnas.spaces import Genotype
 from jaxnas.training.loop import Data
@@ -87,7 +87,7 @@ class Learner:
     """
 
     dataset: Dataset
-    settings: WeightTraining
+    settings: Training
     supervision: SelfSupervision | None
     steps: tuple[int, ...]
     seeds: Seeds

@@ -14,7 +14,7 @@ import numpy as np
 from jaxnas import nn, tasks, training
 from jaxnas.data import Dataset, Views
 from jaxnas.randomness import stream
-from jaxnas.runs.config import ConfigError, SelfSupervision, WeightTraining
+from jaxnas.runs.config import ConfigError, SelfSupervision, Training
 from jaxnas.spaces import Genotype
 from jaxnas.training.loop import Data
 from jaxnas.training.train import Apply
@@ -54,7 +54,7 @@ class Supervised:
     """
 
     dataset: Dataset
-    settings: WeightTraining
+    settings: Training
     headline = "test_accuracy"
     judges_untrained = False
 
@@ -121,7 +121,7 @@ class SelfSupervised:
     """
 
     dataset: Dataset
-    settings: WeightTraining
+    settings: Training
     supervision: SelfSupervision
     headline = "knn_accuracy"
     judges_untrained = True

@@ -20,7 +20,7 @@ from jaxnas.data import Dataset, epoch_permutation
 from jaxnas.jobs.job import UNWATCHED, Watcher
 from jaxnas.randomness import stream
 from jaxnas.reports.results import Result
-from jaxnas.runs.config import ConfigError, SelfSupervision, WeightTraining
+from jaxnas.runs.config import ConfigError, SelfSupervision, Training
 from jaxnas.runs.genotype_files import refuse_unbuildable
 from jaxnas.runs.learner import Learner, Phase, Seeds
 from jaxnas.runs.loop import Journal, Kept, TrainingError, all_finite
@@ -82,7 +82,7 @@ class TrainingRun:
     method: str
     base: Genotype
     dataset: Dataset
-    settings: WeightTraining
+    settings: Training
     seeds: tuple[int, ...]
     eval_every: int = 1
     supervision: SelfSupervision | None = None

@@ -1,4 +1,4 @@
-"""What is known already: tables of architectures that others have trained, and an invented one.
+"""What is known already: tables of architectures that others have trained.
 
 Imports no JAX.
 """
@@ -9,16 +9,13 @@ from jaxnas.tabular.loading import load_nasbench201
 from jaxnas.tabular.nasbench201 import DATASETS, EPOCHS, SIZE, SPLITS, Record, Table
 from jaxnas.tabular.nats_bench import read_record
 from jaxnas.tabular.rank import kendall, spearman
-from jaxnas.tabular.synthetic_cells import Best, SyntheticCells
 
 __all__ = [
     "DATASETS",
     "EPOCHS",
     "SIZE",
     "SPLITS",
-    "Best",
     "Record",
-    "SyntheticCells",
     "Table",
     "TabularError",
     "kendall",

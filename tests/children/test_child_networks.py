@@ -12,14 +12,14 @@ from jaxnas import nn, training
 from jaxnas.children import child_training
 from jaxnas.children.child_networks import BuiltNetworks
 from jaxnas.children.child_training import ChildTraining
-from jaxnas.runs.config import WeightTraining
+from jaxnas.runs.config import Training
 from jaxnas.runs.search_run import SearchImages
 from jaxnas.spaces import Nas2017Space, SpaceError
 from support.children import PROGRAMS, compiled
 from support.tiny import dataset
 
 SPACES = tuple(Nas2017Space(layers, (1, 3), (4, 6), (1, 2)) for layers in (1, 2))
-WEIGHTS = WeightTraining(epochs=2, batch_size=16, learning_rate=0.05)
+WEIGHTS = Training(epochs=2, batch_size=16, learning_rate=0.05)
 CHILDREN = [(1, 0, 0, 1, 0), (0, 1, 0, 0, 1, 1, 1, 0, 0, 1, 0)]
 
 

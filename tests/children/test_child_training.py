@@ -9,13 +9,13 @@ import pytest
 
 from jaxnas.children.child_networks import CellNetworks
 from jaxnas.children.child_training import ChildTraining
-from jaxnas.runs.config import ConfigError, WeightTraining
+from jaxnas.runs.config import ConfigError, Training
 from jaxnas.runs.search_run import SearchImages
 from jaxnas.spaces import SpaceError
 from support.children import PROGRAMS, SPACE, compiled
 from support.tiny import dataset
 
-WEIGHTS = WeightTraining(epochs=2, batch_size=16, learning_rate=0.05)
+WEIGHTS = Training(epochs=2, batch_size=16, learning_rate=0.05)
 
 
 def make(weights=WEIGHTS, judged=1, most_epochs=5, train_share=0.7, seed=3):
@@ -73,7 +73,7 @@ def test_a_child_is_the_same_whoever_trained_before(training):
 
 
 def test_a_child_that_diverges_fails_and_says_where():
-    weights = WeightTraining(epochs=2, batch_size=16, learning_rate=1e30)
+    weights = Training(epochs=2, batch_size=16, learning_rate=1e30)
     outcome = make(weights).train(candidates(1)[0], 2)
     assert outcome.accuracies == ()
     assert "the loss was not finite in epoch" in outcome.failure
@@ -91,4 +91,4 @@ def test_a_child_that_diverges_fails_and_says_where():
 def test_settings_that_cannot_be_are_refused(weights, changes, message):
     fields = {"epochs": 2, "batch_size": 16, **weights}
     with pytest.raises(ConfigError, match=message):
-        make(WeightTraining(**fields), **changes)
+        make(Training(**fields), **changes)

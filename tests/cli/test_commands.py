@@ -12,7 +12,7 @@ import pytest
 
 from jaxnas import nn
 from jaxnas.cli import main
-from jaxnas.runs.config import Experiment
+from jaxnas.runs.config import DataFlags, Experiment
 from jaxnas.spaces import Genotype, Nas2017Space, zoo
 from jaxnas.spaces.genotype import NULL
 from support import tiny
@@ -172,10 +172,10 @@ def test_adapt_runs_the_experiment_of_its_flags(run, monkeypatch):
     run("adapt", *tiny.command(Path("in"), seeds=(0, 3)))
     ((experiment, name),) = found
     wanted = Experiment(
-        dataset="in/tiny.npz",
+        data=DataFlags("in/tiny.npz"),
         base="in/base.json",
         seeds=(0, 3),
-        training=tiny.settings(),
+        **tiny.settings(),
     )
     assert experiment.recorded() == wanted.recorded()
     assert name == "adapt"

@@ -11,7 +11,7 @@ from jaxnas.children.child_training import Outcome
 from jaxnas.children.child_winners import TRAINED
 from jaxnas.cli.commands import CellSpaceName, ChildAlgorithm, Search
 from jaxnas.commands import cell_search
-from jaxnas.commands.tabular_search import SEARCHERS
+from jaxnas.commands.tabular.tabular_search import SEARCHERS
 
 
 @pytest.fixture

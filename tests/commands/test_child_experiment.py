@@ -13,25 +13,25 @@ from jaxnas.children.child_search import accuracy
 from jaxnas.children.child_searchers import Trial, best
 from jaxnas.children.child_winners import cells_at_full_size
 from jaxnas.commands.child_experiment import beside_random, run_children
-from jaxnas.runs.config import WeightTraining
+from jaxnas.runs.config import DataFlags, RunFlags, Training
 from jaxnas.spaces import Genotype
 from support import tiny
 from support.children import SPACE
 
-CHILD = WeightTraining(epochs=1, batch_size=16, learning_rate=0.05)
+CHILD = Training(epochs=1, batch_size=16, learning_rate=0.05)
 
 
 def run(folder, **changes):
     experiment = CellExperiment(
-        dataset=str(folder / "tiny.npz"),
-        run_dir=folder / "run",
+        data=DataFlags(str(folder / "tiny.npz")),
+        run=tiny.taken(RunFlags, changes, run_dir=folder / "run"),
         children=6,
         train_share=0.7,
         finalists=2,
         finalist_epochs=2,
         channels=2,
         cells=2,
-        training=WeightTraining(epochs=1, batch_size=40),
+        training=Training(epochs=1, batch_size=40),
         **changes,
     )
     searcher = search.reinforce(SPACE, batch=3)

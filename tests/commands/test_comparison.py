@@ -14,7 +14,7 @@ from jaxnas.jobs.job import Watcher
 from jaxnas.reports import read_results
 from jaxnas.reports.comparison_report import compare, comparison_table, write_comparison
 from jaxnas.reports.results import ORIGINAL
-from jaxnas.runs.config import ConfigError
+from jaxnas.runs.config import ConfigError, DataFlags, RunFlags
 from jaxnas.runs.training_run import TrainingRun
 from jaxnas.search.shared.supernet import Found
 from jaxnas.spaces import Genotype, zoo
@@ -46,10 +46,10 @@ def flags(inputs, folder, **changes):
         "base": (str(inputs / "base.json"),),
         "method": ("original",),
         "seeds": 1,
-        "dataset": str(inputs / "tiny.npz"),
+        "data": tiny.taken(DataFlags, changes, dataset=str(inputs / "tiny.npz")),
+        "run": tiny.taken(RunFlags, changes, run_dir=folder),
         "epochs": 1,
         "batch_size": 16,
-        "run_dir": folder,
     }
     return Comparison(**(fields | changes))
 
@@ -93,7 +93,7 @@ def test_every_method_runs_once_and_random_stands_beside(inputs, tmp_path, monke
     # Again with one seed more: what is done is not done again.
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").glob("*/*/outcome.json")}
     assert len(kept) == 3
-    more = dataclasses.replace(first, seeds=2, method=("original",), resume=True)
+    more = tiny.with_run(dataclasses.replace(first, seeds=2, method=("original",)), resume=True)
     run_comparison(more, {})
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     again = json.loads((tmp_path / "run" / "results.json").read_text())
@@ -126,12 +126,12 @@ def test_what_another_process_holds_is_left_to_it(inputs, tmp_path, capsys):
     config = json.loads((held / "config.json").read_text())
     del config["environment"]
     with RunDirectory(held, config, resume=True):
-        report = run_comparison(dataclasses.replace(both, resume=True), {})
+        report = run_comparison(tiny.with_run(both, resume=True), {})
         with pytest.raises(InUseError, match="in use by another run"):
-            run_comparison(dataclasses.replace(both, overwrite=True), {})
+            run_comparison(tiny.with_run(both, overwrite=True), {})
     assert "1 runs are in the hands of other processes" in " ".join(capsys.readouterr().out.split())
     assert "tiny/original_seed0: not done." in report.read_text()
-    run_comparison(dataclasses.replace(both, resume=True), {})
+    run_comparison(tiny.with_run(both, resume=True), {})
     assert "not done" not in report.read_text()
     assert len(json.loads((run / "results.json").read_text())) == 2
 
@@ -248,7 +248,7 @@ def test_impossible_flags_are_refused(changes, message):
 def test_a_budget_is_named_where_nothing_of_it_was_changed():
     assert Comparison().title == " (small budget)"
     assert Comparison(budget="paper", seeds=3).title == " (paper budget)"
-    for changes in ({"train_limit": 5000}, {"epochs": 2}, {"nat_cells": 3}):
+    for changes in ({"data": DataFlags(train_limit=5000)}, {"epochs": 2}, {"nat_cells": 3}):
         assert Comparison(**changes).title == ""
 
 
@@ -258,8 +258,8 @@ def test_recipes_are_those_of_the_networks():
     assert (darts.epochs, darts.batch_size, darts.auxiliary_weight) == (600, 96, 0.4)
     residual = paper.training(zoo.named("resnet20_cells"))
     assert (residual.epochs, residual.batch_size, residual.auxiliary_weight) == (200, 128, 0.0)
-    assert paper.load_base("darts_v2") == zoo.named("darts_v2")
-    assert Comparison().load_base("darts_v2").blocks[0].channels == 16
+    assert comparison.load_sized("darts_v2", paper) == zoo.named("darts_v2")
+    assert comparison.load_sized("darts_v2", Comparison()).blocks[0].channels == 16
 
 
 def row(method, seed, accuracy, **changes):

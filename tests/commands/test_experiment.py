@@ -19,7 +19,14 @@ from jaxnas import nn
 from jaxnas.commands import experiment
 from jaxnas.commands.experiment import load_base, run_experiment
 from jaxnas.reports import read_results
-from jaxnas.runs.config import ConfigError, Experiment, Training
+from jaxnas.runs.config import (
+    AdaptationFlags,
+    ConfigError,
+    DataFlags,
+    Experiment,
+    RunFlags,
+    Training,
+)
 from jaxnas.runs.loop import TrainingError
 from jaxnas.runs.training_run import TrainingRun
 from jaxnas.spaces import Block, Genotype, GenotypeError, zoo
@@ -36,17 +43,14 @@ def inputs(tmp_path_factory):
     return tiny.write(tmp_path_factory.mktemp("inputs"))
 
 
-def flags(inputs, run_dir, training=None, **changes):
+def flags(inputs, run_dir, settings=None, **changes):
     """The flags of a tiny experiment."""
-    return Experiment(
-        **{
-            "dataset": str(inputs / "tiny.npz"),
-            "base": str(inputs / "base.json"),
-            "run_dir": run_dir,
-            "training": training or tiny.settings(),
-        }
-        | changes
-    )
+    parts = {
+        "data": tiny.taken(DataFlags, changes, dataset=str(inputs / "tiny.npz")),
+        "run": tiny.taken(RunFlags, changes, run_dir=run_dir),
+        "base": str(inputs / "base.json"),
+    } | (settings or tiny.settings())
+    return Experiment(**parts | changes)
 
 
 def told(*arguments):
@@ -121,7 +125,8 @@ def test_what_is_printed_has_every_row_and_where_the_report_is(swept):
 
 def test_the_configuration_has_all_flags_and_where_it_ran(swept):
     config = json.loads((swept[0] / "config.json").read_text())
-    assert config["training"] == dataclasses.asdict(tiny.settings())
+    for name, part in tiny.settings().items():
+        assert config[name] == dataclasses.asdict(part)
     assert (config["seeds"], config["methods"]) == ([0, 1], list(METHODS))
     assert config["base"] == "tiny"
     where = config["environment"]
@@ -201,7 +206,7 @@ def test_seeds_run_side_by_side_on_an_accelerator(inputs, tmp_path, monkeypatch)
     monkeypatch.undo()
     # One after the other is another run.
     with pytest.raises(RunError, match="width was 2 and is 1"):
-        told(dataclasses.replace(wanted, resume=True))
+        told(tiny.with_run(wanted, resume=True))
 
 
 def test_an_earlier_run_is_refused_unless_told_and_differences_are_named(swept, inputs, tmp_path):
@@ -212,10 +217,10 @@ def test_an_earlier_run_is_refused_unless_told_and_differences_are_named(swept, 
     others = (
         (same | {"seeds": (0, 2)}, {}, "seeds was .*, 1] and is .*, 2]"),
         (same | {"methods": ("cell",)}, {}, "methods was .* and is .*"),
-        (same | {"train_limit": 79}, {}, "train_limit was null and is 79"),
+        (same | {"train_limit": 79}, {}, r"data\.train_limit was null and is 79"),
         (same | {"eval_every": 2}, {}, "eval_every was 1 and is 2"),
         (same, {"learning_rate": 0.06}, r"training\.learning_rate was 0\.05 and is 0\.06"),
-        (same, {"estimator": "hard"}, r"training\.estimator was .mixed. and is .hard."),
+        (same, {"estimator": "hard"}, r"adaptation\.estimator was .mixed. and is .hard."),
     )
     for changes, settings, message in others:
         wanted = flags(inputs, run_dir, tiny.settings(**settings), **changes, resume=True)
@@ -237,7 +242,7 @@ def test_overwrite_starts_anew(swept, inputs, tmp_path):
     assert [row.method for row in read_results(run_dir)] == ["original"]
     assert not (run_dir / "cell_seed0").exists()
     with pytest.raises(RunError, match="--resume and --overwrite exclude each other"):
-        told(dataclasses.replace(again, resume=True))
+        told(tiny.with_run(again, resume=True))
 
 
 def test_a_run_directory_in_use_is_refused(inputs, tmp_path):
@@ -245,7 +250,7 @@ def test_a_run_directory_in_use_is_refused(inputs, tmp_path):
     with RunDirectory(tmp_path / "run", {}):
         for options in ({"resume": True}, {"overwrite": True}):
             with pytest.raises(RunError, match="is in use by another run"):
-                told(dataclasses.replace(wanted, **options))
+                told(tiny.with_run(wanted, **options))
 
 
 def test_out_of_memory_is_told_in_a_sentence(inputs, tmp_path, monkeypatch):
@@ -406,7 +411,9 @@ def test_a_base_that_cannot_be_read_is_told_in_a_sentence(tmp_path):
 )
 def test_settings_that_cannot_be_are_refused_by_their_flag(changes, message):
     with pytest.raises(ConfigError, match=message):
-        Training(**changes)
+        Experiment(
+            training=tiny.taken(Training, changes), adaptation=tiny.taken(AdaptationFlags, changes)
+        )
 
 
 @pytest.mark.parametrize(
@@ -430,7 +437,8 @@ def test_flags_that_cannot_be_are_refused_by_their_name(changes, message):
 
 @pytest.mark.parametrize("epochs", range(1, 12))
 def test_the_default_schedule_of_any_length_adapts_and_fits(epochs):
-    settings = Training(epochs=epochs)
-    assert 1 <= settings.adaptation_epochs <= epochs
-    assert 0 <= settings.waiting_epochs < settings.adaptation_epochs
-    assert settings.waiting_epochs or settings.adaptation_epochs == 1
+    default = AdaptationFlags()
+    joint, waiting = default.joint_epochs(epochs), default.waiting_epochs(epochs)
+    assert 1 <= joint <= epochs
+    assert 0 <= waiting < joint
+    assert waiting or joint == 1

@@ -9,7 +9,7 @@ import pytest
 from jaxnas import data
 from jaxnas.commands.experiment import run_experiment
 from jaxnas.reports.method_folder import read_method
-from jaxnas.runs.config import Experiment
+from jaxnas.runs.config import DataFlags, Experiment, RunFlags
 from jaxnas.runs.load import load_run
 from jaxnas.spaces import AdaptationSpace, Genotype, zoo
 from jaxnas.spaces.families import FAMILIES
@@ -60,11 +60,11 @@ def test_a_network_of_every_family_adapts_and_is_read_back(family, tmp_path):
         drop_path=0.0 if FAMILIES[family].drop_path == "none" else 0.2,
     )
     experiment = Experiment(
-        dataset=str(tmp_path / "images.npz"),
+        data=DataFlags(str(tmp_path / "images.npz")),
         base=str(tmp_path / "base.json"),
         methods=("full",),
-        run_dir=tmp_path / "run",
-        training=settings,
+        run=RunFlags(tmp_path / "run"),
+        **settings,
     )
     report = run_experiment(experiment, "test").read_text()
 

@@ -16,7 +16,7 @@ from jaxnas.children.child_training import Outcome
 from jaxnas.children.child_winners import TRAINED
 from jaxnas.commands import cell_search
 from jaxnas.commands.child_experiment import run_children
-from jaxnas.runs.config import WeightTraining
+from jaxnas.runs.config import Training
 from jaxnas.search import random
 from support import pages
 from support import searcher_promises as contract
@@ -107,5 +107,5 @@ def test_the_guides_script_is_a_command(monkeypatch, tmp_path):
 def test_the_guides_children_may_be_of_any_space(names, monkeypatch):
     calls = []
     monkeypatch.setitem(names, "run_children", lambda *arguments: calls.append(arguments))
-    names["anneal_chains"](ChildExperiment(), WeightTraining(), {})
+    names["anneal_chains"](ChildExperiment(), Training(), {})
     assert assert_asks_for_children(*calls)["networks"].spaces == (names["space"],)

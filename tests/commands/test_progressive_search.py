@@ -12,7 +12,7 @@ from jaxnas.children.child_searchers import Trial, level_searcher
 from jaxnas.children.child_training import Outcome
 from jaxnas.children.child_winners import TRAINED
 from jaxnas.commands.child_experiment import Searches
-from jaxnas.commands.progressive_search import others, progressive_searcher, tell_efficiency
+from jaxnas.commands.progressive_search import others, progressive_searcher, tell_levels
 from jaxnas.runs.config import ConfigError
 from jaxnas.spaces import Genotype
 from jaxnas.spaces.block_cells import pnas_space
@@ -136,12 +136,12 @@ def test_the_others_ask_for_as_many():
     assert {each.children for each in made.values()} == {20}
 
 
-def test_levels_and_efficiency_are_told(whole, tmp_path):
+def test_levels_are_told(whole, tmp_path):
     _, trials, *_ = whole
     run(tmp_path / "progressive")
     random = [Trial(n, (0,) * 11 + (n % 3,), 50.0 + n % 3, 0.5) for n in range(1, 41)]
     networks = CellNetworks(SPACE)
-    pictures, notes = tell_efficiency(
+    pictures, notes = tell_levels(
         Searches(
             tmp_path,
             {"progressive": trials, "random": random},
@@ -151,18 +151,13 @@ def test_levels_and_efficiency_are_told(whole, tmp_path):
         )
     )
     names = [section.blocks[0].file for section in pictures]
-    assert names == [
-        "efficiency.svg",
-        *(f"network_level_{level}.svg" for level in (1, 2, 3)),
-    ]
+    assert names == [f"network_level_{level}.svg" for level in (1, 2, 3)]
     assert all((tmp_path / name).is_file() for name in names)
-    _, efficiency, _, levels, above = notes
-    efficiency, levels = efficiency.markdown(), levels.markdown()
+    _, levels, above = notes
+    levels = levels.markdown()
     last = [trial.accuracy for trial in trials if len(trial.candidate) == 12]
     pairs = [(a > b) + 0.5 * (a == b) for a in last for b in [trial.accuracy for trial in random]]
     assert f"{np.mean(pairs):.0%}" in above
-    assert "| 1 |" in efficiency
-    assert "more than 40" in efficiency
     for level in (1, 2, 3):
         of_level = [trial for trial in trials if len(trial.candidate) == 4 * level]
         best = max(of_level, key=lambda trial: trial.accuracy)

@@ -9,7 +9,7 @@ import pytest
 from jaxnas.commands.experiment import run_experiment
 from jaxnas.jobs.job import Watcher
 from jaxnas.reports import read_results
-from jaxnas.runs.config import Experiment
+from jaxnas.runs.config import DataFlags, Experiment, RunFlags
 from jaxnas.storage import RunError
 from jaxnas.storage.checkpoints import Checkpoints
 from jaxnas.storage.directory import RunDirectory
@@ -205,11 +205,11 @@ MOMENTS = [
 def test_a_command_killed_again_and_again_ends_where_it_would_have_ended(moments, tmp_path):
     folder = tiny.write(tmp_path)
     experiment = Experiment(
-        dataset=str(folder / "tiny.npz"),
+        data=DataFlags(str(folder / "tiny.npz")),
         base=str(folder / "base.json"),
         methods=("original", "cell"),
-        run_dir=tmp_path / "whole",
-        training=tiny.settings(),
+        run=RunFlags(tmp_path / "whole"),
+        **tiny.settings(),
     )
     run_experiment(experiment, "test")
     flags = {"methods": experiment.methods, "run_dir": tmp_path / "killed", "resume": True}

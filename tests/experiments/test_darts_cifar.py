@@ -1,22 +1,15 @@
 """The command line of DARTS: its flags, and the space that they make."""
 
-import runpy
-
 import jax
 import jax.numpy as jnp
 import pytest
 
+from jaxnas.commands.methods.darts_method import DartsFlags, make_darts
 from jaxnas.data import Augmentation
 from jaxnas.tasks import supervised
 from support import scripts, tiny
 
 NAME = "darts_cifar"
-
-
-@pytest.fixture(scope="module")
-def script():
-    """What the script defines."""
-    return runpy.run_path(str(scripts.EXPERIMENTS / f"{NAME}.py"))
 
 
 @pytest.mark.parametrize(
@@ -41,11 +34,11 @@ def test_an_order_that_does_not_exist_is_named(monkeypatch, capsys):
     assert "third" in "".join(capsys.readouterr())
 
 
-def test_networks_have_the_flags_sizes_and_two_edges_a_node(script):
-    flags = script["Flags"](search_channels=2, search_cells=3, nodes=2, channels=6, cells=5)
+def test_networks_have_the_flags_sizes_and_two_edges_a_node():
+    flags = DartsFlags(search_channels=2, search_cells=3, nodes=2, channels=6, cells=5)
     data = tiny.dataset()
     task = supervised(4, data.channel_mean(), data.channel_std(), Augmentation())
-    method = script["make"](flags, task, data, {"train": 5, "arch": 5})
+    method = make_darts(flags, task, data, {"train": 5, "arch": 5})
     drawn = [method.random(jax.random.key(seed)) for seed in range(5)]
     assert len(set(drawn)) == 5
     assert method.random(jax.random.key(0)) == drawn[0]

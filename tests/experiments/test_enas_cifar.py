@@ -1,11 +1,13 @@
 """The command lines of ENAS: their flags, and that small searches run to their reports."""
 
+import dataclasses
 import runpy
 
 import jax
 import numpy as np
 import pytest
 
+from jaxnas.commands.methods.enas_method import cell_supernet, macro_supernet, make_enas
 from jaxnas.data import Augmentation
 from jaxnas.reports import read_results
 from jaxnas.spaces import Genotype
@@ -48,10 +50,11 @@ def test_settings_that_cannot_be_are_named(monkeypatch, capsys, flags):
 def test_random_networks_have_full_size(name):
     script = runpy.run_path(str(scripts.EXPERIMENTS / f"{name}.py"))
     small = {"blocks": 2, "search_cells": 3, "cells": 6} if name == NAMES[0] else {"layers": 4}
-    flags = script["Flags"](search_channels=2, channels=6, **small)
+    flags = dataclasses.replace(script["SCRIPT"], search_channels=2, channels=6, **small)
+    network = cell_supernet if name == NAMES[0] else macro_supernet
     data = tiny.dataset()
     task = supervised(4, data.channel_mean(), data.channel_std(), Augmentation())
-    method = script["make"](flags, task, data, {"train": 5, "arch": 5})
+    method = make_enas(flags, network, task, data, {"train": 5, "arch": 5})
     drawn = [method.random(jax.random.key(seed)) for seed in range(5)]
     assert len(set(drawn)) > 2
     assert method.random(jax.random.key(0)) == drawn[0]

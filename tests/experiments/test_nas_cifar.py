@@ -6,7 +6,14 @@ import runpy
 import numpy as np
 import pytest
 
+from jaxnas.children.child_networks import BuiltNetworks
 from jaxnas.children.child_training import Outcome
+from jaxnas.commands.methods.nas_method import (
+    NasFlags,
+    cubed_accuracy,
+    nas_stages,
+    with_more_filters,
+)
 from jaxnas.spaces import Genotype
 from support import scripts
 
@@ -37,10 +44,10 @@ def test_what_is_wrong_is_told_in_one_line(monkeypatch, tmp_path, flags, message
 
 def test_children_grow_as_in_the_paper(script):
     """From 6 layers by 2 for every 1,600, and as much faster with fewer children."""
-    default = script["Flags"]()
+    default = script["DEFAULTS"]
     assert [space.layers for space in default.spaces] == [6, 8, 10, 12, 14, 16, 18, 20]
     assert default.experiment.children * 1600 == 12_800 * default.grow_every
-    stages = script["make"](default)
+    stages = nas_stages(default)
     assert [stage.start for stage in stages] == list(range(0, 192, 24))
     assert {stage.algorithm.batch for stage in stages} == {8}
 
@@ -48,15 +55,15 @@ def test_children_grow_as_in_the_paper(script):
 @pytest.mark.parametrize(
     ("accuracies", "expected"), [((40.0, 50.0, 20.0), 0.125), ((), 0.0), ((100.0,), 1.0)]
 )
-def test_the_reward_is_the_cube_of_the_best_of_the_last_epochs(script, accuracies, expected):
-    assert script["reward"](Outcome((0,), accuracies, {}, "")) == pytest.approx(expected)
+def test_the_reward_is_the_cube_of_the_best_of_the_last_epochs(accuracies, expected):
+    assert cubed_accuracy(Outcome((0,), accuracies, {}, "")) == pytest.approx(expected)
 
 
-def test_full_size_has_more_filters(script):
-    flags = script["Flags"](filters=(4, 6), first_layers=2)
-    networks = script["BuiltNetworks"](flags.spaces)
+def test_full_size_has_more_filters():
+    flags = NasFlags(filters=(4, 6), first_layers=2)
+    networks = BuiltNetworks(flags.spaces)
     child = (0, 0, 0, 1, 2, 1, 1)
-    larger = script["full_size"](networks, 40, child)[""]
+    larger = with_more_filters(networks, 40, child)[""]
     assert [block.channels for block in larger.blocks] == [44, 46]
     ours = networks.genotype(np.array(child))
     assert [block.sources for block in larger.blocks] == [block.sources for block in ours.blocks]

@@ -1,13 +1,13 @@
 """The command line of NASNet."""
 
 import json
-import runpy
 import signal
 
 import jax
 import numpy as np
 import pytest
 
+from jaxnas.commands.methods.nasnet_method import NasnetFlags, nasnet_controller
 from jaxnas.reports import read_results
 from jaxnas.storage.checkpoints import Checkpoints
 from support import scripts, tiny
@@ -36,11 +36,10 @@ def test_what_is_wrong_is_told_in_one_line(monkeypatch, tmp_path, flags, message
 
 
 def test_the_flags_make_the_controller_and_its_space():
-    script = runpy.run_path(str(scripts.EXPERIMENTS / f"{NAME}.py"))
-    flags = script["Flags"](blocks=2, combine=True, child_channels=8, controller_batch=6)
+    flags = NasnetFlags(blocks=2, combine=True, child_channels=8, controller_batch=6)
     assert len(flags.space.decisions) == 2 * 2 * 5
     assert flags.space.channels == 8
-    assert script["make"](flags).batch == 6
+    assert nasnet_controller(flags).batch == 6
 
 
 SMALL = {
@@ -86,8 +85,7 @@ MOMENTS = [
 def controller(folder):
     """The controller's last checkpoint: how many batches, its state and the rest."""
     flags = {"blocks": 1, "child_channels": 2, "child_cells": 1, "controller_batch": 2}
-    script = runpy.run_path(str(SCRIPT))
-    start = script["make"](script["Flags"](**flags)).init
+    start = nasnet_controller(NasnetFlags(**flags)).init
     form = jax.eval_shape(start, jax.random.key(0))
     batches, state, _ = Checkpoints(folder / "ppo" / "checkpoints").restore(lambda meta: form)
     return batches, jax.tree.map(plain, state)

@@ -131,12 +131,20 @@ def test_a_resumed_run_goes_by_the_latencies_that_were_measured(tmp_path, clock)
     table = tmp_path / "latency.json"
     changes = {"target_cost": 0.8, "cost": "latency", "cost_weight": 0.1, "estimator": "raw"}
 
-    def run(settings):
-        return method_run("full", tiny.BASE, tiny.dataset(), settings, (0,), latency_table=table)
+    def run():
+        parts = tiny.settings(**changes)
+        return method_run(
+            "full",
+            tiny.BASE,
+            tiny.dataset(),
+            parts["training"],
+            (0,),
+            latency_table=table,
+            adaptation=parts["adaptation"],
+        )
 
-    settings = tiny.settings(**changes)
     with tiny.open_run(tmp_path / "whole") as directory:
-        (whole,) = run(settings).run(directory)
+        (whole,) = run().run(directory)
     assert len(clock) == 1
 
     def stop(line):
@@ -145,9 +153,9 @@ def test_a_resumed_run_goes_by_the_latencies_that_were_measured(tmp_path, clock)
 
     with tiny.open_run(tmp_path / "killed") as directory:
         with pytest.raises(KeyboardInterrupt):
-            run(settings).run(directory, Watcher(tell=stop))
+            run().run(directory, Watcher(tell=stop))
     with tiny.open_run(tmp_path / "killed") as directory:
-        (resumed,) = run(settings).run(directory)
+        (resumed,) = run().run(directory)
     assert [len(each) for each in clock[1:]] == [0, 0]
     assert resumed.result.digest == whole.result.digest
     assert resumed.notes == whole.notes

@@ -93,7 +93,8 @@ def test_theta_is_told_from_its_start_to_the_end_of_the_adaptation(kind, epochs)
     operation, undecided = [0, 0, 1], [0, 0, 0]  # the reduction's second edge is null
     start = [[operation] * 3, [operation, undecided, undecided]]
     np.testing.assert_array_equal(outcome.theta[0], start)
-    still = tiny.settings(**{k: v for k, v in kind.items() if k != "method"}).waiting_epochs
+    parts = tiny.settings(**{k: v for k, v in kind.items() if k != "method"})
+    still = parts["adaptation"].waiting_epochs(parts["training"].epochs)
     moved = [bool((each != outcome.theta[0]).any()) for each in outcome.theta]
     assert moved == [epoch > still for epoch in range(epochs + 1)]
 
@@ -329,7 +330,7 @@ def test_a_base_that_makes_no_network_is_refused_at_once(name, method):
     except GenotypeError:
         return  # refused even earlier
     with pytest.raises(ConfigError, match=rf"^--base {name}: .*\[8, 8, 1\].*: \S.+") as caught:
-        method_run(method, base, tiny.dataset(), tiny.settings(), (0,))
+        method_run(method, base, tiny.dataset(), tiny.settings()["training"], (0,))
     assert "\n" not in str(caught.value)
 
 
@@ -337,7 +338,7 @@ def test_a_base_with_a_bypassed_block_trains_but_cannot_adapt():
     cell = Cell("live", 2, (Node(),), (Edge("conv_1x1", 0, 2), Edge("conv_1x1", 1, 2)), (2,))
     dead = Cell("dead", 2, (Node(),), (Edge("null", 0, 2),), (2,))
     base = Genotype("bypass", "darts", 4, (cell, dead), (Block("dead", 4), Block("live", 4)))
-    arguments = (base, tiny.dataset(), tiny.settings(), (0,))
+    arguments = (base, tiny.dataset(), tiny.settings()["training"], (0,))
     method_run("original", *arguments)
     with pytest.raises(ConfigError, match=r"--base bypass: .* output of block 0"):
         method_run("cell", *arguments)
@@ -394,8 +395,11 @@ def test_data_of_one_image_side_and_three_channels():
     images = rng.integers(0, 256, (32, 5, 7, 3), dtype=np.uint8)
     labels = np.arange(32) % 3
     dataset = data.from_arrays(images, labels, images[:7], labels[:7], name="odd")
-    settings = tiny.settings(epochs=1, adapt_epochs=1, warmup_epochs=0, precision="bfloat16")
-    (outcome,) = method_run("full", tiny.BASE, dataset, settings, (0,)).run()
+    parts = tiny.settings(epochs=1, adapt_epochs=1, warmup_epochs=0, precision="bfloat16")
+    run = method_run(
+        "full", tiny.BASE, dataset, parts["training"], (0,), adaptation=parts["adaptation"]
+    )
+    (outcome,) = run.run()
     assert np.isfinite(outcome.result.test_loss)
     assert outcome.variables["params"]["classifier"]["kernel"].shape[1] == 3
     assert {leaf.dtype for leaf in jax.tree.leaves(outcome.variables)} == {jnp.dtype("float32")}

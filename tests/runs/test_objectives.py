@@ -196,7 +196,9 @@ def test_settings_that_cannot_be_are_named(changes, message):
 def test_views_and_heads_are_the_methods():
     def objective(**changes):
         return SelfSupervised(
-            tiny.dataset(), tiny.settings(), dataclasses.replace(SUPERVISION, **changes)
+            tiny.dataset(),
+            tiny.settings()["training"],
+            dataclasses.replace(SUPERVISION, **changes),
         )
 
     assert objective().outputs.predictor is None

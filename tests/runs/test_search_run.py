@@ -13,7 +13,7 @@ import pytest
 from jaxnas.commands.search_experiment import Method, run_search
 from jaxnas.jobs.job import Watcher
 from jaxnas.reports import read_results
-from jaxnas.runs.config import ConfigError, WeightTraining
+from jaxnas.runs.config import ConfigError, DataFlags, RunFlags, Training
 from jaxnas.runs.loop import TrainingError
 from jaxnas.runs.search_config import SearchExperiment
 from jaxnas.runs.search_run import SearchImages, SearchRun
@@ -196,12 +196,12 @@ def test_flags_that_cannot_be_are_named(changes, message):
 
 def flags(folder, run_dir, **changes):
     return SearchExperiment(
-        dataset=str(folder / "tiny.npz"),
-        run_dir=run_dir,
+        data=DataFlags(str(folder / "tiny.npz")),
+        run=tiny.taken(RunFlags, changes, run_dir=run_dir),
         search_epochs=2,
         search_batch_size=BATCH,
         train_share=SHARE,
-        training=WeightTraining(epochs=2, batch_size=16, learning_rate=0.05),
+        training=Training(epochs=2, batch_size=16, learning_rate=0.05),
         **changes,
     )
 
@@ -307,7 +307,7 @@ def test_a_run_of_other_settings_is_not_gone_on_with(done):
 
 def test_a_network_that_cannot_be_trained_is_told_before_the_search(done, tmp_path):
     _, inputs, _ = done
-    training = WeightTraining(epochs=1, batch_size=81)
+    training = Training(epochs=1, batch_size=81)
     experiment = dataclasses.replace(flags(inputs, tmp_path / "run"), training=training)
     with pytest.raises(ConfigError, match="--batch-size 81 is more than the 80"):
         run(experiment)

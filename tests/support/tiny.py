@@ -1,6 +1,7 @@
 """The smallest whole experiment: a network of two blocks, eighty images of 8x8 pixels."""
 
 import csv
+import dataclasses
 import io
 import json
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from jaxnas import data
 from jaxnas.runs.adaptation_run import method_run
-from jaxnas.runs.config import Training
+from jaxnas.runs.config import AdaptationFlags, Training
 from jaxnas.spaces import Block, Cell, Edge, Genotype, Node
 from jaxnas.storage import RunDirectory
 
@@ -47,8 +48,22 @@ FLAGS = {
 
 
 def settings(**changes):
-    """`FLAGS` and changes to them, as settings."""
-    return Training(**(FLAGS | changes))
+    """`FLAGS` and changes to them, as fields of an experiment."""
+    changes = FLAGS | changes
+    parts = {"training": taken(Training, changes), "adaptation": taken(AdaptationFlags, changes)}
+    assert not changes
+    return parts
+
+
+def taken(kind, changes, **fields):
+    """Flags of a kind: `fields`, and those of `changes` that are its own, which it takes out."""
+    names = [field.name for field in dataclasses.fields(kind) if field.name in changes]
+    return kind(**(fields | {name: changes.pop(name) for name in names}))
+
+
+def with_run(experiment, **changes):
+    """The experiment with other flags of its run."""
+    return dataclasses.replace(experiment, run=dataclasses.replace(experiment.run, **changes))
 
 
 def images(count, seed):
@@ -86,8 +101,16 @@ def command(folder, **flags):
 
 def run(method="cell", seeds=(0,), eval_every=1, supervision=None, **changes):
     """A method on the tiny data."""
+    parts = settings(**changes)
     return method_run(
-        method, BASE, dataset(), settings(**changes), seeds, eval_every, supervision=supervision
+        method,
+        BASE,
+        dataset(),
+        parts["training"],
+        seeds,
+        eval_every,
+        supervision=supervision,
+        adaptation=parts["adaptation"],
     )
 
 

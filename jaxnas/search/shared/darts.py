@@ -49,24 +49,24 @@ class DartsSettings:
     """How DARTS searches."""
 
     order: Literal["first", "second", "second_exact"] = "first"
-    """Order of α's gradient; the second by the paper's finite difference, or exactly."""
+    """Order of α's gradient: first, second by the paper's finite difference, or second exactly."""
     learning_rate: float = 0.025
     """Learning rate of the weights at the start."""
     final_learning_rate: float = 0.001
     """Learning rate of the weights at the end of the cosine."""
     momentum: float = 0.9
-    """Momentum of the weights."""
+    """Momentum of the weights' SGD."""
     weight_decay: float = 3e-4
     """L2 decay of the weights."""
     grad_clip: float = 5.0
     """Largest global norm of the weights' gradient."""
     arch_learning_rate: float = 3e-4
-    """Learning rate of Adam, which moves the architecture parameters."""
+    """Learning rate of Adam for the architecture parameters."""
     arch_weight_decay: float = 1e-3
     """L2 decay of the architecture parameters."""
     stop_at_skips: int | None = None
-    """Stop when the derived normal cell has so many skip connections; the answer is that of the
-    epoch before. DARTS+ (Liang et al. 2019) has 2."""
+    """Number of skip connections in the derived normal cell at which the search stops; the answer
+    is that of the epoch before. DARTS+ (Liang et al. 2019) has 2."""
 
     def __post_init__(self) -> None:
         if self.order not in ("first", "second", "second_exact"):

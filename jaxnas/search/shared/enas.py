@@ -49,7 +49,7 @@ class EnasSettings:
     final_learning_rate: float = 0.0005
     """Learning rate of the shared weights at the end of each cycle's cosine."""
     first_cycle: int = 10
-    """Epochs of the first cycle; each one is twice as long as the one before."""
+    """Number of epochs of the first cycle; each one is twice as long as the one before."""
     momentum: float = 0.9
     """Nesterov momentum of the shared weights."""
     weight_decay: float = 2e-4
@@ -61,19 +61,19 @@ class EnasSettings:
     dropout: float = 0.1
     """Probability of dropping an input of the classifier, while weights train."""
     controller_learning_rate: float = 0.0035
-    """Learning rate of Adam, which moves the controller."""
+    """Learning rate of Adam for the controller."""
     arcs: int = 10
-    """Candidates of one step of the controller, all judged on the step's batch."""
+    """Number of candidates in one step of the controller, all judged on the step's batch."""
     baseline_decay: float = 0.99
     """Decay of the moving average of the rewards."""
     entropy_weight: float = 1e-4
-    """What a nat of the candidate's entropy is worth in its reward, which is at most 1."""
+    """Worth of a nat of the candidate's entropy in its reward, which is at most 1."""
     skip_target: float = 0.4
-    """Macro space: share of the skips that the controller is drawn to."""
+    """Share of the skips that the controller is drawn to in the macro space."""
     skip_weight: float = 0.0
-    """Macro space: weight of the divergence from that share."""
+    """Weight of the divergence from that share in the macro space."""
     best_of: int = 10
-    """Candidates that are drawn in the end; the best of them is the answer."""
+    """Number of candidates that are drawn in the end; the best of them is the answer."""
 
     def __post_init__(self) -> None:
         for name in ("first_cycle", "arcs", "best_of"):

@@ -43,9 +43,9 @@ class LogitSettings:
     operation_share: float = 2.5
     """Divisor of c for the operations of the micro space."""
     favoured: float = 0.0
-    """Where the bias of both separable convolutions starts in the micro space. The authors' code
-    has 10, where tanh is flat unless there is a temperature, so that the controller cannot learn
-    which of the two is better."""
+    """Bias of both separable convolutions at the start, in the micro space. The authors' code has
+    10, where tanh is flat unless there is a temperature, so that the controller cannot learn which
+    of the two is better."""
 
     def __post_init__(self) -> None:
         for name in ("temperature", "tanh_constant", "operation_share"):

@@ -57,17 +57,17 @@ class ProxylessSettings:
     estimator: Literal["two_path", "full", "reinforce"] = "two_path"
     """Estimator of α's gradient."""
     objective: Objective = "none"
-    """How the cost counts: mul_log multiplies the loss by (log E[cost] / log reference)^exponent,
+    """Place of the cost: mul_log multiplies the loss by (log E[cost] / log reference)^exponent,
     add_linear adds weight (E[cost] / reference - 1); reward, for reinforce, multiplies the accuracy
     by (reference / cost)^exponent."""
     cost_reference: float | None = None
-    """The cost that is aimed at, in the unit of the costs: the objective's reference."""
+    """Cost that is aimed at, in the unit of the costs: the objective's reference."""
     cost_exponent: float | None = None
     """Exponent of mul_log (0.3 by default) and of reward (0.1)."""
     cost_weight: float = 0.1
-    """Weight of add_linear."""
+    """Weight of the cost in add_linear."""
     samples: int = 10
-    """Networks that reinforce draws for a step."""
+    """Number of networks that reinforce draws for a step."""
     warmup_share: float = 0.25
     """Share of the epochs in which the weights train alone; the paper has 40 of 160."""
     warmup_learning_rate: float = 0.05
@@ -79,9 +79,9 @@ class ProxylessSettings:
     weight_decay: float = 4e-5
     """L2 decay of the weights."""
     arch_learning_rate: float = 1e-3
-    """Learning rate of Adam, which moves α."""
+    """Learning rate of Adam for α."""
     arch_every: int = 5
-    """Steps of the weights from one step of α to the next."""
+    """Number of steps of the weights from one move of α to the next."""
 
     def __post_init__(self) -> None:
         if self.estimator not in ("two_path", "full", "reinforce"):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from jaxnas.commands.tabular_search import Found
+from jaxnas.commands.tabular.tabular_search import Found
 from jaxnas.reports import style
 from jaxnas.reports.statistics import CONFIDENCE, Spread, paired_difference, wins
 from jaxnas.reports.tables import Column, Table

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxnas import spaces, tabular
+from jaxnas import spaces
 from jaxnas.spaces import (
     BlockCellSpace,
     SpaceError,
@@ -16,7 +16,7 @@ from jaxnas.spaces import (
     nasnet_space,
     pnas_space,
 )
-from jaxnas.tabular import SyntheticCells
+from pnas.synthetic_cells import SyntheticCells
 
 PNAS = pnas_space()
 TABLE = SyntheticCells(PNAS)
@@ -234,9 +234,9 @@ def test_refuses_what_is_no_question():
 
 
 def test_the_guides_code_tells_of_136_cells():
-    guide = (Path(__file__).parents[2] / "docs" / "tabular.md").read_text()
-    (code,) = re.findall(r"```python\n(cells = .*?)```", guide, re.DOTALL)
-    names: dict = {"spaces": spaces, "tabular": tabular}
+    guide = (Path(__file__).parents[3] / "docs" / "tabular.md").read_text()
+    (code,) = re.findall(r"```python\n(from pnas.*?)```", guide, re.DOTALL)
+    names: dict = {"spaces": spaces}
     exec(compile(code, "tabular.md", "exec"), names)
     assert names["truth"] == TABLE.best.truth > names["goal"]
     assert len(names["first"]) == len(names["rewards"]) == len(names["better"]) == 136

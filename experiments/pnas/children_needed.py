@@ -10,7 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxnas.children.child_training import Candidate
+from jaxnas.commands.child_experiment import Searches
+from jaxnas.commands.progressive_search import PROGRESSIVE, accuracies, tell_levels
 from jaxnas.reports import style
+from jaxnas.reports.page import Block, Section
 from jaxnas.reports.tables import Column, Table
 
 TOPS = (1, 5, 25)
@@ -120,3 +123,29 @@ def efficiency_curves(
         right.set_xlabel("examples that were trained on, millions")
         left.set_ylabel("best so far, %")
         left.legend()
+
+
+def tell_efficiency(searches: Searches) -> tuple[list[Section], list[Block]]:
+    """What `tell_levels` tells, and how many children each search needs.
+
+    Raises:
+      RunError: if something cannot be read or written.
+    """
+    pictures, notes = tell_levels(searches)
+    searched = {
+        name: Searched([trial.candidate for trial in trials], *2 * [accuracies(trials)])
+        for name, trials in searches.trials.items()
+    }
+    efficiency_curves(searched, searches.examples, searches.path / "efficiency")
+    curves = Section.of_picture(
+        "Children and examples",
+        "efficiency.svg",
+        f"The best accuracy so far, on held-out images. A child that is asked for again is not "
+        f"trained again; {searches.examples:,} examples are a child's training.",
+    )
+    explained = (
+        "What each search needs until the mean accuracy of its best children is that of all that "
+        f"{PROGRESSIVE} search trained (after Liu et al. 2018): children asked for, and "
+        "different ones trained."
+    )
+    return [curves, *pictures], [explained, efficiency_table(searched), *notes]

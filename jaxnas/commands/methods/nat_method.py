@@ -1,19 +1,23 @@
-"""NAT as an experiment runs it: its supernet, its search and its random control."""
+"""NAT as an experiment runs it: its flags, its search and its random control."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import tyro
 
 from jaxnas import nn, search, training
-from jaxnas.commands.search_experiment import Method
+from jaxnas.commands.search_experiment import Method, run_search
 from jaxnas.data import Dataset
 from jaxnas.nn.supernets.cell_supernet import CellSupernet, Paths
-from jaxnas.runs.config import ConfigError
+from jaxnas.runs.config import ConfigError, SizeFlags
+from jaxnas.runs.genotype_files import load_base
+from jaxnas.runs.search_config import SearchExperiment
 from jaxnas.spaces import Genotype, GenotypeError, zoo
 from jaxnas.spaces.transitions import (
     Version,
@@ -35,19 +39,19 @@ CELL_FORMS = {
 
 @dataclasses.dataclass(frozen=True)
 class NATSettings:
-    """Of NAT's search."""
+    """Settings of NAT's search."""
 
     version: Version = "v1"
-    """v1: an operation stays, becomes an identity or disappears; v2: transitions by type and size
-    of kernel."""
+    """Transitions that an operation may take: to an identity or to nothing (v1), or by type and
+    size of kernel (v2)."""
     faithful: bool = False
-    """With the quirks of the published code, which may answer with a disconnected network."""
+    """Keep the quirks of the published code, which may answer with a disconnected network."""
     search_channels: int = 20
-    """Of a node in the supernet's first cells."""
+    """Number of channels of a node in the supernet's first cells."""
     search_cells: int = 8
-    """Of the supernet."""
+    """Number of cells in the supernet."""
     search_learning_rate: float = 0.01
-    """Of the supernet's weights, constant."""
+    """Learning rate of the supernet's weights, constant."""
 
     def __post_init__(self) -> None:
         if min(self.search_channels, self.search_cells) < 1:
@@ -59,6 +63,34 @@ class NATSettings:
             raise ConfigError(
                 f"--search-learning-rate must be above 0, not {self.search_learning_rate}"
             )
+
+
+@dataclasses.dataclass(frozen=True)
+class NATFlags:
+    """Transforms a network with NAT."""
+
+    base: str = "resnet20_cells"
+    """The network: a name of the zoo of DARTS's family, a genotype.json, or a .txt of DARTS."""
+    size: Annotated[SizeFlags, tyro.conf.OmitArgPrefixes] = dataclasses.field(
+        default_factory=SizeFlags
+    )
+    experiment: Annotated[SearchExperiment, tyro.conf.OmitArgPrefixes] = dataclasses.field(
+        default_factory=SearchExperiment
+    )
+    nat: NATSettings = dataclasses.field(default_factory=NATSettings)
+
+
+def run_nat(flags: NATFlags) -> Path:
+    """Transforms the network, and trains what it became; see `run_search`."""
+    base = load_base(flags.base, flags.size.channels, flags.size.cells)
+    size = flags.experiment.search_batch_size
+    dtype = jnp.dtype(flags.experiment.training.precision)
+    return run_search(
+        flags.experiment,
+        "nat",
+        lambda task, dataset, steps: make_nat(base, flags.nat, task, dataset, size, dtype),
+        {"base": base.name, "nat": dataclasses.asdict(flags.nat)},
+    )
 
 
 def cell_form(base: Genotype) -> Genotype | None:

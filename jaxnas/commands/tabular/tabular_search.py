@@ -52,17 +52,18 @@ class TabularSearch:
     """Runs searchers on all of NAS-Bench-201, seed after seed, without training anything."""
 
     algorithm: tuple[AlgorithmName, ...] = get_args(AlgorithmName)
-    """Which searchers; random always runs, as what the others are compared with."""
+    """Searchers to run; random always does, to compare the others with."""
     seeds: int = 500
-    """How many seeds, 0 and up."""
+    """Number of seeds, 0 and up."""
     queries: int = 300
-    """How many architectures each search looks up."""
+    """Number of architectures that each search looks up."""
     dataset: Dataset = "cifar10"
-    """Whose accuracies."""
+    """Data set whose accuracies the table has."""
     table: Path | None = None
-    """The table: a .csv, .csv.gz or NATS-Bench's folder; in JAXNAS_DATA_DIR by default."""
+    """The table of NAS-Bench-201: a .csv, a .csv.gz or NATS-Bench's folder; by default the one in
+    $JAXNAS_DATA_DIR."""
     run_dir: Path = Path("runs/nasbench201")
-    """Where everything is written."""
+    """The folder in which everything is written."""
     overwrite: bool = False
     """Delete an earlier run in the run directory."""
 

@@ -7,27 +7,21 @@ from typing import Annotated
 
 import tyro
 
-from jaxnas.children.child_config import PNAS, PNAS_CHILD, CellExperiment
-from jaxnas.runs.config import WeightTraining, refuse_no_space, refuse_zero
+from jaxnas.children.child_config import PNAS, PNAS_CHILD, CellExperiment, CellSearchFlags
+from jaxnas.runs.config import Training, refuse_no_space
 from jaxnas.spaces.block_cells import BlockCellSpace, pnas_space
 
 
 @dataclasses.dataclass(frozen=True)
-class PnasFlags:
+class PnasFlags(CellSearchFlags):
     """Searches the cells of PNAS."""
 
     experiment: Annotated[CellExperiment, tyro.conf.OmitArgPrefixes] = PNAS
-    child: WeightTraining = PNAS_CHILD
+    child: Training = PNAS_CHILD
     """How a child is trained."""
-    blocks: int = 5
-    """Of the largest cells."""
-    child_channels: int = 24
-    """Of a node in a child's first cells."""
-    child_cells: int = 6
-    """Cells of a child, two of them reductions."""
 
     def __post_init__(self) -> None:
-        refuse_zero(self, "child_channels", "child_cells")
+        super().__post_init__()
         with refuse_no_space():
             _ = self.space
 

@@ -8,22 +8,14 @@ import numpy as np
 import pytest
 
 from jaxnas import search
-from jaxnas.commands import pnas_tables
-from jaxnas.commands.pnas_tables import (
-    GROWN_BEST,
-    GROWN_BLIND,
-    answers_table,
-    progressive_201,
-    race,
-    race_rows,
-    race_table,
-    rank_surrogates,
-    rank_table,
-)
-from jaxnas.commands.pnas_validation import PnasTables, run_pnas_tables
 from jaxnas.commands.progressive_search import PROGRESSIVE
 from jaxnas.runs.config import ConfigError
-from jaxnas.tabular import SyntheticCells, TabularError
+from jaxnas.tabular import TabularError
+from pnas import surrogate_ranks
+from pnas.race import GROWN_BEST, GROWN_BLIND, answers_table, race, race_rows, race_table
+from pnas.surrogate_ranks import progressive_201, rank_surrogates, rank_table
+from pnas.synthetic_cells import SyntheticCells
+from pnas.validation import PnasTables, run_pnas_tables
 from support.growing import cells
 
 TABLES = [SyntheticCells(cells(2), seed) for seed in range(2)]
@@ -61,7 +53,7 @@ def test_progressive_search_of_nasbench201_keeps_the_best():
 
 @pytest.mark.slow
 def test_surrogates_are_ranked_on_what_they_were_not_told(monkeypatch):
-    monkeypatch.setattr(pnas_tables, "POOL", 200)
+    monkeypatch.setattr(surrogate_ranks, "POOL", 200)
     seen = []
 
     class Spy(SyntheticCells):
@@ -152,7 +144,7 @@ def test_a_table_that_is_not_there_leaves_no_run(tmp_path):
 
 @pytest.mark.slow  # surrogates of their full size
 def test_a_run_writes_its_report(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(pnas_tables, "POOL", 200)
+    monkeypatch.setattr(surrogate_ranks, "POOL", 200)
     settings = PnasTables(
         ("surrogates", "race"),
         trials=1,
@@ -163,7 +155,7 @@ def test_a_run_writes_its_report(tmp_path, monkeypatch, capsys):
         blocks=2,
         run_dir=tmp_path / "run",
     )
-    monkeypatch.setattr("jaxnas.commands.pnas_validation.pnas_space", cells)
+    monkeypatch.setattr("pnas.validation.pnas_space", cells)
     for name, make in search.SURROGATES.items():
         monkeypatch.setitem(search.SURROGATES, name, functools.partial(make, steps=5))
     report = run_pnas_tables(settings).read_text()

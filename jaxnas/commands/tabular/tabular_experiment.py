@@ -7,13 +7,13 @@ from pathlib import Path
 import rich.console
 
 from jaxnas import tabular
-from jaxnas.commands.tabular_report import (
+from jaxnas.commands.tabular.tabular_report import (
     regret_curves,
     result_rows,
     search_table,
     write_found,
 )
-from jaxnas.commands.tabular_search import SEARCHERS, TabularSearch, run_searcher
+from jaxnas.commands.tabular.tabular_search import SEARCHERS, TabularSearch, run_searcher
 from jaxnas.reports.page import Picture, Section, write_page
 from jaxnas.spaces import NASBench201Space
 from jaxnas.storage.directory import checked_directory

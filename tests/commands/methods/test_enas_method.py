@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnas import nn, search
-from jaxnas.commands.enas_method import SharedNetwork, enas_method
+from jaxnas import nn, search, training
+from jaxnas.commands.methods.enas_method import enas_method
 from jaxnas.jobs.job import Watcher
 from jaxnas.runs.search_run import SearchImages, SearchRun
 from jaxnas.spaces.enas_macro import EnasMacroSpace
@@ -26,13 +26,13 @@ def method():
     network = nn.MacroSupernet(SPACE, data.num_classes)
     some = nn.macro_choice(SPACE, np.zeros(len(SPACE.decisions), np.int32))
     return enas_method(
-        SharedNetwork(
-            network,
+        search.Supernet(
+            training.flax_apply(network),
             lambda key: nn.init(network, key, data.input_shape, some),
             lambda candidate: nn.macro_choice(SPACE, candidate),
+            EnasMacroSpace(layers=3, channels=4).decode,
         ),
         SPACE,
-        EnasMacroSpace(layers=3, channels=4),
         search.enas_controller(SPACE, search.LogitSettings(), units=4),
         SearchImages(data, SHARE, 0).task(jnp.float32),
         search.EnasSettings(arcs=2, first_cycle=1),

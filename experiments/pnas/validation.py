@@ -13,25 +13,16 @@ import rich.console
 import rich.progress
 
 from jaxnas import search, tabular
-from jaxnas.commands.pnas_tables import (
-    GROWN_BEST,
-    GROWN_BLIND,
-    POOL,
-    answers_table,
-    progressive_201,
-    race,
-    race_rows,
-    race_table,
-    rank_surrogates,
-    rank_table,
-)
-from jaxnas.commands.tabular_report import regret_curves, search_table
-from jaxnas.commands.tabular_search import SEARCHERS, Dataset, run_searcher
+from jaxnas.commands.tabular.tabular_report import regret_curves, search_table
+from jaxnas.commands.tabular.tabular_search import SEARCHERS, Dataset, run_searcher
 from jaxnas.reports.page import Picture, Section, write_page
 from jaxnas.runs.config import ConfigError, refuse_below_one
 from jaxnas.spaces import NASBench201Space
 from jaxnas.spaces.block_cells import pnas_space
 from jaxnas.storage.directory import RunDirectory, checked_directory
+from pnas.race import GROWN_BEST, GROWN_BLIND, answers_table, race, race_rows, race_table
+from pnas.surrogate_ranks import POOL, progressive_201, rank_surrogates, rank_table
+from pnas.synthetic_cells import SyntheticCells
 
 Part = Literal["nasbench201", "surrogates", "race"]
 
@@ -43,29 +34,30 @@ class PnasTables:
     """Runs PNAS on tables."""
 
     parts: tuple[Part, ...] = get_args(Part)
-    """What to do."""
+    """Parts of the validation to run."""
     seeds: int = 200
-    """Searches on NAS-Bench-201, seeds 0 and up."""
+    """Number of searches on NAS-Bench-201, seeds 0 and up."""
     per_level_201: int = 32
-    """Cells of a level there, after the first one with its 5."""
+    """Number of cells of a level there, after the first one with its 5."""
     dataset: Dataset = "cifar10"
-    """Whose accuracies of NAS-Bench-201."""
+    """Data set whose accuracies of NAS-Bench-201 are taken."""
     table: Path | None = None
-    """NAS-Bench-201: a .csv, .csv.gz or NATS-Bench's folder; in JAXNAS_DATA_DIR by default."""
+    """The table of NAS-Bench-201: a .csv, a .csv.gz or NATS-Bench's folder; by default the one in
+    $JAXNAS_DATA_DIR."""
     trials: int = 3
-    """Of the surrogates."""
+    """Number of trials of the surrogates."""
     races: int = 10
-    """Against PPO and random search, each on a table of its own, seeds 0 and up."""
+    """Number of races against PPO and random search, each on a table of its own, seeds 0 and up."""
     per_level: int = 256
-    """Cells of a level in trials and races, after the first one with its 136."""
+    """Number of cells of a level in trials and races, after the first one with its 136."""
     queries: int = 20_000
-    """Of PPO and random search in a race."""
+    """Number of queries of PPO and of random search in a race."""
     steps: int = 300
-    """Of a fit of progressive search's surrogate in a race."""
+    """Number of steps of a fit of progressive search's surrogate in a race."""
     blocks: int = 5
-    """Of the cells of trials and races."""
+    """Number of blocks in the cells of trials and races."""
     run_dir: Path = Path("runs/pnas_tables")
-    """Where everything is written."""
+    """The folder in which everything is written."""
     overwrite: bool = False
     """Delete an earlier run in the run directory."""
 
@@ -153,7 +145,7 @@ def _nasbench201(
 
 
 def _surrogates(settings: PnasTables, run: RunDirectory) -> tuple[Section, Any]:
-    table = tabular.SyntheticCells(pnas_space(settings.blocks))
+    table = SyntheticCells(pnas_space(settings.blocks))
     surrogates = {
         f"{name}, {members} member{'s' * (members > 1)}": make(table.space, members=members)
         for members in (1, 5)
@@ -177,7 +169,7 @@ def _surrogates(settings: PnasTables, run: RunDirectory) -> tuple[Section, Any]:
 
 def _race(settings: PnasTables, run: RunDirectory) -> tuple[Section, Any]:
     space = pnas_space(settings.blocks)
-    tables = [tabular.SyntheticCells(space, seed) for seed in range(settings.races)]
+    tables = [SyntheticCells(space, seed) for seed in range(settings.races)]
     with rich.progress.Progress(transient=True) as bars:
         task = bars.add_task("race", total=settings.races)
         races = race(

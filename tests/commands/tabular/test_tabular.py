@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from jaxnas.commands import tabular_report
-from jaxnas.commands.tabular_search import SEARCHERS, Found, TabularSearch, run_searcher
+from jaxnas.commands.tabular import tabular_report
+from jaxnas.commands.tabular.tabular_search import SEARCHERS, Found, TabularSearch, run_searcher
 from jaxnas.reports.statistics import wins
 from jaxnas.runs.config import ConfigError
 from support.toys import Toy

@@ -1,13 +1,18 @@
 """How many children a search needs: known answers."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from jaxnas.commands.efficiency import (
+from jaxnas.children.child_searchers import Trial
+from jaxnas.commands.child_experiment import Searches
+from pnas.children_needed import (
     Searched,
     efficiency_curves,
     efficiency_table,
     needed,
+    tell_efficiency,
     top_means,
     trained_before,
 )
@@ -53,3 +58,21 @@ def test_what_is_never_reached_is_told(tmp_path):
     assert "| other | more than 1 |  |  |  |" in table
     efficiency_curves({"one": ONE, "other": other}, 1000, tmp_path / "curves")
     assert (tmp_path / "curves.svg").stat().st_size > 1000
+
+
+def test_efficiency_is_told_before_the_levels(tmp_path, monkeypatch):
+    monkeypatch.setattr("pnas.children_needed.tell_levels", lambda _: ([], ["of levels"]))
+    trials = {
+        name: [Trial(n, (n,), accuracy + n % 3, 0.5) for n in range(1, 41)]
+        for name, accuracy in (("progressive", 60.0), ("random", 50.0))
+    }
+    networks: Any = None
+    searches = Searches(tmp_path, trials, networks, lambda _: {}, 5400)
+    pictures, (explained, table, levels) = tell_efficiency(searches)
+    assert [section.blocks[0].file for section in pictures] == ["efficiency.svg"]
+    assert "different ones trained" in explained
+    table = table.markdown()
+    assert (tmp_path / "efficiency.svg").is_file()
+    assert "| 1 | 62 | progressive | 2 | 0.05 | " in table
+    assert "| random | more than 40 | " in table
+    assert levels == "of levels"

@@ -1,0 +1,166 @@
+"""How well the surrogates of progressive search rank cells whose accuracy is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnas import search
+from jaxnas.commands.progressive_search import PROGRESSIVE
+from jaxnas.commands.tabular.tabular_search import Found
+from jaxnas.randomness import stream
+from jaxnas.reports.statistics import Spread
+from jaxnas.reports.tables import Column, Table
+from jaxnas.search.progressive.surrogates import Surrogate, known_data, pad_cells
+from jaxnas.spaces import NASBench201Paths, Space
+from jaxnas.tabular.rank import RANKS, correlations
+from pnas.synthetic_cells import SyntheticCells
+
+POOL = 10_000
+"""Random cells of a number of blocks that a surrogate ranks."""
+
+
+class Ranks(NamedTuple):
+    """How well a surrogate ranks.
+
+    Attributes:
+      level: whose accuracies it was told last, from 1.
+      trained: by kind of rank correlation, of those it was told.
+      following: likewise, of cells of the next level; empty at the last.
+    """
+
+    level: int
+    trained: dict[str, float | None]
+    following: dict[str, float | None]
+
+
+def progressive_201(
+    valid: np.ndarray, seeds: int, per_level: int, progress: Callable[[], None]
+) -> tuple[Found, list[Ranks]]:
+    """Progressive search on NAS-Bench-201, seen path by path.
+
+    Args:
+      valid: float [15625], percent: the accuracy that is the reward.
+      seeds: 0 and up.
+      per_level: K.
+      progress: called after each seed.
+
+    Returns:
+      what was found after each query, and the ranks of all seeds; following: of all cells that the
+      next level is chosen from.
+    """
+    space = NASBench201Paths()
+    searcher = search.Progressive(space, search.mlp_surrogate(space), per_level)
+    incumbents, ranks = [], []
+
+    def codes(cells: np.ndarray) -> np.ndarray:
+        return np.asarray(space.edges.codes(space.as_nasbench201(cells)))
+
+    for seed in range(seeds):
+        state, asked = searcher.init(stream(jax.random.key(seed), PROGRESSIVE)), []
+        state, cells = searcher.ask(state)
+        while len(cells):
+            level, rewards = int(state.level) + 1, valid[codes(cells)] / 100
+            asked.append(codes(cells))
+            state = searcher.tell(state, cells, rewards)
+            following = space.grow(cells) if level < len(space.levels) else cells[:0]
+            ranks.append(
+                Ranks(
+                    level,
+                    correlations(searcher.judge(state, cells), rewards),
+                    correlations(searcher.judge(state, following), valid[codes(following)])
+                    if len(following)
+                    else {},
+                )
+            )
+            state, cells = searcher.ask(state)
+        queried = np.concatenate(asked)
+        best = search.best_so_far(jnp.asarray(valid[queried]))
+        incumbents.append(queried[np.asarray(best)])
+        progress()
+    return Found(PROGRESSIVE, np.stack(incumbents), 0.0, 0.0), ranks
+
+
+def rank_surrogates(
+    table: SyntheticCells,
+    surrogates: Mapping[str, Surrogate],
+    trials: int,
+    per_level: int,
+    progress: Callable[[], None],
+) -> dict[str, list[Ranks]]:
+    """A trial of surrogates (after Liu et al. 2018): random cells of b blocks, then those of b + 1.
+
+    In each trial every surrogate learns from `per_level` of `POOL` random cells of each number of
+    blocks, one number after the other (from all cells of one block), and ranks those and the pool
+    of the next.
+
+    Args:
+      table: of accuracies; noisy where they are learnt from, true where they are ranked.
+      surrogates: by name.
+      trials: how many.
+      per_level: K.
+      progress: called after each surrogate of each trial.
+    """
+    space, ranks = table.space, {name: [] for name in surrogates}
+    programs = {
+        name: (jax.jit(surrogate.fit), jax.jit(surrogate.predict))
+        for name, surrogate in surrogates.items()
+    }
+    for trial in range(trials):
+        generator = np.random.default_rng([trial, len(space.decisions)])
+        pools = [_pool(space, length, generator) for length in space.levels]
+        told = [
+            pool if not level else pool[generator.choice(len(pool), per_level, replace=False)]
+            for level, pool in enumerate(pools)
+        ]
+        rows = max(map(len, told))
+        for name, surrogate in surrogates.items():
+            fit, predict = programs[name]
+            state = surrogate.init(stream(jax.random.key(trial), name))
+            for level, cells in enumerate(told):
+                rewards = table.rewards(cells, trial)
+                data = known_data(space, cells, rewards, rows)
+                state = fit(state, *data)
+                fitted = np.asarray(predict(state, data[0]))[: len(cells)]
+                following = {}
+                if level + 1 < len(pools):
+                    pool = pools[level + 1]
+                    expected = np.asarray(predict(state, pad_cells(space, pool, POOL)))[: len(pool)]
+                    following = correlations(expected, table.truth(pool))
+                ranks[name].append(Ranks(level + 1, correlations(fitted, rewards), following))
+            progress()
+    return ranks
+
+
+def _pool(space: Space, length: int, generator: np.random.Generator) -> np.ndarray:
+    """`POOL` random canonical cells, or as many as are different; all of the first level."""
+    if length == space.levels[0]:
+        return space.grow()
+    drawn = generator.integers(0, space.options[:length], (POOL, length))
+    return np.unique(space.canonical(drawn), axis=0)
+
+
+def rank_table(ranks: Mapping[str, Sequence[Ranks]]) -> Table:
+    """Means and standard deviations over trials, by level."""
+    levels = sorted({each.level for rows in ranks.values() for each in rows})
+    columns = [Column("surrogate", left=True), Column("correlation", left=True)]
+    for level in levels:
+        columns.append(Column(f"level {level}", ".3f"))
+        if level < levels[-1]:
+            columns.append(Column(f"of level {level + 1}, before", ".3f"))
+    lines = []
+    for name, rows in ranks.items():
+        for kind in RANKS:
+            spreads = []
+            for level in levels:
+                # None are the correlations with a constant.
+                of_level = [each for each in rows if each.level == level]
+                spreads.append(Spread.of(each.trained[kind] for each in of_level))
+                if level < levels[-1]:
+                    spreads.append(Spread.of(each.following[kind] for each in of_level))
+            lines.append([name, kind, *spreads])
+    return Table(columns, lines, keys=2)

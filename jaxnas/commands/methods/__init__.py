@@ -1,0 +1,1 @@
+"""Search methods as experiments run them: the flags of each, its search and its controls."""

@@ -1,0 +1,1 @@
+"""Experiments on NAS-Bench-201, where nothing is trained."""
