@@ -108,7 +108,9 @@ def test_no_chain_of_imports_is_long():
     assert length(longest) <= LONGEST_CHAIN, longest
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")], ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")], ids=lambda page: page.stem
+)
 def test_files_that_a_page_names_are_there(page):
     named = re.findall(
         r"`((?:jaxnas|experiments|benchmarks|tests|docs)/[\w/.-]+)`", page.read_text()
