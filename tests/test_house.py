@@ -1,11 +1,19 @@
-"""The structure of the package itself: imports only point down its rooms."""
+"""The structure of the project itself: imports only point down, and nothing grows large."""
 
 import ast
+import functools
+import re
 from pathlib import Path
+
+import pytest
 
 import jaxnas
 
 PACKAGE = Path(jaxnas.__file__).parent
+ROOT = Path(__file__).resolve().parent.parent
+
+LONGEST_CHAIN = 22
+"""Modules from a script down to the last that it needs; 14 is where this is to go."""
 
 ROOMS = (
     *("errors", "hints", "lazy", "randomness", "allocation", "compilation", "data", "spaces"),
@@ -50,3 +58,61 @@ def test_an_import_points_down():
             names = [name for name in imports(path) if name in ROOMS]
             upward += [(str(path), n) for n in names if ROOMS.index(n) > ROOMS.index(room)]
     assert not upward
+
+
+def test_files_folders_and_functions_stay_small():
+    """A searcher's closures are one function, as long as its paper's algorithm is."""
+    algorithms = {"adaptation", "darts", "enas", "nat", "proxylessnas"}
+    too_large = []
+    for path in (*PACKAGE.rglob("*.py"), *(ROOT / "experiments").rglob("*.py")):
+        text = path.read_text()
+        if len(text.splitlines()) > 400:
+            too_large.append(path)
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef) and node.end_lineno - node.lineno >= 100:
+                too_large += [(path, node.name)] if node.name not in algorithms else []
+    for folder in {path.parent for path in PACKAGE.rglob("*.py")}:
+        too_large += [folder] if len(list(folder.glob("*.py"))) > 15 else []
+    assert not too_large
+
+
+def modules():
+    """Files of the package and the experiments by the names that they are imported by."""
+    found = {}
+    for path in (*PACKAGE.rglob("*.py"), *(ROOT / "experiments").rglob("*.py")):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        found[name.removesuffix(".__init__")] = path
+    return found
+
+
+def imported(path, known):
+    """Names in `known` that a file imports where it is imported itself."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in known)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                yield from [name for name in (full, node.module) if name in known][:1]
+
+
+def test_no_chain_of_imports_is_long():
+    known = modules()
+
+    @functools.cache
+    def length(name):
+        below = {each for each in imported(known[name], known) if each != name}
+        return 1 + max(map(length, below), default=0)
+
+    longest = max(known, key=length)
+    assert length(longest) <= LONGEST_CHAIN, longest
+
+
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")], ids=lambda page: page.stem
+)
+def test_files_that_a_page_names_are_there(page):
+    named = re.findall(
+        r"`((?:jaxnas|experiments|benchmarks|tests|docs)/[\w/.-]+)`", page.read_text()
+    )
+    assert not [name for name in named if not (ROOT / name).exists()]

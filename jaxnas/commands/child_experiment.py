@@ -32,7 +32,9 @@ from jaxnas.children.child_winners import (
 from jaxnas.commands.experiment import trainer, training_job
 from jaxnas.commands.final_training import final_run, network_section, read_finals
 from jaxnas.commands.inputs import load_data, search_folder
+from jaxnas.data import Dataset
 from jaxnas.jobs.folders import do_all
+from jaxnas.jobs.job import Executor
 from jaxnas.reports.drawing.drawing import draw_network
 from jaxnas.reports.page import Block, Picture, Section, write_page
 from jaxnas.reports.results import Result, results_section, results_table, write_results
@@ -40,7 +42,7 @@ from jaxnas.reports.tables import Table
 from jaxnas.runs.config import Training
 from jaxnas.runs.progress import ProgressBars
 from jaxnas.runs.search_run import SearchImages
-from jaxnas.spaces import Space
+from jaxnas.spaces import Genotype, Space
 from jaxnas.storage.directory import RunDirectory
 from jaxnas.storage.metrics import Metrics
 
@@ -178,19 +180,7 @@ def run_children(
                     for each, of_search in searched.items()
                 }
             sizes = {each: full_size(winner) for each, winner in winners.items()}
-            jobs = []
-            for each, genotypes in sizes.items():
-                write_winner(directory, each, genotypes)
-                run = final_run(experiment, dataset, genotypes[TRAINED], each)
-                jobs.append(training_job(run, path)._replace(name=f"{each}, full size"))
-            do_all(
-                executor,
-                functools.partial(trainer, dataset),
-                path,
-                jobs,
-                lambda job: progress.watch(job.name, job.name),
-                progress.skip,
-            )
+            _train_winners(experiment, executor, dataset, directory, sizes, progress)
         results = [each.result for each in read_finals(path, searches, name, experiment.seed)]
         trials = {each: of_search for each, (of_search, _) in searched.items()}
         rewards = reward_table(trials, store)
@@ -208,6 +198,31 @@ def run_children(
     results_table(results).print(console)
     console.print(f"Report: {report}", highlight=False, soft_wrap=True)
     return report
+
+
+def _train_winners(
+    experiment: ChildExperiment,
+    executor: Executor,
+    dataset: Dataset,
+    directory: RunDirectory,
+    winners: Mapping[str, dict[str, Genotype]],
+    progress: ProgressBars,
+) -> None:
+    """Trains the winners at full size, a job for each search."""
+    jobs = []
+    for name, genotypes in winners.items():
+        write_winner(directory, name, genotypes)
+        run = final_run(experiment, dataset, genotypes[TRAINED], name)
+        job = training_job(run, directory.path)
+        jobs.append(job._replace(name=f"{name}, full size"))
+    do_all(
+        executor,
+        functools.partial(trainer, dataset),
+        directory.path,
+        jobs,
+        lambda job: progress.watch(job.name, job.name),
+        progress.skip,
+    )
 
 
 def _thinking(folder: Path) -> float:

@@ -71,8 +71,8 @@ class RunFlags:
 def without_places(flags: Any) -> dict[str, Any]:
     """The fields of an experiment's flags that a resumed run must agree on.
 
-    These are all but `RunFlags`, `WorkerFlags` and the folder of data sets: where things are, and
-    who does them, makes no difference.
+    These are all but `RunFlags`, `WorkerFlags` and the folder of data sets: where things are and
+    who does them makes no difference.
     """
     fields = dataclasses.asdict(flags)
     del fields["run"], fields["jobs"], fields["data"]["data_dir"], fields["data"]["download"]
@@ -308,7 +308,7 @@ class Experiment:
     seed: int = 0
     """Seed of everything that is random."""
     seeds: tuple[int, ...] = ()
-    """Several seeds in place of --seed: each a job on a CPU, one job together on a GPU."""
+    """Several seeds in place of --seed, each a job on a CPU, one job together on a GPU."""
     jobs: WorkerFlags = dataclasses.field(default_factory=WorkerFlags)
     eval_every: int = 1
     """Number of epochs from one measurement to the next, of the test accuracy (of what is learned

@@ -1,8 +1,7 @@
 """Cells of blocks that join two operands: NASNet, PNAS and ENAS's micro space.
 
-A block takes two states (the cell's inputs or earlier blocks), puts each through an operation and
-joins the results. Its operands may change places and the blocks their numbers without changing the
-network (`spaces.symmetry.blocks`).
+A block takes two states (inputs or earlier blocks), puts each through an operation and joins the
+results. Operands may change places and blocks their numbers (`spaces.symmetry.blocks`).
 """
 
 from __future__ import annotations
@@ -382,8 +381,8 @@ def enas_micro_space(blocks: int = 5, *, channels: int = 20, cell_count: int = 6
     """ENAS's micro space (Pham et al. 2018): normal and reduction cell.
 
     Args:
-      blocks: of a cell; the paper counts the two inputs as well and says 7.
-      channels: of a node in the first cells.
+      blocks: number of blocks in a cell; the paper counts the two inputs as well and says 7.
+      channels: channels of a node in the first cells.
       cell_count: number of normal cells; two reductions are added.
 
     Raises:
