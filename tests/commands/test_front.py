@@ -29,9 +29,9 @@ def result(method, seed, choices, accuracy):
     return results.result(seed, accuracy, method, genotype=genotype, **sizes)
 
 
-BASE = [[2, 2, 2], [2, 2, 0]]
-SMALL = [[2, 1, 1], [2, 0, 0]]
-SMALLER = [[0, 1, 0], [2, 0, 0]]
+BASE = [2, 2, 2, 2, 2]
+SMALL = [2, 1, 1, 2, 0]
+SMALLER = [0, 1, 0, 2, 0]
 
 
 @pytest.fixture

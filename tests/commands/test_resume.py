@@ -76,7 +76,7 @@ def same_outcomes(left, right):
     """Whether outcomes agree in all but the time they took."""
     for one, other in zip(left, right, strict=True):
         assert one.result.digest == other.result.digest
-        assert one.genotype == other.genotype
+        assert one.result.genotype == other.result.genotype
         assert tiny.same_trees(one.variables, other.variables)
         assert (one.theta is None) == (other.theta is None)
         assert one.theta is None or tiny.same_trees(one.theta, other.theta)

@@ -8,7 +8,7 @@ import pytest
 
 from jaxnas.commands.experiment import run_experiment
 from jaxnas.jobs.worker_flags import WorkerFlags
-from jaxnas.runs.config import Experiment
+from jaxnas.runs.config import DataFlags, Experiment, RunFlags
 from support import tiny
 from support.killing import call
 
@@ -25,12 +25,12 @@ def test_processes_find_what_this_process_does(tmp_path):
     folder = tiny.write(tmp_path)
     for workers in ("in-process", "processes"):
         experiment = Experiment(
-            dataset=str(folder / "tiny.npz"),
+            data=DataFlags(str(folder / "tiny.npz")),
             base=str(folder / "base.json"),
             methods=("original",),
             seeds=(0, 1),
-            run_dir=tmp_path / workers,
-            training=tiny.settings(epochs=1, adapt_epochs=0, warmup_epochs=0),
+            run=RunFlags(tmp_path / workers),
+            **tiny.settings(epochs=1, adapt_epochs=0, warmup_epochs=0),
             jobs=WorkerFlags(workers=workers),
         )
         run_experiment(experiment, "test")
