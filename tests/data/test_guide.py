@@ -20,11 +20,11 @@ def ran(tmp_path_factory):
     """The folder in which the page ran, the names it left, and the runs that it began."""
     folder, runs = tmp_path_factory.mktemp("guide"), []
     metrics = ("test_accuracy", "test_loss", "params", "macs", "seconds", "digest")
-    result = SimpleNamespace(**dict.fromkeys(metrics))
 
     def begin(run, *_):
         runs.append(run)
-        return [SeedOutcome(result, run.base, None, None, ())]
+        result = SimpleNamespace(**dict.fromkeys(metrics), genotype=run.base)
+        return [SeedOutcome(result, None, None, ())]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

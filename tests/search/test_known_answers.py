@@ -15,7 +15,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxnas.search import ESTIMATORS, adaptation, initial_theta
+from jaxnas.search import ESTIMATORS, Supernet, adaptation, initial_theta
 from jaxnas.spaces import AdaptationSpace, Block, Cell, Edge, Genotype, Node
 from jaxnas.spaces.adaptation import ID, NONE, SAME
 from jaxnas.tasks import Task
@@ -74,6 +74,19 @@ def toy_apply(granularity: str):
     return apply
 
 
+def toy_supernet(space: AdaptationSpace, apply, weight) -> Supernet:
+    """A supernet whose only parameter is the one that `weight` makes of a key."""
+
+    def init(key):
+        return {"params": {"weight": weight(key)}, "batch_stats": {}}
+
+    return Supernet(apply, init, lambda gates: gates[space.table_of_block], space.derive)
+
+
+def drawn_weight(key: jax.Array) -> jax.Array:
+    return 0.5 + 0.1 * jax.random.normal(key, (3, 3))
+
+
 def toy_task(granularity: str) -> Task:
     copy, learn = (is_kind(granularity, kind)[..., None] for kind in ("copy", "learn"))
     used = sum(is_kind(granularity, kind) for kind in RIGHT)[..., None]
@@ -109,8 +122,8 @@ QUICK = {("mixed", "cell"), ("two_path", "full")}
 def test_the_right_architecture_is_found_from_every_seed(estimator, granularity, arch_data):
     space = AdaptationSpace(BASE, granularity)
     search = adaptation(
+        toy_supernet(space, toy_apply(granularity), drawn_weight),
         space,
-        toy_apply(granularity),
         toy_task(granularity),
         optax.sgd(0.02),
         estimator=estimator,
@@ -122,8 +135,7 @@ def test_the_right_architecture_is_found_from_every_seed(estimator, granularity,
     batch = {"train": nothing} | ({"arch": nothing} if arch_data == "holdout" else {})
 
     def run(key):
-        weight = 0.5 + 0.1 * jax.random.normal(key, (3, 3))
-        state = search.init({"params": {"weight": weight}, "batch_stats": {}})
+        state = search.init(key)
         return jax.lax.scan(lambda s, _: search.step(s, batch, key), state, length=STEPS)[0]
 
     keys = jax.vmap(jax.random.key)(jnp.arange(SEEDS))
@@ -160,12 +172,17 @@ def test_a_base_that_is_right_stays(estimator):
 
     task = Task(prepare, prepare, lambda images: images, loss, lambda outputs, labels: {}, WIDTH)
     search = adaptation(
-        space, apply, task, optax.sgd(0.02), estimator=estimator, arch_learning_rate=0.02
+        toy_supernet(space, apply, lambda key: jnp.full((3, 3), 0.5)),
+        space,
+        task,
+        optax.sgd(0.02),
+        estimator=estimator,
+        arch_learning_rate=0.02,
     )
     batch = {"train": (jnp.zeros((BATCH,)), jnp.zeros((BATCH,)))}
 
     def run(key):
-        state = search.init({"params": {"weight": jnp.full((3, 3), 0.5)}, "batch_stats": {}})
+        state = search.init(key)
         return jax.lax.scan(lambda s, _: search.step(s, batch, key), state, length=STEPS)[0]
 
     states = jax.jit(jax.vmap(run))(jax.vmap(jax.random.key)(jnp.arange(SEEDS)))

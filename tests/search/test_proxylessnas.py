@@ -186,7 +186,7 @@ def test_finds_the_chain_that_is_best(estimator: Any, objective: Any, answer: tu
     search = toy(steps_per_epoch=400, estimator=estimator, objective=objective, **changes)
     states = after(search, 400)
     found = search.found(states[-1], {}, KEY)
-    assert found.genotype == SPACE.decode(np.array(answer), "proxylessnas")
+    assert found.genotype == SPACE.decode(np.array(answer))
     assert "1 of the 2 blocks that may be left out are" in found.notes[0]
     assert f"costs {COSTS.of(np.array(answer)):.0f} crumbs; " in found.notes[1]
     assert not any("hardly moved" in note for note in found.notes)

@@ -80,8 +80,9 @@ def init(module: nn.Module, key: jax.Array, input_shape: tuple[int, ...], *args:
     shapes = abstract_variables(module, input_shape, *args)
     named = named_leaves(shapes)
     kinds = {name: name.rpartition("/")[2] for name in named}
-    if unknown := set(kinds.values()) - {"kernel", *CONSTANTS}:
-        raise ValueError(f"no initial value is known for variables called {min(unknown)!r}")
+    for name, kind in kinds.items():
+        if kind not in ("kernel", *CONSTANTS):
+            raise ValueError(f"variable {name!r}: no initial value is known for {kind!r}")
     drawn = draw_kernels(
         key, {name: leaf.shape for name, leaf in named.items() if kinds[name] == "kernel"}
     )

@@ -31,7 +31,7 @@ def with_choices(cell: Cell, choices: np.ndarray) -> Cell:
 
 def carrying(cell: Cell) -> np.ndarray:
     """bool [edges, 3]: whether a candidate carries anything; none never does, an identity does."""
-    same = np.array([edge.op != NULL for edge in cell.edges])
+    same = np.array([edge.op != NULL for edge in cell.edges], bool)
     return np.stack([np.zeros_like(same), np.ones_like(same), same], -1)
 
 
