@@ -36,4 +36,4 @@ PAPER = DartsFlags(
 """The paper's settings."""
 
 if __name__ == "__main__":
-    run_script(DartsFlags, __doc__, run_darts, PAPER)
+    run_script(DartsFlags, __doc__, run_darts, PAPER, overlapping=True)

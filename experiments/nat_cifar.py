@@ -21,4 +21,4 @@ PAPER = NATFlags(experiment=SearchExperiment(search_epochs=100, train_share=0.4)
 """The published search, and this project's training of a ResNet."""
 
 if __name__ == "__main__":
-    run_script(NATFlags, __doc__, run_nat, PAPER)
+    run_script(NATFlags, __doc__, run_nat, PAPER, overlapping=True)

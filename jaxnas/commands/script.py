@@ -13,7 +13,12 @@ from jaxnas.errors import UserError
 
 
 def run_script(
-    flags: Any, description: str | None, run: Callable[[Any], object], default: Any = None
+    flags: Any,
+    description: str | None,
+    run: Callable[[Any], object],
+    default: Any = None,
+    *,
+    overlapping: bool = False,
 ) -> None:
     """Reads the command line of a script and runs it; see `run_command`.
 
@@ -22,6 +27,8 @@ def run_script(
       description: the first thing that ``--help`` says.
       run: takes the flags.
       default: an instance that holds the flags' defaults; those of the class by default.
+      overlapping: whether the steps are many small programs on a CPU, which JAX starts while others
+        still run; `keep_memory`, which takes one after the other, would slow them down.
     """
     import tyro
 
@@ -29,7 +36,8 @@ def run_script(
         from jaxnas.allocation import keep_memory
         from jaxnas.compilation import keep_programs
 
-        keep_memory()
+        if not overlapping:
+            keep_memory()
         keep_programs()
         run(parsed)
 
