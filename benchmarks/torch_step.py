@@ -7,6 +7,7 @@ a step and is answered when it is done. So PyTorch may live in another interpret
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import sys
@@ -17,7 +18,6 @@ import numpy as np
 import torch  # pyright: ignore[reportMissingImports]
 from torch_network import Network
 
-from jaxnas.allocation import keep_memory
 from jaxnas.spaces import Genotype
 
 
@@ -65,6 +65,14 @@ def main() -> None:
     for _ in sys.stdin:
         step()
         print(json.dumps("done"), flush=True)
+
+
+def keep_memory() -> None:
+    """Keeps freed memory, as `jaxnas.allocation` does, on one heap for all of PyTorch's threads."""
+    mallopt = ctypes.CDLL(None).mallopt
+    arenas, most_mapped, trim = -8, -4, -1
+    for parameter, value in ((arenas, 1), (most_mapped, 0), (trim, -1)):
+        mallopt(parameter, value)
 
 
 def random_batch(asked: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
