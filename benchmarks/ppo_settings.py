@@ -13,7 +13,7 @@ from pathlib import Path
 
 from jaxnas import search, tabular
 from jaxnas.commands.script import run_script
-from jaxnas.commands.tabular.tabular_search import SEARCHERS, Dataset, Searcher, run_searcher
+from jaxnas.commands.tabular.tabular_search import SEARCHERS, Searcher, TableDataset, run_searcher
 from jaxnas.reports import Column, Table
 from jaxnas.reports.statistics import Spread
 from jaxnas.spaces import NASBench201Space
@@ -31,7 +31,7 @@ class Grid:
     """0 and up."""
     queries: int = 300
     """Of each search."""
-    dataset: Dataset = "cifar100"
+    dataset: TableDataset = "cifar100"
     """Whose accuracies."""
     table: Path | None = None
     """The table: a .csv, .csv.gz or NATS-Bench's folder; in JAXNAS_DATA_DIR by default."""

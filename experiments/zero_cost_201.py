@@ -11,7 +11,7 @@ after 200 epochs. Three programs are compiled, however many architectures there 
 from __future__ import annotations
 
 from jaxnas.commands.script import run_script
-from jaxnas.commands.tabular.zero_cost import ZeroCost, run_zero_cost
+from jaxnas.commands.tabular.zero_cost_table import ZeroCost, run_zero_cost
 
 if __name__ == "__main__":
     run_script(ZeroCost, __doc__, run_zero_cost)

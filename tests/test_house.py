@@ -116,3 +116,17 @@ def test_files_that_a_page_names_are_there(page):
         r"`((?:jaxnas|experiments|benchmarks|tests|docs)/[\w/.-]+)`", page.read_text()
     )
     assert not [name for name in named if not (ROOT / name).exists()]
+
+
+def test_a_name_means_one_thing():
+    """Classes and types of one name stand in one file alone."""
+    places = {}
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.parse(path.read_text()).body:
+            name = getattr(node, "name", "") if isinstance(node, ast.ClassDef) else ""
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                assigned = node.targets[0].id
+                name = assigned if assigned[0].isupper() and not assigned.isupper() else ""
+            if name and not name.startswith("_"):
+                places.setdefault(name, set()).add(path)
+    assert not {name: found for name, found in places.items() if len(found) > 1}

@@ -13,7 +13,7 @@ from jaxnas.children.child_training import Candidate
 from jaxnas.commands.child_experiment import Searches
 from jaxnas.commands.progressive_search import PROGRESSIVE, accuracies, tell_levels
 from jaxnas.reports import style
-from jaxnas.reports.page import Block, Section
+from jaxnas.reports.page import Content, Section
 from jaxnas.reports.tables import Column, Table
 
 TOPS = (1, 5, 25)
@@ -125,7 +125,7 @@ def efficiency_curves(
         left.legend()
 
 
-def tell_efficiency(searches: Searches) -> tuple[list[Section], list[Block]]:
+def tell_efficiency(searches: Searches) -> tuple[list[Section], list[Content]]:
     """What `tell_levels` tells, and how many children each search needs.
 
     Raises:

@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxnas import search
 from jaxnas.commands.progressive_search import PROGRESSIVE
-from jaxnas.commands.tabular.tabular_search import Found
+from jaxnas.commands.tabular.tabular_search import Regrets
 from jaxnas.randomness import stream
 from jaxnas.reports.statistics import Spread
 from jaxnas.reports.tables import Column, Table
@@ -40,7 +40,7 @@ class Ranks(NamedTuple):
 
 def progressive_201(
     valid: np.ndarray, seeds: int, per_level: int, progress: Callable[[], None]
-) -> tuple[Found, list[Ranks]]:
+) -> tuple[Regrets, list[Ranks]]:
     """Progressive search on NAS-Bench-201, seen path by path.
 
     Args:
@@ -82,7 +82,7 @@ def progressive_201(
         best = search.best_so_far(jnp.asarray(valid[queried]))
         incumbents.append(queried[np.asarray(best)])
         progress()
-    return Found(PROGRESSIVE, np.stack(incumbents), 0.0, 0.0), ranks
+    return Regrets(PROGRESSIVE, np.stack(incumbents), 0.0, 0.0), ranks
 
 
 def rank_surrogates(

@@ -14,7 +14,7 @@ import rich.progress
 
 from jaxnas import search, tabular
 from jaxnas.commands.tabular.tabular_report import regret_curves, search_table
-from jaxnas.commands.tabular.tabular_search import SEARCHERS, Dataset, run_searcher
+from jaxnas.commands.tabular.tabular_search import SEARCHERS, TableDataset, run_searcher
 from jaxnas.reports.page import Picture, Section, write_page
 from jaxnas.runs.config import ConfigError, refuse_below_one
 from jaxnas.spaces import NASBench201Space
@@ -39,7 +39,7 @@ class PnasTables:
     """Number of searches on NAS-Bench-201, seeds 0 and up."""
     per_level_201: int = 32
     """Number of cells of a level there, after the first one with its 5."""
-    dataset: Dataset = "cifar10"
+    dataset: TableDataset = "cifar10"
     """Data set whose accuracies of NAS-Bench-201 are taken."""
     table: Path | None = None
     """The table of NAS-Bench-201: a .csv, a .csv.gz or NATS-Bench's folder; by default the one in
@@ -108,7 +108,7 @@ def run_pnas_tables(settings: PnasTables) -> Path:
 
 
 def _nasbench201(
-    table: tabular.Table, settings: PnasTables, run: RunDirectory
+    table: tabular.MeasuredTable, settings: PnasTables, run: RunDirectory
 ) -> tuple[Section, Any]:
     valid = table.accuracy(settings.dataset, "valid", 12)
     test = table.accuracy(settings.dataset, "test", 200)

@@ -22,7 +22,7 @@ ChildAlgorithm = Literal["ppo", "reinforce", "evolution", "local", "surrogate"]
 
 Size = Annotated[SizeFlags, tyro.conf.OmitArgPrefixes]
 Flag = tyro.conf.FlagCreatePairsOff[bool]
-Source = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME|FILE")]
+NetworkSource = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME|FILE")]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Zoo:
 class Show:
     """Shows a network as a tree, or draws it."""
 
-    source: Source
+    source: NetworkSource
     """The network: a name of the zoo, a genotype.json, or a .txt file in the form of DARTS."""
     out: Path | None = None
     """Draw the network to this .svg, .png or .dot file, or as all three into this folder."""
@@ -99,7 +99,7 @@ class Show:
 class Count:
     """Counts a network's parameters and multiply-adds."""
 
-    source: Source
+    source: NetworkSource
     """The network: a name of the zoo, a genotype.json, or a .txt file in the form of DARTS."""
     size: Size = dataclasses.field(default_factory=SizeFlags)
     classes: int | None = None
@@ -126,7 +126,7 @@ class Count:
 class Convert:
     """Converts a genotype: to .json, or its two cells to a .txt in the form of DARTS."""
 
-    source: Source
+    source: NetworkSource
     """The network: a name of the zoo, a genotype.json, or a .txt file in the form of DARTS."""
     dest: Annotated[Path, tyro.conf.Positional]
     """The .json or .txt file to write."""

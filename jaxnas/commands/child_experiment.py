@@ -36,7 +36,7 @@ from jaxnas.data import Dataset
 from jaxnas.jobs.folders import do_all
 from jaxnas.jobs.job import Executor
 from jaxnas.reports.drawing.drawing import draw_network
-from jaxnas.reports.page import Block, Picture, Section, write_page
+from jaxnas.reports.page import Content, Picture, Section, write_page
 from jaxnas.reports.results import Result, results_section, results_table, write_results
 from jaxnas.reports.tables import Table
 from jaxnas.runs.config import Training
@@ -71,7 +71,7 @@ class Searches(NamedTuple):
     examples: int
 
 
-More = Callable[[Searches], tuple[list[Section], list[Block]]]
+More = Callable[[Searches], tuple[list[Section], list[Content]]]
 """Sections of a report, whose pictures it draws, and notes."""
 
 
@@ -274,7 +274,7 @@ def _write(
     results: list[Result],
     rewards: Table,
     told: list[Section],
-    notes: list[Block],
+    notes: list[Content],
 ) -> Path:
     """Writes tables, pictures and `report.md`, whose path it returns."""
     write_results(path, results)

@@ -55,7 +55,7 @@ Told = tuple[Result, list[str]]
 """What a seed of a cell came to, and what a reader of that should know."""
 
 
-class Cell(NamedTuple):
+class TableCell(NamedTuple):
     """A cell of the table; of several seeds where they train side by side."""
 
     base: Genotype
@@ -85,7 +85,7 @@ class _Comparing:
     bases: list[Genotype]
     dataset: Dataset
 
-    def cells(self) -> tuple[list[Cell], list[str]]:
+    def cells(self) -> tuple[list[TableCell], list[str]]:
         """What is to be run, seed by seed, and why some of it is not."""
         cells, reasons = [], []
         width = 1 if jax.default_backend() == "cpu" else self.flags.seeds
@@ -96,9 +96,9 @@ class _Comparing:
                     if reason := self._refusal(base, method):
                         reasons.append(reason)
                     elif method.startswith("nat"):
-                        cells += [Cell(base, method, (seed,)) for seed in seeds]
+                        cells += [TableCell(base, method, (seed,)) for seed in seeds]
                     else:
-                        cells.append(Cell(base, method, seeds))
+                        cells.append(TableCell(base, method, seeds))
         return cells, list(dict.fromkeys(reasons))
 
     def _refusal(self, base: Genotype, method: str) -> str | None:
@@ -116,7 +116,7 @@ class _Comparing:
             )
         return None
 
-    def training_run(self, cell: Cell, genotype: Genotype | None = None) -> TrainingRun:
+    def training_run(self, cell: TableCell, genotype: Genotype | None = None) -> TrainingRun:
         """The training of the base, or of what a search found of it, by the base's recipe."""
         settings = self.flags.training(cell.base)
         every = max(1, settings.epochs // 4)
@@ -125,7 +125,7 @@ class _Comparing:
         run = method_run(method, network, self.dataset, settings, cell.seeds, every)
         return dataclasses.replace(run, method=cell.method)
 
-    def search_run(self, cell: Cell) -> SearchRun:
+    def search_run(self, cell: TableCell) -> SearchRun:
         base = cell_form(cell.base)
         assert base is not None
         (seed,) = cell.seeds
@@ -136,11 +136,11 @@ class _Comparing:
         search = make_nat(base, settings, task, self.dataset, _NAT_BATCH, dtype).search
         return SearchRun(search, cell.method, images, self.flags.nat_search_epochs, _NAT_BATCH)
 
-    def steps(self, cell: Cell) -> int:
+    def steps(self, cell: TableCell) -> int:
         trained = self.training_run(cell).total_steps
         return trained + (self.search_run(cell).total_steps if cell.searches else 0)
 
-    def run(self, cell: Cell, path: Path, watcher: Watcher) -> None:
+    def run(self, cell: TableCell, path: Path, watcher: Watcher) -> None:
         """Runs a cell in its folder below `path`, and says there what came of it."""
 
         def work(folder: RunDirectory) -> list[dict[str, Any]]:
@@ -153,11 +153,13 @@ class _Comparing:
 
         run_once(path / cell.name, cell.recorded(), work)
 
-    def _train(self, cell: Cell, genotype: Genotype, path: Path, watcher: Watcher) -> list[Told]:
+    def _train(
+        self, cell: TableCell, genotype: Genotype, path: Path, watcher: Watcher
+    ) -> list[Told]:
         run_method(self.training_run(cell, genotype), path, watcher)
         return _trained(path / folder_name(cell.method, cell.seeds), cell)
 
-    def _run_nat(self, cell: Cell, path: Path, watcher: Watcher) -> Told:
+    def _run_nat(self, cell: TableCell, path: Path, watcher: Watcher) -> Told:
         searched = run_only(self.search_run(cell), path / FOLDERS[FOUND], watcher)
         genotype = searched.found.genotype
         form = cell_form(cell.base)
@@ -170,7 +172,7 @@ class _Comparing:
         ((result, _),) = self._train(cell, genotype, path, watcher)
         return dataclasses.replace(result, search_seconds=searched.seconds), notes
 
-    def _by_chance(self, cell: Cell, searched: Searched) -> Result:
+    def _by_chance(self, cell: TableCell, searched: Searched) -> Result:
         """What a search came to whose network is disconnected, and is not trained."""
         device = jax.devices()[0]
         return Result(
@@ -192,7 +194,7 @@ class _Comparing:
         )
 
 
-def _trained(folder: Path, cell: Cell) -> list[Told]:
+def _trained(folder: Path, cell: TableCell) -> list[Told]:
     """What the folder of a method tells of a cell's seeds."""
     told = []
     for each in read_method(folder):
@@ -292,7 +294,7 @@ def _refuse_same_names(flags: Sequence[str], bases: Sequence[Genotype]) -> None:
             )
 
 
-def _refuse_other_base(path: Path, cell: Cell) -> None:
+def _refuse_other_base(path: Path, cell: TableCell) -> None:
     """A RunError where a cell's folder is about another network of the same name."""
     file = path / cell.name / "config.json"
     if not file.exists():
@@ -307,7 +309,7 @@ def _refuse_other_base(path: Path, cell: Cell) -> None:
         )
 
 
-def _entries(path: Path, cell: Cell) -> list[Told] | None:
+def _entries(path: Path, cell: TableCell) -> list[Told] | None:
     """What a cell came to, None while it is not done.
 
     Raises:
@@ -330,7 +332,7 @@ def _report(
     path: Path,
     flags: Comparison,
     dataset: Dataset,
-    cells: list[Cell],
+    cells: list[TableCell],
     reasons: list[str],
     published: Mapping[tuple[str, str], str],
 ) -> tuple[list[Compared], Path]:

@@ -10,7 +10,7 @@ from jaxnas.jobs.worker_flags import WorkerFlags
 from jaxnas.runs.config import ConfigError, DataFlags, RunFlags, Training
 from jaxnas.spaces import Genotype
 
-Choice = Literal["original", "nat", "nat_faithful", "adapt_cell", "adapt_full", "random"]
+MethodName = Literal["original", "nat", "nat_faithful", "adapt_cell", "adapt_full", "random"]
 
 _OVERRIDES = (
     "epochs",
@@ -34,7 +34,7 @@ class Comparison:
     run: RunFlags = dataclasses.field(default_factory=RunFlags)
     base: tuple[str, ...] = ("resnet20",)
     """The networks: names of the zoo, genotype.json files, or .txt files of DARTS."""
-    method: tuple[Choice, ...] = ("original", "nat", "adapt_cell", "adapt_full", "random")
+    method: tuple[MethodName, ...] = ("original", "nat", "adapt_cell", "adapt_full", "random")
     """Methods to compare: the network left alone; NAT and training anew (nat_faithful: with its
     code's quirks); PNAA by cell and over the whole network; random choices of the same spaces,
     which stand beside every search whether named or not."""
@@ -69,7 +69,7 @@ class Comparison:
     @property
     def methods(self) -> tuple[str, ...]:
         """The rows of the table: random choices stand beside every search."""
-        named = [each for each in get_args(Choice)[:-1] if each in self.method]
+        named = [each for each in get_args(MethodName)[:-1] if each in self.method]
         searches = set(named) - {"original"}
         control = ()
         if searches - {"adapt_full"}:

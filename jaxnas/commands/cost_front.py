@@ -9,8 +9,8 @@ from typing import Annotated
 import rich.console
 import tyro
 
+from jaxnas.commands.cost_front_report import point, write_front
 from jaxnas.commands.experiment import run_experiments
-from jaxnas.commands.front import point, write_front
 from jaxnas.commands.inputs import load_data
 from jaxnas.reports import read_results
 from jaxnas.runs.config import ConfigError, Experiment

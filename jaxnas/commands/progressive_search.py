@@ -20,7 +20,7 @@ from jaxnas.children.child_winners import TRAINED, as_array
 from jaxnas.commands.child_experiment import RANDOM, Searches
 from jaxnas.commands.final_training import network_section
 from jaxnas.commands.tabular.tabular_search import SEARCHERS
-from jaxnas.reports.page import Block, Section
+from jaxnas.reports.page import Content, Section
 from jaxnas.reports.statistics import wins
 from jaxnas.reports.tables import Column, Table
 from jaxnas.runs.config import ConfigError
@@ -66,7 +66,7 @@ def progressive_searcher(
     return level_searcher(search.Progressive(space, chooser, per_level, train_last))
 
 
-def tell_levels(searches: Searches) -> tuple[list[Section], list[Block]]:
+def tell_levels(searches: Searches) -> tuple[list[Section], list[Content]]:
     """The best cell of each level, drawn and written at full size, and a table of the levels.
 
     Raises:

@@ -52,7 +52,7 @@ _CURVES = (
 )
 
 
-class Method(NamedTuple):
+class SearchMethod(NamedTuple):
     """A search and its space, as an experiment runs them.
 
     Attributes:
@@ -66,12 +66,12 @@ class Method(NamedTuple):
     control: SharedWeightSearch | None = None
 
 
-MakeMethod = Callable[[Task, Dataset, dict[str, int]], Method]
+MakeSearch = Callable[[Task, Dataset, dict[str, int]], SearchMethod]
 """(task, data set, batches in one pass through each part of the images) to the method."""
 
 
 def run_search(
-    experiment: SearchExperiment, name: str, make: MakeMethod, settings: dict[str, Any]
+    experiment: SearchExperiment, name: str, make: MakeSearch, settings: dict[str, Any]
 ) -> Path:
     """Searches, trains what was found and the controls alike, and prints the table.
 
@@ -143,7 +143,7 @@ def run_search(
     return report
 
 
-def _method(experiment: SearchExperiment, make: MakeMethod, images: SearchImages) -> Method:
+def _method(experiment: SearchExperiment, make: MakeSearch, images: SearchImages) -> SearchMethod:
     batch_size = experiment.search_batch_size
     images.refuse_few("train", batch_size)  # a method is made for some steps
     task = images.task(jnp.dtype(experiment.training.precision))
@@ -151,7 +151,7 @@ def _method(experiment: SearchExperiment, make: MakeMethod, images: SearchImages
 
 
 def _search_run(
-    experiment: SearchExperiment, method: Method, row: str, name: str, images: SearchImages
+    experiment: SearchExperiment, method: SearchMethod, row: str, name: str, images: SearchImages
 ) -> SearchRun:
     """The search that ends in a row of the table."""
     search = method.search if row == FOUND else method.control
@@ -167,7 +167,7 @@ def _search_run(
 
 def _searcher(
     experiment: SearchExperiment,
-    make: MakeMethod,
+    make: MakeSearch,
     name: str,
     images: SearchImages,
     path: Path,

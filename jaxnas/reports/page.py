@@ -23,7 +23,7 @@ class Picture(NamedTuple):
     file: str
 
 
-Block = str | Table | Picture
+Content = str | Table | Picture
 """A part of a section; a text is a paragraph, or several, of Markdown."""
 
 
@@ -36,7 +36,7 @@ class Section(NamedTuple):
     """
 
     heading: str
-    blocks: Sequence[Block]
+    blocks: Sequence[Content]
 
     @classmethod
     def of_picture(cls, caption: str, file: str, explanation: str) -> Section:
@@ -92,7 +92,7 @@ def write_page(
     return folder / file
 
 
-def _markdown(block: Block) -> str:
+def _markdown(block: Content) -> str:
     if isinstance(block, Table):
         return block.markdown().rstrip()
     if isinstance(block, Picture):

@@ -20,7 +20,7 @@ from jaxnas.spaces import Genotype
 from jaxnas.training.loop import Data
 from jaxnas.training.train import Step
 
-Gates = Callable[[Any], jax.Array | None]
+GatesOf = Callable[[Any], jax.Array | None]
 """State to the gates under which its network is judged; None for a network without."""
 
 
@@ -169,7 +169,7 @@ class Learner:
         return self.phase(name, network, step, lambda state: state.gates, abstract)
 
     def phase(
-        self, name: str, network: nn.Network, step: Step, gates: Gates, abstract: Any
+        self, name: str, network: nn.Network, step: Step, gates: GatesOf, abstract: Any
     ) -> Phase:
         """A phase of steps of one seed, judged as `network`.
 

@@ -16,13 +16,11 @@ from jaxnas.data import Dataset, Views
 from jaxnas.randomness import stream
 from jaxnas.runs.config import ConfigError, SelfSupervision, Training
 from jaxnas.spaces import Genotype
+from jaxnas.tasks.task import Scores
 from jaxnas.training.loop import Data
 from jaxnas.training.train import Apply
 
 _PROBE_BATCH = 256
-
-Scores = dict[str, jax.Array]
-"""Named numbers, scalar or [networks]; those whose name ends in ``accuracy`` are shares."""
 
 Evaluate = Callable[[Any, jax.Array | None], Scores]
 """(variables, gates) of a network, or of several on a leading axis, to their scores."""

@@ -6,7 +6,7 @@ Imports no JAX.
 from jaxnas.tabular.csv_file import write_csv
 from jaxnas.tabular.errors import TabularError
 from jaxnas.tabular.loading import load_nasbench201
-from jaxnas.tabular.nasbench201 import DATASETS, EPOCHS, SIZE, SPLITS, Record, Table
+from jaxnas.tabular.nasbench201 import DATASETS, EPOCHS, SIZE, SPLITS, MeasuredTable, Record
 from jaxnas.tabular.nats_bench import read_record
 from jaxnas.tabular.rank import kendall, spearman
 
@@ -15,8 +15,8 @@ __all__ = [
     "EPOCHS",
     "SIZE",
     "SPLITS",
+    "MeasuredTable",
     "Record",
-    "Table",
     "TabularError",
     "kendall",
     "load_nasbench201",

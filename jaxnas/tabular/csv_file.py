@@ -15,8 +15,8 @@ from jaxnas.tabular.nasbench201 import (
     PARAMS_COLUMNS,
     SECONDS_COLUMNS,
     WHERE_FROM,
+    MeasuredTable,
     Record,
-    Table,
     arch_strings,
     tabulate,
 )
@@ -25,7 +25,7 @@ _REMEDY = f"write it again with jaxnas.tabular.write_csv, or {WHERE_FROM}"
 _NEEDED = ("index", *ACCURACY_COLUMNS, *PARAMS_COLUMNS)
 
 
-def read_csv(path: Path) -> Table:
+def read_csv(path: Path) -> MeasuredTable:
     """Reads a table.
 
     Args:
@@ -67,7 +67,7 @@ def _records(lines: Iterator[list[str]], path: Path) -> Iterator[Record]:
         yield Record(cells[arch], numbers)
 
 
-def write_csv(table: Table, path: Path) -> None:
+def write_csv(table: MeasuredTable, path: Path) -> None:
     """Writes a table so that `load_nasbench201` reads the same, in the order of official indices.
 
     Columns of seconds of which nothing is known are left out.

@@ -5,14 +5,14 @@ from pathlib import Path
 
 from jaxnas.tabular.csv_file import read_csv
 from jaxnas.tabular.errors import TabularError
-from jaxnas.tabular.nasbench201 import WHERE_FROM, Table
+from jaxnas.tabular.nasbench201 import WHERE_FROM, MeasuredTable
 from jaxnas.tabular.nats_bench import read_folder
 
 _CSV_NAMES = ("nasbench201.csv.gz", "nasbench201.csv")
 _OFFICIAL = "NATS-tss-v1_0-3ffb9-simple"
 
 
-def load_nasbench201(path: str | os.PathLike[str] | None = None) -> Table:
+def load_nasbench201(path: str | os.PathLike[str] | None = None) -> MeasuredTable:
     """Loads NAS-Bench-201 into memory: 1.5 MB.
 
     Args:

@@ -55,7 +55,7 @@ class Record(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class MeasuredTable:
     """What is known of every architecture, in the order of `NASBench201Space.codes`.
 
     Attributes:
@@ -124,7 +124,7 @@ def arch_strings() -> tuple[str, ...]:
     )
 
 
-def tabulate(records: Iterable[Record], where: str, remedy: str = WHERE_FROM) -> Table:
+def tabulate(records: Iterable[Record], where: str, remedy: str = WHERE_FROM) -> MeasuredTable:
     """Makes a table of the records of all architectures.
 
     Args:
@@ -156,7 +156,7 @@ def tabulate(records: Iterable[Record], where: str, remedy: str = WHERE_FROM) ->
         )
     columns = dict(zip(_COLUMNS, values.T, strict=True))
     _check(columns, where, remedy)
-    return Table(
+    return MeasuredTable(
         columns.pop("index").astype(np.int32),
         {
             column: numbers.astype(np.int32 if column in PARAMS_COLUMNS else np.float32)

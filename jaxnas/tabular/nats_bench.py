@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxnas.tabular.errors import TabularError
-from jaxnas.tabular.nasbench201 import EPOCHS, SIZE, WHERE_FROM, Record, Table, tabulate
+from jaxnas.tabular.nasbench201 import EPOCHS, SIZE, WHERE_FROM, MeasuredTable, Record, tabulate
 from jaxnas.tabular.nats_pickles import read_pickle
 
 # Which training, and which of its evaluations, tells the accuracy on "valid" and on "test".
@@ -74,7 +74,7 @@ def _mean(values: Iterable[float], decimals: int) -> float:
     return round(sum(values) / len(values), decimals)
 
 
-def read_folder(folder: Path) -> Table:
+def read_folder(folder: Path) -> MeasuredTable:
     """Reads the records of all architectures, which takes minutes: keep the table by `write_csv`.
 
     Args:

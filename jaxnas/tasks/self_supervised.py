@@ -19,7 +19,7 @@ import optax
 from jaxnas.data.augmentation import normalise
 from jaxnas.data.views import Views, two_views
 from jaxnas.nn.heads import Projector, Representation
-from jaxnas.tasks.task import Metrics, Task
+from jaxnas.tasks.task import Scores, Task
 
 _SMALLEST_SQUARE = 1e-12
 
@@ -57,7 +57,7 @@ def simclr(
     if projector.predictor is not None:
         raise ValueError("SimCLR has no predictor")
 
-    def score(outputs: Representation, labels: jax.Array) -> Metrics:
+    def score(outputs: Representation, labels: jax.Array) -> Scores:
         similarity = _similarities(outputs.projection) / temperature
         return {
             "loss": _of_image(_cross_entropy(similarity)),
@@ -104,7 +104,7 @@ def simsiam(
         still = _swapped(jax.lax.stop_gradient(_normalised(outputs.projection)))
         return -(_normalised(outputs.prediction) * still).sum(-1)
 
-    def score(outputs: Representation, labels: jax.Array) -> Metrics:
+    def score(outputs: Representation, labels: jax.Array) -> Scores:
         return {
             "loss": _of_image(distances(outputs)),
             "accuracy": _of_image(_recognised(_similarities(outputs.projection))),
@@ -136,7 +136,7 @@ def nt_xent(projections: jax.Array, temperature: float) -> jax.Array:
 
 def _two_view_task(
     loss: Callable[[Representation, jax.Array], jax.Array],
-    score: Callable[[Representation, jax.Array], Metrics],
+    score: Callable[[Representation, jax.Array], Scores],
     drawing: tuple[np.ndarray, np.ndarray, Views, Any],
     projector: Projector,
 ) -> Task:

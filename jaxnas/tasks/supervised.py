@@ -10,7 +10,7 @@ import numpy as np
 import optax
 
 from jaxnas.data.augmentation import Augmentation, normalise, prepare
-from jaxnas.tasks.task import Metrics, Task
+from jaxnas.tasks.task import Scores, Task
 
 
 def supervised(
@@ -42,7 +42,7 @@ def supervised(
         targets = optax.smooth_labels(jax.nn.one_hot(labels, num_classes), label_smoothing)
         return optax.softmax_cross_entropy(logits, targets).mean()
 
-    def score(logits: jax.Array, labels: jax.Array) -> Metrics:
+    def score(logits: jax.Array, labels: jax.Array) -> Scores:
         return {
             "loss": optax.softmax_cross_entropy_with_integer_labels(logits, labels),
             "accuracy": (logits.argmax(-1) == labels).astype(jnp.float32),

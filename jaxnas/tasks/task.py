@@ -10,7 +10,8 @@ import numpy as np
 
 from jaxnas.nn.heads import Outputs
 
-Metrics = dict[str, jax.Array]
+Scores = dict[str, jax.Array]
+"""Named numbers, scalar or with a leading axis; those whose name ends in ``accuracy`` are shares."""
 
 
 Prepare = Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
@@ -35,7 +36,7 @@ class Task(NamedTuple):
     judge: Prepare
     inputs: Callable[[jax.Array], jax.Array]
     loss: Callable[[Any, jax.Array], jax.Array]
-    score: Callable[[Any, jax.Array], Metrics]
+    score: Callable[[Any, jax.Array], Scores]
     outputs: Outputs
 
 

@@ -9,7 +9,7 @@ import pytest
 from jaxnas.commands import comparison
 from jaxnas.commands.comparison import run_comparison
 from jaxnas.commands.comparison_config import Comparison
-from jaxnas.commands.search_experiment import Method
+from jaxnas.commands.search_experiment import SearchMethod
 from jaxnas.jobs.job import Watcher
 from jaxnas.reports import read_results
 from jaxnas.reports.comparison_report import compare, comparison_table, write_comparison
@@ -58,7 +58,9 @@ def stand_in(monkeypatch, genotype):
     """NAT's search replaced by one that costs nothing and answers `genotype`."""
     found = Found(genotype, ("A note.",))
     search = toy_search.search()._replace(found=lambda state, data, key: found)
-    monkeypatch.setattr(comparison, "make_nat", lambda *_: Method(search, lambda key: genotype))
+    monkeypatch.setattr(
+        comparison, "make_nat", lambda *_: SearchMethod(search, lambda key: genotype)
+    )
 
 
 def test_every_method_runs_once_and_random_stands_beside(inputs, tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxnas.commands.search_experiment import Method, run_search
+from jaxnas.commands.search_experiment import SearchMethod, run_search
 from jaxnas.jobs.job import Watcher
 from jaxnas.reports import read_results
 from jaxnas.runs.config import ConfigError, DataFlags, RunFlags, Training
@@ -212,7 +212,7 @@ def run(experiment, **options):
     def make(task, dataset, steps):
         assert steps == {"train": TRAIN_STEPS, "arch": ARCH_STEPS}
         assert task.outputs == dataset.num_classes == 4
-        return Method(toy_search.search(**options), lambda key: toy_search.genotype(0.5))
+        return SearchMethod(toy_search.search(**options), lambda key: toy_search.genotype(0.5))
 
     out = io.StringIO()
     with contextlib.redirect_stdout(out), pytest.MonkeyPatch.context() as patch:
@@ -260,7 +260,7 @@ def test_a_control_searches_in_a_folder_of_its_own_and_is_trained_alike(done, tm
 
     def make(task, dataset, steps):
         control = toy_search.search(stop_at=TRAIN_STEPS)
-        return Method(toy_search.search(), lambda key: toy_search.genotype(0.5), control)
+        return SearchMethod(toy_search.search(), lambda key: toy_search.genotype(0.5), control)
 
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
@@ -326,7 +326,7 @@ def test_every_random_network_has_its_own_seed(done, tmp_path):
             keys.append(np.asarray(jax.random.key_data(key)).tolist())
             raise Enough
 
-        return Method(toy_search.search(), random)
+        return SearchMethod(toy_search.search(), random)
 
     for seed in (0, 1):
         experiment = dataclasses.replace(flags(inputs, tmp_path / "run"), seed=seed)

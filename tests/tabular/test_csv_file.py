@@ -4,11 +4,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxnas.tabular import Table, TabularError, load_nasbench201, write_csv
+from jaxnas.tabular import MeasuredTable, TabularError, load_nasbench201, write_csv
 from support import official_table
 
 
-def assert_same(first: Table, second: Table) -> None:
+def assert_same(first: MeasuredTable, second: MeasuredTable) -> None:
     np.testing.assert_array_equal(first.index, second.index)
     assert first.columns.keys() == second.columns.keys()
     for name, column in first.columns.items():
@@ -17,7 +17,9 @@ def assert_same(first: Table, second: Table) -> None:
 
 
 @pytest.mark.parametrize("name", ["table.csv", "table.csv.gz"])
-def test_a_written_table_reads_the_same(name: str, table: Table, csv_path: Path, tmp_path: Path):
+def test_a_written_table_reads_the_same(
+    name: str, table: MeasuredTable, csv_path: Path, tmp_path: Path
+):
     write_csv(table, tmp_path / name)
     content = (tmp_path / name).read_bytes()
     plain = gzip.decompress(content) if name.endswith(".gz") else content
@@ -25,15 +27,15 @@ def test_a_written_table_reads_the_same(name: str, table: Table, csv_path: Path,
     assert_same(load_nasbench201(tmp_path / name), table)
 
 
-def test_all_seconds_are_written_where_they_are_known(table: Table, tmp_path: Path):
+def test_all_seconds_are_written_where_they_are_known(table: MeasuredTable, tmp_path: Path):
     name = "cifar100_train_seconds_12ep"
     seconds = np.random.default_rng(0).uniform(1, 30000, 15625).astype(np.float32)
-    whole = Table(table.index, {**table.columns, name: seconds})
+    whole = MeasuredTable(table.index, {**table.columns, name: seconds})
     write_csv(whole, tmp_path / "whole.csv")
     assert_same(load_nasbench201(tmp_path / "whole.csv"), whole)
 
 
-def test_columns_and_lines_may_come_in_any_order(table: Table, tmp_path: Path):
+def test_columns_and_lines_may_come_in_any_order(table: MeasuredTable, tmp_path: Path):
     rows = [line.split(",")[::-1] for line in official_table.lines()]
     rows[1:] = rows[:0:-1]
     path = tmp_path / "turned.csv"

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxnas.tabular import Table, TabularError, load_nasbench201
+from jaxnas.tabular import MeasuredTable, TabularError, load_nasbench201
 from support import official_table
 
 
 def test_the_folder_of_the_environment(
-    csv_path: Path, table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    csv_path: Path, table: MeasuredTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     folder = tmp_path / "nasbench201"
     folder.mkdir()
@@ -23,7 +23,7 @@ def test_the_folder_of_the_environment(
     np.testing.assert_array_equal(load_nasbench201(str(folder)).index, table.index)
 
 
-def test_a_folder_named_by_the_user(csv_path: Path, table: Table):
+def test_a_folder_named_by_the_user(csv_path: Path, table: MeasuredTable):
     np.testing.assert_array_equal(load_nasbench201(csv_path.parent).index, table.index)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from jaxnas import tabular
 from jaxnas.spaces import NASBench201Space
-from jaxnas.tabular import Table, TabularError
+from jaxnas.tabular import MeasuredTable, TabularError
 from jaxnas.tabular.nasbench201 import arch_strings
 from support import official_table
 
@@ -21,7 +21,7 @@ CODES = np.arange(15625)
 SPACE = NASBench201Space()
 
 
-def test_every_number_is_at_its_architectures_code(table: Table):
+def test_every_number_is_at_its_architectures_code(table: MeasuredTable):
     assert [table.index[code] for code in CODES] == [official_table.index(code) for code in CODES]
     column = 0
     for epochs in (200, 12):
@@ -37,7 +37,7 @@ def test_every_number_is_at_its_architectures_code(table: Table):
         np.testing.assert_array_equal(table.parameters(dataset), 1000 + CODES + head)
 
 
-def test_seconds_are_nan_where_unknown(table: Table):
+def test_seconds_are_nan_where_unknown(table: MeasuredTable):
     fractions = {("cifar10", 12): 0.125, ("cifar10", 200): 0.25, ("imagenet16_120", 200): 0.5}
     for dataset in tabular.DATASETS:
         for epochs in tabular.EPOCHS:
@@ -55,7 +55,7 @@ def test_codes_and_strings_are_the_spaces():
         assert SPACE.arch_string(candidate) == arch_strings()[code]
 
 
-def test_codes_are_traced(table: Table):
+def test_codes_are_traced(table: MeasuredTable):
     accuracy = jnp.asarray(table.accuracy("cifar100", "test", 12))
     candidates = jax.random.randint(jax.random.key(0), (50, 6), 0, 5)
     found = jax.jit(jax.vmap(lambda each: accuracy[SPACE.codes(each)]))(candidates)
@@ -76,7 +76,7 @@ def test_codes_are_traced(table: Table):
         (lambda t: t.train_seconds("cifar10", 1), "^epochs must be 12 or 200, not 1"),
     ],
 )
-def test_a_column_that_does_not_exist_is_told(table: Table, ask, message: str):
+def test_a_column_that_does_not_exist_is_told(table: MeasuredTable, ask, message: str):
     with pytest.raises(TabularError, match=message):
         ask(table)
 
@@ -87,7 +87,7 @@ def test_importing_the_tables_does_not_import_jax():
 
 
 def test_the_guides_code_finds_the_best(
-    csv_path: Path, table: Table, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    csv_path: Path, table: MeasuredTable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
     (tmp_path / "nasbench201").symlink_to(csv_path.parent)
     monkeypatch.setenv("JAXNAS_DATA_DIR", str(tmp_path))

@@ -7,7 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxnas.tabular import Record, Table, TabularError, load_nasbench201, nats_bench, read_record
+from jaxnas.tabular import (
+    MeasuredTable,
+    Record,
+    TabularError,
+    load_nasbench201,
+    nats_bench,
+    read_record,
+)
 from support import official_table
 
 
@@ -39,7 +46,7 @@ def test_a_record_is_read_as_numpy_would(tmp_path: Path):
 
 
 def test_a_whole_folder_is_the_table_of_its_records(
-    csv_path: Path, table: Table, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    csv_path: Path, table: MeasuredTable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
     """With records from the CSV file: packing and unpacking 15,625 takes minutes."""
     header, *lines = (line.split(",") for line in csv_path.read_text().splitlines())

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxnas.tabular import Table, TabularError, load_nasbench201, read_record, write_csv
+from jaxnas.tabular import MeasuredTable, TabularError, load_nasbench201, read_record, write_csv
 from jaxnas.tabular.nats_pickles import read_pickle
 from support import official_table
 
@@ -21,15 +21,15 @@ def folder(real_data_dir: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def real_table(folder: Path) -> Table:
+def real_table(folder: Path) -> MeasuredTable:
     return load_nasbench201(folder)
 
 
-def code_of(table: Table, index: int) -> int:
+def code_of(table: MeasuredTable, index: int) -> int:
     return int(np.flatnonzero(table.index == index)[0])
 
 
-def test_the_best_accuracies_are_the_known_ones(real_table: Table):
+def test_the_best_accuracies_are_the_known_ones(real_table: MeasuredTable):
     best = {
         ("cifar10", "valid"): 91.607,
         ("cifar10", "test"): 94.373,
@@ -43,7 +43,7 @@ def test_the_best_accuracies_are_the_known_ones(real_table: Table):
     assert real_table.index[real_table.accuracy("cifar10", "valid", 200).argmax()] == 6111
 
 
-def test_parameters_are_those_of_the_operations(real_table: Table):
+def test_parameters_are_those_of_the_operations(real_table: MeasuredTable):
     """Counted by hand: five cells at each of three widths, two residual blocks, stem and head."""
     candidates = np.array(official_table.candidates())
     kernels = {2: 1, 3: 9}  # pixels of each convolution, which a batch norm follows
@@ -63,7 +63,9 @@ def test_parameters_are_those_of_the_operations(real_table: Table):
 
 
 @pytest.mark.parametrize("index", [0, 11, 284])
-def test_official_records_tell_what_the_csv_file_does(index: int, folder: Path, real_table: Table):
+def test_official_records_tell_what_the_csv_file_does(
+    index: int, folder: Path, real_table: MeasuredTable
+):
     arch, numbers = read_record(folder / OFFICIAL / f"{index:06d}.pickle.pbz2")
     code = code_of(real_table, index)
     assert arch == official_table.arch(official_table.candidates()[code])
@@ -79,19 +81,19 @@ def test_official_records_tell_what_the_csv_file_does(index: int, folder: Path, 
     ]
 
 
-def test_official_indices_are_those_of_the_csv_file(folder: Path, real_table: Table):
+def test_official_indices_are_those_of_the_csv_file(folder: Path, real_table: MeasuredTable):
     archs = read_pickle(folder / OFFICIAL / "meta.pickle.pbz2")["meta_archs"]
     for index, candidate in zip(real_table.index, official_table.candidates(), strict=True):
         assert archs[index] == official_table.arch(candidate)
 
 
-def test_seconds_are_known_of_the_first_thousand(real_table: Table):
+def test_seconds_are_known_of_the_first_thousand(real_table: MeasuredTable):
     for dataset, epochs in (("cifar10", 12), ("cifar10", 200), ("imagenet16_120", 200)):
         known = ~np.isnan(real_table.train_seconds(dataset, epochs))
         assert sorted(real_table.index[known]) == list(range(1000))
 
 
-def test_a_written_table_is_the_same(real_table: Table, tmp_path: Path):
+def test_a_written_table_is_the_same(real_table: MeasuredTable, tmp_path: Path):
     write_csv(real_table, tmp_path / "nasbench201.csv.gz")
     again = load_nasbench201(tmp_path)
     np.testing.assert_array_equal(again.index, real_table.index)

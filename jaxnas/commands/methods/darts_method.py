@@ -13,7 +13,7 @@ import numpy as np
 import tyro
 
 from jaxnas import nn, search, training
-from jaxnas.commands.search_experiment import Method, run_search
+from jaxnas.commands.search_experiment import SearchMethod, run_search
 from jaxnas.data import Dataset
 from jaxnas.nn.supernets.cell_supernet import CellSupernet
 from jaxnas.runs.config import ConfigError, refuse_no_space, settings_of
@@ -64,8 +64,10 @@ def run_darts(flags: DartsFlags) -> Path:
     )
 
 
-def make_darts(flags: DartsFlags, task: Task, dataset: Dataset, steps: dict[str, int]) -> Method:
-    """DARTS over the space of the flags; see `MakeMethod`."""
+def make_darts(
+    flags: DartsFlags, task: Task, dataset: Dataset, steps: dict[str, int]
+) -> SearchMethod:
+    """DARTS over the space of the flags; see `MakeSearch`."""
     space = flags.space
     dtype = jnp.dtype(flags.experiment.training.precision)
     supernet = CellSupernet(space, dataset.num_classes, dtype)
@@ -90,4 +92,4 @@ def make_darts(flags: DartsFlags, task: Task, dataset: Dataset, steps: dict[str,
         drawn = space.preferred(np.asarray(jax.random.normal(key, space.shape)))
         return dataclasses.replace(full_size.decode(drawn), name="random")
 
-    return Method(algorithm, random)
+    return SearchMethod(algorithm, random)

@@ -15,7 +15,7 @@ import numpy as np
 import tyro
 
 from jaxnas import nn, search, training
-from jaxnas.commands.search_experiment import Method, run_search
+from jaxnas.commands.search_experiment import SearchMethod, run_search
 from jaxnas.data import Dataset
 from jaxnas.nn.supernets.child_choice import choices
 from jaxnas.runs.config import ConfigError, refuse_no_space, refuse_zero, settings_of
@@ -122,7 +122,7 @@ def enas_method(
     *,
     epochs: int,
     steps_per_epoch: int,
-) -> Method:
+) -> SearchMethod:
     """ENAS, and its control: as many steps of shared weights, but candidates drawn uniformly.
 
     Args:
@@ -150,7 +150,7 @@ def enas_method(
     def random(key: jax.Array) -> Genotype:
         return supernet.decode(np.asarray(sample(key, space.options, 1)[0]))
 
-    return Method(learning, random, control)
+    return SearchMethod(learning, random, control)
 
 
 def run_enas_cells(flags: EnasCellFlags) -> Path:
@@ -174,8 +174,8 @@ def make_enas(
     task: Task,
     dataset: Dataset,
     steps: dict[str, int],
-) -> Method:
-    """ENAS over the space of the flags; see `MakeMethod`."""
+) -> SearchMethod:
+    """ENAS over the space of the flags; see `MakeSearch`."""
     return enas_method(
         supernet(flags, dataset),
         flags.space,

@@ -12,7 +12,7 @@ import numpy as np
 import tyro
 
 from jaxnas import nn, search, training
-from jaxnas.commands.search_experiment import Method, run_search
+from jaxnas.commands.search_experiment import SearchMethod, run_search
 from jaxnas.data import Dataset
 from jaxnas.nn.supernets.cell_supernet import CellSupernet, Paths
 from jaxnas.runs.config import ConfigError, SizeFlags
@@ -107,7 +107,7 @@ def make_nat(
     dataset: Dataset,
     batch_size: int,
     dtype: Any,
-) -> Method:
+) -> SearchMethod:
     """NAT over `base`, a network of cells, and the control: a random form of it.
 
     Args:
@@ -149,4 +149,4 @@ def make_nat(
         generator = np.random.default_rng(np.asarray(jax.random.key_data(key)))
         return random_form(space, base, settings.version, generator)
 
-    return Method(method, random)
+    return SearchMethod(method, random)

@@ -13,7 +13,7 @@ import numpy as np
 import tyro
 
 from jaxnas import nn, search, training
-from jaxnas.commands.search_experiment import Method, run_search
+from jaxnas.commands.search_experiment import SearchMethod, run_search
 from jaxnas.data import Dataset
 from jaxnas.nn.supernets.chain_supernet import chain_paths, where_ran
 from jaxnas.runs.config import ConfigError, refuse_no_space, settings_of
@@ -84,8 +84,8 @@ def run_proxylessnas(flags: ProxylessFlags) -> Path:
 
 def make_proxylessnas(
     flags: ProxylessFlags, task: Task, dataset: Dataset, steps: dict[str, int]
-) -> Method:
-    """ProxylessNAS over the space of the flags; see `MakeMethod`."""
+) -> SearchMethod:
+    """ProxylessNAS over the space of the flags; see `MakeSearch`."""
     space = flags.space(dataset.input_shape[0])
     dtype = jnp.dtype(flags.experiment.training.precision)
     supernet = nn.ChainSupernet(space, dataset.num_classes, dtype)
@@ -117,7 +117,7 @@ def make_proxylessnas(
         rng = np.random.default_rng(np.asarray(jax.random.bits(key, (4,))))
         return named("random", rng.integers(space.options, dtype=np.int32))
 
-    return Method(algorithm, random)
+    return SearchMethod(algorithm, random)
 
 
 def candidate_costs(

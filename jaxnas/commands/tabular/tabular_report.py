@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from jaxnas.commands.tabular.tabular_search import Found
+from jaxnas.commands.tabular.tabular_search import Regrets
 from jaxnas.reports import style
 from jaxnas.reports.statistics import CONFIDENCE, Spread, paired_difference, wins
 from jaxnas.reports.tables import Column, Table
@@ -18,7 +18,7 @@ from jaxnas.storage import files
 
 
 def result_rows(
-    found: Sequence[Found], valid: np.ndarray, test: np.ndarray
+    found: Sequence[Regrets], valid: np.ndarray, test: np.ndarray
 ) -> list[dict[str, Any]]:
     """A row for each algorithm: mean and standard deviation of the last incumbents over seeds.
 
@@ -45,7 +45,7 @@ def result_rows(
     return rows
 
 
-def search_table(found: Sequence[Found], valid: np.ndarray, test: np.ndarray) -> Table:
+def search_table(found: Sequence[Regrets], valid: np.ndarray, test: np.ndarray) -> Table:
     """The rows with what random search found to compare with; see `result_rows`.
 
     Raises:
@@ -79,7 +79,9 @@ def search_table(found: Sequence[Found], valid: np.ndarray, test: np.ndarray) ->
     return Table(columns, lines)
 
 
-def write_found(path: Path, found: Sequence[Found], names: Sequence[str], test: np.ndarray) -> None:
+def write_found(
+    path: Path, found: Sequence[Regrets], names: Sequence[str], test: np.ndarray
+) -> None:
     """Writes a CSV with a row for each algorithm and seed: the architecture and its accuracy.
 
     Args:
@@ -98,7 +100,7 @@ def write_found(path: Path, found: Sequence[Found], names: Sequence[str], test: 
     files.write_bytes(path, table.csv().encode())
 
 
-def regret_curves(path: Path, found: Sequence[Found], test: np.ndarray, title: str) -> None:
+def regret_curves(path: Path, found: Sequence[Regrets], test: np.ndarray, title: str) -> None:
     """Draws to `path`.svg and .png what the incumbents lack of the best test accuracy.
 
     Lines are means over the seeds, bands their 95% confidence interval.

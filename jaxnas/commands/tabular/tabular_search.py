@@ -19,7 +19,7 @@ from jaxnas.search import Algorithm
 from jaxnas.spaces import Space
 
 AlgorithmName = Literal["random", "evolution", "local", "reinforce", "ppo", "surrogate"]
-Dataset = Literal["cifar10", "cifar100", "imagenet16_120"]
+TableDataset = Literal["cifar10", "cifar100", "imagenet16_120"]
 
 
 class Searcher(NamedTuple):
@@ -57,7 +57,7 @@ class TabularSearch:
     """Number of seeds, 0 and up."""
     queries: int = 300
     """Number of architectures that each search looks up."""
-    dataset: Dataset = "cifar10"
+    dataset: TableDataset = "cifar10"
     """Data set whose accuracies the table has."""
     table: Path | None = None
     """The table of NAS-Bench-201: a .csv, a .csv.gz or NATS-Bench's folder; by default the one in
@@ -80,7 +80,7 @@ class TabularSearch:
         return ("random", *(name for name in self.algorithm if name != "random"))
 
 
-class Found(NamedTuple):
+class Regrets(NamedTuple):
     """What one algorithm found with every seed.
 
     Attributes:
@@ -98,7 +98,7 @@ class Found(NamedTuple):
 
 def run_searcher(
     name: str, searcher: Searcher, space: Space, values: np.ndarray, seeds: int, queries: int
-) -> Found:
+) -> Regrets:
     """Runs a searcher with seeds 0 and up.
 
     Args:
@@ -135,4 +135,4 @@ def run_searcher(
     compiled = program.lower(numbers).compile()
     ready = time.perf_counter()
     incumbents = np.asarray(compiled(numbers))
-    return Found(name, incumbents, time.perf_counter() - ready, ready - start)
+    return Regrets(name, incumbents, time.perf_counter() - ready, ready - start)

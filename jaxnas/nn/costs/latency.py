@@ -28,7 +28,7 @@ from jaxnas.spaces.adaptation import AdaptationSpace
 from jaxnas.spaces.chain import ChainSpace
 from jaxnas.spaces.genotype import SKIP
 
-Part = tuple[nn.Module, Shape]
+TimedPart = tuple[nn.Module, Shape]
 """A layer on its own, and the shape [h, w, c] (of a dense layer [c]) of what it is given."""
 
 
@@ -156,9 +156,11 @@ def _is_free(module: nn.Module, shape: Shape) -> bool:
     )
 
 
-def _parts(network: nn.Module, paths: jax.Array, input_shape: Shape) -> dict[tuple[str, ...], Part]:
+def _parts(
+    network: nn.Module, paths: jax.Array, input_shape: Shape
+) -> dict[tuple[str, ...], TimedPart]:
     """The supernet's operations, adapters and layers outside of both, by their paths."""
-    parts: dict[tuple[str, ...], Part] = {}
+    parts: dict[tuple[str, ...], TimedPart] = {}
 
     def note(call: Any, arguments: Any, kwargs: Any, context: Any) -> Any:
         module = context.module

@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxnas.search.shared.supernet import readable
 
-Objective = Literal["none", "mul_log", "add_linear", "reward"]
+CostObjective = Literal["none", "mul_log", "add_linear", "reward"]
 
 _MUL_LOG_SCALE = 0.2  # a; Adam does not see it
 
@@ -45,7 +45,7 @@ def expected_cost(parameters: jax.Array, costs: jax.Array) -> jax.Array:
 
 
 def cost_objective(
-    objective: Objective,
+    objective: CostObjective,
     reference: float | None,
     exponent: float | None,
     weight: float,

@@ -26,7 +26,7 @@ import numpy as np
 import optax
 
 from jaxnas.randomness import stream
-from jaxnas.search.shared.costs import Costs, Objective, cost_objective, expected_cost
+from jaxnas.search.shared.costs import CostObjective, Costs, cost_objective, expected_cost
 from jaxnas.search.shared.estimators import draw_pair, rescale, straight_through
 from jaxnas.search.shared.supernet import (
     Found,
@@ -56,7 +56,7 @@ class ProxylessSettings:
 
     estimator: Literal["two_path", "full", "reinforce"] = "two_path"
     """Estimator of α's gradient."""
-    objective: Objective = "none"
+    objective: CostObjective = "none"
     """Place of the cost: mul_log multiplies the loss by (log E[cost] / log reference)^exponent,
     add_linear adds weight (E[cost] / reference - 1); reward, for reinforce, multiplies the accuracy
     by (reference / cost)^exponent."""

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from jaxnas.commands.tabular import tabular_report
-from jaxnas.commands.tabular.tabular_search import SEARCHERS, Found, TabularSearch, run_searcher
+from jaxnas.commands.tabular.tabular_search import SEARCHERS, Regrets, TabularSearch, run_searcher
 from jaxnas.reports.statistics import wins
 from jaxnas.runs.config import ConfigError
 from support.toys import Toy
@@ -17,7 +17,7 @@ VALUES = np.random.default_rng(0).permutation(60).astype(np.float32)
 
 
 def found(name, *incumbents):
-    return Found(name, np.array(incumbents), 1.0, 2.0)
+    return Regrets(name, np.array(incumbents), 1.0, 2.0)
 
 
 @pytest.mark.quick_cases(1)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxnas import nn
-from jaxnas.commands.front import point, write_front
+from jaxnas.commands.cost_front_report import point, write_front
 from jaxnas.reports.statistics import Spread
 from jaxnas.runs.edge_costs import edge_costs
 from jaxnas.spaces import AdaptationSpace
