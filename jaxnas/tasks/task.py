@@ -11,7 +11,7 @@ import numpy as np
 from jaxnas.nn.heads import Outputs
 
 Scores = dict[str, jax.Array]
-"""Named numbers, scalar or with a leading axis; those whose name ends in ``accuracy`` are shares."""
+"""Named numbers, of one network or of several; those that end in ``accuracy`` are shares."""
 
 
 Prepare = Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
