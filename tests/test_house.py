@@ -130,3 +130,13 @@ def test_a_name_means_one_thing():
             if name and not name.startswith("_"):
                 places.setdefault(name, set()).add(path)
     assert not {name: found for name, found in places.items() if len(found) > 1}
+
+
+def test_docstrings_begin_with_what_they_are_about():
+    wrong = []
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+                text = ast.get_docstring(node) or ""
+                wrong += [(path, text)] if re.match(r"(As|By) what|So often|Of\b", text) else []
+    assert not wrong

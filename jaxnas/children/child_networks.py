@@ -1,4 +1,4 @@
-"""As what the children of a search are built: all as one network, or each as its own."""
+"""The networks of a search's children: one for all, or one for each."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Networks(Protocol):
     """The networks of candidates, int [decisions]."""
 
     def genotype(self, candidate: np.ndarray) -> Genotype:
-        """As what a candidate is trained.
+        """The network that a candidate is trained as.
 
         Raises:
           SpaceError: if it is no candidate.
@@ -46,7 +46,7 @@ class Networks(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class CellNetworks:
-    """Of block cells: one network, which takes the genotype as an input (`nn.Child`).
+    """One network for all block cells, which takes the genotype as an input (`nn.Child`).
 
     Cells of fewer blocks, which progressive search grows, have one of their own for each number.
 
@@ -77,7 +77,7 @@ class CellNetworks:
 
 @dataclasses.dataclass(frozen=True)
 class BuiltNetworks:
-    """Of layers of any shape: each its own network, compiled for itself.
+    """A network for each candidate, of layers of any shape, compiled for itself.
 
     One program for all would compute the largest layers for each: see docs/nas.md.
 

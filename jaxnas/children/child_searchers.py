@@ -95,7 +95,7 @@ def level_searcher(progressive: search.Progressive) -> ChildSearcher:
         return row
 
     def finalists(trials: Sequence[Trial], state: Any, count: int) -> list[Candidate]:
-        """Of the last level: the best, or, if it was not trained, those expected to be."""
+        """The best of the last level, or, if it was not trained, those expected to be."""
         cells, _ = progressive.chosen(state)
         if not progressive.train_last:
             return as_candidates(cells[:count])

@@ -64,7 +64,7 @@ class TableCell(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Of its bar and, but for the base, of its folder."""
+        """Name of its bar and, but for the base, of its folder."""
         return f"{self.base.name}/{folder_name(self.method, self.seeds)}"
 
     @property

@@ -101,7 +101,7 @@ class Learner:
 
     @cached_property
     def dtype(self) -> Any:
-        """Of the computation."""
+        """Dtype of the computation."""
         return jnp.dtype(self.settings.precision)
 
     @cached_property
@@ -113,7 +113,7 @@ class Learner:
 
     @cached_property
     def optimizer(self) -> optax.GradientTransformation:
-        """Of the weights."""
+        """The weights' optimizer."""
         settings = self.settings
         moves, warmup = (
             -(-sum(steps) // settings.accumulate)
