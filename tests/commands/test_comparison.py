@@ -147,7 +147,7 @@ def test_a_damaged_cell_is_named_and_made_anew(inputs, tmp_path, monkeypatch):
     assert all(each["params"] < 2000 for each in entries)
     assert (tmp_path / "report.md").read_text().count("of the network's 5 edges, ") == 2
     damaged = tmp_path / "tiny" / "adapt_full_seed0" / "outcome.json"
-    resumed = dataclasses.replace(adapted, resume=True)
+    resumed = tiny.with_run(adapted, resume=True)
     for text in ("[{}]", "[{"):
         damaged.write_text(text)
         with pytest.raises(RunError, match=r"outcome.json is damaged.* delete that file, and"):

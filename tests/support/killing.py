@@ -25,6 +25,7 @@ if event == "step":
     rich.progress.Progress.advance = told
 else:
     sys.addaudithook(hook)
+sys.path.insert(0, os.path.dirname(sys.argv[0]))  # as Python does with a script's folder
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 """Runs a script and kills it at the count-th event (of Python's audit, or a step) that has part."""
