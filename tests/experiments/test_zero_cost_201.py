@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from jaxnas.commands.tabular import zero_cost
+from jaxnas.commands.tabular import zero_cost_table
 from jaxnas.storage.directory import RunDirectory
 from support import scripts
 
@@ -29,14 +29,14 @@ def test_what_cannot_be_is_told_in_one_line(monkeypatch, tmp_path, flags, messag
 def test_results_are_correlations_and_seconds(tmp_path, capsys, count):
     values = np.arange(float(count))
     rows = [
-        dict(zip(zero_cost.SCORES, (v, -v, v % 2, 10**v), strict=True))
-        | {"arch": str(v), zero_cost.ACCURACY: 80 + v}
+        dict(zip(zero_cost_table.SCORES, (v, -v, v % 2, 10**v), strict=True))
+        | {"arch": str(v), zero_cost_table.ACCURACY: 80 + v}
         for v in values
     ]
     rows[0]["parameters"], rows[1]["parameters"] = rows[1]["parameters"], rows[0]["parameters"]
-    seconds = {name: [30.0, 1.0, 2.0, 4.0] for name in zero_cost.SCORES[:3]}
+    seconds = {name: [30.0, 1.0, 2.0, 4.0] for name in zero_cost_table.SCORES[:3]}
     with RunDirectory(tmp_path / "run", {}) as run:
-        zero_cost.write(run, zero_cost.ZeroCost(), rows, seconds)
+        zero_cost_table.write(run, zero_cost_table.ZeroCost(), rows, seconds)
     found = json.loads((tmp_path / "run" / "results.json").read_text())
     assert found["synflow"] == {
         "kendall": pytest.approx(1),
