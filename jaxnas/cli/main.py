@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import tyro
 
 from jaxnas.cli.commands import Adapt, Convert, Count, Export, Report, Search, Show, Zoo
-from jaxnas.commands.script import run_command
+from jaxnas.commands.script import get_ready, run_command
 
 Command = (
     Annotated[Zoo, tyro.conf.subcommand("zoo")]
@@ -34,11 +34,7 @@ def main() -> None:
 
     def run(command: Any) -> None:
         if isinstance(command, Adapt | Search):
-            from jaxnas.allocation import keep_memory
-            from jaxnas.compilation import keep_programs
-
-            keep_memory()
-            keep_programs()
+            get_ready()
         command.run()
 
     run_command(parse, run)

@@ -198,7 +198,7 @@ def _trained(folder: Path, cell: TableCell) -> list[Told]:
     """What the folder of a method tells of a cell's seeds."""
     told = []
     for each in read_method(folder):
-        result = dataclasses.replace(each.result, method=cell.method, base=cell.base.name)
+        result = dataclasses.replace(each.result, base=cell.base.name)
         who = f"{cell.method}, seed {result.seed}: "
         told.append((result, [note.removeprefix(who) for note in each.notes]))
     return told

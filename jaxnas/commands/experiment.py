@@ -85,10 +85,8 @@ def run_experiments(
             if message := _left_over(runs):
                 console.print(message, highlight=False, soft_wrap=True)
             for run in runs:
-                if isinstance(
-                    run, AdaptationRun
-                ):  # before anything trains; to measure takes a folder
-                    run.refuse_unreachable()
+                if isinstance(run, AdaptationRun):
+                    run.refuse_unreachable()  # now that there is a folder, which to measure takes
                 job = training_job(run, folder.path)
                 prefix = f"{folder.path.name}/" if len(plans) > 1 else ""
                 job = job._replace(name=prefix + job.name)

@@ -32,16 +32,21 @@ def run_script(
     """
     import tyro
 
-    def run_kept(parsed: Any) -> None:
-        from jaxnas.allocation import keep_memory
-        from jaxnas.compilation import keep_programs
-
-        if not overlapping:
-            keep_memory()
-        keep_programs()
+    def run_ready(parsed: Any) -> None:
+        get_ready(overlapping=overlapping)
         run(parsed)
 
-    run_command(lambda: tyro.cli(flags, description=description, default=default), run_kept)
+    run_command(lambda: tyro.cli(flags, description=description, default=default), run_ready)
+
+
+def get_ready(*, overlapping: bool = False) -> None:
+    """Keeps memory and compiled programs, before this process first computes; see `run_script`."""
+    from jaxnas.allocation import keep_memory
+    from jaxnas.compilation import keep_programs
+
+    if not overlapping:
+        keep_memory()
+    keep_programs()
 
 
 def run_command(parse: Callable[[], Any], run: Callable[[Any], object]) -> None:

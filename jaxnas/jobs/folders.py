@@ -28,7 +28,8 @@ class FolderJob(NamedTuple):
 
     Attributes:
       name: no other job of the list has it.
-      payload: what the work is given; picklable. The work goes through `storage.run_once`.
+      payload: what the work is given; picklable. The work goes through
+        `storage.directory.run_once`.
       folder: of the job, in which an outcome says that it is done.
     """
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -117,9 +116,8 @@ class Summary(NamedTuple):
 
     def mean(self, field: str) -> float | None:
         """Mean of a number over the seeds that have it; None where none has."""
-        values = [getattr(row, field) for row in self.results]
-        values = [value for value in values if value is not None]
-        return statistics.fmean(values) if values else None
+        found = Spread.of(getattr(row, field) for row in self.results)
+        return None if found is None else found.mean
 
 
 def summaries(rows: Iterable[Result]) -> list[Summary]:

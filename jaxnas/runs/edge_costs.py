@@ -58,7 +58,7 @@ class EdgeCosts(NamedTuple):
     def derive(self, space: AdaptationSpace, target: float, theta: np.ndarray) -> Derivation:
         """The best architecture that costs at most `target` of the base, and not much less.
 
-        See `spaces.budget.derive_within`.
+        See `spaces.adaptation.budget.derive_within`.
         """
         least = math.ceil((target - TOLERANCE) * self.base)
         return derive_within(

@@ -142,11 +142,11 @@ class TrainingRun:
 
     @cached_property
     def _keys(self) -> jax.Array:
-        return Seeds(self.seeds).keys
+        return self._learner.seeds.keys
 
     def _order(self, epoch: int) -> Order:
         """Which images the epoch's steps take: int32 [steps, batch] or [steps, seeds, batch]."""
-        seeds = Seeds(self.seeds)
+        seeds = self._learner.seeds
         orders = seeds.each(lambda key: self._order_of(key, epoch))(self._keys)
         if not seeds.wide:
             return orders

@@ -104,8 +104,9 @@ class Cells(NamedTuple):
 
     Attributes:
       sources: int32 [2, nodes, 2], the node that each edge comes from, by table, target and edge.
-      operations: int32 [2, nodes, 2], by their numbers.
-      outputs: float32 [2, nodes], 1 for the nodes that the output concatenates, else 0.
+      operations: int32 [2, nodes, 2], indices into the space's operations.
+      outputs: float32 [2, nodes], 1 for the nodes that the output concatenates, 0 for those whose
+        channels are zeros there.
     """
 
     sources: Any

@@ -14,7 +14,7 @@ import tyro
 from jaxnas import nn, search, training
 from jaxnas.commands.search_experiment import SearchMethod, run_search
 from jaxnas.data import Dataset
-from jaxnas.nn.supernets.cell_supernet import CellSupernet, Paths
+from jaxnas.nn.supernets.cell_supernet import CellSupernet
 from jaxnas.runs.config import ConfigError, SizeFlags
 from jaxnas.runs.genotype_files import load_base
 from jaxnas.runs.search_config import SearchExperiment
@@ -135,7 +135,7 @@ def make_nat(
         search.Supernet(
             training.flax_apply(supernet),
             lambda key: nn.init(supernet, key, dataset.input_shape, jnp.zeros(space.shape)),
-            lambda cells: Paths(*cells),
+            lambda cells: cells,
             lambda operations: transformed(space, base, operations),
         ),
         transformable(space, base, settings.version),

@@ -1,6 +1,6 @@
 """The supernet of a space of complete cells: weights of every operation on every edge.
 
-The architecture is an input. As gates every operation runs and is weighted (DARTS); as `Paths`
+The architecture is an input. As gates every operation runs and is weighted (DARTS); as `Cells`
 only the chosen ones run (NAT, ENAS), forward and backward. Under `jit` one program serves all
 paths, with a switch for every choice; outside of it all operations of an edge, or the chosen one,
 run edge by edge, each compiled once for every shape. On a CPU that is the way: the one program
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -25,21 +25,7 @@ from jaxnas.nn.operations import Match, Op, Style
 from jaxnas.nn.supernets.switch import Branch, run_one
 from jaxnas.spaces.cells import CellSpace
 from jaxnas.spaces.genotype import NULL, Block
-
-
-class Paths(NamedTuple):
-    """Cells in which every node has two edges.
-
-    Attributes:
-      sources: int32 [2, nodes, 2], the node that each edge comes from, by table, target and edge.
-      operations: int32 [2, nodes, 2], indices into the space's operations.
-      outputs: float32 [2, nodes], 1 for the nodes that the output concatenates, 0 for those whose
-        channels are zeros there.
-    """
-
-    sources: jax.Array | np.ndarray
-    operations: jax.Array | np.ndarray
-    outputs: jax.Array | np.ndarray
+from jaxnas.spaces.transitions import Cells
 
 
 class _Mixture(nn.Module):
@@ -120,18 +106,18 @@ class CellBlock(_Parts):
     ) -> jax.Array:
         """Two inputs [b, h, w, c] to the cell's output [b, h', w', nodes * c].
 
-        `cell` is the block's own table of the architecture: `edges` gates [operations], or `Paths`
+        `cell` is the block's own table of the architecture: `edges` gates [operations], or `Cells`
         without the leading axis.
         """
         values = list(inputs)
         for target in range(2, self.space.nodes + 2):
-            if isinstance(cell, Paths):
+            if isinstance(cell, Cells):
                 value = self._chosen(target, values, cell, train)
             else:
                 value = self._all(target, values, cell, train)
             values.append(materialise(value, one))
         nodes = values[2:]
-        if isinstance(cell, Paths):
+        if isinstance(cell, Cells):
             nodes = [
                 node * cell.outputs[i].astype(self.style.dtype) for i, node in enumerate(nodes)
             ]
@@ -180,7 +166,7 @@ class CellBlock(_Parts):
                     self.put_variable("batch_stats", names[operation], changed)
         return _sum(terms)
 
-    def _chosen(self, target: int, values: list[jax.Array], cell: Paths, train: bool) -> jax.Array:
+    def _chosen(self, target: int, values: list[jax.Array], cell: Cells, train: bool) -> jax.Array:
         """A node as the sum of its two chosen operations; no other one runs."""
         if isinstance(cell.operations, np.ndarray):
             return self._named(target, values, cell, train)
@@ -215,7 +201,7 @@ class CellBlock(_Parts):
                     self._keep(group, target, name, changed)
         return total
 
-    def _named(self, target: int, values: list[jax.Array], cell: Paths, train: bool) -> jax.Array:
+    def _named(self, target: int, values: list[jax.Array], cell: Cells, train: bool) -> jax.Array:
         """What `_chosen` gives, of a choice that is known while the network is traced."""
         total = jnp.zeros(self._shape(values), self.style.dtype)
         for slot in range(2):
@@ -309,7 +295,7 @@ class CellSupernet(_Parts):
         Args:
           x: float [b, h, w, c], normalised.
           architecture: gates float32 [2, edges, operations], for the normal and the reduction cell,
-            or `Paths`.
+            or `Cells`.
           train: whether batch norm uses the batch's statistics and updates its running ones.
           noise: none; a supernet switches nothing off.
         """
@@ -318,9 +304,9 @@ class CellSupernet(_Parts):
         style = Style("darts", "relu", 1e-5, self.dtype, search=True)
         if self.is_initializing():  # every operation is to get its weights
             architecture = jnp.zeros(space.shape)
-        if isinstance(architecture, Paths):
+        if isinstance(architecture, Cells):
             if not any(isinstance(leaf, Tracer) for leaf in architecture):
-                architecture = Paths(*map(np.asarray, architecture))
+                architecture = Cells(*map(np.asarray, architecture))
             tables = [
                 jax.tree.map(lambda leaf, table=table: leaf[table], architecture)
                 for table in range(2)

@@ -17,7 +17,7 @@ _MUL_LOG_SCALE = 0.2  # a; Adam does not see it
 
 
 class Costs(Protocol):
-    """What networks cost, such as `nn.ChainCost`."""
+    """What networks cost, such as `nn.CandidateCosts`."""
 
     @property
     def candidates(self) -> np.ndarray:

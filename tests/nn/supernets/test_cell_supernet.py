@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from jaxnas import nn
-from jaxnas.nn.supernets.cell_supernet import CellSupernet, Paths
+from jaxnas.nn.supernets.cell_supernet import CellSupernet
 from jaxnas.spaces.cells import DARTS_OPERATIONS, CellSpace
-from jaxnas.spaces.transitions import OPERATION_SETS
+from jaxnas.spaces.transitions import OPERATION_SETS, Cells
 
 SHAPE = (8, 8, 3)
 SPACE = CellSpace(("null", "avg_pool_3x3", "skip_connect", "conv_1x1"), 2, 3, nodes=2)
@@ -61,7 +61,7 @@ def draw(seed):
         edge = SPACE.edges.index((int(sources[table, node, slot]), node + 2))
         gates[table, edge, operations[table, node, slot]] = 1
     outputs = np.ones((2, SPACE.nodes), np.float32)
-    return Paths(sources.astype(np.int32), operations.astype(np.int32), outputs), gates
+    return Cells(sources.astype(np.int32), operations.astype(np.int32), outputs), gates
 
 
 def trained(params, variables, x, architecture):
