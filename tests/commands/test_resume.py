@@ -199,10 +199,8 @@ MOMENTS = [
 ]
 
 
-@pytest.mark.parametrize(
-    "moments", [MOMENTS[1::8], pytest.param(MOMENTS, marks=pytest.mark.slow)], ids=["some", "all"]
-)
-def test_a_command_killed_again_and_again_ends_where_it_would_have_ended(moments, tmp_path):
+@pytest.mark.slow
+def test_a_command_killed_again_and_again_ends_where_it_would_have_ended(tmp_path):
     folder = tiny.write(tmp_path)
     experiment = Experiment(
         data=DataFlags(str(folder / "tiny.npz")),
@@ -214,7 +212,7 @@ def test_a_command_killed_again_and_again_ends_where_it_would_have_ended(moments
     run_experiment(experiment, "test")
     flags = {"methods": experiment.methods, "run_dir": tmp_path / "killed", "resume": True}
     command = [str(SCRIPT), *tiny.command(folder, **flags)]
-    for event, part, count in moments:
+    for event, part, count in MOMENTS:
         killed = call(["-c", KILLER, event, part, str(count), *command])
         assert killed.returncode == -signal.SIGKILL, killed.stderr
     last = call(command)

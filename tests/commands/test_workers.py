@@ -21,6 +21,7 @@ def rows(folder):
     return [{k: v for k, v in row.items() if not k.endswith("seconds")} for row in found]
 
 
+@pytest.mark.slow  # every worker compiles
 def test_processes_find_what_this_process_does(tmp_path):
     folder = tiny.write(tmp_path)
     for workers in ("in-process", "processes"):

@@ -52,6 +52,7 @@ def once(tmp_path_factory):
 
 
 @linux
+@pytest.mark.slow  # a cluster starts
 def test_a_killed_workers_job_is_done_again(once):
     folder, found, _ = once
     assert (folder / "died").exists(), "no worker died"
@@ -64,6 +65,7 @@ def test_a_killed_workers_job_is_done_again(once):
 
 
 @linux
+@pytest.mark.slow  # a cluster starts
 def test_watchers_are_told_what_workers_tell(once):
     steps, lines, ended = once[1]["watched"]
     assert steps == {job.name: 2 for job in JOBS}
@@ -72,6 +74,7 @@ def test_watchers_are_told_what_workers_tell(once):
 
 
 @linux
+@pytest.mark.slow  # a cluster starts
 def test_workers_stay_for_the_next_jobs_and_end_with_the_context(once):
     found = once[1]
     assert found["again"] == found["expected"][:3]
@@ -81,6 +84,7 @@ def test_workers_stay_for_the_next_jobs_and_end_with_the_context(once):
 
 
 @linux
+@pytest.mark.slow  # a cluster starts
 @pytest.mark.parametrize(
     ("case", "sentence"),
     [
@@ -100,6 +104,7 @@ def test_what_is_wrong_is_told_in_a_sentence(once, case, sentence):
 
 
 @linux
+@pytest.mark.slow  # a cluster starts
 def test_ray_says_nothing_but_that_a_worker_died(once):
     lines = once[2].splitlines()
     assert all("A worker died or was killed" in line for line in lines if line), once[2]

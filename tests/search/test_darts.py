@@ -226,7 +226,7 @@ def test_exact_and_finite_difference_agree_on_the_cell_supernet():
     np.testing.assert_allclose(finite, exact, atol=0.1 * implicit)
 
 
-@pytest.mark.quick_cases(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["first", *SECOND])
 def test_a_step_in_parts_is_the_step_as_one_program(caplog, order):
     space = CellSpace(OPERATIONS, channels=2, layers=2, nodes=1)

@@ -75,7 +75,8 @@ step = jax.value_and_grad(trained, has_aux=True)
 jitted = jax.jit(step)
 
 
-@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1])
 def test_paths_switched_or_one_by_one_are_the_gates(seed, variables, images):
     paths, gates = draw(seed)
     (_, (switched, switched_statistics)), switched_gradient = jitted(
