@@ -29,9 +29,9 @@ from jaxnas.children.child_winners import (
     winner_note,
     write_winner,
 )
-from jaxnas.commands.experiment import trainer, training_job
 from jaxnas.commands.final_training import final_run, network_section, read_finals
 from jaxnas.commands.inputs import load_data, search_folder
+from jaxnas.commands.training_jobs import trainer, training_job
 from jaxnas.data import Dataset
 from jaxnas.jobs.folders import do_all
 from jaxnas.jobs.job import Executor

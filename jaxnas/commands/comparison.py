@@ -20,10 +20,10 @@ import jax.numpy as jnp
 import rich.console
 
 from jaxnas.commands.comparison_config import Comparison
-from jaxnas.commands.experiment import run_method
 from jaxnas.commands.inputs import load_data, run_folder
 from jaxnas.commands.methods.nat_method import cell_form, make_nat
 from jaxnas.commands.search_experiment import FOLDERS, FOUND, run_only
+from jaxnas.commands.training_jobs import run_method
 from jaxnas.data import Dataset
 from jaxnas.jobs.folders import FolderJob, do_in_folders
 from jaxnas.jobs.job import Watcher, Work

@@ -14,9 +14,9 @@ import jax
 import jax.numpy as jnp
 import rich.console
 
-from jaxnas.commands.experiment import refuse_exhaustion, trainer, training_job
 from jaxnas.commands.final_training import final_run, network_section, read_finals
 from jaxnas.commands.inputs import load_data, search_folder
+from jaxnas.commands.training_jobs import refuse_exhaustion, trainer, training_job
 from jaxnas.data import Dataset
 from jaxnas.jobs.folders import FolderJob, do_all
 from jaxnas.jobs.job import Job, Watcher, Work

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxnas.nn.kernels import pair
 from jaxnas.nn.layers import Noise, drop_path, materialise
 from jaxnas.nn.operations import Match, Op, Style
-from jaxnas.spaces.adaptation import ID, SAME
+from jaxnas.spaces.adaptation.cell_choices import ID, SAME
 from jaxnas.spaces.genotype import NULL, SKIP, Block, Cell
 
 

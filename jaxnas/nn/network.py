@@ -14,7 +14,7 @@ from jaxnas.nn.heads import Outputs, Projector, WithAuxiliary
 from jaxnas.nn.layers import Noise, concatenate, runtime_one
 from jaxnas.nn.operations import Match, Style
 from jaxnas.nn.stem import read_image
-from jaxnas.spaces.adaptation import AdaptationSpace
+from jaxnas.spaces.adaptation.space import AdaptationSpace
 from jaxnas.spaces.genotype import Genotype
 
 

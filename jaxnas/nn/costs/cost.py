@@ -16,7 +16,8 @@ from jaxnas.nn.layers import Conv, Dense
 from jaxnas.nn.network import supernet
 from jaxnas.nn.supernets.chain_supernet import ChainSupernet, candidate_name
 from jaxnas.nn.weights.init import abstract_variables, named_leaves
-from jaxnas.spaces.adaptation import ID, SAME, AdaptationSpace
+from jaxnas.spaces.adaptation.cell_choices import ID, SAME
+from jaxnas.spaces.adaptation.space import AdaptationSpace
 from jaxnas.spaces.chain import ChainSpace
 
 

@@ -24,7 +24,7 @@ from jaxnas.nn.layers import Conv, Dense
 from jaxnas.nn.operations import Match, Op, Style
 from jaxnas.nn.weights.checks import Shape
 from jaxnas.nn.weights.init import abstract_variables
-from jaxnas.spaces.adaptation import AdaptationSpace
+from jaxnas.spaces.adaptation.space import AdaptationSpace
 from jaxnas.spaces.chain import ChainSpace
 from jaxnas.spaces.genotype import SKIP
 
