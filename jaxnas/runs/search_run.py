@@ -183,7 +183,7 @@ class SearchRun:
             line=self._line,
         )
         found = self.search.found(kept.state, self._data, self._key)
-        digest = run_digest(kept.state, found.genotype.to_json())
+        digest = run_digest(kept.state, found.genotype)
         return Searched(found, kept.epoch, journal.seconds, digest)
 
     def _advance(self, kept: Kept, progress: Callable[[], None]) -> Kept | None:

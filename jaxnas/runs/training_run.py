@@ -340,7 +340,7 @@ class TrainingRun:
             epochs=self.settings.epochs,
             device=f"{device.platform}: {device.device_kind}",
             vmap_width=len(self.seeds),
-            digest=run_digest(judged.variables["params"], genotype.to_json()),
+            digest=run_digest(judged.variables["params"], genotype),
             genotype=genotype,
             changes=architecture.changes,
             scores=found,

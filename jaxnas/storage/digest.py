@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnas.spaces import Genotype
 from jaxnas.storage.files import RunError
 
 
@@ -79,12 +80,12 @@ def leaves_digest(leaves: list[Leaf]) -> str:
     return sha.hexdigest()
 
 
-def run_digest(params: Any, genotype_json: str) -> str:
+def run_digest(params: Any, genotype: Genotype) -> str:
     """SHA-256 in hex over a run's final parameters and genotype.
 
     Args:
       params: pytree of arrays.
-      genotype_json: `Genotype.to_json()`; its white space does not count.
+      genotype: of the network.
     """
-    genotype = json.dumps(json.loads(genotype_json), sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(f"{digest(params)}\n{genotype}".encode()).hexdigest()
+    text = json.dumps(json.loads(genotype.to_json()), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(f"{digest(params)}\n{text}".encode()).hexdigest()
