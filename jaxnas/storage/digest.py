@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnas.spaces import Genotype
+from jaxnas.spaces.genotype import Genotype
 from jaxnas.storage.files import RunError
 
 
