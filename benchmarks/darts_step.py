@@ -32,13 +32,13 @@ class Benchmark:
     operations: tuple[str, ...] = DARTS_OPERATIONS
     """What an edge may be."""
     nodes: int = 4
-    """Of a cell."""
+    """Number of nodes in a cell."""
     channels: int = 4
-    """Of a node in the first cells."""
+    """Number of channels of a node in the first cells."""
     cells: int = 3
-    """Of the supernet."""
+    """Number of cells in the supernet."""
     batch_size: int = 16
-    """Images of each part in a step."""
+    """Number of images of each part in a step."""
     image_side: int = 32
     """Height and width of an image, in pixels."""
     rounds: int = 11
