@@ -8,6 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxnas.nn import inspection
 from jaxnas.nn.blocks import BlockModule
 from jaxnas.nn.classifiers import AuxiliaryHead, classify
 from jaxnas.nn.heads import Outputs, Projector, WithAuxiliary
@@ -74,6 +75,7 @@ class Network(nn.Module):
                 train,
                 self._noise_of(index, noise),
             )
+            states = inspection.rescaled(states)
             if self.auxiliary and index == genotype.auxiliary:
                 assert isinstance(self.outputs, int)
                 head = AuxiliaryHead(

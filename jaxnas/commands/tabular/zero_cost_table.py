@@ -98,7 +98,7 @@ def run_zero_cost(flags: ZeroCost) -> None:
     variables = nn.init(supernet, stream(key, "init"), shape, gates[0])
     # All arrays are arguments: what the compiler knows, it works on for minutes.
     programs = {
-        "synflow": jax.jit(lambda w, x, y, gates: synflow(supernet, w["params"], shape, gates)),
+        "synflow": jax.jit(lambda w, x, y, gates: synflow(supernet, w, shape, gates)),
         "naswot": jax.jit(lambda w, x, y, gates: naswot(supernet, w, x, gates)),
         "gradient_norm": jax.jit(lambda w, x, y, gates: gradient_norm(supernet, w, x, y, gates)),
     }

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from jaxnas.nn import inspection
 from jaxnas.nn.heads import Outputs, Representation, finish
 from jaxnas.nn.layers import materialise, run_alone, runtime_one
 from jaxnas.nn.operations import Match, Op, Style
@@ -52,7 +53,13 @@ class _Mixture(nn.Module):
         return total
 
 
-_run = jax.jit(run_alone, static_argnums=(0, 3))
+_compiled = jax.jit(run_alone, static_argnums=(0, 3))
+
+
+def _run(*arguments: Any) -> tuple[jax.Array, Any]:
+    """`run_alone`, compiled once for all parts that are alike."""
+    return (run_alone if inspection.inspected() else _compiled)(*arguments)
+
 
 _rows = jax.jit(tuple)
 
@@ -117,11 +124,12 @@ class CellBlock(_Parts):
                 value = self._all(target, values, cell, train)
             values.append(materialise(value, one))
         nodes = values[2:]
-        if isinstance(cell, Cells):
-            nodes = [
-                node * cell.outputs[i].astype(self.style.dtype) for i, node in enumerate(nodes)
-            ]
-        return jnp.concatenate(nodes, -1)
+        if not isinstance(cell, Cells):
+            return jnp.concatenate(nodes, -1)
+        nodes = [node * cell.outputs[i].astype(self.style.dtype) for i, node in enumerate(nodes)]
+        out = jnp.concatenate(nodes, -1)
+        inspection.tell_partial(out, lambda: jnp.repeat(cell.outputs, self.block.channels))
+        return out
 
     def _fields(self, source: int) -> dict[str, Any]:
         """Fields of an `Op` on an edge from `source`, but for the operation."""
@@ -328,6 +336,6 @@ class CellSupernet(_Parts):
             )
             cell = tables[block.stride == 2]
             module = CellBlock(space, block, style, name=f"block_{index}")
-            older, newer = newer, module(inputs, cell, one, train)
+            older, newer = inspection.rescaled((newer, module(inputs, cell, one, train)))
         x = newer.astype(jnp.float32).mean((1, 2))
         return finish(x, self.outputs, train)

@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnas.nn import inspection
 from jaxnas.nn.blocks import BlockModule
 from jaxnas.nn.classifiers import classify
 from jaxnas.nn.heads import Outputs, Representation
@@ -87,7 +88,7 @@ class ChainSupernet(nn.Module):
         one = runtime_one(x)
         x = read_image(chain, style, x, train)[-1]
         first = BlockModule(chain.placed_cells()[0], chain.blocks[0], style, False, name="block_0")
-        x = first((x,), None, one, train)
+        x = inspection.rescaled(first((x,), None, one, train))
         for index, names in enumerate(space.candidates):
             block = chain.blocks[index + 1]
             modules = {
@@ -101,6 +102,7 @@ class ChainSupernet(nn.Module):
             else:
                 out = self._run(index, modules, paths, x, one, train)
             x = materialise(x + out, one) if space.layout[index][2] else out
+            x = inspection.rescaled(x)
         return classify(chain, self.outputs, style, x, train, noise)
 
     def _run(
@@ -126,14 +128,17 @@ class ChainSupernet(nn.Module):
         if isinstance(paths, Pair):
             for which in range(2):
                 chosen = paths.candidates[index, which]
-                term, stats = run_one(branches, chosen, (params, x), (stats, one))
-                out += weighted(term, paths.gates[index, which])
+                gate = paths.gates[index, which]
+                with inspection.counting(gate):
+                    term, stats = run_one(branches, chosen, (params, x), (stats, one))
+                out += weighted(term, gate)
         elif jnp.issubdtype(paths.dtype, jnp.integer):
             out, stats = run_one(branches, paths[index], (params, x), (stats, one))
         else:
             for branch, gate in zip(branches, paths[index], strict=False):
                 if branch is not _nothing:
-                    term, stats = branch((params, x), (stats, one))
+                    with inspection.counting(gate):
+                        term, stats = branch((params, x), (stats, one))
                     out += weighted(term, gate)
         if train:
             for name in modules:

@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxnas.nn import inspection
 from jaxnas.nn.classifiers import AuxiliaryHead, classify
 from jaxnas.nn.heads import Outputs, WithAuxiliary
 from jaxnas.nn.layers import Noise, run_alone
@@ -99,6 +100,10 @@ class Child(nn.Module):
             slots = Slots(layout, name=f"block_{layout.index}")
             pools = slots((inputs[0], inputs[1]), choice, train)
             states[layout.index] = self._output(layout, choice, pools, train)
+            states = inspection.rescaled(states)
+            inspection.tell_partial(
+                states[layout.index], functools.partial(_present, layout, choice)
+            )
             if self.auxiliary and layout.index == network.auxiliary:
                 assert isinstance(self.outputs, int)
                 head = AuxiliaryHead(self.outputs, style, large=False, name="auxiliary")
@@ -106,6 +111,26 @@ class Child(nn.Module):
                     auxiliary = head(states[layout.index], train)
         out = classify(network, self.outputs, style, states[len(blocks) - 1], train, noise)
         return WithAuxiliary(out, auxiliary) if self.auxiliary and train else out
+
+    def slot_kernel_norms(self, params: Any, choices: tuple[Choice, ...]) -> jax.Array:
+        """Sum of the Euclidean norms of the kernels of all chosen operations, float32 scalar.
+
+        Args:
+          params: the slots' rows, or what is shaped like them, such as gradients.
+          choices: what the network is called with.
+        """
+
+        def norms(layout: BlockLayout, variant: int) -> Callable[[jax.Array], jax.Array]:
+            parts = [leaf.part for leaf in layout.leaves(variant) if leaf.collection == "kernel"]
+            return lambda row: sum((jnp.linalg.norm(row[part]) for part in parts), jnp.zeros(()))
+
+        total = jnp.zeros(())
+        for layout, choice in zip(self.layouts, choices, strict=True):
+            branches = [norms(layout, variant) for variant in range(len(layout.variants))]
+            rows = params[f"block_{layout.index}"]["kernel"][choice.rows]
+            for slot in range(layout.slots):
+                total += lax.switch(choice.variants[slot], branches, rows[slot])
+        return total
 
     def _input(
         self, layout: BlockLayout, choice: Choice, state: int, x: jax.Array, train: bool
@@ -166,19 +191,32 @@ class Child(nn.Module):
 
         def match(learned: Any, statistics: Any) -> tuple[jax.Array, Any]:
             variables = {"params": learned[0], "batch_stats": statistics}
+            inspection.tell_partial(learned[1], lambda: inspection.present_channels(x))
             return run_alone(module, variables, learned[1], train)
-
-        shape = jax.eval_shape(match, (params, x), statistics)[0]
 
         def instead(learned: Any, statistics: Any) -> tuple[jax.Array, Any]:
             if otherwise is None:
-                return jnp.zeros(shape.shape, shape.dtype), statistics
+                batch, *sides, _ = x.shape
+                strided = (-(-side // module.stride) for side in sides)
+                return jnp.zeros((batch, *strided, module.features), self.dtype), statistics
             return otherwise(learned[1]), statistics
 
         out, statistics = run_one((instead, match), matched, (params, x), statistics)
         if train:
             self.put_variable("batch_stats", name, statistics)
         return out
+
+
+def _present(layout: BlockLayout, choice: Choice) -> jax.Array:
+    """Bool [channels]: those of a block's output that the network of its genotype has."""
+    found = []
+    for state, width in enumerate(layout.output_widths):
+        # The second operand of a block that concatenates stands behind the first.
+        wide = state >= 2 and choice.offsets[2 * (state - 2) + 1] > 0
+        found.append(
+            (choice.outputs[state] > 0) & ((jnp.arange(width) < layout.block.channels) | wide)
+        )
+    return jnp.concatenate(found)
 
 
 def _taken(channels: Any, x: jax.Array) -> jax.Array:
@@ -206,14 +244,14 @@ class Slots(nn.Module):
         rows["statistics"] = statistics.value
         if self.layout.shared:
             rows = {name: table[choice.rows] for name, table in rows.items()}
-        result: Any = _run(self.layout, train, rows, inputs, choice)
+        run = _states if inspection.inspected() else _run
+        result: Any = run(self.layout, train, rows, inputs, choice)
         if train and not self.is_initializing():
             statistics.value = statistics.value.at[choice.rows].set(result[1])
         return result[0]
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _run(
+def _states(
     layout: BlockLayout,
     train: bool,
     rows: Rows,
@@ -226,11 +264,14 @@ def _run(
     def step(pools: Pools, slot: Any) -> tuple[Pools, jax.Array]:
         row, variant, sources, offset, place = slot
         operands = _at(pools, sources)
-        out, statistics = lax.switch(variant, branches, row, operands)
+        out, statistics = inspection.switched(variant, branches, row, operands)
         return _added(layout, pools, place, _widened(layout, out, offset)), statistics
 
     slots = (rows, choice.variants, choice.sources, choice.offsets, _places(layout))
-    return lax.scan(step, _empty(layout, inputs), slots)
+    return inspection.scanned(step, _empty(layout, inputs), slots)
+
+
+_run = jax.custom_vjp(_states, nondiff_argnums=(0, 1))
 
 
 def _run_forward(

@@ -9,6 +9,7 @@ is built.
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -16,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnas.nn import inspection
 from jaxnas.nn.classifiers import classify
 from jaxnas.nn.heads import Outputs
 from jaxnas.nn.layers import Noise, run_alone
@@ -23,7 +25,7 @@ from jaxnas.nn.operations import Op, Style
 from jaxnas.nn.stem import read_image
 from jaxnas.nn.supernets.switch import Branch, run_one
 from jaxnas.spaces.enas_macro import MACRO_OPERATIONS, EnasMacroSpace
-from jaxnas.spaces.genotype import SKIP, Genotype
+from jaxnas.spaces.genotype import SKIP, Block, Genotype
 
 
 class MacroChoice(NamedTuple):
@@ -85,8 +87,10 @@ class MacroSupernet(nn.Module):
                 gates = choice.skips[layer, :layer].astype(value.dtype)
                 skipped = [each * gate for each, gate in zip(outputs, gates, strict=False)]
                 join = Op("conv_1x1", block.channels, 1, style, name=f"block_{index}_join")
-                value = join(jnp.concatenate([value, *skipped], -1), train)
-            outputs.append(value)
+                joined = jnp.concatenate([value, *skipped], -1)
+                inspection.tell_partial(joined, functools.partial(_present, choice, layer, block))
+                value = join(joined, train)
+            outputs = inspection.rescaled([*outputs, value])
         return classify(plain, self.outputs, style, outputs[-1], train, noise)
 
     def _operation(
@@ -144,6 +148,11 @@ class MacroSupernet(nn.Module):
                 if changed:
                     self.put_variable("batch_stats", name, changed)
         return value
+
+
+def _present(choice: MacroChoice, layer: int, block: Block) -> jax.Array:
+    """Float32 [channels]: 1 for a layer's own output and for those it skips to."""
+    return jnp.repeat(jnp.append(1.0, choice.skips[layer, :layer]), block.channels)
 
 
 def macro_choice(space: EnasMacroSpace, candidate: Any) -> MacroChoice:

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnas.nn import inspection
 from jaxnas.nn.blocks import BlockModule
 from jaxnas.nn.classifiers import classify
 from jaxnas.nn.heads import Outputs, Representation
@@ -89,4 +90,5 @@ class NASBench201Supernet(nn.Module):
                 x = BlockModule(cell, block, style, False, name=name)((x,), None, one, train)
             else:
                 x = GatedCell(block.channels, style, name=name)(x, gates, one, train)
+            x = inspection.rescaled(x)
         return classify(network, self.outputs, style, x, train, None)

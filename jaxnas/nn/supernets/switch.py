@@ -7,6 +7,8 @@ from typing import Any
 
 import jax
 
+from jaxnas.nn import inspection
+
 Branch = Callable[[Any, Any], tuple[jax.Array, Any]]
 """(what is learned of, what is not) to an output and what follows of the rest, which no gradient
 goes through, such as batch statistics."""
@@ -20,7 +22,7 @@ def run_one(
     The gradient of a `lax.switch` keeps what every branch would need for its own. Here the backward
     pass is a switch too: it keeps the inputs alone and runs the branch again before it
     differentiates it, one more forward pass. Over an axis of seeds (`vmap`) a branch becomes all
-    branches and a selection.
+    branches and a selection. While a score is traced the gradient is the switch's own.
 
     Args:
       branches: with equal shapes of what they return.
@@ -28,6 +30,9 @@ def run_one(
       learned: PyTree that gradients go to, such as parameters and an input.
       other: PyTree that none goes to.
     """
+
+    if inspection.inspected():
+        return inspection.switched(index, branches, learned, other)
 
     @jax.custom_vjp
     def run(index: jax.Array, learned: Any, other: Any) -> tuple[jax.Array, Any]:
