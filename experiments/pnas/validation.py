@@ -13,7 +13,7 @@ import rich.console
 import rich.progress
 
 from jaxnas import search, tabular
-from jaxnas.commands.tabular.tabular_report import regret_curves, search_table
+from jaxnas.commands.tabular.tabular_report import NASBENCH201, regret_curves, search_table
 from jaxnas.commands.tabular.tabular_search import SEARCHERS, TableDataset, run_searcher
 from jaxnas.reports.page import Picture, Section, write_page
 from jaxnas.runs.config import ConfigError, refuse_below_one
@@ -130,7 +130,7 @@ def _nasbench201(
         "is the answer, its test accuracy after 200 epochs is reported. Progressive search decides "
         "edge 0>3, the path over node 1, the path over node 2, edge 1>2; undecided edges are "
         "`none`. Its seconds are not told.",
-        search_table(found, valid, test),
+        search_table(found, valid, test, NASBENCH201),
         Picture("Regret over queries", "regret.svg"),
         "Rank correlations of the surrogate (five networks, mean over blocks), mean ± standard "
         "deviation over seeds: of the cells it was told of, and of all cells that the next level "

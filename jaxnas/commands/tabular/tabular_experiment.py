@@ -8,6 +8,7 @@ import rich.console
 
 from jaxnas import tabular
 from jaxnas.commands.tabular.tabular_report import (
+    NASBENCH201,
     regret_curves,
     result_rows,
     search_table,
@@ -67,7 +68,7 @@ def run_tabular(settings: TabularSearch) -> Path:
             "`found.csv` names each seed's architecture; `results.json` has the table's numbers."
         )
         drawn = Picture("Regret over queries", "regret.svg")
-        compared = search_table(found, valid, test)
+        compared = search_table(found, valid, test, NASBENCH201)
         report = write_page(run.path, title, [Section("Results", [text, compared, drawn, files])])
     compared.print(console)
     console.print(f"{report} says more; regret.svg is the picture")

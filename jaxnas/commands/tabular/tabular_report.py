@@ -16,6 +16,9 @@ from jaxnas.reports.statistics import CONFIDENCE, Spread, paired_difference, win
 from jaxnas.reports.tables import Column, Table
 from jaxnas.storage import files
 
+NASBENCH201 = ("validation, 12 epochs", "test, 200 epochs")
+"""What a table calls the accuracies of NAS-Bench-201 that a search sees, and is judged by."""
+
 
 def result_rows(
     found: Sequence[Regrets], valid: np.ndarray, test: np.ndarray
@@ -45,8 +48,19 @@ def result_rows(
     return rows
 
 
-def search_table(found: Sequence[Regrets], valid: np.ndarray, test: np.ndarray) -> Table:
+def search_table(
+    found: Sequence[Regrets],
+    valid: np.ndarray,
+    test: np.ndarray,
+    headings: tuple[str, str] = ("validation", "test"),
+) -> Table:
     """The rows with what random search found to compare with; see `result_rows`.
+
+    Args:
+      found: what was found, by random search too.
+      valid: float [size]: the accuracy that was the reward, percent.
+      test: float [size]: the accuracy to report, percent.
+      headings: what the table calls the two.
 
     Raises:
       ValueError: if none of `found` is of the algorithm "random".
@@ -59,8 +73,7 @@ def search_table(found: Sequence[Regrets], valid: np.ndarray, test: np.ndarray) 
         Column("algorithm", left=True),
         Column("seeds"),
         Column("queries"),
-        Column("validation, 12 epochs", ".2f"),
-        Column("test, 200 epochs", ".2f"),
+        *(Column(heading, ".2f") for heading in headings),
         Column("minus random"),
         Column("above random"),
         Column("seconds", ".2f"),

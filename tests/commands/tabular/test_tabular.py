@@ -116,7 +116,9 @@ def test_the_table_compares_with_random():
     random, local = text.splitlines()[2:]
     assert random.startswith("| random | 2 | 1 | 80.50 ± 0.71 | 90.50 ± 0.71 |  |  |")
     assert "| 82.50 ± 0.71 | 92.50 ± 0.71 | +2.00 [+2.00, +2.00] higher | 100% [39, 100] |" in local
-    assert "| minus random | above random |" in text
+    assert "| validation | test | minus random | above random |" in text, "of no other table"
+    named = tabular_report.search_table([found("random", [0])], test, test, ("by 9", "by 90"))
+    assert "| queries | by 9 | by 90 | seconds |" in named.markdown()
     single = [found("random", [0]), found("local", [2])]
     text = tabular_report.search_table(single, test - 10, test).markdown()
     assert "| 92.00 | +2.00 (n = 1: no interval) | 100% |" in text
