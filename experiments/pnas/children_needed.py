@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxnas.children.child_report import accuracies
 from jaxnas.children.child_training import Candidate
 from jaxnas.commands.child_experiment import Searches
-from jaxnas.commands.progressive_search import PROGRESSIVE, accuracies, tell_levels
+from jaxnas.commands.progressive_search import PROGRESSIVE, tell_levels
 from jaxnas.reports import style
 from jaxnas.reports.page import Content, Section
 from jaxnas.reports.tables import Column, Table

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from jaxnas.children.child_search import ChildStore, Trial
-from jaxnas.children.child_training import Outcome
+from jaxnas.children.child_search import ChildStore
+from jaxnas.children.child_searchers import Trial
+from jaxnas.children.child_training import Outcome, commonest_failure
 from jaxnas.reports import style
 from jaxnas.reports.statistics import Spread, wins
 from jaxnas.reports.tables import Column, Table
@@ -21,6 +22,7 @@ _TOGETHER = 20
 def reward_table(trials: Mapping[str, Sequence[Trial]], store: ChildStore) -> Table:
     """A row for each search: accuracies on the held-out images, in percent.
 
+    Children that failed have none, and are beaten by all that have one.
     The second half of a search, when it has learnt something, is compared with all of the last
     search, the control.
     """
@@ -29,6 +31,7 @@ def reward_table(trials: Mapping[str, Sequence[Trial]], store: ChildStore) -> Ta
         Column("search", left=True),
         Column("children"),
         Column("different"),
+        Column("failed"),
         Column("best", ".2f"),
         Column("mean of the best 5", ".2f"),
         Column("of the best 25", ".2f"),
@@ -36,35 +39,50 @@ def reward_table(trials: Mapping[str, Sequence[Trial]], store: ChildStore) -> Ta
         Column(f"second half above {control}"),
         Column("seconds", ",.0f"),
     ]
-    theirs = np.array([trial.accuracy for trial in trials[control]])
+    theirs = accuracies(trials[control])
     lines = []
     for name, rows in trials.items():
         by_child = {trial.candidate: trial.accuracy for trial in rows}
-        ranked = sorted(by_child.values(), reverse=True)
-        ours = [trial.accuracy for trial in rows]
+        trained = [accuracy for accuracy in by_child.values() if accuracy is not None]
+        ranked = sorted(trained, reverse=True)
+        ours = accuracies(rows)
         lines.append(
             [
                 name,
                 len(rows),
                 len(by_child),
-                ranked[0],
+                len(by_child) - len(trained),
+                ranked[0] if ranked else None,
                 *(
                     statistics.fmean(ranked[:count]) if len(ranked) >= count else None
                     for count in (5, 25)
                 ),
-                Spread.of(ours),
-                None if name == control else wins(np.array(ours[len(ours) // 2 :]), theirs),
+                Spread.of(trial.accuracy for trial in rows),
+                None if name == control else wins(ours[len(ours) // 2 :], theirs),
                 sum(sum(store[child].seconds.values()) for child in by_child),
             ]
         )
-    failed = sum(bool(outcome.failure) for outcome in store.outcomes())
     note = (
-        f"{len(store)} different children were trained, {failed} failed. Percent of the held-out "
-        "images; all: mean ± sample standard deviation; above: how often a child of the search's "
-        "second half beats one of the control, with a 95% interval; seconds: of training the "
-        "different children, whichever search trained them."
+        f"{len(store)} different children were trained, {failed_children(store.outcomes())}. "
+        "Percent of the held-out images, of the children that did not fail; all: mean ± sample "
+        "standard deviation; above: how often a child of the search's second half beats one of the "
+        "control, with a 95% interval; seconds: of training the different children, whichever "
+        "search trained them."
     )
     return Table(columns, lines, note=note)
+
+
+def accuracies(trials: Sequence[Trial]) -> np.ndarray:
+    """float64 [n], by which trials are compared: accuracies in percent, -1 for a failure."""
+    return np.array([-1.0 if trial.accuracy is None else trial.accuracy for trial in trials])
+
+
+def failed_children(outcomes: Sequence[Outcome]) -> str:
+    """How many of some children failed, and the commonest reason."""
+    failed = sum(bool(outcome.failure) for outcome in outcomes)
+    if not failed:
+        return "0 failed"
+    return f"{failed} failed, mostly because {commonest_failure(outcomes)}"
 
 
 def seconds_table(outcomes: Sequence[Outcome]) -> Table:
@@ -95,7 +113,7 @@ def reward_curves(trials: Mapping[str, Sequence[Trial]], path: str | os.PathLike
         axes = figure.add_subplot()
         for (name, rows), colour in zip(trials.items(), style.LINES, strict=False):
             number = np.array([trial.number for trial in rows])
-            values = np.array([trial.accuracy for trial in rows])
+            number, values = number[accuracies(rows) >= 0], accuracies(rows)[accuracies(rows) >= 0]
             width = min(_TOGETHER, len(values))
             mean = np.convolve(values, np.ones(width) / width, "valid")
             axes.plot(number, values, ".", color=colour, markersize=3, alpha=0.4)

@@ -12,16 +12,23 @@ import jax
 import numpy as np
 
 from jaxnas.children.child_searchers import ChildSearcher, Trial
-from jaxnas.children.child_training import Candidate, ChildTraining, Outcome, as_candidates
+from jaxnas.children.child_training import (
+    Candidate,
+    ChildTraining,
+    Outcome,
+    as_candidates,
+    commonest_failure,
+)
 from jaxnas.jobs.job import UNWATCHED, Executor, Job, Watcher, Work
 from jaxnas.randomness import stream
+from jaxnas.reports.statistics import Spread
 from jaxnas.runs.loop import Journal, Kept
 from jaxnas.storage.directory import RunDirectory
 from jaxnas.storage.files import RunError
 from jaxnas.storage.metrics import Metrics
 
 Reward = Callable[[Outcome], float]
-"""What a searcher is told of a child."""
+"""What a searcher is told of a child that did not fail."""
 
 
 class Evaluator:
@@ -134,7 +141,7 @@ class ChildSearch:
       name: of the searcher.
       searcher: what it does.
       epochs: of a child's training.
-      reward: of a child.
+      reward: of a child; one that failed has 0.
       seed: of the experiment.
     """
 
@@ -193,9 +200,15 @@ class ChildSearch:
                 return None
             known = len(store)
             store.train(candidates, self.epochs, evaluator, watcher.progress)
+            outcomes = [store[candidate] for candidate in candidates]
             batch = [
-                Trial(number, candidate, accuracy(store[candidate]), self.reward(store[candidate]))
-                for number, candidate in enumerate(candidates, start=len(trials) + 1)
+                Trial(
+                    number,
+                    outcome.candidate,
+                    outcome.accuracy,
+                    0.0 if outcome.failure else self.reward(outcome),
+                )
+                for number, outcome in enumerate(outcomes, start=len(trials) + 1)
             ]
             rewards = np.array([trial.reward for trial in batch], np.float32)
             begun = time.perf_counter()
@@ -208,14 +221,20 @@ class ChildSearch:
                 log.log(trial._asdict())
             trials.extend(batch)
             leader = max(batch, key=lambda trial: trial.reward)
-            if leader.reward > best:
+            if leader.reward > best and leader.accuracy is not None:
                 improved(leader)
+            mean = Spread.of(trial.accuracy for trial in batch)
             row = {
                 "epoch": kept.epoch + 1,
                 "children": len(trials),
                 "trained": len(store) - known,
-                "mean_accuracy": float(np.mean([trial.accuracy for trial in batch])),
-                "best_accuracy": max(trial.accuracy for trial in trials),
+                "failed": sum(bool(outcome.failure) for outcome in outcomes),
+                "failure": commonest_failure(outcomes),
+                "mean_accuracy": mean and mean.mean,
+                "best_accuracy": max(
+                    (trial.accuracy for trial in trials if trial.accuracy is not None),
+                    default=None,
+                ),
                 "searcher_seconds": round(thinking, 3),
                 **searcher.row(asked, rewards, state),
             }
@@ -233,16 +252,15 @@ class ChildSearch:
 
     def _line(self, row: dict[str, Any]) -> str:
         """A row of metrics in words."""
+        mean, best = (
+            "none" if row[name] is None else f"{row[name]:.2f}"
+            for name in ("mean_accuracy", "best_accuracy")
+        )
+        failed = f", {row['failed']} failed ({row['failure']})" if row["failed"] else ""
         return (
             f"{self.name}: {row['children']}/{self.searcher.children} children, {row['trained']} "
-            f"newly trained, mean accuracy {row['mean_accuracy']:.2f}, best "
-            f"{row['best_accuracy']:.2f}, {row['seconds']:.0f} s"
+            f"newly trained, mean accuracy {mean}, best {best}{failed}, {row['seconds']:.0f} s"
         )
-
-
-def accuracy(outcome: Outcome) -> float:
-    """After the last epoch, percent; 0 for a child that failed."""
-    return outcome.accuracies[-1] if outcome.accuracies else 0.0
 
 
 def read_trial(row: dict[str, Any]) -> Trial:

@@ -20,13 +20,13 @@ class Trial(NamedTuple):
     Attributes:
       number: of the trial, from 1.
       candidate: canonical.
-      accuracy: of the held-out images after the child's last epoch, percent; 0 if it failed.
-      reward: what the searcher was told.
+      accuracy: of the held-out images after the child's last epoch, percent; None if it failed.
+      reward: what the searcher was told; 0 if it failed.
     """
 
     number: int
     candidate: Candidate
-    accuracy: float
+    accuracy: float | None
     reward: float
 
 
@@ -36,8 +36,9 @@ def no_more(before: Any, rewards: np.ndarray, after: Any) -> dict[str, Any]:
 
 
 def best(trials: Sequence[Trial], count: int) -> list[Candidate]:
-    """The different children of highest reward, the first of equals first."""
-    ranked = sorted(trials, key=lambda trial: -trial.reward)
+    """The different children of highest reward that did not fail, the first of equals first."""
+    trained = (trial for trial in trials if trial.accuracy is not None)
+    ranked = sorted(trained, key=lambda trial: -trial.reward)
     return list(dict.fromkeys(trial.candidate for trial in ranked))[:count]
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import functools
 import time
 import zlib
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Any, NamedTuple, cast
 
@@ -17,6 +19,7 @@ import optax
 from jaxnas import training
 from jaxnas.children.child_networks import Networks
 from jaxnas.data import epoch_permutation
+from jaxnas.errors import UserError
 from jaxnas.randomness import stream
 from jaxnas.runs.config import ConfigError, Training, flag
 from jaxnas.runs.search_run import SearchImages
@@ -43,6 +46,22 @@ class Outcome(NamedTuple):
     accuracies: tuple[float, ...]
     seconds: dict[str, float]
     failure: str
+
+    @property
+    def accuracy(self) -> float | None:
+        """After the last epoch, percent; None if it failed."""
+        return self.accuracies[-1] if self.accuracies else None
+
+
+class ChildrenFailed(UserError, RuntimeError):
+    """No child that something is to be chosen from could be trained."""
+
+
+def commonest_failure(outcomes: Iterable[Outcome]) -> str:
+    """Why most of those that failed did, wherever in their training; empty if none did."""
+    reasons = [each.failure.partition(" in epoch ")[0] for each in outcomes if each.failure]
+    ((reason, _),) = collections.Counter(reasons).most_common(1) or [("", 0)]
+    return reason
 
 
 class _Programs(NamedTuple):

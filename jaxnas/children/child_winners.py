@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from jaxnas.children.child_config import CellExperiment
-from jaxnas.children.child_search import ChildStore, accuracy
+from jaxnas.children.child_search import ChildStore
 from jaxnas.children.child_training import Candidate
 from jaxnas.spaces import Genotype, zoo
 from jaxnas.spaces.block_cells import BlockCellSpace
@@ -71,6 +71,6 @@ def winner_note(
         for size in sizes
     ]
     return (
-        f"{name}: the winner had {accuracy(finals[winner]):.2f}% of the held-out images after the "
+        f"{name}: the winner had {finals[winner].accuracy:.2f}% of the held-out images after the "
         f"longer training; {', '.join(files)} (`--base` of the other commands)."
     )

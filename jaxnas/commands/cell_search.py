@@ -9,7 +9,6 @@ from typing import Any
 
 from jaxnas.children.child_config import CellExperiment
 from jaxnas.children.child_networks import CellNetworks
-from jaxnas.children.child_search import accuracy
 from jaxnas.children.child_searchers import ChildSearcher
 from jaxnas.children.child_winners import cells_at_full_size
 from jaxnas.commands.child_experiment import More, beside_random, run_children
@@ -102,7 +101,7 @@ def run_searchers(
         child,
         searchers,
         functools.partial(cells_at_full_size, experiment, space),
-        lambda outcome: accuracy(outcome) / 100,
+        lambda outcome: outcome.accuracies[-1] / 100,
         settings,
         more,
     )

@@ -13,15 +13,20 @@ import rich.console
 from jaxnas import search
 from jaxnas.children.child_config import ChildExperiment
 from jaxnas.children.child_networks import Networks
-from jaxnas.children.child_report import reward_curves, reward_table, seconds_table
-from jaxnas.children.child_search import ChildSearch, ChildStore, Evaluator, Reward, accuracy
+from jaxnas.children.child_report import (
+    failed_children,
+    reward_curves,
+    reward_table,
+    seconds_table,
+)
+from jaxnas.children.child_search import ChildSearch, ChildStore, Evaluator, Reward
 from jaxnas.children.child_searchers import (
     ChildSearcher,
     Trial,
     child_searcher,
     staged_searcher,
 )
-from jaxnas.children.child_training import Candidate, ChildTraining
+from jaxnas.children.child_training import Candidate, ChildrenFailed, ChildTraining
 from jaxnas.children.child_winners import (
     TRAINED,
     FullSize,
@@ -247,7 +252,31 @@ def _search(
         def improved(trial: Trial) -> None:
             draw_network(networks.genotype(as_array(trial.candidate)), own.path / "best")
 
-        return one.run(own, store, trainers, watcher, improved)
+        trials, state = one.run(own, store, trainers, watcher, improved)
+        asked = dict.fromkeys(trial.candidate for trial in trials)
+        check_trained(one.name, list(asked), store, watcher.say)
+    return trials, state
+
+
+def check_trained(
+    name: str,
+    candidates: Sequence[Candidate],
+    store: ChildStore,
+    say: Callable[[str], None] = lambda text: None,
+) -> None:
+    """Says so if more than half of some children failed.
+
+    Raises:
+      ChildrenFailed: if all did.
+    """
+    outcomes = [store[each] for each in candidates]
+    failed = sum(bool(outcome.failure) for outcome in outcomes)
+    told = f"{name}: of {len(outcomes)} children {failed_children(outcomes)}"
+    remedy = "a lower --child.learning-rate or a --child.grad-clip may help"
+    if failed == len(outcomes):
+        raise ChildrenFailed(f"{told}; there is none to choose from: {remedy}")
+    if 2 * failed > len(outcomes):
+        say(f"{told}, more than half: {remedy}")
 
 
 def _winner(
@@ -262,8 +291,13 @@ def _winner(
     title = f"{name}, the best trained longer"
     with progress.watch(f"{name}, finals", title, "children") as watcher:
         finals.train(candidates, epochs, trainers, watcher.progress)
-        winner = max(candidates, key=lambda each: accuracy(finals[each]))
-        watcher.tell(f"{title}: the winner has {accuracy(finals[winner]):.2f}% of held-out images")
+        check_trained(title, candidates, finals, watcher.say)
+        winner = max(
+            (each for each in candidates if not finals[each].failure),
+            key=lambda each: finals[each].accuracies[-1],
+        )
+        accuracy = finals[winner].accuracy
+        watcher.tell(f"{title}: the winner has {accuracy:.2f}% of held-out images")
     return winner
 
 

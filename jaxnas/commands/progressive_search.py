@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Literal
 
-import numpy as np
-
 from jaxnas import search
+from jaxnas.children.child_report import accuracies
 from jaxnas.children.child_searchers import (
     ChildSearcher,
-    Trial,
     best,
     child_searcher,
     level_searcher,
@@ -89,10 +86,12 @@ def tell_levels(searches: Searches) -> tuple[list[Section], list[Content]]:
     for row in Metrics(path / PROGRESSIVE).rows():
         level, of_level = row["level"], ours[before : row["children"]]
         before = row["children"]
-        (leader,) = best(of_level, 1)
-        accuracy = max(trial.accuracy for trial in of_level)
-        numbers = [row["mean_accuracy"], accuracy, *(row[name] for name in ranks)]
+        numbers = [row["mean_accuracy"], None, *(row[name] for name in ranks)]
         lines.append([level, len(of_level), *numbers])
+        if not best(of_level, 1):  # all of its children failed
+            continue
+        (leader,) = best(of_level, 1)
+        lines[-1][3] = max(accuracies(of_level))
         genotype = dataclasses.replace(searches.full_size(leader)[TRAINED], name=f"level_{level}")
         files.write_bytes(
             path / f"genotype_level_{level}.json", (genotype.to_json() + "\n").encode()
@@ -123,8 +122,3 @@ def others(space: Space, children: int, *names: str) -> dict[str, ChildSearcher]
     if "random" in made:
         made["random"] = search.random(space, batch=_BATCH)
     return {name: child_searcher(space, algorithm, children) for name, algorithm in made.items()}
-
-
-def accuracies(trials: Sequence[Trial]) -> np.ndarray:
-    """float64 [n], percent: the accuracy of each trial."""
-    return np.array([trial.accuracy for trial in trials])

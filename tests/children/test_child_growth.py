@@ -5,7 +5,7 @@ import json
 import pytest
 
 from jaxnas import search
-from jaxnas.children.child_search import ChildSearch, ChildStore, accuracy
+from jaxnas.children.child_search import ChildSearch, ChildStore
 from jaxnas.children.child_searchers import staged_searcher
 from jaxnas.storage.directory import RunDirectory
 from support.child_searches import Counting, Killed, assert_same_state
@@ -31,7 +31,7 @@ def stages(name):
 
 def run(folder, name="reinforce", most=10**9):
     searcher = staged_searcher(stages(name), 22)
-    searched = ChildSearch(name, searcher, 2, lambda each: accuracy(each) / 100, 3)
+    searched = ChildSearch(name, searcher, 2, lambda each: each.accuracies[-1] / 100, 3)
     with RunDirectory(folder, {}, resume=True) as directory:
         return searched.run(directory, ChildStore(directory), Counting(most))[0]
 

@@ -7,12 +7,15 @@ import pytest
 
 from jaxnas import search
 from jaxnas.children import child_report
-from jaxnas.children.child_search import ChildSearch, ChildStore, accuracy
-from jaxnas.children.child_searchers import Trial, child_searcher
+from jaxnas.children.child_search import ChildSearch, ChildStore
+from jaxnas.children.child_searchers import ChildSearcher, Trial, best, child_searcher
+from jaxnas.children.child_training import Outcome
+from jaxnas.jobs.job import Watcher
 from jaxnas.storage.directory import RunDirectory
 from jaxnas.storage.files import RunError
 from support.child_searches import Counting, Killed, assert_same_state
 from support.toy_children import SPACE, ToyTraining
+from support.toys import Toy
 
 
 def one(name="ppo", children=30):
@@ -23,7 +26,7 @@ def one(name="ppo", children=30):
         "random": lambda: search.random(SPACE, batch=4),
     }[name]()
     searcher = child_searcher(SPACE, algorithm, children)
-    return ChildSearch(name, searcher, 2, lambda each: accuracy(each) / 100, 7)
+    return ChildSearch(name, searcher, 2, lambda each: each.accuracies[-1] / 100, 7)
 
 
 def run(folder, evaluator, searched=None):
@@ -50,10 +53,43 @@ def test_each_child_is_trained_once(whole):
     assert [tuple(row["candidate"]) for row in rows] == trained
 
 
-def test_a_child_that_fails_has_the_reward_of_the_worst(whole):
+def test_a_child_that_fails_has_the_reward_of_the_worst_and_no_accuracy(whole):
     failed = [trial for trial in whole[1] if trial.candidate[:2] == (2, 2)]
     assert failed
-    assert all(trial.reward == trial.accuracy == 0 for trial in failed)
+    assert all((trial.reward, trial.accuracy) == (0, None) for trial in failed)
+
+
+def test_failures_are_told_batch_by_batch(whole, tmp_path):
+    folder, trials, _ = whole
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    failed = [trial.accuracy is None for trial in trials]
+    batches = [failed[start : start + 4] for start in range(0, 30, 4)]
+    assert [row["failed"] for row in rows] == [sum(batch) for batch in batches]
+    assert {row["failure"] for row in rows} == {"", "the loss was not finite"}
+    told = []
+    with RunDirectory(tmp_path / "run", {"a": 1}) as directory:
+        watcher = Watcher(tell=told.append)
+        one().run(directory, ChildStore(directory), Counting(), watcher)
+    lines = [line for line in told if "failed (the loss was not finite)" in line]
+    assert len(lines) == sum(any(batch) for batch in batches) > 0
+
+
+def test_a_batch_of_failures_alone_is_told_as_that(tmp_path):
+    told, drawn = [], []
+    space = Toy(3, 4)
+    algorithm = search.random(space, batch=2)
+    asking = algorithm._replace(
+        ask=lambda state: (algorithm.ask(state)[0], np.array([[2, 2], [2, 2]]))
+    )
+    searcher = ChildSearcher(asking, space, 2, np.asarray)
+    failing = ChildSearch("random", searcher, 2, lambda each: each.accuracies[-1] / 100, 7)
+    with RunDirectory(tmp_path / "run", {"a": 1}) as directory:
+        store = ChildStore(directory)
+        watcher = Watcher(tell=told.append)
+        trials, _ = failing.run(directory, store, Counting(), watcher, drawn.append)
+    assert "mean accuracy none, best none, 2 failed (the loss was not finite)" in told[0]
+    assert not drawn
+    assert best(trials, 2) == []
 
 
 # Before the first checkpoint, within a batch, and after its last child.
@@ -101,11 +137,31 @@ def test_the_table_and_the_curves(tmp_path):
         table = child_report.reward_table({"ppo": ours, "random": theirs}, store).markdown()
         row = next(line for line in table.splitlines() if line.startswith("| ppo"))
         cells = [cell.strip() for cell in row.split("|")]
-        assert cells[2:6] == ["40", "3", "52.00", "51.00 ± 0.82"], "three are no best five"
-        assert cells[6].startswith("100%")
+        assert cells[2:7] == ["40", "3", "0", "52.00", "51.00 ± 0.82"], "three are no best five"
+        assert cells[7].startswith("100%")
         seconds = sum(sum(each.seconds.values()) for each in store.outcomes())
-        assert cells[7] == f"{seconds:,.0f}"
+        assert cells[8] == f"{seconds:,.0f}"
         assert "3 different children were trained, 0 failed" in table
         assert "| train | 6.0 | 2.00 |" in child_report.seconds_table(store.outcomes()).markdown()
         child_report.reward_curves({"ppo": ours, "random": theirs}, tmp_path / "rewards")
     assert (tmp_path / "rewards.svg").stat().st_size > 1000
+
+
+def test_a_child_that_failed_is_no_child_of_no_accuracy(tmp_path):
+    """One is right of nothing, another was not trained: a mean is of the former, not of both."""
+    zero, failed = Outcome((0,), (0.0,), {}, ""), Outcome((1,), (), {}, "the loss was not finite")
+    good = Outcome((2,), (30.0,), {}, "")
+    trials = [Trial(n, each.candidate, each.accuracy, 0.0) for n, each in enumerate((zero, good))]
+    lost = Trial(3, (1,), failed.accuracy, 0.0)
+    with RunDirectory(tmp_path / "run", {"a": 1}) as directory:
+        store = ChildStore(directory)
+        for each in (zero, failed, good):
+            store.add(each)
+        searched = {"ppo": [*trials, lost], "random": [lost, lost], "zero": trials[:1]}
+        table = child_report.reward_table(searched, store).markdown()
+        child_report.reward_curves({"ppo": searched["ppo"]}, tmp_path / "rewards")
+    rows = {line.split(" | ")[0]: line.split(" | ") for line in table.splitlines()}
+    assert rows["| ppo"][2:6] == ["3", "1", "30.00", "15.00 ± 21.21"]
+    assert rows["| random"][2:5] == ["1", "1", ""]
+    assert rows["| random"][6].startswith("0%"), "a failure is beaten by 0.00%"
+    assert "1 failed, mostly because the loss was not finite" in table

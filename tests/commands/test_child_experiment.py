@@ -1,5 +1,6 @@
 """A search of real children from its flags to its report, at the smallest size."""
 
+import dataclasses
 import functools
 import json
 import re
@@ -9,22 +10,24 @@ import pytest
 from jaxnas import search
 from jaxnas.children.child_config import CellExperiment
 from jaxnas.children.child_networks import CellNetworks
-from jaxnas.children.child_search import accuracy
+from jaxnas.children.child_search import ChildStore
 from jaxnas.children.child_searchers import Trial, best
+from jaxnas.children.child_training import ChildrenFailed, Outcome
 from jaxnas.children.child_winners import cells_at_full_size
-from jaxnas.commands.child_experiment import beside_random, run_children
+from jaxnas.commands.child_experiment import beside_random, check_trained, run_children
 from jaxnas.runs.config import DataFlags, RunFlags, Training
 from jaxnas.spaces import Genotype
+from jaxnas.storage.directory import RunDirectory
 from support import tiny
 from support.children import SPACE
 
 CHILD = Training(epochs=1, batch_size=16, learning_rate=0.05)
 
 
-def run(folder, **changes):
+def run(folder, child=CHILD, run_dir=None, **changes):
     experiment = CellExperiment(
         data=DataFlags(str(folder / "tiny.npz")),
-        run=tiny.taken(RunFlags, changes, run_dir=folder / "run"),
+        run=tiny.taken(RunFlags, changes, run_dir=run_dir or folder / "run"),
         children=6,
         train_share=0.7,
         finalists=2,
@@ -39,10 +42,10 @@ def run(folder, **changes):
         experiment,
         "reinforce",
         CellNetworks(SPACE),
-        CHILD,
+        child,
         beside_random("reinforce", searcher, SPACE, experiment.children),
         functools.partial(cells_at_full_size, experiment, SPACE),
-        lambda each: accuracy(each) / 100,
+        lambda each: each.accuracies[-1] / 100,
         {},
     )
 
@@ -96,3 +99,32 @@ def test_the_best_are_different_children():
         )
     ]
     assert best(trials, 3) == [(2,), (4,), (3,)]
+
+
+@pytest.mark.slow
+def test_a_search_without_a_trained_child_names_no_winner(folder, tmp_path):
+    diverging = dataclasses.replace(CHILD, learning_rate=1e30)
+    told = r"reinforce: of (\d) children \1 failed, mostly because the loss was not finite; "
+    for resume in (False, True):
+        with pytest.raises(ChildrenFailed, match=told + "there is none to choose from"):
+            run(folder, diverging, run_dir=tmp_path / "run", resume=resume)
+    assert not (tmp_path / "run" / "results.json").exists()
+    assert not list((tmp_path / "run").glob("genotype_*"))
+
+
+def test_more_than_half_failed_is_said_and_all_are_refused(tmp_path):
+    told = []
+    with RunDirectory(tmp_path / "run", {}) as directory:
+        store = ChildStore(directory)
+        for number, failure in enumerate(["", "the loss was not finite in epoch 1, step 2"] * 2):
+            accuracies = () if failure else (40.0,)
+            store.add(Outcome((number,), accuracies, {}, failure))
+        check_trained("random", [(0,), (1,), (2,)], store, told.append)
+        assert not told
+        check_trained("random", [(0,), (1,), (3,)], store, told.append)
+    with pytest.raises(ChildrenFailed, match="random: of 2 children 2 failed, mostly because the"):
+        check_trained("random", [(1,), (3,)], store, told.append)
+    assert told == [
+        "random: of 3 children 2 failed, mostly because the loss was not finite, more than half: "
+        "a lower --child.learning-rate or a --child.grad-clip may help"
+    ]

@@ -7,7 +7,7 @@ import pytest
 
 from jaxnas import search
 from jaxnas.children.child_networks import CellNetworks
-from jaxnas.children.child_search import ChildSearch, ChildStore, accuracy
+from jaxnas.children.child_search import ChildSearch, ChildStore
 from jaxnas.children.child_searchers import Trial, level_searcher
 from jaxnas.children.child_training import Outcome
 from jaxnas.children.child_winners import TRAINED
@@ -38,7 +38,9 @@ def searcher(train_last=True):
 
 
 def run(folder, most=10**9, train_last=True):
-    one = ChildSearch("progressive", searcher(train_last), 2, lambda each: accuracy(each) / 100, 4)
+    one = ChildSearch(
+        "progressive", searcher(train_last), 2, lambda each: each.accuracies[-1] / 100, 4
+    )
     evaluator = Counting(most, Training)
     with RunDirectory(folder, {"a": 1}, resume=True) as directory:
         return *one.run(directory, ChildStore(directory), evaluator), evaluator.trained

@@ -53,7 +53,7 @@ def test_children_grow_as_in_the_paper(script):
 
 
 @pytest.mark.parametrize(
-    ("accuracies", "expected"), [((40.0, 50.0, 20.0), 0.125), ((), 0.0), ((100.0,), 1.0)]
+    ("accuracies", "expected"), [((40.0, 50.0, 20.0), 0.125), ((0.0,), 0.0), ((100.0,), 1.0)]
 )
 def test_the_reward_is_the_cube_of_the_best_of_the_last_epochs(accuracies, expected):
     assert cubed_accuracy(Outcome((0,), accuracies, {}, "")) == pytest.approx(expected)

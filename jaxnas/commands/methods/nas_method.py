@@ -107,8 +107,8 @@ def nas_stages(flags: NasFlags) -> list[search.Stage]:
 
 
 def cubed_accuracy(outcome: Outcome) -> float:
-    """The best of the judged epochs' accuracies, 0 to 1, to the power of three; 0 for a failure."""
-    return (max(outcome.accuracies, default=0.0) / 100) ** 3
+    """The best of the judged epochs' accuracies, 0 to 1, to the power of three."""
+    return (max(outcome.accuracies) / 100) ** 3
 
 
 def with_more_filters(
