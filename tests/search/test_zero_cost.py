@@ -21,15 +21,18 @@ NETWORK = nn.build(SMALL["nasbench201"], 5)
 VARIABLES = random_variables(NETWORK, shape=SHAPE)
 
 
-@pytest.mark.parametrize("scale", [1.0, 1e9])
 @pytest.mark.parametrize(
-    "name",
+    ("name", "scale"),
     [
-        "nasbench201",
+        ("nasbench201", 1.0),
+        ("nasbench201", 1e9),
         *(
-            pytest.param(name, marks=pytest.mark.slow)
-            for name, genotype in SMALL.items()  # the reference's ReLU6 cuts off
+            pytest.param(name, scale, marks=pytest.mark.slow)
+            for name, genotype in SMALL.items()
+            for scale in (1.0, 1e9)
+            # The reference's ReLU6 cuts off; and no float32 holds five such kernels in one block.
             if name != "nasbench201" and genotype.activation == "relu"
+            if scale == 1 or name in ("resnets", "bottlenecks", "tangle", "macro")
         ),
     ],
 )
