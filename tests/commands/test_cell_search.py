@@ -45,7 +45,6 @@ def test_every_searcher_asks_for_children_of_the_space(asked, algorithm):
         for candidate in algorithm.ask(algorithm.init(jax.random.key(0)))[1]:
             networks.space.validate(np.array(candidate))
     assert reward(Outcome((), (10.0, 50.0), {}, "")) == 0.5
-    assert reward(Outcome((), (), {}, "the loss was not finite")) == 0
 
 
 @pytest.mark.parametrize("space", get_args(CellSpaceName))
