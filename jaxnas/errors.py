@@ -7,3 +7,7 @@ class UserError(Exception):
     A command prints the sentence, without a traceback, and ends with status 1; with 2 where its
     flags cannot be parsed.
     """
+
+
+class SettingsError(UserError, ValueError):
+    """Settings or arrays that a function cannot work with; the message names which and why."""

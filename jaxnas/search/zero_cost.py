@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxnas.errors import SettingsError
 from jaxnas.nn import inspection
 from jaxnas.nn.heads import Representation, WithAuxiliary
 from jaxnas.nn.layers import BatchNorm, Relu, weighted
@@ -44,7 +45,7 @@ def synflow(
       float32 scalar; minus infinity where no path leads to the logits.
 
     Raises:
-      ValueError: if `network` has squeeze-and-excitation, or does not end in logits.
+      SettingsError: if `network` has squeeze-and-excitation, or does not end in logits.
     """
 
     def linear(call: Any, arguments: Any, kwargs: Any, context: Any) -> Any:
@@ -57,7 +58,7 @@ def synflow(
         if isinstance(module, Relu):
             return arguments[0]
         if isinstance(module, Op) and module.op.startswith("squeeze_excite"):
-            raise ValueError(
+            raise SettingsError(
                 "synflow is for networks that are linear without batch norms and ReLUs; "
                 f"squeeze-and-excitation ({module.op}) is not"
             )
@@ -92,7 +93,7 @@ def naswot(network: nn.Module, variables: Any, images: jax.Array, *args: Any) ->
       float32 scalar. Without a path to the logits it says nothing.
 
     Raises:
-      ValueError: if the network has no ReLU.
+      SettingsError: if the network has no ReLU.
     """
 
     def look(call: Any, arguments: Any, kwargs: Any, context: Any) -> Any:
@@ -107,7 +108,7 @@ def naswot(network: nn.Module, variables: Any, images: jax.Array, *args: Any) ->
     with inspection.inspect() as found, nn.intercept_methods(look):
         network.apply(variables, images, *args, train=True, mutable=["batch_stats"])
     if not found.noted:
-        raise ValueError("naswot is for networks with ReLUs; this one has none")
+        raise SettingsError("naswot is for networks with ReLUs; this one has none")
     return jnp.linalg.slogdet(sum(found.noted[1:], found.noted[0]))[1]
 
 
@@ -139,7 +140,7 @@ def gradient_norm(
       float32 scalar.
 
     Raises:
-      ValueError: if `network` does not end in logits.
+      SettingsError: if `network` does not end in logits.
     """
 
     def loss(params: Any) -> jax.Array:
@@ -160,7 +161,7 @@ def _logits(out: Any) -> jax.Array:
     """A network's logits, without those of an auxiliary head."""
     logits = out.logits if isinstance(out, WithAuxiliary) else out
     if isinstance(logits, Representation):
-        raise ValueError("scores are of networks that end in logits, not in a projection")
+        raise SettingsError("scores are of networks that end in logits, not in a projection")
     return logits
 
 

@@ -8,6 +8,8 @@ import numpy as np
 import scipy.stats
 from numpy.typing import ArrayLike
 
+from jaxnas.errors import SettingsError
+
 RANKS = ("spearman", "kendall")
 """The names of `correlations`."""
 
@@ -23,7 +25,7 @@ def kendall(a: ArrayLike, b: ArrayLike) -> float:
       From -1 to 1; nan if all of `a` or all of `b` are equal.
 
     Raises:
-      ValueError: if they are not two lists of one length, two at least, or a value is nan.
+      SettingsError: if they are not two lists of one length, two at least, or a value is nan.
     """
     result: Any = scipy.stats.kendalltau(*_pair(a, b))
     return float(result.statistic)
@@ -53,10 +55,10 @@ def correlations(a: ArrayLike, b: ArrayLike) -> dict[str, float | None]:
 def _pair(a: ArrayLike, b: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     first, second = np.asarray(a, float), np.asarray(b, float)
     if first.ndim != 1 or first.shape != second.shape or len(first) < 2:
-        raise ValueError(
+        raise SettingsError(
             f"a rank correlation is of two lists of one length, two at least; got shapes "
             f"{first.shape} and {second.shape}"
         )
     if np.isnan(first).any() or np.isnan(second).any():
-        raise ValueError("a rank correlation is of numbers; there is a nan among them")
+        raise SettingsError("a rank correlation is of numbers; there is a nan among them")
     return first, second

@@ -8,6 +8,8 @@ from typing import Any, Literal
 import jax
 import optax
 
+from jaxnas.errors import SettingsError
+
 Schedule = Literal["cosine", "step"]
 
 
@@ -36,7 +38,7 @@ def sgd(
       warmup_steps: first of the total steps, over which the rate grows linearly from 0.
 
     Raises:
-      ValueError: for a schedule that does not exist, or a warm-up that is not part of the total.
+      SettingsError: for a schedule that does not exist, or a warm-up that is not part of the total.
     """
     rate = learning_rates(learning_rate, total_steps, schedule, warmup_steps)
     return scheduled_sgd(
@@ -91,7 +93,7 @@ def lars(
       warmup_steps: first of the total steps, over which the rate grows linearly from 0.
 
     Raises:
-      ValueError: if the warm-up is not part of the total.
+      SettingsError: if the warm-up is not part of the total.
     """
     return optax.lars(
         learning_rates(learning_rate, total_steps, "cosine", warmup_steps),
@@ -113,10 +115,10 @@ def accumulate(optimizer: optax.GradientTransformation, every: int) -> optax.Gra
       every: micro-batches of a move.
 
     Raises:
-      ValueError: if `every` is below 1.
+      SettingsError: if `every` is below 1.
     """
     if every < 1:
-        raise ValueError(f"gradients are accumulated over at least 1 micro-batch, not {every}")
+        raise SettingsError(f"gradients are accumulated over at least 1 micro-batch, not {every}")
     if every == 1:
         return optimizer
     return optax.MultiSteps(optimizer, every).gradient_transformation()
@@ -127,7 +129,7 @@ def learning_rates(
 ) -> optax.Schedule:
     """The learning rate by step; arguments and errors are those of `sgd`."""
     if not 0 <= warmup_steps <= total_steps:
-        raise ValueError(
+        raise SettingsError(
             f"a warm-up of {warmup_steps} steps does not fit in {total_steps} steps: "
             f"choose warmup_steps from 0 to {total_steps}"
         )
@@ -139,7 +141,7 @@ def learning_rates(
             learning_rate, {steps // 2: 0.1, steps * 3 // 4: 0.1}
         )
     else:
-        raise ValueError(f"schedule must be 'cosine' or 'step', not {schedule!r}")
+        raise SettingsError(f"schedule must be 'cosine' or 'step', not {schedule!r}")
     if not warmup_steps:
         return rate
     warmup = optax.linear_schedule(0.0, learning_rate, warmup_steps)

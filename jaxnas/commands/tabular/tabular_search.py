@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnas import search
+from jaxnas.errors import SettingsError
 from jaxnas.randomness import stream
 from jaxnas.runs.config import ConfigError
 from jaxnas.search import Algorithm
@@ -110,10 +111,10 @@ def run_searcher(
       queries: of each search.
 
     Raises:
-      ValueError: if `values` are not one finite number for each candidate.
+      SettingsError: if `values` are not one finite number for each candidate.
     """
     if np.shape(values) != (space.size,) or not np.isfinite(values).all():
-        raise ValueError(
+        raise SettingsError(
             f"values must be {space.size} finite numbers, one for each candidate of {space.name}"
         )
     algorithm = searcher.make(space, queries)

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from jaxnas.errors import UserError
+from jaxnas.errors import SettingsError, UserError
 from jaxnas.randomness import check_key
 from jaxnas.search.blackbox.candidates import options_of
 from jaxnas.spaces import Space
@@ -98,11 +98,11 @@ def algorithm(
 
     Raises:
       TypeError: if `space` is none.
-      ValueError: if `batch` is not positive.
+      SettingsError: if `batch` is not positive.
     """
     options = options_of(space)
     if batch < 1:
-        raise ValueError(f"batch must be positive; got {batch}")
+        raise SettingsError(f"batch must be positive; got {batch}")
 
     def checked_init(key: jax.Array) -> Any:
         check_key(key)
@@ -115,12 +115,12 @@ def algorithm(
         candidates, rewards = jnp.asarray(candidates), jnp.asarray(rewards, jnp.float32)
         count = candidates.shape[0] if candidates.ndim else 0
         if not count or candidates.shape[1:] != options.shape or rewards.shape != (count,):
-            raise ValueError(
+            raise SettingsError(
                 f"tell takes candidates [n, {len(options)}] and n rewards, n at least 1; got "
                 f"shapes {candidates.shape} and {rewards.shape}"
             )
         if not jnp.issubdtype(candidates.dtype, jnp.integer):
-            raise ValueError(f"candidates must be whole numbers, not {candidates.dtype}")
+            raise SettingsError(f"candidates must be whole numbers, not {candidates.dtype}")
         if not isinstance(candidates, Tracer):
             _check_candidates(np.asarray(candidates), options)
         if not isinstance(rewards, Tracer):
@@ -135,7 +135,7 @@ def _check_candidates(candidates: np.ndarray, options: np.ndarray) -> None:
     wrong = np.argwhere((candidates < 0) | (candidates >= options))
     if len(wrong):
         row, place = wrong[0]
-        raise ValueError(
+        raise SettingsError(
             f"candidate {row} has option {candidates[row, place]} of decision {place}, which has "
             f"options 0 to {options[place] - 1}"
         )
@@ -161,7 +161,7 @@ def _check_search(algorithm: Algorithm, queries: int) -> None:
             f"{algorithm!r}"
         )
     if queries < 1:
-        raise ValueError(f"queries must be above 0, not {queries}")
+        raise SettingsError(f"queries must be above 0, not {queries}")
 
 
 def simulate(
@@ -182,7 +182,7 @@ def simulate(
       RewardError: afterwards, naming the first reward that is not finite. Under jit or vmap, where
         values are not known, that is the caller's to see to.
       TypeError: if `algorithm` is none or one whose candidates grow, or `key` is not typed.
-      ValueError: if `queries` is below 1.
+      SettingsError: if `queries` is below 1.
     """
     _check_search(algorithm, queries)
     if algorithm.batch is None:
@@ -227,14 +227,14 @@ def search(
     Raises:
       RewardError: naming the first reward that is not finite; it holds the trials before it.
       TypeError: if `algorithm` is none or `key` is not typed.
-      ValueError: if `queries` is below 1, `evaluate` gives rewards of another number, or `start`
+      SettingsError: if `queries` is below 1, `evaluate` gives rewards of another number, or `start`
         has trials that are not whole batches.
     """
     _check_search(algorithm, queries)
     _, ask, tell, batch = algorithm.compiled()
     state, trials = (algorithm.init(key), None) if start is None else start
     if trials is not None and batch is not None and len(trials.rewards) % batch:
-        raise ValueError(
+        raise SettingsError(
             f"start must have whole batches of {batch} trials, as on_batch was given "
             f"them; it has {len(trials.rewards)} trials"
         )
@@ -245,7 +245,7 @@ def search(
             break
         rewards = np.asarray(evaluate(candidates), np.float32)
         if rewards.shape != candidates.shape[:1]:
-            raise ValueError(
+            raise SettingsError(
                 f"evaluate must give {len(candidates)} rewards, one for each candidate; "
                 f"got shape {rewards.shape}"
             )

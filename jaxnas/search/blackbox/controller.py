@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnas.errors import SettingsError
 from jaxnas.search.blackbox.candidates import options_of
 from jaxnas.spaces import Space
 
@@ -150,12 +151,12 @@ def prefix(controller: Controller, larger: Space, space: Space) -> Controller:
       space: the first of them.
 
     Raises:
-      ValueError: if the decisions of `space` are others.
+      SettingsError: if the decisions of `space` are others.
     """
     count, most = len(options_of(space)), space.options.max()
     following = len(options_of(larger)) - count
     if larger.decisions[:count] != space.decisions:
-        raise ValueError(f"the decisions of {space!r} are not the first of {larger!r}")
+        raise SettingsError(f"the decisions of {space!r} are not the first of {larger!r}")
 
     def sample(params: Any, key: jax.Array) -> jax.Array:
         return controller.sample(params, key)[:count]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from jaxnas.errors import SettingsError
 from jaxnas.search.blackbox.algorithm import Algorithm, algorithm
 from jaxnas.search.blackbox.candidates import below, mutations, options_of, sample
 from jaxnas.search.blackbox.memory import MemoryState, nothing_known, remember
@@ -26,10 +27,10 @@ def evolution(
       batch: children of one `ask`.
 
     Raises:
-      ValueError: if a size is not positive, or `tournament` or `batch` above `population`.
+      SettingsError: if a size is not positive, or `tournament` or `batch` above `population`.
     """
     if min(population, tournament, batch) < 1 or max(tournament, batch) > population:
-        raise ValueError(
+        raise SettingsError(
             "population, tournament and batch must be positive, and tournament and batch no more "
             f"than population; got {population}, {tournament} and {batch}"
         )

@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxnas.errors import SettingsError
 from jaxnas.search.blackbox.algorithm import Algorithm, algorithm
 from jaxnas.search.blackbox.controller import Controller, chosen, entropy, independent, lstm
 from jaxnas.spaces import Space
@@ -135,7 +136,7 @@ def _policy_gradient(
 ) -> Algorithm:
     """`policy_loss` is of log probabilities [batch, decisions], now and before, and advantages."""
     if min(batch, epochs) < 1:
-        raise ValueError(f"batch and epochs must be positive; got {batch} and {epochs}")
+        raise SettingsError(f"batch and epochs must be positive; got {batch} and {epochs}")
     optimizer = optax.adam(learning_rate)
     all_log_probs = jax.vmap(controller.log_probs, (None, 0))
 

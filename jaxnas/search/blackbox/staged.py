@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from jaxnas.errors import SettingsError
 from jaxnas.search.blackbox.algorithm import Algorithm
 from jaxnas.spaces import Space
 
@@ -48,10 +49,10 @@ def staged(stages: Sequence[Stage]) -> Algorithm:
       stages: in order, the first from the start.
 
     Raises:
-      ValueError: if there is none, or the first starts later.
+      SettingsError: if there is none, or the first starts later.
     """
     if not stages or stages[0].start:
-        raise ValueError("stages must begin with one that starts at 0")
+        raise SettingsError("stages must begin with one that starts at 0")
     algorithms = [stage.algorithm.compiled() for stage in stages]
 
     def init(key: jax.Array) -> StagedState:

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnas.errors import SettingsError
 from jaxnas.search.blackbox.algorithm import Algorithm, algorithm
 from jaxnas.search.blackbox.candidates import below, mutations, one_hot, options_of, sample
 from jaxnas.search.blackbox.memory import MemoryState, nothing_known, remember
@@ -40,10 +41,10 @@ def surrogate(
       ridge: weight of its regularisation.
 
     Raises:
-      ValueError: if a size is not positive or `batch` above `capacity`.
+      SettingsError: if a size is not positive or `batch` above `capacity`.
     """
     if min(capacity, initial, batch, pool, features) < 1 or batch > capacity:
-        raise ValueError(
+        raise SettingsError(
             "capacity, initial, batch, pool and features must be positive, and batch no more than "
             f"capacity; got {capacity}, {initial}, {batch}, {pool} and {features}"
         )

@@ -35,6 +35,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from jaxnas.errors import SettingsError
 from jaxnas.randomness import check_key, stream
 from jaxnas.search.blackbox.algorithm import Algorithm
 from jaxnas.search.progressive.surrogates import Surrogate, known_data, pad_cells
@@ -91,7 +92,7 @@ class Progressive:
       train_last: whether the last level is trained.
 
     Raises:
-      ValueError: if `per_level` is not positive, or `space` has a single level.
+      SettingsError: if `per_level` is not positive, or `space` has a single level.
     """
 
     space: Space
@@ -101,9 +102,9 @@ class Progressive:
 
     def __post_init__(self) -> None:
         if self.per_level < 1:
-            raise ValueError(f"per_level must be positive, not {self.per_level}")
+            raise SettingsError(f"per_level must be positive, not {self.per_level}")
         if len(self.space.levels) < 2:
-            raise ValueError(
+            raise SettingsError(
                 f"{self.space.name} has a single level: progressive search is for spaces that grow"
             )
 
@@ -163,19 +164,19 @@ class Progressive:
           rewards: float [n], 0 to 1.
 
         Raises:
-          ValueError: if they are not those cells, or not so many numbers from 0 to 1.
+          SettingsError: if they are not those cells, or not so many numbers from 0 to 1.
         """
         _, asked = self.ask(state)
         level, told = int(state.level), np.asarray(rewards, np.float32)
         if not np.array_equal(cells, asked):
-            raise ValueError(f"tell takes the {len(asked)} cells that were asked for, in order")
+            raise SettingsError(f"tell takes the {len(asked)} cells that were asked for, in order")
         if told.shape != (len(cells),) or not ((told >= 0) & (told <= 1)).all():
-            raise ValueError(
+            raise SettingsError(
                 f"tell takes a reward from 0 to 1 for each of the {len(cells)} cells of level "
                 f"{level + 1}; got {told}"
             )
         if not len(cells):
-            raise ValueError("the search is through: there is nothing to tell")
+            raise SettingsError("the search is through: there is nothing to tell")
         data = known_data(self.space, cells, told, len(state.cells))
         fitted = self._fit(state.surrogate, *data)
         after = state._replace(surrogate=fitted)
@@ -205,7 +206,7 @@ class Progressive:
 
         Raises:
           TypeError: if `key` is not typed.
-          ValueError: if `evaluate` gives other rewards.
+          SettingsError: if `evaluate` gives other rewards.
         """
         levels: list[Level] = []
         before, cells = self.ask(self.init(key))

@@ -24,6 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jaxnas.errors import SettingsError
 from jaxnas.search.blackbox.candidates import options_of
 from jaxnas.search.blackbox.controller import lstm_step, uniform
 from jaxnas.spaces import Space
@@ -161,7 +162,7 @@ def mlp_surrogate(
 
     Raises:
       TypeError: if `space` is none.
-      ValueError: if `members`, `units` or `steps` is not positive, or decisions of a kind have
+      SettingsError: if `members`, `units` or `steps` is not positive, or decisions of a kind have
         options that are not the first of one list.
     """
     _check(members, units, steps)
@@ -279,7 +280,7 @@ class _Tokens:
             known = self._options.get(decision.kind, ())
             short, long = sorted((known, decision.options), key=len)
             if long[: len(short)] != short:
-                raise ValueError(
+                raise SettingsError(
                     f"decisions of the kind {decision.kind!r} of {space.name} have the options "
                     f"{known} and {decision.options}: they must be the first of one list; give "
                     "decisions that mean something else another kind"
@@ -314,7 +315,7 @@ def _offsets(sizes: Mapping[Any, int], names: Sequence[Any]) -> np.ndarray:
 
 def _check(members: int, units: int, steps: int) -> None:
     if min(members, units, steps) < 1:
-        raise ValueError(
+        raise SettingsError(
             f"members, units and steps must be positive; got {members}, {units} and {steps}"
         )
 

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jaxnas.errors import SettingsError
 from jaxnas.randomness import stream
 from jaxnas.search.shared.costs import expected_cost
 from jaxnas.search.shared.estimators import ESTIMATORS, Estimator, Gates
@@ -118,24 +119,24 @@ def adaptation(
       regularisation: drop path, dropout and the auxiliary head's weight, as in plain training.
 
     Raises:
-      ValueError: for an estimator, optimiser, data or interval that does not exist, or missing
+      SettingsError: for an estimator, optimiser, data or interval that does not exist, or missing
         `costs`.
     """
     if estimator not in ESTIMATORS:
-        raise ValueError(f"estimator must be one of {', '.join(ESTIMATORS)}, not {estimator!r}")
+        raise SettingsError(f"estimator must be one of {', '.join(ESTIMATORS)}, not {estimator!r}")
     if arch_data not in ("train", "holdout"):
-        raise ValueError(f"arch_data must be 'train' or 'holdout', not {arch_data!r}")
+        raise SettingsError(f"arch_data must be 'train' or 'holdout', not {arch_data!r}")
     if arch_every < 1:
-        raise ValueError(f"arch_every must be at least 1, not {arch_every}")
+        raise SettingsError(f"arch_every must be at least 1, not {arch_every}")
     if cost_weight and costs is None:
-        raise ValueError("cost_weight needs the candidates' costs")
+        raise SettingsError("cost_weight needs the candidates' costs")
     reading: Estimator = ESTIMATORS[estimator](space)
     if arch_optimizer == "adam":
         theta_optimizer = optax.adam(arch_learning_rate, b1=reading.momentum, b2=0.999)
     elif arch_optimizer == "sgd":
         theta_optimizer = optax.sgd(arch_learning_rate)
     else:
-        raise ValueError(f"arch_optimizer must be 'adam' or 'sgd', not {arch_optimizer!r}")
+        raise SettingsError(f"arch_optimizer must be 'adam' or 'sgd', not {arch_optimizer!r}")
     # NumPy, so that this may be called while JAX traces.
     valid = space.possible
     price = np.zeros(space.shape, np.float32) if costs is None else np.float32(costs)

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnas.errors import SettingsError
 from jaxnas.search.shared.supernet import readable
 
 CostObjective = Literal["none", "mul_log", "add_linear", "reward"]
@@ -65,20 +66,20 @@ def cost_objective(
       possible: bool [decisions, options].
 
     Raises:
-      ValueError: if an objective has no reference, or costs that its logarithm cannot take.
+      SettingsError: if an objective has no reference, or costs that its logarithm cannot take.
     """
     if objective == "none":
         return lambda value, cost: value
     least = costs.fixed + np.where(possible, costs.candidates, np.inf).min(1).sum()
     most = costs.fixed + costs.candidates.max(1).sum()
     if reference is None or not reference > 0:
-        raise ValueError(
+        raise SettingsError(
             f"objective {objective!r} needs a positive cost_reference, not {reference}; "
             f"the networks of this space cost {readable(least)} to {readable(most)} {costs.unit}"
         )
     if objective == "mul_log":
         if min(least, reference) <= 1:
-            raise ValueError(
+            raise SettingsError(
                 "objective 'mul_log' takes the logarithm of costs, which must exceed 1; they are "
                 f"{readable(least)} to {readable(most)} {costs.unit} and the reference "
                 f"{readable(reference)}: choose a smaller unit"

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jaxnas.errors import SettingsError
 from jaxnas.randomness import stream
 from jaxnas.search.shared.supernet import (
     Found,
@@ -70,11 +71,11 @@ class DartsSettings:
 
     def __post_init__(self) -> None:
         if self.order not in ("first", "second", "second_exact"):
-            raise ValueError(
+            raise SettingsError(
                 f"order must be 'first', 'second' or 'second_exact', not {self.order!r}"
             )
         if self.stop_at_skips is not None and self.stop_at_skips < 1:
-            raise ValueError(f"stop_at_skips must be at least 1, not {self.stop_at_skips}")
+            raise SettingsError(f"stop_at_skips must be at least 1, not {self.stop_at_skips}")
         refuse_unfit(
             self,
             positive=("learning_rate", "grad_clip", "arch_learning_rate"),

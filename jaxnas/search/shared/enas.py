@@ -24,6 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jaxnas.errors import SettingsError
 from jaxnas.randomness import stream
 from jaxnas.search.blackbox.controller import Controller, chosen, entropy, independent
 from jaxnas.search.blackbox.policy_gradient import against_baseline
@@ -78,12 +79,12 @@ class EnasSettings:
     def __post_init__(self) -> None:
         for name in ("first_cycle", "arcs", "best_of"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+                raise SettingsError(f"{name} must be at least 1, not {getattr(self, name)}")
         for name in ("dropout", "baseline_decay"):
             if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} must be from 0 to below 1, not {getattr(self, name)}")
+                raise SettingsError(f"{name} must be from 0 to below 1, not {getattr(self, name)}")
         if not 0 < self.skip_target < 1:
-            raise ValueError(f"skip_target must be between 0 and 1, not {self.skip_target}")
+            raise SettingsError(f"skip_target must be between 0 and 1, not {self.skip_target}")
         refuse_unfit(
             self,
             positive=("learning_rate", "grad_clip", "controller_learning_rate"),

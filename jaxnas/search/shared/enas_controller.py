@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnas.errors import SettingsError
 from jaxnas.search.blackbox.controller import Controller, lstm_step, uniform
 from jaxnas.spaces import Space
 
@@ -51,7 +52,7 @@ class LogitSettings:
         for name in ("temperature", "tanh_constant", "operation_share"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
-                raise ValueError(f"{name} must be above 0 and finite, not {value}")
+                raise SettingsError(f"{name} must be above 0 and finite, not {value}")
 
     def bounded(self, logits: jax.Array, share: float = 1.0) -> jax.Array:
         """The logits, bounded by ±c / share."""
@@ -107,7 +108,7 @@ def _form(space: Space) -> _Form:
     layers = len(operations)
     if kinds == [k for layer in range(layers) for k in ("operation", *["skip"] * layer)] and layers:
         return _Form(operations[0], 0, layers)
-    raise ValueError(
+    raise SettingsError(
         "ENAS's controller decides an input, its operation, and both again, or a layer's operation "
         f"and its skips; {space.name} decides otherwise"
     )
@@ -135,10 +136,10 @@ def enas_controller(
       units: H, of the LSTM.
 
     Raises:
-      ValueError: if a part of the space decides something else, or a size is not positive.
+      SettingsError: if a part of the space decides something else, or a size is not positive.
     """
     if units < 1:
-        raise ValueError(f"units must be positive, not {units}")
+        raise SettingsError(f"units must be positive, not {units}")
     form = _form(space)
     operations = len(form.operations)
     walk = _walk_micro if form.tables else _walk_macro

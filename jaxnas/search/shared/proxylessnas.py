@@ -25,6 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jaxnas.errors import SettingsError
 from jaxnas.randomness import stream
 from jaxnas.search.shared.costs import CostObjective, Costs, cost_objective, expected_cost
 from jaxnas.search.shared.estimators import draw_pair, rescale, straight_through
@@ -85,22 +86,22 @@ class ProxylessSettings:
 
     def __post_init__(self) -> None:
         if self.estimator not in ("two_path", "full", "reinforce"):
-            raise ValueError(
+            raise SettingsError(
                 f"estimator must be 'two_path', 'full' or 'reinforce', not {self.estimator!r}"
             )
         fitting = ("none", "reward")
         if self.estimator != "reinforce":
             fitting = ("none", "mul_log", "add_linear")
         if self.objective not in fitting:
-            raise ValueError(
+            raise SettingsError(
                 f"objective must be one of {', '.join(fitting)} with the estimator "
                 f"{self.estimator}, not {self.objective!r}"
             )
         for name in ("samples", "arch_every"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+                raise SettingsError(f"{name} must be at least 1, not {getattr(self, name)}")
         if not 0 <= self.warmup_share < 1:
-            raise ValueError(f"warmup_share must be from 0 to below 1, not {self.warmup_share}")
+            raise SettingsError(f"warmup_share must be from 0 to below 1, not {self.warmup_share}")
         refuse_unfit(
             self,
             positive=("warmup_learning_rate", "learning_rate", "arch_learning_rate"),
@@ -163,7 +164,7 @@ def proxylessnas(
       steps_per_epoch: batches of the part ``train``.
 
     Raises:
-      ValueError: if an objective has no reference, or costs that its logarithm cannot take.
+      SettingsError: if an objective has no reference, or costs that its logarithm cannot take.
     """
     valid = space.possible
     price = np.float32(costs.candidates)

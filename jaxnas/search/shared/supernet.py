@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from jaxnas.errors import SettingsError
 from jaxnas.spaces.genotype import Genotype
 from jaxnas.tasks import Task
 from jaxnas.training.loop import Data, LoopFn
@@ -138,4 +139,4 @@ def refuse_unfit(
         value = getattr(settings, name)
         if not math.isfinite(value) or value < 0 or (value == 0 and name in positive):
             kind = "above 0" if name in positive else "0 or more"
-            raise ValueError(f"{name} must be {kind} and finite, not {value}")
+            raise SettingsError(f"{name} must be {kind} and finite, not {value}")
