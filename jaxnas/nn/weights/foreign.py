@@ -103,8 +103,6 @@ def cell_places(genotype: Genotype) -> list[Place]:
     in_place = genotype.name.startswith("pnasnet")
     reductions = cells = 0
     for index, cell in enumerate(genotype.placed_cells()):
-        newer, older = genotype.inputs_of(index)
-        resized = any(each.stride == 2 for each in genotype.blocks[older + 1 : newer + 1])
         if index < 2:
             keras, timm = f"stem_{index + 1}", f"cell_stem_{index}"
         elif cell.name == "reduction" and not in_place:
@@ -113,7 +111,7 @@ def cell_places(genotype: Genotype) -> list[Place]:
         else:
             keras, timm = str(cells + (reductions > 0)), f"cell_{cells}"
             cells += 1
-        places.append(Place(cell, keras, timm, resized))
+        places.append(Place(cell, keras, timm, genotype.halves_older(index)))
     return places
 
 
