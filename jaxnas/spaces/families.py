@@ -111,8 +111,8 @@ FAMILIES: dict[str, Family] = {
         _names(
             _POOLS,
             _SEPARABLE,
-            "conv_1x1 conv_3x3 conv_5x5 conv_1x7_7x1 sep_conv_7x7 dil_conv_3x3 dil_conv_5x5",
-            "max_pool_5x5 avg_pool_5x5",
+            "conv_1x1 conv_3x3 conv_5x5 conv_1x3_3x1 conv_1x7_7x1 sep_conv_7x7",
+            "dil_conv_3x3 dil_conv_5x5 max_pool_2x2 avg_pool_2x2 max_pool_5x5 avg_pool_5x5",
         ),
         inputs=2,
         fit=("always", "always"),
