@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxnas import data, nn
 from jaxnas.commands.experiment import load_base
+from jaxnas.commands.inputs import fit_stem
 from jaxnas.hints import alike
 from jaxnas.runs.adaptation_run import method_run
 from jaxnas.runs.config import AdaptationFlags, ConfigError, Training
@@ -97,7 +98,7 @@ def adapt(
         **{name: settings[name] for name in of_adaptation if name in settings}
     )
     if isinstance(base, str):
-        base = load_base(base, channels, cells)
+        base = fit_stem(load_base(base, channels, cells), base, None, dataset)
     elif channels is not None or cells is not None:
         raise ConfigError("a genotype says its own channels and cells; leave them out")
     run = method_run(granularity, base, dataset, training, (seed,), adaptation=adaptation)

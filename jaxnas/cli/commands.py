@@ -14,7 +14,13 @@ import tyro
 from jaxnas.children.child_config import CellSearchFlags
 from jaxnas.reports.tables import Column, Table
 from jaxnas.runs.config import ConfigError, Experiment, SizeFlags, settings_of
-from jaxnas.runs.genotype_files import load_genotype, refuse_unbuildable
+from jaxnas.runs.genotype_files import (
+    load_genotype,
+    refuse_unbuildable,
+    stem_of,
+    usual_stem,
+    with_stem,
+)
 from jaxnas.spaces import Genotype, zoo
 
 CellSpaceName = Literal["nasnet", "pnas", "enas_micro"]
@@ -73,7 +79,7 @@ class Show:
     size: Size = dataclasses.field(default_factory=SizeFlags)
 
     def run(self) -> None:
-        genotype = load_genotype(self.source, self.size.channels, self.size.cells)
+        genotype = load_genotype(self.source, **dataclasses.asdict(self.size))
         if self.out is None:
             from jaxnas.cli.tree import tree
 
@@ -111,7 +117,9 @@ class Count:
     """Print a JSON object."""
 
     def run(self) -> None:
-        genotype = load_genotype(self.source, self.size.channels, self.size.cells)
+        genotype = load_genotype(self.source, **dataclasses.asdict(self.size))
+        if self.size.stem is None and self.image_size is not None:
+            genotype = with_stem(genotype, usual_stem(self.source, self.image_size))
         usual = _usual(genotype)
         classes = usual[0] if self.classes is None else self.classes
         image_size = usual[1] if self.image_size is None else self.image_size
@@ -120,6 +128,12 @@ class Count:
                 raise ConfigError(f"{flag} must be from 1 to {_MOST}, not {value}")
         row = {"name": genotype.name} | count(genotype, classes, image_size)
         _print_json(row) if self.json else _print_list(row)
+        if row["stem"] == "cifar" and usual_stem(".txt", image_size) and not self.json:
+            _console().print(
+                f"The stem is CIFAR's, which keeps {image_size} pixels a side; networks of DARTS's "
+                "cells take --stem imagenet.",
+                soft_wrap=True,
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,18 +145,23 @@ class Convert:
     dest: Annotated[Path, tyro.conf.Positional]
     """The .json or .txt file to write."""
     size: Size = dataclasses.field(default_factory=SizeFlags)
+    form: Literal["pairs", "triples"] | None = None
+    """What a .txt holds: DARTS's pairs (operation, source) or NAT's triples (operation, source,
+    target); by default pairs where they can say the cells."""
 
     def run(self) -> None:
         if self.dest.exists() and self.dest.resolve() == Path(self.source).resolve():
             raise ConfigError(f"{self.dest} would be written over itself; give another name")
-        genotype = load_genotype(self.source, self.size.channels, self.size.cells)
+        genotype = load_genotype(self.source, **dataclasses.asdict(self.size))
         if self.dest.suffix == ".json":
             _write(self.dest, (genotype.to_json() + "\n").encode())
+            _console().print(f"Its stem is that for {stem_of(genotype)}.")
         elif self.dest.suffix == ".txt":
-            _write(self.dest, (_cells_text(genotype) + "\n").encode())
+            _write(self.dest, (_cells_text(genotype, self.form) + "\n").encode())
             _console().print(
                 f"That form holds the two cells alone: say --cells {len(genotype.blocks)} "
-                f"--channels {genotype.blocks[0].channels} where it is read, for this network.",
+                f"--channels {genotype.blocks[0].channels} --stem {stem_of(genotype)} where it is "
+                "read, for this network.",
                 soft_wrap=True,
             )
         else:
@@ -258,7 +277,8 @@ def count(genotype: Genotype, classes: int, image_size: int) -> dict[str, Any]:
     with refuse_unbuildable(genotype.name, f"side {image_size}"):
         network = nn.build(genotype, classes, auxiliary=genotype.auxiliary >= 0)
         cost = nn.cost(network, (image_size, image_size, 3))
-    return cost._asdict() | {"classes": classes, "image_size": image_size}
+    asked = {"stem": stem_of(genotype), "classes": classes, "image_size": image_size}
+    return cost._asdict() | asked
 
 
 _DRAWN = ("svg", "png", "dot")
@@ -282,7 +302,7 @@ def _drawn(genotype: Genotype, form: str) -> bytes:
     return picture(genotype, form)
 
 
-def _cells_text(genotype: Genotype) -> str:
+def _cells_text(genotype: Genotype, form: Literal["pairs", "triples"] | None) -> str:
     """The normal and the reduction cell as text, if that can say them."""
     from jaxnas.spaces.zoo.darts_text import read_cells, write_cells
 
@@ -293,7 +313,7 @@ def _cells_text(genotype: Genotype) -> str:
             f"family; these are {', '.join(names)} of the {genotype.family} family; use .json"
         )
     cells = genotype.cell("normal"), genotype.cell("reduction")
-    text = write_cells(*cells)
+    text = write_cells(*cells, form)
     if read_cells(text) != cells:
         raise ConfigError(
             f"{genotype.name}: the form of DARTS says operations and their nodes only, and these "

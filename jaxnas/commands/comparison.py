@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import rich.console
 
 from jaxnas.commands.comparison_config import Comparison
-from jaxnas.commands.inputs import load_data, run_folder
+from jaxnas.commands.inputs import fit_stem, load_data, run_folder
 from jaxnas.commands.methods.nat_method import cell_form, make_nat
 from jaxnas.commands.search_experiment import FOLDERS, FOUND, run_only
 from jaxnas.commands.training_jobs import run_method
@@ -229,6 +229,10 @@ def run_comparison(flags: Comparison, published: Mapping[tuple[str, str], str]) 
     dataset = load_data(flags.data)
     if flags.data.train_limit is None and flags.small:
         dataset = dataset.limit(min(_SMALL_IMAGES, len(dataset.train_images)))
+    bases = [
+        fit_stem(base, name, flags.stem, dataset)
+        for name, base in zip(flags.base, bases, strict=True)
+    ]
     comparing = _Comparing(flags, bases, dataset)
     cells, reasons = comparing.cells()
     name = f"compare-{flags.data.label}-{flags.budget}"
@@ -276,9 +280,13 @@ def load_sized(name: str, flags: Comparison) -> Genotype:
     Raises:
       ConfigError: see `load_base`.
     """
-    base = load_base(name)
+    base = load_base(name, stem=flags.stem)
     big = base.family == "darts" and base.blocks[0].channels > 16
-    return load_base(name, 16, 8) if flags.small and big and not name.endswith(".json") else base
+    return (
+        load_base(name, 16, 8, flags.stem)
+        if flags.small and big and not name.endswith(".json")
+        else base
+    )
 
 
 def _refuse_same_names(flags: Sequence[str], bases: Sequence[Genotype]) -> None:

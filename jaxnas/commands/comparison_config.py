@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 
 from jaxnas.commands.methods.nat_method import NATSettings
 from jaxnas.jobs.worker_flags import WorkerFlags
-from jaxnas.runs.config import ConfigError, DataFlags, RunFlags, Training
+from jaxnas.runs.config import ConfigError, DataFlags, RunFlags, Stem, Training
 from jaxnas.spaces import Genotype
 
 MethodName = Literal["original", "nat", "nat_faithful", "adapt_cell", "adapt_full", "random"]
@@ -34,6 +34,9 @@ class Comparison:
     run: RunFlags = dataclasses.field(default_factory=RunFlags)
     base: tuple[str, ...] = ("resnet20",)
     """The networks: names of the zoo, genotype.json files, or .txt files of DARTS."""
+    stem: Stem | None = None
+    """Stem of networks of DARTS's cells: cifar, a convolution of stride 1, or imagenet, three of
+    stride 2; by default their own, and for a .txt imagenet from images of 64 pixels on."""
     method: tuple[MethodName, ...] = ("original", "nat", "adapt_cell", "adapt_full", "random")
     """Methods to compare: the network left alone; NAT and training anew (nat_faithful: with its
     code's quirks); PNAA by cell and over the whole network; random choices of the same spaces,

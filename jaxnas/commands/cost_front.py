@@ -11,7 +11,7 @@ import tyro
 
 from jaxnas.commands.cost_front_report import point, write_front
 from jaxnas.commands.experiment import run_experiments
-from jaxnas.commands.inputs import load_data
+from jaxnas.commands.inputs import fit_stem, load_data
 from jaxnas.reports import read_results
 from jaxnas.runs.config import ConfigError, Experiment
 from jaxnas.runs.edge_costs import edge_costs
@@ -61,7 +61,7 @@ def run_cost_front(flags: CostFront) -> None:
       UserError: if flags, data or files do not allow it.
     """
     experiment = flags.experiment
-    base = load_base(experiment.base, experiment.size.channels, experiment.size.cells)
+    base = load_base(experiment.base, **dataclasses.asdict(experiment.size))
     path = experiment.run.path(f"cost_front-{experiment.data.label}-{base.name}")
     table = path / latency_table.FILE
     if experiment.run.overwrite:
@@ -69,6 +69,7 @@ def run_cost_front(flags: CostFront) -> None:
     parts = flags.parts(path)
     run_experiments(list(parts.values()), "cost_front", table)
     dataset = load_data(experiment.data)
+    base = fit_stem(base, experiment.base, experiment.size.stem, dataset)
     space = AdaptationSpace(base, "full")
     kind = experiment.adaptation.cost
     cost = edge_costs(

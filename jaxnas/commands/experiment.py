@@ -12,7 +12,7 @@ from pathlib import Path
 import jax
 import rich.console
 
-from jaxnas.commands.inputs import load_data, run_folder
+from jaxnas.commands.inputs import fit_stem, load_data, run_folder
 from jaxnas.commands.training_jobs import trainer, training_job
 from jaxnas.data import Dataset
 from jaxnas.jobs.folders import FolderJob, do_all
@@ -65,8 +65,9 @@ def run_experiments(
     console = rich.console.Console(markup=False)  # names and paths may hold brackets
     flags = experiments[0]
     executor = flags.jobs.executor()  # before a device is used
-    base = load_base(flags.base, flags.size.channels, flags.size.cells)
+    base = load_base(flags.base, **dataclasses.asdict(flags.size))
     dataset = load_data(flags.data)
+    base = fit_stem(base, flags.base, flags.size.stem, dataset)
     plans = [
         _plan(experiment, name, base, dataset, latencies, supervision) for experiment in experiments
     ]

@@ -6,8 +6,10 @@ from typing import Any
 
 from jaxnas import data
 from jaxnas.data import Dataset
-from jaxnas.runs.config import DataFlags, RunFlags
+from jaxnas.runs.config import DataFlags, RunFlags, Stem
+from jaxnas.runs.genotype_files import usual_stem, with_stem
 from jaxnas.runs.search_config import SearchFlags
+from jaxnas.spaces import Genotype
 from jaxnas.storage.directory import RunDirectory
 
 
@@ -19,6 +21,21 @@ def load_data(flags: DataFlags) -> Dataset:
     """
     dataset = data.load(flags.dataset, flags.data_dir, download=flags.download)
     return dataset if flags.train_limit is None else dataset.limit(flags.train_limit)
+
+
+def fit_stem(base: Genotype, source: str, stem: Stem | None, dataset: Dataset) -> Genotype:
+    """The network that flags name, with the stem for a data set's images where they name none.
+
+    Says it where that is not the network's own.
+    """
+    side = min(dataset.input_shape[:2])
+    fitted = with_stem(base, usual_stem(source, side) if stem is None else None)
+    if fitted != base:
+        print(
+            f"{source} is built with ImageNet's stem, for images of {side} pixels; "
+            "--stem cifar has the other."
+        )
+    return fitted
 
 
 def run_folder(flags: RunFlags, name: str, recorded: dict[str, Any]) -> RunDirectory:

@@ -112,10 +112,9 @@ class BlockModule(nn.Module):
         Those are the block's also where the last node is a concatenation and wider: what a cell
         computes does not depend on the order of its nodes.
         """
-        value, last, channels = values[node], values[-1], self.block.channels
-        same_size = value.shape[1:3] == last.shape[1:3]
-        if node >= self.cell.inputs or (same_size and value.shape[-1] == channels):
+        value, channels = values[node], self.block.channels
+        stride = self.block.stride if self.cell.nodes[-1].strided else 1
+        if node >= self.cell.inputs or (stride == 1 and value.shape[-1] == channels):
             return value
-        stride = 1 if same_size else 2
         module = Match(channels, stride, self.style, relu=False, name=f"output_{node}")
         return module(value, train)

@@ -47,8 +47,8 @@ def pads(
                 sides.append(symmetric_padding(length, dilation))
             case "same":
                 sides.append(same_padding(size, length, stride, dilation))
-            case "valid":
-                sides.append((0, 0))
+            case "valid":  # an image smaller than the window has one window all the same
+                sides.append((0, 0) if size >= length else same_padding(size, length, stride))
             case _:
                 raise ValueError(f"padding {padding!r} is not symmetric, same or valid")
     return sides[0], sides[1]
@@ -69,7 +69,7 @@ def run_alone(
 class Conv(nn.Module):
     """A convolution without bias: [b, h, w, c] to [b, h', w', features].
 
-    With padding, h' = ceil(h / stride); without, h' = (h - kernel) // stride + 1.
+    With padding, h' = ceil(h / stride); without, h' = (h - kernel) // stride + 1, at least 1.
 
     Attributes:
       features: output channels.
@@ -77,7 +77,8 @@ class Conv(nn.Module):
       stride: of both sides, or (height's, width's).
       depthwise: one filter for each channel; `features` must equal the input's channels.
       dilation: distance of neighbouring taps.
-      padding: ``symmetric`` (PyTorch's), ``same`` (TensorFlow's) or ``valid`` (none).
+      padding: ``symmetric`` (PyTorch's), ``same`` (TensorFlow's) or ``valid`` (none, but around
+        images that are smaller than the kernel).
     """
 
     features: int

@@ -66,7 +66,7 @@ class Network(nn.Module):
             zip(genotype.blocks, genotype.placed_cells(), strict=True)
         ):
             inputs = tuple(states[source] for source in genotype.inputs_of(index))
-            inputs = self._preprocess(index, inputs, block.channels, style, train)
+            inputs = self._preprocess(index, inputs, style, train)
             module = BlockModule(cell, block, style, self.gated, name=f"block_{index}")
             states[index] = module(
                 inputs,
@@ -91,12 +91,11 @@ class Network(nn.Module):
         self,
         index: int,
         inputs: tuple[jax.Array, ...],
-        channels: int,
         style: Style,
         train: bool,
     ) -> tuple[jax.Array, ...]:
         """A block's inputs at its channels; the older at the size of the newer."""
-        rules = style.rules
+        rules, channels = style.rules, self.genotype.blocks[index].channels
         if rules.wiring == "concatenated":
             return (concatenate(inputs),)
         if rules.fit is None:
@@ -108,7 +107,7 @@ class Network(nn.Module):
 
         fitted = list(inputs)
         newer, older = rules.newer, 1 - rules.newer
-        stride = 1 if inputs[older].shape[1] == inputs[newer].shape[1] else 2
+        stride = 2 if self.genotype.halves_older(index) else 1
         differs = inputs[older].shape[-1] != channels and not (rules.first_as_it_is and index == 0)
         if rules.fit[1] == "always" or stride == 2 or differs:
             fitted[older] = matched(inputs[older], stride, older)

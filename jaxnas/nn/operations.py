@@ -92,7 +92,7 @@ class Op(nn.Module):
                 return weighted(pad_shortcut(x, self.features, self.stride), gate)
             case "squeeze_excite":
                 return weighted(self._excite(x, sizes[0][0]), gate)
-            case "max_pool" | "avg_pool" | "padded_max_pool" | "padded_avg_pool":
+            case "max_pool" | "avg_pool" | "padded_max_pool" | "padded_avg_pool" | "avg_pool_conv":
                 return self._pool(kind, sizes[0], x, train, gate)
             case "depthwise_conv":
                 x = style.conv(self.features, sizes[0], "conv", stride=self.stride, depthwise=True)(
@@ -179,7 +179,7 @@ class Op(nn.Module):
     def _pool(
         self, kind: str, size: Any, x: jax.Array, train: bool, gate: jax.Array | None
     ) -> jax.Array:
-        """Pooling, and a projection where the channels change."""
+        """Pooling, and a projection: where the channels change, of ``avg_pool_conv`` always."""
         strides = pair(self.stride)
         # An even window has no middle: an odd pixel at the end has a window of its own.
         form = self.style.rules.padding if size[0] % 2 else "same"
@@ -188,7 +188,7 @@ class Op(nn.Module):
             x, padding = jnp.pad(x, ((0, 0), *padding, (0, 0))), kernels.NO_PADDING
         pool = kernels.max_pool if kind.endswith("max_pool") else kernels.avg_pool
         x = pool(x, size, strides, padding)
-        if x.shape[-1] == self.features:
+        if x.shape[-1] == self.features and kind != "avg_pool_conv":
             return self._norm(x, train, gate) if self.style.search else weighted(x, gate)
         if self.style.rules.pool_relu:
             x = Relu()(x)
@@ -198,7 +198,7 @@ class Op(nn.Module):
     def _project(self, x: jax.Array) -> jax.Array:
         """An identity between shapes: a 1x1 convolution, at stride 2 as the family has it."""
         rules = self.style.rules
-        if not rules.bare_skip or self.stride == 1:
+        if self.stride != rules.bare_stride:
             x = self._relu(x)
         if rules.strided_skip:
             return self.style.conv(self.features, 1, "conv", stride=self.stride)(x)

@@ -13,6 +13,7 @@ from jaxnas.errors import UserError
 from jaxnas.jobs.worker_flags import WorkerFlags
 
 Method = Literal["original", "cell", "full", "random_cell", "random_full"]
+Stem = Literal["cifar", "imagenet"]
 
 
 class ConfigError(UserError, RuntimeError):
@@ -49,6 +50,9 @@ class SizeFlags:
     cells: int | None = None
     """Depth: DARTS's and PNASNet's cells, NASNet's 3N (reductions come on top), ENAS's layers; by
     default as published, or 20 for a .txt."""
+    stem: Stem | None = None
+    """Stem of a network of DARTS's cells: cifar, a convolution of stride 1, or imagenet, three of
+    stride 2; by default the network's own, and for a .txt imagenet from images of 64 pixels on."""
 
 
 @dataclasses.dataclass(frozen=True)

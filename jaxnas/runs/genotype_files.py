@@ -9,16 +9,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jaxnas.hints import alike
-from jaxnas.runs.config import ConfigError
+from jaxnas.runs.config import ConfigError, Stem
 from jaxnas.spaces import Genotype, GenotypeError, zoo
 from jaxnas.spaces.zoo.darts_text import read_cells
 
 CHANNELS, CELLS = 36, 20
 """Sizes of a network whose cells alone are given: those of DARTS on CIFAR-10."""
 _MOST = 10_000  # channels or cells; more make no network that a machine holds
+_LARGE = 64  # pixels of the smaller side from which cells alone get the stem for ImageNet
 
 
-def load_base(name: str, channels: int | None = None, cells: int | None = None) -> Genotype:
+def load_base(
+    name: str,
+    channels: int | None = None,
+    cells: int | None = None,
+    stem: Stem | None = None,
+) -> Genotype:
     """The network to adapt, as `load_genotype` finds it; one of chosen size says so in its name.
 
     Raises:
@@ -31,11 +37,16 @@ def load_base(name: str, channels: int | None = None, cells: int | None = None) 
     sizes = "".join(
         f"-{letter}{size}" for letter, size in (("c", channels), ("l", cells)) if size is not None
     )
-    return dataclasses.replace(genotype, name=genotype.name + sizes)
+    return with_stem(dataclasses.replace(genotype, name=genotype.name + sizes), stem)
 
 
 def load_genotype(
-    source: str, channels: int | None = None, cells: int | None = None, *, what: str | None = None
+    source: str,
+    channels: int | None = None,
+    cells: int | None = None,
+    stem: Stem | None = None,
+    *,
+    what: str | None = None,
 ) -> Genotype:
     """A genotype by its name in the zoo, from a .json file, or of the cells in a .txt file.
 
@@ -43,6 +54,7 @@ def load_genotype(
       source: the name or the path.
       channels: of a node in the first cells; for cell networks of the zoo and .txt files only.
       cells: how many; likewise.
+      stem: see `with_stem`.
       what: the first words of an error's sentence; the source by default.
 
     Raises:
@@ -55,6 +67,10 @@ def load_genotype(
             raise ConfigError(f"{flag} must be from 1 to {_MOST}, not {value}")
     if not source:
         raise ConfigError(f"{what}: the name of the network is empty; see `jaxnas zoo`")
+    return with_stem(_load(source, channels, cells, what), stem)
+
+
+def _load(source: str, channels: int | None, cells: int | None, what: str) -> Genotype:
     path = Path(source)
     if source in zoo.ZOO:
         try:
@@ -84,6 +100,36 @@ def load_genotype(
         return genotype
     hint = alike(source, zoo.ZOO, "see `jaxnas zoo`")
     raise ConfigError(f"{what} is neither a network of the zoo nor a .json or .txt file; {hint}")
+
+
+def stem_of(genotype: Genotype) -> Stem:
+    """What images the stem of a network is meant for."""
+    return "cifar" if genotype.stem_form == "small" else "imagenet"
+
+
+def with_stem(genotype: Genotype, stem: Stem | None) -> Genotype:
+    """A network of DARTS's cells with that stem, and its name with it where it had another.
+
+    Raises:
+      ConfigError: if it is none of DARTS's cells and has another.
+    """
+    if stem is None or stem == stem_of(genotype):
+        return genotype
+    if genotype.family != "darts":
+        raise ConfigError(
+            f"--stem {stem} is for networks of DARTS's cells; {genotype.name} is of the "
+            f"{genotype.family} family, whose stem is a part of its form"
+        )
+    renamed = dataclasses.replace(genotype, name=f"{genotype.name}-{stem}")
+    return zoo.with_stem(renamed, imagenet=stem == "imagenet")
+
+
+def usual_stem(source: str, side: int) -> Stem | None:
+    """The stem for images of that smaller side where the flags name none; None for its own.
+
+    The cells in a .txt file have none, and get ImageNet's from 64 pixels on.
+    """
+    return "imagenet" if source.endswith(".txt") and side >= _LARGE else None
 
 
 def read_genotype(path: Path, what: str) -> Genotype:

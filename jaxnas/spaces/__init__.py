@@ -16,6 +16,7 @@ from jaxnas.spaces.mnasnet import MnasNetSpace
 from jaxnas.spaces.nas2017 import Nas2017Space
 from jaxnas.spaces.nas_bench_macro import NasBenchMacroSpace
 from jaxnas.spaces.nasbench201 import NASBench201Paths, NASBench201Space
+from jaxnas.spaces.nats_size import NATSSizeSpace
 from jaxnas.spaces.space import Decision, Space, SpaceError
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "MnasNetSpace",
     "NASBench201Paths",
     "NASBench201Space",
+    "NATSSizeSpace",
     "Nas2017Space",
     "NasBenchMacroSpace",
     "Node",

@@ -46,7 +46,7 @@ class Family:
       normed_pairs: whether batch norm and ReLU stand between 1xk and kx1 convolutions.
       strided_skip: whether an identity that halves the image is a strided 1x1 convolution, not a
         factorized reduction.
-      bare_skip: whether an identity that halves the image has no ReLU.
+      bare_stride: stride at which an identity between shapes has no ReLU; 0 for none.
       pool_relu: whether ReLU stands before the 1x1 convolution of pooling that changes channels.
       pool_norm: whether batch norm stands behind that convolution.
       stem_relu: whether the genotype's activation follows the stem.
@@ -72,7 +72,7 @@ class Family:
     separable_dilated: bool = False
     normed_pairs: bool = False
     strided_skip: bool = False
-    bare_skip: bool = False
+    bare_stride: int = 0
     pool_relu: bool = False
     pool_norm: bool = True
     stem_relu: bool = False
@@ -111,8 +111,8 @@ FAMILIES: dict[str, Family] = {
         _names(
             _POOLS,
             _SEPARABLE,
-            "conv_1x1 conv_3x3 conv_5x5 conv_1x7_7x1 sep_conv_7x7 dil_conv_3x3 dil_conv_5x5",
-            "max_pool_5x5 avg_pool_5x5",
+            "conv_1x1 conv_3x3 conv_5x5 conv_1x3_3x1 conv_1x7_7x1 sep_conv_7x7",
+            "dil_conv_3x3 dil_conv_5x5 max_pool_2x2 avg_pool_2x2 max_pool_5x5 avg_pool_5x5",
         ),
         inputs=2,
         fit=("always", "always"),
@@ -152,7 +152,7 @@ FAMILIES: dict[str, Family] = {
         base=True,
         drop_path="by_depth",
         padding="same",
-        bare_skip=True,
+        bare_stride=2,
         pool_relu=True,
         final_relu=True,
         bias=False,
@@ -160,7 +160,8 @@ FAMILIES: dict[str, Family] = {
     ),
     # The networks of NAS-Bench-201.
     "nasbench201": Family(
-        _names("conv_1x1 conv_3x3 avg_pool_2x2 avg_pool_3x3"),
+        _names("conv_1x1 conv_3x3 avg_pool_2x2 avg_pool_3x3 avg_pool_conv_2x2"),
+        bare_stride=1,
         pool_norm=False,
         final_norm=True,
         final_relu=True,
@@ -172,7 +173,7 @@ FAMILIES: dict[str, Family] = {
         wiring="sources",
         concatenates_inputs=True,
         padding="same",
-        bare_skip=True,
+        bare_stride=2,
         pool_relu=True,
         bias=False,
     ),

@@ -257,6 +257,16 @@ class Genotype:
         older = max(index - self.blocks[index].previous, -2 if index == 0 else -1)
         return (newer, older) if self.rules.newest_first else (older, newer)
 
+    def halves_older(self, index: int) -> bool:
+        """Whether the older input of block `index`, of two, is twice as large as its newer one.
+
+        What lies between them decides it, not an image's shape: one set of variables serves all.
+        """
+        older, newer = sorted(self.inputs_of(index))
+        if older == -2:
+            return self.stem_form == "double"
+        return any(block.stride == 2 for block in self.blocks[older + 1 : newer + 1])
+
     def head_inputs(self) -> tuple[int, ...]:
         """The blocks whose outputs the head reads: the last one.
 

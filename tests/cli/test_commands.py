@@ -1,5 +1,6 @@
 """The command line: what each command prints and writes, and one sentence for what is wrong."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -15,6 +16,7 @@ from jaxnas.cli import main
 from jaxnas.runs.config import DataFlags, Experiment
 from jaxnas.spaces import Genotype, Nas2017Space, zoo
 from jaxnas.spaces.genotype import NULL
+from jaxnas.spaces.zoo.darts_text import write_cells
 from support import tiny
 
 pytestmark = pytest.mark.oldest
@@ -98,7 +100,13 @@ def test_files_are_shown_by_what_they_hold(run, tmp_path):
 def counted(genotype, classes, shape):
     """What `count` must print."""
     cost = nn.cost(nn.build(genotype, classes, auxiliary=genotype.auxiliary >= 0), shape)
-    return {"name": genotype.name, "params": cost.params, "aux_params": cost.aux_params} | {
+    stem = "cifar" if genotype.stem_form == "small" else "imagenet"
+    return {
+        "name": genotype.name,
+        "stem": stem,
+        "params": cost.params,
+        "aux_params": cost.aux_params,
+    } | {
         "macs": cost.macs,
         "batch_stats": cost.batch_stats,
         "classes": classes,
@@ -120,6 +128,56 @@ def test_count_is_the_cost_of_the_network(run, tmp_path):
     assert all(f"{found[name]:,}" in table for name in ("params", "aux_params", "macs"))
 
 
+def test_cells_of_a_text_get_the_stem_of_large_images_and_it_is_said(run, refused, tmp_path):
+    path = tmp_path / "found.txt"
+    path.write_text(write_cells(*zoo.named("darts_v2").cells))
+    size = ["--channels", 4, "--cells", 3]
+    for words, stem in (
+        (["--image-size", 64], "imagenet"),
+        (["--image-size", 63], "cifar"),
+        ([], "cifar"),
+        (["--image-size", 64, "--stem", "cifar"], "cifar"),
+        (["--image-size", 32, "--stem", "imagenet"], "imagenet"),
+    ):
+        assert json.loads(run("count", path, *size, *words, "--json"))["stem"] == stem, words
+    assert "--stem imagenet" in run("count", "darts_v2", *size, "--image-size", 64)
+    run("convert", path, tmp_path / "found.json", *size, "--stem", "imagenet")
+    whole = Genotype.from_json((tmp_path / "found.json").read_text())
+    published = zoo.named("darts_v2_imagenet", channels=4, cells=3)
+    assert dataclasses.replace(whole, name=published.name) == published
+    assert whole.name == "found-imagenet"
+    assert "--stem imagenet is for networks of DARTS's cells" in refused(
+        "count", "resnet20", "--stem", "imagenet"
+    )
+
+
+@pytest.mark.slow
+def test_dartss_cells_at_imagenets_size_cost_what_the_paper_says(run, tmp_path):
+    path = tmp_path / "found.txt"
+    path.write_text(write_cells(*zoo.named("darts_v2").cells))
+    size = ["--channels", 48, "--cells", 14, "--classes", 1000, "--image-size", 224]
+    found = json.loads(run("count", path, *size, "--json"))
+    assert (found["params"], found["macs"]) == (4_718_752, 529_911_552)
+
+
+@pytest.mark.parametrize("form", ["pairs", "triples"])
+def test_a_text_becomes_json_and_itself_again(run, tmp_path, form):
+    """DARTS's pairs know ``none`` and no ``null``, NAT's triples the other way round."""
+    nothing = {"pairs": "none", "triples": "null"}[form]
+    cells = (
+        dataclasses.replace(
+            cell, edges=(dataclasses.replace(cell.edges[0], op=NULL), *cell.edges[1:])
+        )
+        for cell in zoo.named("darts_v2").cells
+    )
+    text = write_cells(*cells, form) + "\n"
+    assert f"'{nothing}'" in text
+    (tmp_path / "a.txt").write_text(text)
+    run("convert", tmp_path / "a.txt", tmp_path / "b.json")
+    run("convert", tmp_path / "b.json", tmp_path / "c.txt", "--form", form)
+    assert (tmp_path / "c.txt").read_text() == text
+
+
 def test_cells_of_a_text_make_a_network_of_the_size_that_is_said(run, tmp_path):
     path = tmp_path / "cells.txt"
     path.write_text(DARTS)
@@ -134,7 +192,7 @@ def test_cells_of_a_text_make_a_network_of_the_size_that_is_said(run, tmp_path):
 @pytest.mark.parametrize("name", ["darts_v2", "enas_cells", "nat_vgg_cells"])
 def test_cells_survive_the_way_to_text_and_back(run, tmp_path, name):
     text = run("convert", name, tmp_path / f"{name}.txt")
-    assert "say --cells 20 --channels 36 where it is read" in text
+    assert "say --cells 20 --channels 36 --stem cifar where it is read" in text
     run("convert", tmp_path / f"{name}.txt", tmp_path / "back.json")
     assert Genotype.from_json((tmp_path / "back.json").read_text()) == zoo.named(name)
 

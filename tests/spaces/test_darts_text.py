@@ -1,10 +1,12 @@
 """The text form of the DARTS community."""
 
+import dataclasses
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxnas.spaces import Cell, Edge, GenotypeError, Node, zoo
+from jaxnas.spaces import Cell, Edge, Genotype, GenotypeError, Node, zoo
 from jaxnas.spaces.families import FAMILIES
 from jaxnas.spaces.genotype import NULL
 from jaxnas.spaces.zoo.darts_text import read_cells, write_cells
@@ -60,14 +62,69 @@ def printable(draw):
     return made, draw(st.lists(st.integers(2, made[-1].target), min_size=1, unique=True))
 
 
+def cells_of(normal, reduction):
+    return tuple(
+        Cell(name, 2, (Node(),) * (edges[-1].target - 1), tuple(edges), tuple(output))
+        for name, (edges, output) in (("normal", normal), ("reduction", reduction))
+    )
+
+
 @graphs.FAST
 @given(printable(), printable())
 def test_any_cell_is_written_and_read_back(normal, reduction):
-    cells = [
-        Cell(name, 2, (Node(),) * (edges[-1].target - 1), tuple(edges), tuple(output))
-        for name, (edges, output) in (("normal", normal), ("reduction", reduction))
+    cells = cells_of(normal, reduction)
+    assert read_cells(write_cells(*cells)) == cells
+
+
+@st.composite
+def paired(draw):
+    """A cell of two edges to each node."""
+    operations = st.sampled_from(sorted(FAMILIES["darts"].operations))
+    edges = [
+        Edge(draw(operations), draw(st.integers(0, target - 1)), target)
+        for target in range(2, draw(st.integers(2, 5)) + 1)
+        for _ in range(2)
     ]
-    assert read_cells(write_cells(*cells)) == tuple(cells)
+    return edges, draw(st.lists(st.integers(2, edges[-1].target), min_size=1, unique=True))
+
+
+@graphs.FAST
+@given(paired(), paired(), st.sampled_from(["pairs", "triples"]))
+def test_text_becomes_json_and_the_same_text_in_both_forms(normal, reduction, form):
+    text = write_cells(*cells_of(normal, reduction), form)
+    foreign = "null" if form == "pairs" else "none"
+    assert f"'{foreign}'" not in text
+    network = zoo.darts_network("net", *read_cells(text), channels=4, layers=3)
+    assert write_cells(*Genotype.from_json(network.to_json()).cells, form) == text
+
+
+def test_one_text_has_one_form():
+    """Pairs of one cell cannot stand beside triples of the other."""
+    pairs = [("skip_connect", 0, 2), (NULL, 1, 2)]
+    normal, reduction = (
+        Cell(name, 2, (Node(),), tuple(Edge(*edge) for edge in edges), (2,))
+        for name, edges in (("normal", pairs), ("reduction", pairs[:1]))
+    )
+    text = write_cells(normal, reduction)
+    assert "[('skip_connect', 0, 2), ('null', 1, 2)]" in text
+    assert read_cells(text) == (normal, reduction)
+    assert "('none', 1)" in write_cells(normal, dataclasses.replace(normal, name="reduction"))
+    with pytest.raises(GenotypeError, match="pairs say two edges to every node"):
+        write_cells(normal, reduction, "pairs")
+
+
+# As NATv2's repository has it.
+NAONET = """NAONet = Genotype(
+    normal=[('conv_3x3', 0, 2), ('avg_pool_5x5', 1, 2), ('conv_3x3', 1, 3), ('conv_1x3_3x1', 2, 3),
+        ('conv_1x1', 0, 4), ('conv_3x3', 1, 4), ('conv_1x3_3x1', 0, 5), ('conv_3x3', 4, 5),
+        ('conv_3x3', 0, 6), ('skip_connect', 1, 6)], normal_concat=[3,5,6],
+    reduce=[('conv_3x3', 0, 2), ('avg_pool_2x2', 1, 2), ('conv_1x1', 0, 3), ('avg_pool_3x3', 0, 3),
+        ('max_pool_2x2', 0, 4), ('conv_1x7_7x1', 1, 4), ('avg_pool_3x3', 0, 5), ('conv_1x1', 2, 5),
+        ('conv_3x3', 0, 6), ('max_pool_3x3', 1, 6)], reduce_concat=[3,4,5,6])"""
+
+
+def test_naonet_is_read():
+    assert read_cells(NAONET) == zoo.named("naonet_cells").cells
 
 
 @pytest.mark.parametrize(

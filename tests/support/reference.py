@@ -178,7 +178,8 @@ class Reference:
                 return x
             if family == "nasnet":
                 return self.norm((*path, "norm"), self.conv((*path, "conv"), relu(x), stride))
-            none = family in ("enas", "macro") and stride == 2
+            none = stride == (1 if family == "nasbench201" else 2)
+            none = none and family in ("enas", "macro", "nasbench201")
             return self.match(path, x, stride, (lambda each: each) if none else before)
         if op == "pad_shortcut":
             return pad_shortcut(x, features, stride)
@@ -186,9 +187,9 @@ class Reference:
             inner = self.act(self.dense((*path, "reduce"), x.mean((1, 2))))
             outer = self.dense((*path, "expand"), inner)
             return x / (1 + np.exp(-outer))[:, None, None]
-        if kind.endswith(("max_pool", "avg_pool")):
+        if kind.endswith(("max_pool", "avg_pool", "avg_pool_conv")):
             x = pool(x, kind, size, stride, "same" if size == (2, 2) else self.padding)
-            if x.shape[-1] == features:
+            if x.shape[-1] == features and kind != "avg_pool_conv":
                 return x
             x = relu(x) if family in ("enas", "macro") else x
             if family == "nasbench201":

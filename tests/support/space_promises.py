@@ -21,6 +21,7 @@ from jaxnas.spaces import (
     NASBench201Paths,
     NASBench201Space,
     NasBenchMacroSpace,
+    NATSSizeSpace,
     Space,
     SpaceError,
     enas_micro_space,
@@ -58,6 +59,7 @@ SPACES: dict[str, Space] = {
     "nas2017": Nas2017Space(layers=3, sides=(1, 3), filters=(4,)),
     "nas2017, strides": Nas2017Space(layers=2, sides=(3,), filters=(4, 8), strides=(1, 2, 3)),
     "nasbench201": NASBench201Space(channels=4, cells=1),
+    "nats size": NATSSizeSpace((8, 16, 24)),
     "nasbench201, paths": NASBench201Paths(NASBench201Space(channels=4, cells=1)),
 }
 """Each of at most some ten thousand candidates."""

@@ -12,6 +12,7 @@ import numpy as np
 import tyro
 
 from jaxnas import nn, search, training
+from jaxnas.commands.inputs import fit_stem
 from jaxnas.commands.search_experiment import SearchMethod, run_search
 from jaxnas.data import Dataset
 from jaxnas.nn.supernets.cell_supernet import CellSupernet
@@ -82,13 +83,20 @@ class NATFlags:
 
 def run_nat(flags: NATFlags) -> Path:
     """Transforms the network, and trains what it became; see `run_search`."""
-    base = load_base(flags.base, flags.size.channels, flags.size.cells)
+    base = load_base(flags.base, **dataclasses.asdict(flags.size))
     size = flags.experiment.search_batch_size
     dtype = jnp.dtype(flags.experiment.training.precision)
     return run_search(
         flags.experiment,
         "nat",
-        lambda task, dataset, steps: make_nat(base, flags.nat, task, dataset, size, dtype),
+        lambda task, dataset, steps: make_nat(
+            fit_stem(base, flags.base, flags.size.stem, dataset),
+            flags.nat,
+            task,
+            dataset,
+            size,
+            dtype,
+        ),
         {"base": base.name, "nat": dataclasses.asdict(flags.nat)},
     )
 

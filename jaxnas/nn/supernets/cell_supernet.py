@@ -328,7 +328,7 @@ class CellSupernet(_Parts):
         }
         older = newer = self._part(_Stem, "stem", x, train, **stem)
         for index, block in enumerate(space.blocks):
-            stride = 1 if older.shape[1] == newer.shape[1] else 2
+            stride = space.blocks[index - 1].stride if index else 1
             match = {"features": block.channels, "style": style, "relu": True}
             inputs = (
                 self._part(Match, f"block_{index}_input_0", older, train, stride=stride, **match),

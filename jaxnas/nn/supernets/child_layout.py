@@ -294,8 +294,8 @@ class BlockLayout:
 
     def input_stride(self, state: int) -> int:
         """Stride of the convolution that an input passes: the older at the newer's size."""
-        blocks = self.network.blocks[max(self.inputs[state] + 1, 0) : self.index]
-        return 2 if any(block.stride == 2 for block in blocks) else 1
+        older = state != self.rules.newer
+        return 2 if older and self.network.halves_older(self.index) else 1
 
     def may_take(self, state: int) -> bool:
         """Whether some cells before this one make an input fit without a convolution."""

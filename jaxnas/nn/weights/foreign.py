@@ -63,8 +63,7 @@ class Place(NamedTuple):
 LayerName = Callable[[Place, tuple[str, ...]], str]
 SourceArrayOf = Callable[[str, str, str, Shape], SourceArray]
 
-# The variables are the same for images of any size from 32x32 on.
-_IMAGE = (224, 224, 3)
+_SIDE = 224  # the variables are the same for images of any size
 
 
 def with_padded_pools(genotype: Genotype, source: str, kinds: str) -> Genotype:
@@ -103,8 +102,6 @@ def cell_places(genotype: Genotype) -> list[Place]:
     in_place = genotype.name.startswith("pnasnet")
     reductions = cells = 0
     for index, cell in enumerate(genotype.placed_cells()):
-        newer, older = genotype.inputs_of(index)
-        resized = any(each.stride == 2 for each in genotype.blocks[older + 1 : newer + 1])
         if index < 2:
             keras, timm = f"stem_{index + 1}", f"cell_stem_{index}"
         elif cell.name == "reduction" and not in_place:
@@ -113,7 +110,7 @@ def cell_places(genotype: Genotype) -> list[Place]:
         else:
             keras, timm = str(cells + (reductions > 0)), f"cell_{cells}"
             cells += 1
-        places.append(Place(cell, keras, timm, resized))
+        places.append(Place(cell, keras, timm, genotype.halves_older(index)))
     return places
 
 
@@ -124,6 +121,7 @@ def import_weights(
     places: Sequence[Place],
     layer_of: LayerName,
     leaf_of: SourceArrayOf,
+    channels: int,
 ) -> Imported:
     """The network of `genotype` with the weights of `source`.
 
@@ -134,13 +132,16 @@ def import_weights(
       places: of its blocks.
       layer_of: (place, path of a layer in our variables) to the source's name of the layer.
       leaf_of: (that name, our layer, our variable, its shape) to where the variable comes from.
+      channels: of an image.
 
     Raises:
       WeightsError: naming what is missing, unknown or of another shape.
     """
     bias = leaf_of(layer_of(places[0], ("classifier",)), "classifier", "bias", ()).name
     classes = (*source[bias][0], 1)[0] if bias in source else None
-    expected = shapes_of(build(genotype, 1 if classes is None else classes), _IMAGE)
+    expected = shapes_of(
+        build(genotype, 1 if classes is None else classes), (_SIDE, _SIDE, channels)
+    )
     wanted = {}
     for name, leaf in named_leaves(expected).items():
         _, *module, kind = name.split("/")

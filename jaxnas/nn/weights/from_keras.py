@@ -1,4 +1,4 @@
-"""Keras's NASNetMobile and NASNetLarge. Keras is not imported, and nothing is unpickled.
+"""Keras's NASNetMobile and NASNetLarge. Keras is not imported; no pickle and no code is run.
 
 Keras pads before the strided pools of NASNet's reduction cells, so that their windows see zeros.
 TensorFlow's code, for which the published weights were trained, does not. The imported genotypes
@@ -9,7 +9,12 @@ TensorFlow's.
 
 from __future__ import annotations
 
+import io
 import os
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +34,14 @@ from jaxnas.spaces import zoo
 
 
 def import_keras(model: Any) -> Imported:
-    """NASNetMobile or NASNetLarge of Keras, with or without their top.
+    """NASNetMobile or NASNetLarge of Keras, with or without their top, for images of any channels.
 
-    The logits are those before the top's softmax.
+    The logits are those before the top's softmax. The network may stand in a Sequential or another
+    model, with one dense layer behind it for a top.
 
     Args:
-      model: a Keras model, or the path of an HDF5 file with the weights of one: Keras's published
-        files, or what ``model.save_weights`` or ``model.save`` write as ``.h5``.
+      model: a Keras model, or the path of a file with the weights of one: Keras's published files,
+        or what ``model.save_weights`` or ``model.save`` write as ``.h5`` or ``.keras``.
 
     Raises:
       WeightsError: if it is neither, naming what is missing, unknown or of another shape.
@@ -46,11 +52,30 @@ def import_keras(model: Any) -> Imported:
         raise WeightsError(
             f"a {type(model).__name__} is neither a Keras model nor the path of an .h5 file"
         )
-    source = {}
-    for layer in model.layers:
+    source, where = {}, "the Keras model"
+    for layer in _layers(model):
+        _refuse_layer(type(layer).__name__, where)
         for weight in layer.weights:
             source[f"{layer.name}/{_last(weight.name)}"] = tuple(weight.shape), weight.numpy
-    return _from_keras(source, "the Keras model")
+    return _from_keras(source, where)
+
+
+def _layers(model: Any) -> Iterator[Any]:
+    """The layers of a model and of the models in it."""
+    for layer in model.layers:
+        yield from _layers(layer) if hasattr(layer, "layers") else (layer,)
+
+
+# They compute something without weights that would tell of them.
+_REFUSED = ("Flatten", "GlobalMaxPooling2D", "Lambda", "Rescaling")
+
+
+def _refuse_layer(kind: str, where: str) -> None:
+    if kind in _REFUSED:
+        raise WeightsError(
+            f"{where} has a {kind} layer, which NASNet has not and the import would leave out; "
+            "give the model without it"
+        )
 
 
 def _read_h5(path: Path) -> Imported:
@@ -61,10 +86,27 @@ def _read_h5(path: Path) -> Imported:
     if not path.is_file():
         raise WeightsError(f"there is no file {path}")
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(_unzipped(path) if path.suffix == ".keras" else path, "r") as file:
             return _from_keras(_h5_source(file, path), str(path))
     except (OSError, RuntimeError) as error:
         raise WeightsError(f"{path} is no HDF5 file or is damaged ({error})") from error
+
+
+def _unzipped(path: Path) -> io.BytesIO:
+    """The HDF5 file in a .keras file, whose config.json is checked and not run."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            config = file.read("config.json").decode("utf-8", "replace")
+            content = file.read("model.weights.h5")
+    except (OSError, KeyError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise WeightsError(
+            f"{path} is no .keras file, or is damaged ({error}); Keras's model.save writes it, and "
+            "model.save_weights a .weights.h5 that is read too"
+        ) from error
+    for kind in _REFUSED:
+        if re.search(rf'"class_name": *"{kind}"', config):
+            _refuse_layer(kind, str(path))
+    return io.BytesIO(content)
 
 
 # What Keras 3 numbers, by how many a layer has.
@@ -92,7 +134,7 @@ def _h5_source(file: Any, path: Path) -> Source:
             numbered: Any = item.parent
             layer = _text(numbered.attrs.get("name", parts[1]))
             names = _NUMBERED.get(len(numbered), ())
-            if layer == "predictions":
+            if len(numbered) == 2 and getattr(numbered.get("0"), "ndim", 0) == 2:
                 names = "kernel", "bias"
             last = dict(zip("0123", names, strict=False)).get(last, last)
         source[f"{layer}/{last}"] = item.shape, lambda: np.asarray(item)
@@ -111,13 +153,33 @@ def _last(name: str) -> str:
 
 
 def _from_keras(source: Source, where: str) -> Imported:
-    stem = source.get("stem_conv1/kernel", ((),))[0]
+    stem = source.get("stem_conv1/kernel", ((0, 0, 0, 0),))[0]
     stems: dict[Shape, str] = {(32,): "nasnet_a_mobile", (96,): "nasnet_a_large"}
     name = stems.get(stem[3:])
     if name is None:
         raise WeightsError(f"{where} is neither Keras's NASNetMobile nor NASNetLarge")
     genotype = with_padded_pools(zoo.named(name), "keras", "max avg")
-    return import_weights(source, where, genotype, cell_places(genotype), _keras_layer, _keras_leaf)
+    return import_weights(
+        _with_top(source),
+        where,
+        genotype,
+        cell_places(genotype),
+        _keras_layer,
+        _keras_leaf,
+        stem[2],
+    )
+
+
+def _with_top(source: Source) -> Source:
+    """The weights, those of the one dense layer by the name that Keras's own top has."""
+    dense = {name for name, (shape, _) in source.items() if len(shape) == 2}
+    if len(dense) != 1:
+        return source
+    layer = dense.pop().rpartition("/")[0]
+    return {
+        f"predictions/{_last(name)}" if name.rpartition("/")[0] == layer else name: value
+        for name, value in source.items()
+    }
 
 
 _KERAS_SIDES = {

@@ -31,6 +31,10 @@ from jaxnas.spaces.genotype import Genotype
 def import_timm(weights: Any) -> Imported:
     """timm's nasnetalarge, pnasnet5large, mnasnet_100 or semnasnet_100.
 
+    Names may all begin with ``module.`` or another of `_PREFIXES`, and the state dict may stand in
+    a checkpoint beside other things; where it has the averaged weights too, those are taken, as
+    timm does.
+
     Args:
       weights: a state dict of PyTorch tensors or NumPy arrays, or the path of a safetensors file.
 
@@ -45,13 +49,17 @@ def import_timm(weights: Any) -> Imported:
             )
         arrays, where = read_safetensors(weights)[0], str(weights)
     elif isinstance(weights, Mapping):
-        arrays, where = weights, "the state dict"
+        arrays, where = dict(weights), "the state dict"
     else:
         raise WeightsError(
             f"a {type(weights).__name__} is neither a state dict nor the path of a safetensors file"
         )
+    for name in _DICTS:
+        if isinstance(inner := arrays.get(name), Mapping):
+            arrays, where = dict(inner), f"{where}'s {name}"
+            break
     source = {}
-    for name, value in arrays.items():
+    for name, value in _without_prefix(arrays).items():
         if not hasattr(value, "shape"):
             raise WeightsError(f"{where} is no state dict: its {name!r} is no array")
         if name.rpartition(".")[2] != "num_batches_tracked":
@@ -66,10 +74,30 @@ def import_timm(weights: Any) -> Imported:
             genotype = zoo.named(name)
             if name == "nasnet_a_large":
                 genotype = with_padded_pools(genotype, "timm", "avg")
-            return import_weights(source, where, genotype, places(genotype), layer_of, _torch_leaf)
+            channels = next(shape[1] for name, (shape, _) in source.items() if name in _STEMS)
+            return import_weights(
+                source, where, genotype, places(genotype), layer_of, _torch_leaf, channels
+            )
     raise WeightsError(
         f"{where} is none of timm's nasnetalarge, pnasnet5large, mnasnet_100 and semnasnet_100"
     )
+
+
+# Where checkpoints keep a state dict, averaged weights first, and what wrappers put before names.
+_DICTS = ("state_dict_ema", "model_ema", "ema", "state_dict", "model")
+_PREFIXES = ("module.", "_orig_mod.", "ema_model.", *(f"{name}." for name in _DICTS))
+_STEMS = ("conv0.conv.weight", "conv_0.conv.weight", "conv_stem.weight")
+
+
+def _without_prefix(arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """The arrays by their names without the prefixes that all of them have."""
+    # A counter of torch.optim.swa_utils.AveragedModel, which is no weight.
+    found = {str(name): value for name, value in arrays.items() if name != "n_averaged"}
+    while found and (
+        prefix := next((each for each in _PREFIXES if all(n.startswith(each) for n in found)), None)
+    ):
+        found = {name.removeprefix(prefix): value for name, value in found.items()}
+    return found
 
 
 def _numpy(value: Any) -> np.ndarray:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from jaxnas.hints import alike
 from jaxnas.spaces.genotype import Genotype
 from jaxnas.spaces.zoo import darts, enas, nasnet, residual
-from jaxnas.spaces.zoo.darts import darts_network
+from jaxnas.spaces.zoo.darts import darts_network, with_stem
 from jaxnas.spaces.zoo.enas import enas_macro, enas_micro
 from jaxnas.spaces.zoo.nasnet import nasnet_network
 from jaxnas.spaces.zoo.residual import (
@@ -37,6 +37,7 @@ __all__ = [
     "plain",
     "resnet",
     "staged_resnet",
+    "with_stem",
 ]
 
 ZOO: dict[str, Callable[..., Genotype]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -37,30 +38,47 @@ def darts_network(
             blocks.append(Block("reduction", width, 2))
         else:
             blocks.append(Block("normal", width))
-    return Genotype(
+    network = Genotype(
         name=name,
         family="darts",
-        stem=channels if imagenet else 3 * channels,
+        stem=3 * channels,
         cells=(normal, reduction),
         blocks=tuple(blocks),
-        stem_form="double" if imagenet else "small",
         auxiliary=2 * layers // 3,
+    )
+    return with_stem(network, imagenet=True) if imagenet else network
+
+
+def with_stem(network: Genotype, *, imagenet: bool) -> Genotype:
+    """`network`, one of DARTS's shape, with the other stem: see `darts_network`."""
+    first = network.blocks[0]
+    channels = first.channels // first.stride
+    return dataclasses.replace(
+        network,
+        stem=channels if imagenet else 3 * channels,
+        stem_form="double" if imagenet else "small",
     )
 
 
 # Cells as triples, operation source>target: (normal, reduction, output or both's outputs).
-# c conv, sp sep_conv, dl dil_conv, mx max_pool, av avg_pool, s skip_connect, n null.
+# c conv, sp sep_conv, dl dil_conv, mx max_pool, av avg_pool, s skip_connect, n null; of pools
+# without a number the side is 3.
 _SHORT = {
     "n": NULL,
     "s": SKIP,
     "c1": "conv_1x1",
     "c3": "conv_3x3",
+    "c13": "conv_1x3_3x1",
+    "c17": "conv_1x7_7x1",
     "sp3": "sep_conv_3x3",
     "sp5": "sep_conv_5x5",
     "dl3": "dil_conv_3x3",
     "dl5": "dil_conv_5x5",
     "mx": "max_pool_3x3",
     "av": "avg_pool_3x3",
+    "mx2": "max_pool_2x2",
+    "av2": "avg_pool_2x2",
+    "av5": "avg_pool_5x5",
 }
 _NODES = (2, 3, 4, 5)
 
@@ -73,6 +91,8 @@ _ENAS_NORMAL = "sp3 1>2, s 1>2, s 0>3, sp5 1>3, av 0>4, sp3 1>4, sp3 0>5, av 1>5
 _ENAS_REDUCE = (
     "sp5 0>2, av 1>2, sp3 1>3, av 1>3, av 1>4, sp3 1>4, av 1>5, sp5 4>5, sp5 0>6, sp3 5>6"
 )
+_NAO_NORMAL = "c3 0>2, av5 1>2, c3 1>3, c13 2>3, c1 0>4, c3 1>4, c13 0>5, c3 4>5, c3 0>6, s 1>6"
+_NAO_REDUCE = "c3 0>2, av2 1>2, c1 0>3, av 0>3, mx2 0>4, c17 1>4, av 0>5, c1 2>5, c3 0>6, mx 1>6"
 
 
 def _with(triples: str, *changes: str) -> str:
@@ -134,6 +154,25 @@ _NAT: dict[str, tuple[Any, ...]] = {
         _ENAS_REDUCE.replace("av 1>5", "n 1>5"),
         (2, 3, 4, 5, 6),
         (2, 3, 6),
+    ),
+    "natv2_enas_cells": (
+        _ENAS_NORMAL.replace("s 1>2", "n 1>2").replace("av 0>6, sp5 1>6", "s 0>6, sp3 1>6"),
+        "sp3 0>2, av 1>2, sp3 1>3, av 1>3, av 1>4, av 1>4, av 1>5, sp5 4>5, sp5 0>6, mx 5>6",
+        (2, 3, 4, 5, 6),
+        (2, 3, 6),
+    ),
+    "naonet_cells": (_NAO_NORMAL, _NAO_REDUCE, (3, 5, 6), (3, 4, 5, 6)),
+    "nat_naonet_cells": (
+        _with(_NAO_NORMAL, "n 1>3", "s 1>4"),
+        "n 0>2, av 1>2, c1 0>3, av 0>3, s 0>4, c17 1>4, av 0>5, s 2>5, c3 0>6, mx 1>6",
+        (3, 5, 6),
+        (3, 4, 5, 6),
+    ),
+    "natv2_naonet_cells": (
+        _with(_NAO_NORMAL, "mx 0>4", "mx 0>5", "sp3 0>6"),
+        "c3 0>2, s 1>2, av 0>3, av 0>3, mx2 0>4, c17 1>4, s 0>5, s 2>5, mx 0>6, mx 1>6",
+        (3, 5, 6),
+        (3, 4, 5, 6),
     ),
     "resnet_cells": (_RES, _RES, _LAST),
     "plain_cells": (_with(_RES, "n 2>5"), _with(_RES, "n 2>5"), _LAST),

@@ -3,21 +3,27 @@
     Genotype(normal=[('sep_conv_3x3', 0), ...], normal_concat=range(2, 6), reduce=..., ...)
 
 Pairs (operation, source) stand two to a node, in order; NAT writes triples (operation, source,
-target). What stands around it, such as a name or the time of a log's line, is passed over. Read by
-a literal parser, never evaluated.
+target). An edge that carries nothing is ``none`` in pairs and ``null`` in triples. What stands
+around it, such as a name or the time of a log's line, is passed over. Read by a literal parser,
+never evaluated.
 """
 
 from __future__ import annotations
 
 import ast
 import re
-from typing import Any
+from typing import Any, Literal
 
 from jaxnas.spaces.genotype import NULL, Cell, Edge, GenotypeError, Node
 
-# Names that differ from this project's.
+Form = Literal["pairs", "triples"]
+
+# Names that differ from this project's: DARTS's, which stand in pairs; NAT's code knows both.
 _FROM_TEXT = {"none": NULL, "conv_7x1_1x7": "conv_1x7_7x1"}
-_TO_TEXT = {"conv_1x7_7x1": "conv_7x1_1x7"}
+_TO_TEXT: dict[str, dict[str, str]] = {
+    "pairs": {ours: theirs for theirs, ours in _FROM_TEXT.items()},
+    "triples": {},
+}
 _FIELDS = ("normal", "normal_concat", "reduce", "reduce_concat")
 _WANTED = (
     "the genotype's text must be one Genotype(normal=..., normal_concat=..., reduce=..., "
@@ -64,14 +70,31 @@ def _call(text: str) -> str:
     return text[found[0] :]
 
 
-def write_cells(normal: Cell, reduction: Cell) -> str:
-    """Text that `read_cells` reads back to equal cells, of pairs where pairs can say it."""
+def write_cells(normal: Cell, reduction: Cell, form: Form | None = None) -> str:
+    """Text that `read_cells` reads back to equal cells.
+
+    Args:
+      normal: the first cell.
+      reduction: the second.
+      form: ``pairs`` is DARTS's, ``triples`` NAT's; None for pairs where they can say both cells.
+
+    Raises:
+      GenotypeError: if pairs are asked for and cannot say them.
+    """
+    cells = (("normal", normal), ("reduce", reduction))
+    paired = all(
+        [edge.target for edge in cell.edges] == [2 + i // 2 for i in range(2 * len(cell.nodes))]
+        for _, cell in cells
+    )
+    form = form or ("pairs" if paired else "triples")
+    if form == "pairs" and not paired:
+        raise GenotypeError("pairs say two edges to every node, in order; use triples")
     parts = []
-    for field, cell in (("normal", normal), ("reduce", reduction)):
-        targets = [edge.target for edge in cell.edges]
-        pairs = targets == [2 + i // 2 for i in range(2 * len(cell.nodes))]
+    for field, cell in cells:
         edges = [
-            (_TO_TEXT.get(edge.op, edge.op), edge.source) + (() if pairs else (edge.target,))
+            (_TO_TEXT[form].get(edge.op, edge.op), edge.source, edge.target)[
+                : 3 - (form == "pairs")
+            ]
             for edge in cell.edges
         ]
         parts += [f"{field}={edges}", f"{field}_concat={list(cell.output)}"]

@@ -68,6 +68,10 @@ PUBLISHED = [
     ("natv2_darts_v2", {}, 10, 32, 2_476_054, 476_426, 394_155_648, None),
     ("enas_cells", {}, 10, 32, 3_859_894, 457_994, 605_719_584, None),
     ("nat_enas_cells", {}, 10, 32, 3_859_894, 457_994, 605_719_584, None),
+    ("natv2_enas_cells", {}, 10, 32, 3_691_414, 457_994, 580_836_384, None),
+    ("naonet_cells", {}, 10, 32, 11_463_670, 476_426, 1_673_814_240, None),
+    ("nat_naonet_cells", {}, 10, 32, 8_284_582, 476_426, 1_219_944_672, None),
+    ("natv2_naonet_cells", {}, 10, 32, 8_968_006, 476_426, 1_322_463_456, None),
     ("resnet20_cells", {}, 10, 32, 326_458, None, 51_397_248, None),
     ("nat_resnet20_cells", {}, 10, 32, 337_082, None, 52_445_824, None),
     ("natv2_resnet20_cells", {}, 10, 32, 308_474, None, 49_521_280, None),
@@ -136,7 +140,16 @@ OTHERS = {
 
 def _is_slow(name, size, classes, *_):
     """Tracing takes seconds for a large network: one of each kind is for every day."""
-    alike = ("amoebanet_", "nat_", "natv2_", "resnet56", "resnet34", "darts_v1", "p_darts")
+    alike = (
+        "naonet_",
+        "amoebanet_",
+        "nat_",
+        "natv2_",
+        "resnet56",
+        "resnet34",
+        "darts_v1",
+        "p_darts",
+    )
     alike += ("proxyless_mobile_14", "proxyless_gpu", "proxyless_cpu", "plain20_cells", "vgg_")
     alike += ("enas_cells", "pnasnet_", "mnasnet_a1", "mobilenet_v2_cells")
     others = name.startswith(alike)

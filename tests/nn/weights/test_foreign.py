@@ -168,6 +168,29 @@ def test_an_mnasnet_is_recognised_by_its_names(name, as_file, tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda state: {f"module.{name}": value for name, value in state.items()},
+        lambda state: {f"model_ema.module.{name}": value for name, value in state.items()},
+        lambda state: {f"module.{n}": v for n, v in state.items()} | {"n_averaged": np.zeros(())},
+        lambda state: {"epoch": 3, "state_dict": {}, "state_dict_ema": state},
+        lambda state: {"model": {f"module._orig_mod.{n}": v for n, v in state.items()}},
+    ],
+)
+def test_wrappers_names_and_checkpoints_are_taken_off(wrap):
+    state = mnasnet_state("mnasnet_b1")
+    found, expected = import_timm(wrap(state)), import_timm(state)
+    assert found.network == expected.network
+    jax.tree.map(np.testing.assert_array_equal, found.variables, expected.variables)
+
+
+def test_a_prefix_that_some_names_lack_stays():
+    state = {f"module.{name}": value for name, value in mnasnet_state("mnasnet_b1").items()}
+    with pytest.raises(WeightsError, match="is none of timm's"):
+        import_timm(state | {"bn1.bias": np.zeros(32)})
+
+
 def test_every_weight_that_does_not_fit_is_named():
     state = {**mnasnet_state("mnasnet_b1"), "stranger": np.zeros(3)}
     del state["bn1.bias"]
@@ -185,7 +208,8 @@ def test_every_weight_that_does_not_fit_is_named():
     ("weights", "reason"),
     [
         ({"conv1.weight": np.zeros((8, 3, 3, 3))}, "the state dict is none of timm's"),
-        ({"state_dict": {}}, "'state_dict' is no array"),
+        ({"state_dict": {}}, "the state dict's state_dict is none of timm's"),
+        ({"epoch": 3, "optimizer": {}}, "'epoch' is no array"),
         (3, "a int is neither a state dict nor"),
         ("resnet.pth", "is a pickle, which can run code"),
         ("nowhere.safetensors", "there is no file nowhere"),
@@ -232,10 +256,35 @@ def test_a_network_of_keras_without_top_has_its_features_from_any_of_its_files(t
     assert_same_logits(imported, 64, expected)
     model.save_weights(tmp_path / "new.weights.h5")
     model.save(tmp_path / "whole.h5")
-    for name in ("new.weights.h5", "whole.h5"):
+    model.save(tmp_path / "whole.keras")
+    for name in ("new.weights.h5", "whole.h5", "whole.keras"):
         found = import_keras(tmp_path / name)
         assert found.network == imported.network
         jax.tree.map(np.testing.assert_array_equal, found.variables, imported.variables)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_sequential_of_keras_for_grey_images_has_its_logits(tmp_path):
+    os.environ.setdefault("KERAS_BACKEND", "jax")
+    keras = pytest.importorskip("keras", reason="needs jaxnas[dev]")
+    body = keras.applications.NASNetMobile(
+        input_shape=(64, 64, 1), weights=None, include_top=False, pooling="avg"
+    )
+    model = keras.Sequential([body, keras.layers.Dense(CLASSES)])
+    x = images(64)[..., :1]
+    expected = np.asarray(model(x, training=False))
+    model.save(tmp_path / "grey.keras")
+    for given in (model, tmp_path / "grey.keras"):
+        network, variables = import_keras(given)
+        with kernels.portable():
+            found = jax.jit(lambda v, x, m=network: m.apply(v, x, train=False))(variables, x)
+        assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max()
+    scaled = keras.Sequential([keras.layers.Rescaling(1 / 255), body])
+    scaled.save(tmp_path / "scaled.keras")
+    for given in (scaled, tmp_path / "scaled.keras"):
+        with pytest.raises(WeightsError, match="has a Rescaling layer, which NASNet has not"):
+            import_keras(given)
 
 
 @pytest.fixture
@@ -268,6 +317,12 @@ def test_a_damaged_h5_file_is_refused(h5, damage):
         import_keras(str(h5))
 
 
+def test_a_keras_file_that_is_none_says_what_writes_one(h5):
+    path = h5.rename(h5.with_suffix(".keras"))
+    with pytest.raises(WeightsError, match=r"is no \.keras file.*model.save_weights"):
+        import_keras(path)
+
+
 def test_an_h5_file_of_something_else_is_refused(h5):
     import h5py
 
@@ -291,6 +346,7 @@ def test_an_h5_file_cannot_read_other_files(h5):
     [
         (3, "a int is neither a Keras model nor the path"),
         ("nowhere.h5", "there is no file nowhere.h5"),
+        (__file__.replace(".py", ".keras"), "there is no file"),
     ],
 )
 def test_what_is_no_network_of_keras_is_refused(model, reason):
