@@ -32,6 +32,7 @@ class Adapted(NamedTuple):
       theta: float32 [epochs of adaptation + 1, tables, edges, 3], the architecture parameters over
         time; None where no epoch adapts.
       notes: what the run had to say, such as edges repaired.
+      class_names: of the network's logits, in their order: those of the data set.
     """
 
     genotype: Genotype
@@ -40,6 +41,7 @@ class Adapted(NamedTuple):
     metrics: dict[str, Any]
     theta: np.ndarray | None
     notes: tuple[str, ...]
+    class_names: tuple[str, ...]
 
 
 def adapt(
@@ -111,6 +113,7 @@ def adapt(
         {name: getattr(result, name) for name in names},
         outcome.theta,
         outcome.notes,
+        dataset.class_names,
     )
 
 

@@ -7,3 +7,13 @@ class UserError(Exception):
     A command prints the sentence, without a traceback, and ends with status 1; with 2 where its
     flags cannot be parsed.
     """
+
+
+def refuse_other_bytes(name: str, kind: type[UserError]) -> None:
+    """Raises an error of this kind for a name, as of a file, whose bytes are no UTF-8."""
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise kind(
+            f"the name {name!a} is no UTF-8, and checkpoints and reports cannot hold it; rename it"
+        ) from error

@@ -8,7 +8,7 @@ from jaxnas import data
 from jaxnas.data import Dataset
 from jaxnas.runs.config import DataFlags, RunFlags
 from jaxnas.runs.search_config import SearchFlags
-from jaxnas.storage.directory import RunDirectory
+from jaxnas.storage.directory import DATA, RunDirectory
 
 
 def load_data(flags: DataFlags) -> Dataset:
@@ -21,17 +21,21 @@ def load_data(flags: DataFlags) -> Dataset:
     return dataset if flags.train_limit is None else dataset.limit(flags.train_limit)
 
 
-def run_folder(flags: RunFlags, name: str, recorded: dict[str, Any]) -> RunDirectory:
+def run_folder(
+    flags: RunFlags, name: str, recorded: dict[str, Any], dataset: Dataset
+) -> RunDirectory:
     """The folder of a run, checked but not entered.
 
     Args:
       flags: where it is, and what becomes of an earlier run in it.
       name: of the folder in runs/ where the flags name none.
-      recorded: what a resumed run must agree on.
+      recorded: what a resumed run must agree on, but for its data.
+      dataset: what a resumed run must agree on likewise.
 
     Raises:
       RunError: if it cannot be used.
     """
+    recorded = recorded | {DATA: dataset.fingerprint}
     folder = RunDirectory(
         flags.path(name), recorded, resume=flags.resume, overwrite=flags.overwrite
     )
@@ -39,7 +43,9 @@ def run_folder(flags: RunFlags, name: str, recorded: dict[str, Any]) -> RunDirec
     return folder
 
 
-def search_folder(flags: SearchFlags, name: str, settings: dict[str, Any]) -> RunDirectory:
+def search_folder(
+    flags: SearchFlags, name: str, settings: dict[str, Any], dataset: Dataset
+) -> RunDirectory:
     """The folder of a run of the search `name` with its settings; see `run_folder`."""
     recorded = flags.recorded() | {"search": name, "settings": settings}
-    return run_folder(flags.run, f"{name}-{flags.data.label}-seed{flags.seed}", recorded)
+    return run_folder(flags.run, f"{name}-{flags.data.label}-seed{flags.seed}", recorded, dataset)

@@ -45,7 +45,8 @@ class Checkpoints:
           folder: holds nothing but this run's checkpoints.
           warn: is told, in a sentence, of each checkpoint that cannot be used.
         """
-        logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax tells of every step it takes
+        # Orbax tells of every step it takes, and of what fails before it raises it.
+        logging.getLogger("absl").setLevel(logging.CRITICAL)
         self._folder = Path(folder).resolve()
         self._warn = warn
         try:

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from jaxnas.errors import refuse_other_bytes
 from jaxnas.storage import files
 from jaxnas.storage.environment import environment
 from jaxnas.storage.files import RunError
@@ -21,6 +22,8 @@ _CONFIG = "config.json"
 _ABSENT = "absent"
 OUTCOME = "outcome.json"
 """What the folder of finished work has: its outcome, written last."""
+DATA = "data_sha256"
+"""The field of a configuration that holds `Dataset.fingerprint`, which a resumed run must have."""
 
 
 class InUseError(RunError):
@@ -58,11 +61,13 @@ class RunDirectory:
           overwrite: delete the earlier run in the folder, if there is one, with all its files.
 
         Raises:
-          RunError: if both `resume` and `overwrite` are asked for, or `config` has no JSON form.
+          RunError: if both `resume` and `overwrite` are asked for, the path is no UTF-8, or
+            `config` has no JSON form.
             On entering: if the folder is in use, holds an earlier run and neither is asked for,
             holds something else, or is to be resumed with another configuration.
         """
         self.path = Path(path)
+        refuse_other_bytes(str(self.path.absolute()), RunError)
         self.resumed = False
         self._lock: int | None = None
         self._resume, self._overwrite = resume, overwrite
@@ -106,8 +111,8 @@ class RunDirectory:
         self._release()
 
     def write_text(self, name: str, text: str) -> None:
-        """Writes the file `name` of the folder, whole or not at all."""
-        files.write_bytes(self.path / name, text.encode("utf-8"))
+        """Writes the file `name` of the folder, whole or not at all; what is no UTF-8, escaped."""
+        files.write_bytes(self.path / name, text.encode("utf-8", "backslashreplace"))
 
     def write_json(self, name: str, value: Any) -> None:
         """Writes `value` as JSON, whole or not at all.
@@ -228,15 +233,27 @@ class RunDirectory:
         earlier = self.read_json(_CONFIG)
         del earlier["environment"]
         before, now = _flat(earlier), _flat(self._config)
-        different = [
-            f"{name} was {before.get(name, _ABSENT)} and is {now.get(name, _ABSENT)}"
+        data_before, data_now = before.pop(DATA, _ABSENT), now.pop(DATA, _ABSENT)
+        different = {
+            name: f"{name} was {before.get(name, _ABSENT)} and is {now.get(name, _ABSENT)}"
             for name in dict.fromkeys([*before, *now])
             if before.get(name, _ABSENT) != now.get(name, _ABSENT)
-        ]
+        }
+        if data_before != data_now != _ABSENT:
+            flags = [each for name, each in different.items() if name.startswith("data.")]
+            raise RunError(
+                f"{self.path} holds a run of a version that did not record {DATA}, which data set "
+                "it began with; use --overwrite, or use another --run-dir"
+                if data_before == _ABSENT
+                else f"{self.path} holds a run that began with another data set: "
+                f"{', '.join(flags) or 'its images, labels or class names were others'}; resume "
+                "with the earlier one, use --overwrite, or use another --run-dir"
+            )
         if different:
             raise RunError(
-                f"{self.path} holds a run of another configuration: {', '.join(different)}; resume "
-                "with the earlier values, use --overwrite, or use another --run-dir"
+                f"{self.path} holds a run of another configuration: "
+                f"{', '.join(different.values())}; resume with the earlier values, use "
+                "--overwrite, or use another --run-dir"
             )
 
 

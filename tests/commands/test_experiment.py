@@ -224,7 +224,7 @@ def test_an_earlier_run_is_refused_unless_told_and_differences_are_named(swept, 
     )
     for changes, settings, message in others:
         wanted = flags(inputs, run_dir, tiny.settings(**settings), **changes, resume=True)
-        with pytest.raises(RunError, match=f"run of another configuration: {message}; resume"):
+        with pytest.raises(RunError, match=f"another .*: {message}; resume"):
             told(wanted)
     # A base of the same name that is another network.
     folder = tiny.write(tmp_path / "other")

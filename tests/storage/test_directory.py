@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from jaxnas.storage import RunDirectory, RunError
+from jaxnas.storage.directory import DATA
 from jaxnas.storage.environment import environment
 
 pytestmark = pytest.mark.oldest
@@ -173,6 +174,27 @@ def test_resume_names_every_field_that_differs(tmp_path):
         assert part in str(caught.value)
     assert "seed" not in str(caught.value)
     assert "betas" not in str(caught.value)
+
+
+def test_resume_tells_other_data_before_what_follows_from_it(tmp_path):
+    begun = CONFIG | {"data": {"dataset": "a"}, DATA: "1", "resolved": {"rate": 0.1}}
+    with RunDirectory(tmp_path, begun):
+        pass
+    for change, reason in (
+        ({}, "its images, labels or class names were others; resume"),
+        ({"data": {"dataset": "b"}}, 'data.dataset was "a" and is "b"; resume'),
+    ):
+        other = begun | {DATA: "2", "resolved": {"rate": 0.2}} | change
+        with pytest.raises(RunError, match=f"began with another data set: {reason}") as caught:
+            RunDirectory(tmp_path, other, resume=True).check()
+        assert "rate" not in str(caught.value)
+
+
+def test_a_run_that_recorded_no_data_is_not_resumed_with_some(tmp_path):
+    with RunDirectory(tmp_path, CONFIG):
+        pass
+    with pytest.raises(RunError, match=f"of a version that did not record {DATA}"):
+        RunDirectory(tmp_path, CONFIG | {DATA: "1"}, resume=True).check()
 
 
 def test_resume_does_not_compare_the_environment(tmp_path):
