@@ -22,7 +22,11 @@ def load_data(flags: DataFlags) -> Dataset:
 
 
 def run_folder(
-    flags: RunFlags, name: str, recorded: dict[str, Any], dataset: Dataset
+    flags: RunFlags,
+    name: str,
+    recorded: dict[str, Any],
+    dataset: Dataset,
+    bound_to_epochs: str = "its learning rate is laid out over all epochs",
 ) -> RunDirectory:
     """The folder of a run, checked but not entered.
 
@@ -31,13 +35,18 @@ def run_folder(
       name: of the folder in runs/ where the flags name none.
       recorded: what a resumed run must agree on, but for its data.
       dataset: what a resumed run must agree on likewise.
+      bound_to_epochs: why a resumed run cannot have more epochs; empty where it can.
 
     Raises:
       RunError: if it cannot be used.
     """
     recorded = recorded | {DATA: dataset.fingerprint}
     folder = RunDirectory(
-        flags.path(name), recorded, resume=flags.resume, overwrite=flags.overwrite
+        flags.path(name),
+        recorded,
+        resume=flags.resume,
+        overwrite=flags.overwrite,
+        growing=dict.fromkeys(("training.epochs", "epochs", "search_epochs"), bound_to_epochs),
     )
     folder.check()  # what follows may take long
     return folder

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import fcntl
+import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -50,6 +51,7 @@ class RunDirectory:
         *,
         resume: bool | None = False,
         overwrite: bool = False,
+        growing: Mapping[str, str] | None = None,
     ) -> None:
         """Takes note only; the folder is created, locked and checked on entering the context.
 
@@ -59,6 +61,9 @@ class RunDirectory:
           resume: go on with the earlier run in the folder, if there is one; None of a script that
             has no such flag.
           overwrite: delete the earlier run in the folder, if there is one, with all its files.
+          growing: fields of the configuration, by dotted name, that an earlier run may have a
+            smaller number in, with what forbids it, which is empty where it may: then work in its
+            folder that is done is gone on with.
 
         Raises:
           RunError: if both `resume` and `overwrite` are asked for, the path is no UTF-8, or
@@ -71,6 +76,7 @@ class RunDirectory:
         self.resumed = False
         self._lock: int | None = None
         self._resume, self._overwrite = resume, overwrite
+        self._growing, self._grown = growing or {}, False
         if resume and overwrite:
             raise RunError("--resume and --overwrite exclude each other; give one of them")
         if "environment" in config:
@@ -225,6 +231,11 @@ class RunDirectory:
         self.resumed = bool(entries)
         if self.resumed:
             self._refuse_other_config()
+            if self._grown:  # config.json goes last: killed half-way, it is the earlier run still
+                for outcome in self.path.glob(f"*/{OUTCOME}"):
+                    outcome.unlink()
+                own = self.read_json(_CONFIG)["environment"]
+                self.write_json(_CONFIG, self._config | {"environment": own})
         else:
             self.write_json(_CONFIG, self._config | {"environment": environment()})
         self._metrics = Metrics(self.path)
@@ -249,10 +260,18 @@ class RunDirectory:
                 f"{', '.join(flags) or 'its images, labels or class names were others'}; resume "
                 "with the earlier one, use --overwrite, or use another --run-dir"
             )
-        if different:
+        grown = [
+            name
+            for name in different
+            if name in self._growing and _grows(before.get(name), now.get(name))
+        ]
+        reasons = {self._growing[name] for name in grown} - {""}
+        self._grown = not reasons and grown == list(different) != []
+        if different and not self._grown:
+            why = f" ({', '.join(reasons)})" if reasons else ""
             raise RunError(
                 f"{self.path} holds a run of another configuration: "
-                f"{', '.join(different.values())}; resume with the earlier values, use "
+                f"{', '.join(different.values())}{why}; resume with the earlier values, use "
                 "--overwrite, or use another --run-dir"
             )
 
@@ -314,6 +333,12 @@ def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, str]:
         else:
             flat[prefix + name] = files.to_json(value, _CONFIG)
     return flat
+
+
+def _grows(before: str | None, now: str | None) -> bool:
+    """Whether both JSON texts are whole numbers, the second one greater."""
+    both = [json.loads(text or "null") for text in (before, now)]
+    return all(type(each) is int for each in both) and both[0] < both[1]
 
 
 def checked_directory(settings: Any) -> RunDirectory:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import jax
 import optax
 
-Schedule = Literal["cosine", "step"]
+Schedule = Literal["cosine", "step", "constant"]
 
 
 def sgd(
@@ -27,8 +27,8 @@ def sgd(
     Args:
       learning_rate: at the start, or after the warm-up.
       total_steps: after which ``cosine`` has come down to 0; ``step`` divides by 10 at half and at
-        three quarters (He et al. 2016) of the steps after the warm-up.
-      schedule: ``cosine`` or ``step``.
+        three quarters (He et al. 2016) of the steps after the warm-up; ``constant`` does neither.
+      schedule: ``cosine``, ``step`` or ``constant``.
       momentum: of SGD.
       weight_decay: added to the gradient as this times the weights, before momentum.
       decay_norm_and_bias: whether batch norms' scales and biases and the classifier's bias decay.
@@ -138,8 +138,10 @@ def learning_rates(
         rate = optax.piecewise_constant_schedule(
             learning_rate, {steps // 2: 0.1, steps * 3 // 4: 0.1}
         )
+    elif schedule == "constant":
+        rate = optax.constant_schedule(learning_rate)
     else:
-        raise ValueError(f"schedule must be 'cosine' or 'step', not {schedule!r}")
+        raise ValueError(f"schedule must be 'cosine', 'step' or 'constant', not {schedule!r}")
     if not warmup_steps:
         return rate
     warmup = optax.linear_schedule(0.0, learning_rate, warmup_steps)

@@ -44,6 +44,7 @@ def test_an_interrupt_ends_the_process_at_once(flag, sentence):
     assert done.stdout == "started\n"
     assert done.stderr == f"interrupted; the same command with {sentence}\n"
 
+
 NOISY = """
 import dataclasses, logging, warnings
 from jaxnas.commands.script import run_script
