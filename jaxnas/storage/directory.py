@@ -72,7 +72,7 @@ class RunDirectory:
             holds something else, or is to be resumed with another configuration.
         """
         self.path = Path(path)
-        refuse_other_bytes(str(self.path.absolute()), RunError)
+        refuse_other_bytes(os.path.realpath(self.path), RunError)
         self.resumed = False
         self._lock: int | None = None
         self._resume, self._overwrite = resume, overwrite

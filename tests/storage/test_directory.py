@@ -217,6 +217,23 @@ def test_a_damaged_config_is_named_and_may_be_overwritten(tmp_path):
         assert run.read_json("config.json")["seed"] == 3
 
 
+def test_a_folder_whose_name_is_no_utf8_is_refused_at_the_start(tmp_path, monkeypatch):
+    strange = tmp_path / os.fsdecode(b"caf\xe9")
+    strange.mkdir()
+    (tmp_path / "link").symlink_to(strange)
+    monkeypatch.chdir(strange)
+    for path in (strange, strange / "run", tmp_path / "link" / "run", "run"):
+        with pytest.raises(RunError, match=r"caf\\udce9.* is no UTF-8, and checkpoints"):
+            RunDirectory(path, CONFIG)
+    assert list(strange.iterdir()) == []
+
+
+def test_text_that_is_no_utf8_is_written_escaped(tmp_path):
+    with RunDirectory(tmp_path, CONFIG) as run:
+        run.write_text("report.md", "é of caf\udce9\n")
+    assert (tmp_path / "report.md").read_text() == "é of caf\\udce9\n"
+
+
 def test_senseless_arguments_are_refused(tmp_path):
     with pytest.raises(RunError, match="exclude each other"):
         RunDirectory(tmp_path, CONFIG, resume=True, overwrite=True)
