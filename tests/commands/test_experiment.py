@@ -220,7 +220,11 @@ def test_an_earlier_run_is_refused_unless_told_and_differences_are_named(swept, 
         (same | {"train_limit": 79}, {}, r"data\.train_limit was null and is 79"),
         (same | {"eval_every": 2}, {}, "eval_every was 1 and is 2"),
         (same, {"learning_rate": 0.06}, r"training\.learning_rate was 0\.05 and is 0\.06"),
-        (same, {"epochs": 6}, r"epochs was 4 and is 6 \(--schedule cosine is .* with more\)"),
+        (
+            same,
+            {"epochs": 6},
+            r"training\.epochs was 4 and is 6 \(--schedule cosine .* more\)",
+        ),
         (same, {"epochs": 3}, r"training\.epochs was 4 and is 3"),
         (same, {"estimator": "hard"}, r"adaptation\.estimator was .mixed. and is .hard."),
     )
