@@ -33,6 +33,7 @@ class Adapted(NamedTuple):
       theta: float32 [epochs of adaptation + 1, tables, edges, 3], the architecture parameters over
         time; None where no epoch adapts.
       notes: what the run had to say, such as edges repaired.
+      class_names: of the network's logits, in their order: those of the data set.
     """
 
     genotype: Genotype
@@ -41,6 +42,7 @@ class Adapted(NamedTuple):
     metrics: dict[str, Any]
     theta: np.ndarray | None
     notes: tuple[str, ...]
+    class_names: tuple[str, ...]
 
 
 def adapt(
@@ -112,6 +114,7 @@ def adapt(
         {name: getattr(result, name) for name in names},
         outcome.theta,
         outcome.notes,
+        dataset.class_names,
     )
 
 

@@ -11,3 +11,13 @@ class UserError(Exception):
 
 class SettingsError(UserError, ValueError):
     """Settings or arrays that a function cannot work with; the message names which and why."""
+
+
+def refuse_other_bytes(name: str, kind: type[UserError]) -> None:
+    """Raises an error of this kind for a name, as of a file, whose bytes are no UTF-8."""
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise kind(
+            f"the name {name!a} is no UTF-8, and checkpoints and reports cannot hold it; rename it"
+        ) from error

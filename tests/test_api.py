@@ -34,6 +34,7 @@ def test_adapt_gives_the_network_that_it_measured():
     accuracy = 100 * float((np.asarray(logits).argmax(-1) == digits.test_labels).mean())
     assert accuracy == pytest.approx(adapted.metrics["test_accuracy"], abs=1e-3)
     assert Genotype.from_json(adapted.genotype.to_json()) == adapted.genotype
+    assert adapted.class_names == ("0", "1", "2", "3")
     assert adapted.theta is not None
     assert adapted.theta.shape == (FLAGS["adapt_epochs"] + 1, 2, 3, 3)
 

@@ -188,11 +188,14 @@ class Export:
 
         trained = load_run(self.run_dir, self.seed)
         if self.out.suffix == ".stablehlo":
-            _write(self.out, export(trained.network, trained.variables, trained.input_shape))
+            shape, names = trained.input_shape, trained.class_names
+            program = export(trained.network, trained.variables, shape, class_names=names)
+            _write(self.out, program)
             reader = f"load_exported({str(self.out)!r})"
         else:
             try:
-                save_safetensors(trained.variables, self.out, trained.network.genotype)
+                genotype = trained.network.genotype
+                save_safetensors(trained.variables, self.out, genotype, trained.class_names)
             except WeightsError as error:
                 raise ConfigError(str(error)) from error
             _console().print(f"Wrote {self.out}", soft_wrap=True)

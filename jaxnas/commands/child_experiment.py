@@ -139,8 +139,9 @@ def run_children(
     """
     console = rich.console.Console(markup=False)  # names and paths may hold brackets
     executor = experiment.jobs.executor()  # before a device is used
-    folder = search_folder(experiment, name, settings)
-    path, dataset = folder.path, load_data(experiment.data)
+    dataset = load_data(experiment.data)
+    folder = search_folder(experiment, name, settings, dataset)
+    path = folder.path
     # Made now, so that flags that cannot be are told of before anything trains.
     make = functools.partial(
         ChildTraining,

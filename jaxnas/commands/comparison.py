@@ -38,7 +38,7 @@ from jaxnas.runs.search_run import Searched, SearchImages, SearchRun
 from jaxnas.runs.training_run import TrainingRun
 from jaxnas.spaces import AdaptationSpace, Genotype
 from jaxnas.storage import files
-from jaxnas.storage.directory import OUTCOME, RunDirectory, refuse_while_used, run_once
+from jaxnas.storage.directory import DATA, OUTCOME, RunDirectory, refuse_while_used, run_once
 
 # What `method_run` calls them.
 _METHODS: dict[str, Method] = {
@@ -151,7 +151,7 @@ class _Comparing:
             )
             return [{"result": result.to_record(), "notes": notes} for result, notes in told]
 
-        run_once(path / cell.name, cell.recorded(), work)
+        run_once(path / cell.name, cell.recorded() | {DATA: self.dataset.fingerprint}, work)
 
     def _train(
         self, cell: TableCell, genotype: Genotype, path: Path, watcher: Watcher
@@ -236,7 +236,7 @@ def run_comparison(flags: Comparison, published: Mapping[tuple[str, str], str]) 
     comparing = _Comparing(flags, bases, dataset)
     cells, reasons = comparing.cells()
     name = f"compare-{flags.data.label}-{flags.budget}"
-    folder = run_folder(flags.run, name, flags.recorded())
+    folder = run_folder(flags.run, name, flags.recorded(), dataset)
     path = folder.path
     if flags.run.overwrite:
         refuse_while_used(path)

@@ -146,14 +146,15 @@ def _plan(
         "width": width,
         "supervision": supervision and dataclasses.asdict(supervision),
         "resolved": {
-            "adapt_epochs": experiment.adaptation.joint_epochs(experiment.training.epochs),
-            "warmup_epochs": experiment.adaptation.waiting_epochs(experiment.training.epochs),
-            "arch_learning_rate": adaptations[0].arch_learning_rate if adaptations else None,
+            **(adaptations[0].resolved if adaptations else {}),
             "rate_warmup_epochs": experiment.training.rising_epochs,
             **(supervision.resolved if supervision else {}),
         },
     }
-    folder = run_folder(experiment.run, place, recorded)
+    bound = experiment.training.bound_to_epochs
+    if not bound and adaptations and experiment.adaptation.adapt_epochs is None:
+        bound = "--adapt-epochs follows --epochs unless it is given from the start"
+    folder = run_folder(experiment.run, place, recorded, dataset, bound)
     if experiment.adaptation.cost != "latency":
         for run in adaptations:
             run.refuse_unreachable()

@@ -10,7 +10,7 @@ from jaxnas.runs.config import DataFlags, RunFlags, Stem
 from jaxnas.runs.genotype_files import usual_stem, with_stem
 from jaxnas.runs.search_config import SearchFlags
 from jaxnas.spaces import Genotype
-from jaxnas.storage.directory import RunDirectory
+from jaxnas.storage.directory import DATA, RunDirectory
 
 
 def load_data(flags: DataFlags) -> Dataset:
@@ -38,25 +38,40 @@ def fit_stem(base: Genotype, source: str, stem: Stem | None, dataset: Dataset) -
     return fitted
 
 
-def run_folder(flags: RunFlags, name: str, recorded: dict[str, Any]) -> RunDirectory:
+def run_folder(
+    flags: RunFlags,
+    name: str,
+    recorded: dict[str, Any],
+    dataset: Dataset,
+    bound_to_epochs: str = "its learning rate is laid out over all epochs",
+) -> RunDirectory:
     """The folder of a run, checked but not entered.
 
     Args:
       flags: where it is, and what becomes of an earlier run in it.
       name: of the folder in runs/ where the flags name none.
-      recorded: what a resumed run must agree on.
+      recorded: what a resumed run must agree on, but for its data.
+      dataset: what a resumed run must agree on likewise.
+      bound_to_epochs: why a resumed run cannot have more epochs; empty where it can.
 
     Raises:
       RunError: if it cannot be used.
     """
+    recorded = recorded | {DATA: dataset.fingerprint}
     folder = RunDirectory(
-        flags.path(name), recorded, resume=flags.resume, overwrite=flags.overwrite
+        flags.path(name),
+        recorded,
+        resume=flags.resume,
+        overwrite=flags.overwrite,
+        growing=dict.fromkeys(("training.epochs", "epochs", "search_epochs"), bound_to_epochs),
     )
     folder.check()  # what follows may take long
     return folder
 
 
-def search_folder(flags: SearchFlags, name: str, settings: dict[str, Any]) -> RunDirectory:
+def search_folder(
+    flags: SearchFlags, name: str, settings: dict[str, Any], dataset: Dataset
+) -> RunDirectory:
     """The folder of a run of the search `name` with its settings; see `run_folder`."""
     recorded = flags.recorded() | {"search": name, "settings": settings}
-    return run_folder(flags.run, f"{name}-{flags.data.label}-seed{flags.seed}", recorded)
+    return run_folder(flags.run, f"{name}-{flags.data.label}-seed{flags.seed}", recorded, dataset)

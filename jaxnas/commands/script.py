@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import io
+import logging
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Any, Never
 
-from jaxnas.errors import UserError
+from jaxnas.errors import UserError, refuse_other_bytes
 
 
 def run_script(
@@ -56,8 +59,11 @@ def run_command(parse: Callable[[], Any], run: Callable[[Any], object]) -> None:
       parse: reads the command line, and returns the flags.
       run: takes the flags.
     """
+    _tell_in_lines()
     parsed = None
     try:
+        for word in sys.argv[1:]:
+            refuse_other_bytes(word, UserError)
         parsed = parse()
         run(parsed)
         sys.stdout.flush()
@@ -72,6 +78,33 @@ def run_command(parse: Callable[[], Any], run: Callable[[Any], object]) -> None:
         _stop_interrupted(f"interrupted{again}")
     except BrokenPipeError:
         _stop_without_reader()
+
+
+class _FirstLine(logging.Formatter):
+    """What a library has to say, in one line: what ends a command is told by its own sentence."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        said = record.getMessage().strip() or record.levelname.lower()
+        return f"{record.name}: {said.splitlines()[0][:300]}"
+
+
+def _tell_in_lines() -> None:
+    """Has libraries' logs and warnings told in a line each, and every name of a file printable."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    libraries = logging.StreamHandler()
+    libraries.setFormatter(_FirstLine())
+    logging.basicConfig(handlers=[libraries])
+    told: set[tuple[str, int]] = set()
+
+    def tell(message: Warning | str, kind: Any, file: str, line: int, *_: Any) -> None:
+        text = " ".join(str(message).split())
+        if (file, line) not in told:  # JAX has one for each program that a full disk cannot keep
+            told.add((file, line))
+            print(f"warning: {text}", file=sys.stderr, flush=True)
+
+    warnings.showwarning = tell
 
 
 def _has(flags: Any, name: str) -> bool:

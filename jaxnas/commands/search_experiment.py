@@ -31,7 +31,7 @@ from jaxnas.runs.search_run import Searched, SearchImages, SearchRun
 from jaxnas.search.shared.supernet import Found, SharedWeightSearch
 from jaxnas.spaces import Genotype
 from jaxnas.storage import files
-from jaxnas.storage.directory import OUTCOME, RunDirectory, run_once
+from jaxnas.storage.directory import DATA, OUTCOME, RunDirectory, run_once
 from jaxnas.storage.files import RunError
 from jaxnas.storage.metrics import Metrics
 from jaxnas.tasks import Task
@@ -89,8 +89,8 @@ def run_search(
     """
     console = rich.console.Console(markup=False)  # names and paths may hold brackets
     executor = experiment.jobs.executor()  # before a device is used
-    folder = search_folder(experiment, name, settings)
     dataset = load_data(experiment.data)
+    folder = search_folder(experiment, name, settings, dataset)
     seed = experiment.seed
     images = SearchImages(dataset, experiment.train_share, seed)
     method = _method(experiment, make, images)
@@ -198,7 +198,7 @@ def run_only(run: SearchRun, path: Path, watcher: Watcher) -> Searched:
         rest = {name: value for name, value in searched._asdict().items() if name != "found"}
         return rest | {"genotype": json.loads(genotype), "notes": searched.found.notes}
 
-    run_once(path, {"search": run.name}, work)
+    run_once(path, {"search": run.name, DATA: run.images.dataset.fingerprint}, work)
     return read_answer(path)
 
 

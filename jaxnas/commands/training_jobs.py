@@ -17,7 +17,7 @@ from jaxnas.nn import save_safetensors
 from jaxnas.reports.method_folder import folder_name, seed_suffix
 from jaxnas.runs.loop import TrainingError
 from jaxnas.runs.training_run import SeedOutcome, TrainingRun
-from jaxnas.storage.directory import RunDirectory, run_once
+from jaxnas.storage.directory import DATA, RunDirectory, run_once
 
 
 class _Training(NamedTuple):
@@ -72,10 +72,12 @@ def run_method(run: TrainingRun, top: Path, watcher: Watcher) -> None:
             suffix = seed_suffix(outcome.result.seed, len(outcomes))
             folder.write_text(f"genotype{suffix}.json", outcome.result.genotype.to_json() + "\n")
             weights = folder.path / f"weights{suffix}.safetensors"
-            save_safetensors(outcome.variables, weights, outcome.result.genotype)
+            names = run.dataset.class_names
+            save_safetensors(outcome.variables, weights, outcome.result.genotype, names)
         return [_as_json(outcome, run.dataset) for outcome in outcomes]
 
     config = {"method": run.method, "base": run.base.name, "seeds": run.seeds}
+    config[DATA] = run.dataset.fingerprint
     run_once(top / name, config, work)
 
 
@@ -97,6 +99,7 @@ def _as_json(outcome: SeedOutcome, dataset: Dataset) -> dict[str, Any]:
             "shape": dataset.input_shape,
             "mean": dataset.channel_mean().tolist(),
             "std": dataset.channel_std().tolist(),
+            "class_names": dataset.class_names,
         },
         "theta": None if outcome.theta is None else outcome.theta.tolist(),
         "notes": list(outcome.notes),

@@ -1,12 +1,16 @@
 """A data set: two sets of uint8 images with their labels, held in memory."""
 
+import hashlib
+import json
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from jaxnas.data.augmentation import Augmentation
 from jaxnas.data.errors import DataError
+from jaxnas.errors import refuse_other_bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +23,7 @@ class Dataset:
       train_labels: int32 [N], from 0 to num_classes - 1.
       test_images: uint8 [M, H, W, C].
       test_labels: int32 [M].
-      num_classes: number of classes, at least 2.
+      num_classes: number of classes, at least 2, each with training images.
       class_names: one name per class.
       augmentation: what suits these images while training.
 
@@ -46,6 +50,8 @@ class Dataset:
                 f"{self.name} has {self.num_classes} classes but {len(self.class_names)} class "
                 "names: give one name per class."
             )
+        for name in (self.name, *self.class_names):
+            refuse_other_bytes(name, DataError)
         self._check_part("training", self.train_images, self.train_labels)
         self._check_part("test", self.test_images, self.test_labels)
         if self.train_images.shape[1:] != self.test_images.shape[1:]:
@@ -53,12 +59,18 @@ class Dataset:
                 f"{self.name}'s training images are {self.train_images.shape[1:]} and its test "
                 f"images {self.test_images.shape[1:]} (height, width, channels): make them equal."
             )
+        _refuse_missing_classes(self.name, self.train_labels, self.num_classes, self.class_names)
 
     def _check_part(self, part: str, images: np.ndarray, labels: np.ndarray) -> None:
         if images.dtype != np.uint8 or images.ndim != 4 or 0 in images.shape:
             raise DataError(
                 f"{self.name}'s {part} images are {images.dtype} {list(images.shape)}: "
                 "give a non-empty uint8 array [N, height, width, channels]."
+            )
+        if question := _misplaced_axes(images.shape, labels.size):
+            raise DataError(
+                f"{self.name}'s {part} images are {list(images.shape)}, as [N, height, width, "
+                f"channels]: {question}"
             )
         if labels.dtype != np.int32 or labels.shape != images.shape[:1]:
             raise DataError(
@@ -72,6 +84,15 @@ class Dataset:
                 f"number its {self.num_classes} classes from 0 to {self.num_classes - 1}."
             )
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256, as hex digits, of images, labels and class names; computed once."""
+        sha256 = hashlib.sha256(json.dumps(self.class_names).encode())
+        for array in (self.train_images, self.train_labels, self.test_images, self.test_labels):
+            sha256.update(str(array.shape).encode())
+            sha256.update(np.ascontiguousarray(array))
+        return sha256.hexdigest()
+
     @property
     def input_shape(self) -> tuple[int, int, int]:
         """(height, width, channels) of every image."""
@@ -82,7 +103,8 @@ class Dataset:
         """The same data set with its first `n` training images only; the test part is kept whole.
 
         Raises:
-          DataError: if n is below 1 or above the number of training images.
+          DataError: if n is below 1 or above the number of training images, or if a class has none
+            of those images.
         """
         count = len(self.train_images)
         if not 1 <= n <= count:
@@ -155,6 +177,7 @@ def from_arrays(
     train_labels = _as_labels(y_train, f"{name}'s training labels")
     test_labels = _as_labels(y_test, f"{name}'s test labels")
     num_classes = 1 + max(int(train_labels.max()), int(test_labels.max()))
+    _refuse_missing_classes(name, train_labels, num_classes)  # before there are as many names
     return Dataset(
         name=name,
         train_images=train_images,
@@ -164,6 +187,35 @@ def from_arrays(
         num_classes=num_classes,
         class_names=tuple(str(label) for label in range(num_classes)),
         augmentation=Augmentation.for_side(min(train_images.shape[1:3])),
+    )
+
+
+def _misplaced_axes(shape: tuple[int, ...], labels: int) -> str:
+    """A question, where axes of images [N, height, width, channels] seem to be in another order."""
+    count, height, width, channels = shape
+    if channels > 4 and height <= 4:
+        return "channels first? transpose them by images.transpose(0, 2, 3, 1)."
+    if channels > 4 and width <= 4:
+        return "images last? transpose them by images.transpose(3, 0, 1, 2)."
+    if count == height and labels == width * channels != count:  # of grey images
+        return "images last? transpose them by images.transpose(2, 0, 1)."
+    return ""
+
+
+def _refuse_missing_classes(
+    name: str, train_labels: np.ndarray, num_classes: int, class_names: tuple[str, ...] = ()
+) -> None:
+    """Raises a DataError unless every class has training images."""
+    present = set(train_labels.tolist())
+    if len(present) == num_classes:
+        return
+    missing = next(each for each in range(num_classes) if each not in present)
+    which = f"{class_names[missing]!r} (number {missing})" if class_names else f"number {missing}"
+    raise DataError(
+        f"{name} has no training image of {num_classes - len(present)} of its {num_classes} "
+        f"classes, such as {which}: number classes from 0 without gaps, as "
+        "np.unique(labels, return_inverse=True)[1] does; shuffle images that are sorted by class "
+        "before they are cut or limited."
     )
 
 

@@ -7,6 +7,7 @@ code that defined it, so that it samples the same pixels.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -198,7 +199,8 @@ class BatchNorm(nn.Module):
     """Batch norm over all but the last axis; statistics in float32 in ``batch_stats``.
 
     A gate is folded into scale and bias: it weights the output at no cost, forward or backward.
-    Without `affine` there are no learned scale and bias.
+    Without `affine` there are no learned scale and bias. Where training gives it one value for each
+    channel, a batch of 1 at a size of 1x1, it warns: what it passes on is its bias alone.
     """
 
     dtype: Any = jnp.float32
@@ -215,6 +217,13 @@ class BatchNorm(nn.Module):
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, features)
         running_var = self.variable("batch_stats", "var", jnp.ones, features)
         if train:
+            if x.size == x.shape[-1] and not self.is_initializing():
+                warnings.warn(
+                    "a batch norm sees one value for each channel (a batch of 1 at a size of 1x1), "
+                    "whose mean leaves nothing of it: nothing is learned through it; use a batch "
+                    "size of at least 2, or larger images",
+                    stacklevel=2,
+                )
             wide = x.astype(jnp.float32)
             axes = tuple(range(x.ndim - 1))
             mean = wide.mean(axes)

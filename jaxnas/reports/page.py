@@ -88,7 +88,9 @@ def write_page(
         *([f"```\n{environment['command']}\n```"] if "command" in environment else []),
         *(section.markdown() for section in sections if section.blocks),
     ]
-    files.write_bytes(folder / file, ("\n\n".join(parts) + "\n").encode("utf-8"))
+    files.write_bytes(
+        folder / file, ("\n\n".join(parts) + "\n").encode("utf-8", "backslashreplace")
+    )
     return folder / file
 
 

@@ -95,6 +95,15 @@ class AdaptationRun(SpaceRun):
         travel = _ARCH_TRAVEL * min(1.0, steps / _FEW_ARCH_STEPS) ** 2
         return self.adaptation.arch_learning_rate or travel / steps
 
+    @property
+    def resolved(self) -> dict[str, float]:
+        """What is in force where the flags leave it to the number of epochs and steps."""
+        return {
+            "adapt_epochs": self._joint_epochs,
+            "warmup_epochs": self._waiting_epochs,
+            "arch_learning_rate": self.arch_learning_rate,
+        }
+
     @cached_property
     def _costs(self) -> EdgeCosts:
         return edge_costs(

@@ -93,9 +93,9 @@ class Training:
     """Number of images in a step."""
     learning_rate: float = 0.1
     """Learning rate of the weights at the start."""
-    schedule: Literal["cosine", "step"] = "cosine"
-    """Schedule of the weights' learning rate over all epochs: cosine to 0, or steps, divided by 10
-    at half and at 3/4."""
+    schedule: Literal["cosine", "step", "constant"] = "cosine"
+    """Schedule of the weights' learning rate over all epochs: cosine to 0; steps, divided by 10
+    at half and at 3/4; or constant, so that --resume may go on with more --epochs."""
     momentum: float = 0.9
     """Nesterov momentum of SGD."""
     weight_decay: float = 5e-4
@@ -155,6 +155,18 @@ class Training:
             raise ConfigError(
                 f"--batch-size {self.batch_size} does not split evenly over {self.devices} devices"
             )
+
+    @property
+    def bound_to_epochs(self) -> str:
+        """Why training by these settings cannot go on after its last epoch; empty where it can."""
+        if self.schedule != "constant":
+            return (
+                f"--schedule {self.schedule} is laid out over all epochs, and only a run of "
+                "--schedule constant can go on with more"
+            )
+        if self.rate_warmup_epochs is None:
+            return "--rate-warmup-epochs follows --epochs unless it is given from the start"
+        return "--drop-path grows over all epochs" if self.drop_path else ""
 
     @property
     def rising_epochs(self) -> int:

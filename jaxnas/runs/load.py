@@ -24,6 +24,8 @@ class Trained(NamedTuple):
       mean: of each channel, in 0..1; `data.normalise` takes it and `std`.
       std: standard deviation of each channel.
       result: the row of the run's table: ``method``, ``seed``, ``test_accuracy``, ...
+      class_names: of the network's logits, in their order; None in a run of a version that did not
+        keep them.
     """
 
     network: Network
@@ -32,6 +34,7 @@ class Trained(NamedTuple):
     mean: list[float]
     std: list[float]
     result: dict[str, Any]
+    class_names: tuple[str, ...] | None
 
 
 def load_run(run_dir: str | os.PathLike[str], seed: int | None = None) -> Trained:
@@ -60,8 +63,10 @@ def load_run(run_dir: str | os.PathLike[str], seed: int | None = None) -> Traine
         height, width, channels = images["shape"]
         suffix = seed_suffix(result["seed"], len(by_seed))
         shape = (height, width, channels)
-        network, variables = load_network(folder / f"weights{suffix}.safetensors", shape)
-        return Trained(network, variables, shape, images["mean"], images["std"], result)
+        found = load_network(folder / f"weights{suffix}.safetensors", shape)
+        network, variables, class_names = found
+        moments = images["mean"], images["std"]
+        return Trained(network, variables, shape, *moments, result, class_names)
     except WeightsError as error:
         raise RunError(str(error)) from error
     except (KeyError, TypeError, ValueError) as error:

@@ -9,6 +9,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 import warnings
 from collections.abc import Callable, Iterable
@@ -45,7 +46,8 @@ class Checkpoints:
           folder: holds nothing but this run's checkpoints.
           warn: is told, in a sentence, of each checkpoint that cannot be used.
         """
-        logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax tells of every step it takes
+        # Orbax tells of every step it takes, and of what fails before it raises it.
+        logging.getLogger("absl").setLevel(logging.CRITICAL)
         self._folder = Path(folder).resolve()
         self._warn = warn
         try:
@@ -111,7 +113,8 @@ class Checkpoints:
             files.sync_folder(self._folder)
         except (OSError, ValueError, RuntimeError) as error:  # TensorStore raises any of them
             raise RunError(
-                f"the checkpoint of epoch {epoch} cannot be written to {self._folder} ({error}); "
+                f"the checkpoint of epoch {epoch} cannot be written to {self._folder} "
+                f"({_reason(error)}); "
                 "make room and use --resume"
             ) from error
         self._scores[epoch] = float(score)
@@ -245,6 +248,12 @@ def _checkpointer() -> ocp.Checkpointer:
             state=ocp.PyTreeCheckpointHandler(), meta=ocp.JsonCheckpointHandler()
         )
     )
+
+
+def _reason(error: Exception) -> str:
+    """What the system says, where TensorStore tells its number somewhere in a long text."""
+    number = re.search(r"os_error_code='(\d+)'", str(error))
+    return os.strerror(int(number[1])) if number else " ".join(str(error).split())
 
 
 def _meta_digest(content: dict[str, Any]) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import fcntl
+import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from jaxnas.errors import refuse_other_bytes
 from jaxnas.storage import files
 from jaxnas.storage.environment import environment
 from jaxnas.storage.files import RunError
@@ -21,6 +23,8 @@ _CONFIG = "config.json"
 _ABSENT = "absent"
 OUTCOME = "outcome.json"
 """What the folder of finished work has: its outcome, written last."""
+DATA = "data_sha256"
+"""The field of a configuration that holds `Dataset.fingerprint`, which a resumed run must have."""
 
 
 class InUseError(RunError):
@@ -47,6 +51,7 @@ class RunDirectory:
         *,
         resume: bool | None = False,
         overwrite: bool = False,
+        growing: Mapping[str, str] | None = None,
     ) -> None:
         """Takes note only; the folder is created, locked and checked on entering the context.
 
@@ -56,16 +61,22 @@ class RunDirectory:
           resume: go on with the earlier run in the folder, if there is one; None of a script that
             has no such flag.
           overwrite: delete the earlier run in the folder, if there is one, with all its files.
+          growing: fields of the configuration, by dotted name, that an earlier run may have a
+            smaller number in, with what forbids it, which is empty where it may: then work in its
+            folder that is done is gone on with.
 
         Raises:
-          RunError: if both `resume` and `overwrite` are asked for, or `config` has no JSON form.
+          RunError: if both `resume` and `overwrite` are asked for, the path is no UTF-8, or
+            `config` has no JSON form.
             On entering: if the folder is in use, holds an earlier run and neither is asked for,
             holds something else, or is to be resumed with another configuration.
         """
         self.path = Path(path)
+        refuse_other_bytes(os.path.realpath(self.path), RunError)
         self.resumed = False
         self._lock: int | None = None
         self._resume, self._overwrite = resume, overwrite
+        self._growing, self._grown = growing or {}, False
         if resume and overwrite:
             raise RunError("--resume and --overwrite exclude each other; give one of them")
         if "environment" in config:
@@ -106,8 +117,8 @@ class RunDirectory:
         self._release()
 
     def write_text(self, name: str, text: str) -> None:
-        """Writes the file `name` of the folder, whole or not at all."""
-        files.write_bytes(self.path / name, text.encode("utf-8"))
+        """Writes the file `name` of the folder, whole or not at all; what is no UTF-8, escaped."""
+        files.write_bytes(self.path / name, text.encode("utf-8", "backslashreplace"))
 
     def write_json(self, name: str, value: Any) -> None:
         """Writes `value` as JSON, whole or not at all.
@@ -220,6 +231,11 @@ class RunDirectory:
         self.resumed = bool(entries)
         if self.resumed:
             self._refuse_other_config()
+            if self._grown:  # config.json goes last: killed half-way, it is the earlier run still
+                for outcome in self.path.glob(f"*/{OUTCOME}"):
+                    outcome.unlink()
+                own = self.read_json(_CONFIG)["environment"]
+                self.write_json(_CONFIG, self._config | {"environment": own})
         else:
             self.write_json(_CONFIG, self._config | {"environment": environment()})
         self._metrics = Metrics(self.path)
@@ -228,15 +244,35 @@ class RunDirectory:
         earlier = self.read_json(_CONFIG)
         del earlier["environment"]
         before, now = _flat(earlier), _flat(self._config)
-        different = [
-            f"{name} was {before.get(name, _ABSENT)} and is {now.get(name, _ABSENT)}"
+        data_before, data_now = before.pop(DATA, _ABSENT), now.pop(DATA, _ABSENT)
+        different = {
+            name: f"{name} was {before.get(name, _ABSENT)} and is {now.get(name, _ABSENT)}"
             for name in dict.fromkeys([*before, *now])
             if before.get(name, _ABSENT) != now.get(name, _ABSENT)
-        ]
-        if different:
+        }
+        if data_before != data_now != _ABSENT:
+            flags = [each for name, each in different.items() if name.startswith("data.")]
             raise RunError(
-                f"{self.path} holds a run of another configuration: {', '.join(different)}; resume "
-                "with the earlier values, use --overwrite, or use another --run-dir"
+                f"{self.path} holds a run of a version that did not record {DATA}, which data set "
+                "it began with; use --overwrite, or use another --run-dir"
+                if data_before == _ABSENT
+                else f"{self.path} holds a run that began with another data set: "
+                f"{', '.join(flags) or 'its images, labels or class names were others'}; resume "
+                "with the earlier one, use --overwrite, or use another --run-dir"
+            )
+        grown = [
+            name
+            for name in different
+            if name in self._growing and _grows(before.get(name), now.get(name))
+        ]
+        reasons = {self._growing[name] for name in grown} - {""}
+        self._grown = not reasons and grown == list(different) != []
+        if different and not self._grown:
+            why = f" ({', '.join(reasons)})" if reasons else ""
+            raise RunError(
+                f"{self.path} holds a run of another configuration: "
+                f"{', '.join(different.values())}{why}; resume with the earlier values, use "
+                "--overwrite, or use another --run-dir"
             )
 
 
@@ -297,6 +333,12 @@ def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, str]:
         else:
             flat[prefix + name] = files.to_json(value, _CONFIG)
     return flat
+
+
+def _grows(before: str | None, now: str | None) -> bool:
+    """Whether both JSON texts are whole numbers, the second one greater."""
+    both = [json.loads(text or "null") for text in (before, now)]
+    return all(type(each) is int for each in both) and both[0] < both[1]
 
 
 def checked_directory(settings: Any) -> RunDirectory:

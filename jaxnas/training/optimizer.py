@@ -10,7 +10,7 @@ import optax
 
 from jaxnas.errors import SettingsError
 
-Schedule = Literal["cosine", "step"]
+Schedule = Literal["cosine", "step", "constant"]
 
 
 def sgd(
@@ -29,8 +29,8 @@ def sgd(
     Args:
       learning_rate: at the start, or after the warm-up.
       total_steps: after which ``cosine`` has come down to 0; ``step`` divides by 10 at half and at
-        three quarters (He et al. 2016) of the steps after the warm-up.
-      schedule: ``cosine`` or ``step``.
+        three quarters (He et al. 2016) of the steps after the warm-up; ``constant`` does neither.
+      schedule: ``cosine``, ``step`` or ``constant``.
       momentum: of SGD.
       weight_decay: added to the gradient as this times the weights, before momentum.
       decay_norm_and_bias: whether batch norms' scales and biases and the classifier's bias decay.
@@ -140,8 +140,10 @@ def learning_rates(
         rate = optax.piecewise_constant_schedule(
             learning_rate, {steps // 2: 0.1, steps * 3 // 4: 0.1}
         )
+    elif schedule == "constant":
+        rate = optax.constant_schedule(learning_rate)
     else:
-        raise SettingsError(f"schedule must be 'cosine' or 'step', not {schedule!r}")
+        raise SettingsError(f"schedule must be 'cosine', 'step' or 'constant', not {schedule!r}")
     if not warmup_steps:
         return rate
     warmup = optax.linear_schedule(0.0, learning_rate, warmup_steps)

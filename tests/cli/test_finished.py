@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from jaxnas import nn
-from jaxnas.nn import load_network
+from jaxnas.nn import load_exported, load_network
 from jaxnas.runs.load import load_run
 from jaxnas.storage import RunError
 from support import tiny
-from support.finished_runs import SHAPE, write_method
+from support.finished_runs import CLASS_NAMES, SHAPE, write_method
 
 
 @pytest.fixture
@@ -73,6 +73,7 @@ def test_a_network_is_loaded_from_its_folder_or_the_only_one(tmp_path):
         assert tiny.same_trees(trained.variables, left[0])
         assert (trained.input_shape, trained.mean, trained.std) == (SHAPE, [0.25], [0.5])
         assert trained.result["method"] == "cell"
+        assert trained.class_names == CLASS_NAMES
 
 
 def test_of_seeds_trained_side_by_side_one_is_said(tmp_path):
@@ -89,9 +90,11 @@ def test_a_network_is_exported_as_program_and_as_weights(run, tmp_path):
     text = run("export", tmp_path, "--out", tmp_path / "a.safetensors")
     assert f"jaxnas.nn.load_network('{tmp_path / 'a.safetensors'}', (8, 8, 1))" in text
     assert "takes images [b, 8, 8, 1] in 0..1, less [0.25] and divided by [0.5]" in text
-    network, variables = load_network(tmp_path / "a.safetensors", SHAPE)
+    network, variables, class_names = load_network(tmp_path / "a.safetensors", SHAPE)
+    assert class_names == CLASS_NAMES
     run("export", tmp_path / "cell_seed0", "--out", tmp_path / "a.stablehlo")
     images = np.random.default_rng(0).normal(size=(3, *SHAPE)).astype(np.float32)
+    assert load_exported(tmp_path / "a.stablehlo").class_names == CLASS_NAMES
     program = jax.export.deserialize(bytearray((tmp_path / "a.stablehlo").read_bytes()))
     np.testing.assert_allclose(
         program.call(images),

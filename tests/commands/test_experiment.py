@@ -220,11 +220,17 @@ def test_an_earlier_run_is_refused_unless_told_and_differences_are_named(swept, 
         (same | {"train_limit": 79}, {}, r"data\.train_limit was null and is 79"),
         (same | {"eval_every": 2}, {}, "eval_every was 1 and is 2"),
         (same, {"learning_rate": 0.06}, r"training\.learning_rate was 0\.05 and is 0\.06"),
+        (
+            same,
+            {"epochs": 6},
+            r"training\.epochs was 4 and is 6 \(--schedule cosine .* more\)",
+        ),
+        (same, {"epochs": 3}, r"training\.epochs was 4 and is 3"),
         (same, {"estimator": "hard"}, r"adaptation\.estimator was .mixed. and is .hard."),
     )
     for changes, settings, message in others:
         wanted = flags(inputs, run_dir, tiny.settings(**settings), **changes, resume=True)
-        with pytest.raises(RunError, match=f"run of another configuration: {message}; resume"):
+        with pytest.raises(RunError, match=f"another .*: {message}; resume"):
             told(wanted)
     # A base of the same name that is another network.
     folder = tiny.write(tmp_path / "other")

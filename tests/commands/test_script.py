@@ -1,5 +1,6 @@
 """How a script ends when it is interrupted."""
 
+import os
 import subprocess
 import sys
 
@@ -42,3 +43,49 @@ def test_an_interrupt_ends_the_process_at_once(flag, sentence):
     assert done.returncode == 130
     assert done.stdout == "started\n"
     assert done.stderr == f"interrupted; the same command with {sentence}\n"
+
+
+NOISY = """
+import dataclasses, logging, warnings
+from jaxnas.commands.script import run_script
+
+@dataclasses.dataclass
+class Flags:
+    name: str = ""
+
+def run(flags):
+    print("caf\\udce9")
+    for text in ("first\\nsecond", "third"):
+        warnings.warn(text)
+    try:
+        raise OSError(28, "No space left on device")
+    except OSError:
+        logging.getLogger("a.library").exception("it failed:\\nhere")
+
+run_script(Flags, None, run)
+"""
+
+
+def test_what_libraries_tell_is_a_line_each_and_no_traceback():
+    done = subprocess.run(
+        [sys.executable, "-c", NOISY],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+        env=os.environ | {"PYTHONIOENCODING": "utf-8"},
+    )
+    assert done.stdout == "caf\\udce9\n"
+    assert done.stderr == "warning: first second\na.library: it failed:\n"
+
+
+def test_a_word_of_the_command_line_that_is_no_utf8_is_refused_first():
+    done = subprocess.run(
+        [sys.executable, "-c", NOISY, "--name", b"caf\xe9"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: the name 'caf\\udce9' is no UTF-8, and checkpoints")

@@ -173,7 +173,7 @@ def test_a_cut_binary_file_is_named(tmp_path: Path):
     files = official.cifar100_binary()
     files["train.bin"] = files["train.bin"][:-1]
     official.write_folder(tmp_path / "cifar-100-binary", files)
-    with pytest.raises(DataError, match=r"\(train\.bin\) has 21517 bytes, not records of 3074"):
+    with pytest.raises(DataError, match=r"\(train\.bin\) has 307399 bytes, not records of 3074"):
         load("cifar100", tmp_path)
 
 

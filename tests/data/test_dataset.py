@@ -71,6 +71,12 @@ def test_limit_refuses_what_is_not_there(n: int):
         (1, lambda y: y.astype(float), "training labels are float64"),
         (3, lambda y: y - 1, "test labels run from -1 to 2: number the classes from 0"),
         (3, lambda y: y[:0], "test labels are .*non-empty"),
+        (1, lambda y: y + 1, r"no training image of 1 of its 5 classes, such as number 0: number"),
+        (1, lambda y: y + 10**9, r"no training image of 1000000000 of its 1000000004 classes"),
+        (3, lambda y: y * 2, "no training image of 3 of its 7 classes, such as number 4: number"),
+        (0, lambda x: x.transpose(0, 3, 1, 2), r"\[20, 3, 16, 16\].*: channels first\? transpose"),
+        (2, lambda x: x.transpose(1, 2, 3, 0)[..., [0] * 9], r"images last\? .*\(3, 0, 1, 2\)"),
+        (0, lambda x: x[..., 0].transpose(1, 2, 0), r"images last\? .*\(2, 0, 1\)"),
     ],
 )
 def test_from_arrays_says_what_is_wrong(position: int, change, message: str):
@@ -87,9 +93,40 @@ def test_from_arrays_says_what_is_wrong(position: int, change, message: str):
         ({"class_names": ("a",)}, "4 classes but 1 class names"),
         ({"num_classes": 1, "class_names": ("a",)}, "at least 2 classes"),
         ({"train_labels": np.zeros(20, np.int64)}, "training labels are int64"),
+        ({"train_labels": np.zeros(20, np.int32)}, r"of 3 of its 4 classes, such as '1'"),
+        ({"class_names": ("a", "b", "caf\udce9", "d")}, r"'caf\\udce9' is no UTF-8"),
+        ({"name": "caf\udce9"}, r"'caf\\udce9' is no UTF-8"),
     ],
 )
 def test_dataset_is_checked_on_construction(fields, message: str):
     dataset: Dataset = from_arrays(*arrays())
     with pytest.raises(DataError, match=message):
         dataclasses.replace(dataset, **fields)
+
+
+def test_a_limit_without_a_class_is_refused():
+    with pytest.raises(DataError, match=r"no training image of 1 of its 4 classes, such as '3'"):
+        from_arrays(*arrays()).limit(3)
+
+
+def test_images_of_two_rows_columns_or_many_channels_are_what_they_are():
+    for shape in ((2, 128, 1), (128, 2, 1), (1, 1, 4), (8, 8, 13)):
+        assert from_arrays(*arrays(shape=shape)).input_shape == shape
+
+
+def test_the_fingerprint_is_of_images_labels_and_class_names():
+    dataset = from_arrays(*arrays())
+    same = from_arrays(*arrays(), name="another name")
+    assert len(dataset.fingerprint) == 64
+    assert dataset.fingerprint == same.fingerprint
+    image = dataset.test_images.copy()
+    image[3, 5, 5, 1] ^= 1
+    others = [
+        dataclasses.replace(dataset, test_images=image),
+        dataclasses.replace(dataset, train_labels=dataset.train_labels[::-1].copy()),
+        dataclasses.replace(dataset, class_names=("0", "1", "3", "2")),
+        dataclasses.replace(dataset, class_names=("0", "1", "2", "3,")),
+        dataset.limit(19),
+        from_arrays(*(part[::-1] for part in arrays())),
+    ]
+    assert len({dataset.fingerprint, *(each.fingerprint for each in others)}) == 7

@@ -1,5 +1,7 @@
 """Layers against NumPy, against Flax's own, and against plain automatic differentiation."""
 
+import warnings
+
 import flax.linen
 import jax
 import jax.numpy as jnp
@@ -135,6 +137,20 @@ def test_batch_norm_leaves_its_statistics_alone_when_it_starts_and_when_it_evalu
     _, changed = BatchNorm().apply(variables, x, False, mutable=["batch_stats"])
     for name, leaf in variables["batch_stats"].items():
         np.testing.assert_array_equal(changed["batch_stats"][name], leaf)
+
+
+@pytest.mark.parametrize(
+    ("shape", "told"), [((1, 1, 1, 3), 1), ((2, 1, 1, 3), 0), ((1, 1, 2, 3), 0)]
+)
+def test_one_value_for_each_channel_is_told_in_training(shape, told):
+    x = jnp.ones(shape)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        variables = BatchNorm().init(jax.random.key(0), x, True)
+        BatchNorm().apply(variables, x, False)
+        assert caught == []
+        jax.eval_shape(lambda x: BatchNorm().apply(variables, x, True, mutable=["batch_stats"]), x)
+    assert [str(each.message)[:30] for each in caught] == ["a batch norm sees one value fo"] * told
 
 
 def test_batch_norm_lives_through_a_constant_channel():

@@ -1,5 +1,6 @@
 import json
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,33 @@ from jaxnas.storage.digest import digest
 from support.leaves import plain
 
 pytestmark = pytest.mark.oldest
+
+
+@pytest.fixture
+def largest_file():
+    """Lets no file of this process become larger than so many bytes, as a full disk would."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_is_told_in_one_sentence_and_the_last_checkpoint_stays(
+    tmp_path, largest_file, caplog, capfd
+):
+    checkpoints = Checkpoints(tmp_path, lambda sentence: None)
+    tree = {"w": jnp.zeros(200_000), "noise": jax.random.normal(jax.random.key(0), (200_000,))}
+    checkpoints.save(1, tree, {}, 1.0)
+    largest_file(100_000)
+    with pytest.raises(RunError) as caught:
+        checkpoints.save(2, tree, {}, 1.0)
+    largest_file(resource.RLIM_INFINITY)
+    assert str(caught.value) == (
+        f"the checkpoint of epoch 2 cannot be written to {tmp_path} (File too large); make room "
+        "and use --resume"
+    )
+    assert caplog.records == []
+    assert capfd.readouterr() == ("", "")
+    assert checkpoints.restore(lambda meta: tree)[0] == 1
 
 
 class State(NamedTuple):

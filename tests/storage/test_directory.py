@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from jaxnas.storage import RunDirectory, RunError
+from jaxnas.storage.directory import DATA
 from jaxnas.storage.environment import environment
 
 pytestmark = pytest.mark.oldest
@@ -175,6 +176,27 @@ def test_resume_names_every_field_that_differs(tmp_path):
     assert "betas" not in str(caught.value)
 
 
+def test_resume_tells_other_data_before_what_follows_from_it(tmp_path):
+    begun = CONFIG | {"data": {"dataset": "a"}, DATA: "1", "resolved": {"rate": 0.1}}
+    with RunDirectory(tmp_path, begun):
+        pass
+    for change, reason in (
+        ({}, "its images, labels or class names were others; resume"),
+        ({"data": {"dataset": "b"}}, 'data.dataset was "a" and is "b"; resume'),
+    ):
+        other = begun | {DATA: "2", "resolved": {"rate": 0.2}} | change
+        with pytest.raises(RunError, match=f"began with another data set: {reason}") as caught:
+            RunDirectory(tmp_path, other, resume=True).check()
+        assert "rate" not in str(caught.value)
+
+
+def test_a_run_that_recorded_no_data_is_not_resumed_with_some(tmp_path):
+    with RunDirectory(tmp_path, CONFIG):
+        pass
+    with pytest.raises(RunError, match=f"of a version that did not record {DATA}"):
+        RunDirectory(tmp_path, CONFIG | {DATA: "1"}, resume=True).check()
+
+
 def test_resume_does_not_compare_the_environment(tmp_path):
     with RunDirectory(tmp_path, CONFIG) as run:
         config = run.read_json("config.json")
@@ -193,6 +215,23 @@ def test_a_damaged_config_is_named_and_may_be_overwritten(tmp_path):
             pass
     with RunDirectory(tmp_path, CONFIG, overwrite=True) as run:
         assert run.read_json("config.json")["seed"] == 3
+
+
+def test_a_folder_whose_name_is_no_utf8_is_refused_at_the_start(tmp_path, monkeypatch):
+    strange = tmp_path / os.fsdecode(b"caf\xe9")
+    strange.mkdir()
+    (tmp_path / "link").symlink_to(strange)
+    monkeypatch.chdir(strange)
+    for path in (strange, strange / "run", tmp_path / "link" / "run", "run"):
+        with pytest.raises(RunError, match=r"caf\\udce9.* is no UTF-8, and checkpoints"):
+            RunDirectory(path, CONFIG)
+    assert list(strange.iterdir()) == []
+
+
+def test_text_that_is_no_utf8_is_written_escaped(tmp_path):
+    with RunDirectory(tmp_path, CONFIG) as run:
+        run.write_text("report.md", "é of caf\udce9\n")
+    assert (tmp_path / "report.md").read_text() == "é of caf\\udce9\n"
 
 
 def test_senseless_arguments_are_refused(tmp_path):

@@ -14,6 +14,7 @@ from . import tiny
 from .results import result
 
 SHAPE = (8, 8, 1)
+CLASS_NAMES = ("2", "10", "bär", "cat")
 
 
 def write_method(run_dir, method, seeds):
@@ -25,7 +26,8 @@ def write_method(run_dir, method, seeds):
     for seed in seeds:
         suffix = f"_seed{seed}" if len(seeds) > 1 else ""
         left[seed] = nn.init(network, jax.random.key(seed), SHAPE)
-        save_safetensors(left[seed], folder / f"weights{suffix}.safetensors", tiny.BASE)
+        weights = folder / f"weights{suffix}.safetensors"
+        save_safetensors(left[seed], weights, tiny.BASE, CLASS_NAMES)
         row = result(seed, 90.0, method=method, genotype=tiny.BASE)
         adapts = method != "original"
         theta = np.zeros((3, *AdaptationSpace(tiny.BASE, "cell").shape)).tolist()

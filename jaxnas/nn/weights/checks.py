@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,23 @@ _NAMED = 6  # variables that an error names
 
 class WeightsError(UserError, ValueError):
     """Weights that cannot be read, written or used; the message is one sentence that says why."""
+
+
+def read_class_names(where: Any, text: str | None, classes: int) -> tuple[str, ...] | None:
+    """The class names in a file's metadata, a JSON list, or None where there is no text.
+
+    Raises:
+      WeightsError: naming the file `where`, if they are not one for each of the `classes`.
+    """
+    if text is None:
+        return None
+    try:
+        names = json.loads(text)
+    except ValueError:
+        names = None
+    if not isinstance(names, list) or [type(name) for name in names] != [str] * classes:
+        raise WeightsError(f"{where} does not hold one class name for each of its {classes} logits")
+    return tuple(names)
 
 
 def check_shapes(where: Any, found: Mapping[str, Shape], expected: Mapping[str, Shape]) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from jax.interpreters.mlir import make_ir_context
 
 from jaxnas.nn import kernels
 from jaxnas.nn.network import Network
-from jaxnas.nn.weights.checks import WeightsError, check_fits
+from jaxnas.nn.weights.checks import WeightsError, check_fits, read_class_names
 from jaxnas.nn.weights.init import named_leaves
 
 # What JAX puts into a program of symbolic batch size. Any other call leaves the program.
@@ -24,11 +26,28 @@ _CUSTOM_CALLS = {"shape_assertion"}
 _PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 
 
+class Program:
+    """A network's program: images float32 [b, h, w, c] to logits float32 [b, classes].
+
+    Attributes:
+      class_names: of the logits, in their order; None where the program does not say.
+    """
+
+    def __init__(self, exported: jax.export.Exported, class_names: tuple[str, ...] | None) -> None:
+        """Takes a program of `export`."""
+        self.class_names = class_names
+        self._call = jax.jit(exported.call)
+
+    def __call__(self, images: Any) -> jax.Array:
+        return self._call(images)
+
+
 def export(
     network: Network,
     variables: Any,
     input_shape: tuple[int, int, int],
     platforms: Sequence[str] = ("cpu", "cuda"),
+    class_names: Sequence[str] | None = None,
 ) -> bytes:
     """The network in evaluation mode as a program from images to logits, its variables in it.
 
@@ -43,10 +62,13 @@ def export(
       variables: ``{"params": ..., "batch_stats": ...}``.
       input_shape: [h, w, c] of an image.
       platforms: out of ``cpu``, ``cuda``, ``rocm`` and ``tpu``.
+      class_names: of the logits, in their order; the program has them as the JSON list that is its
+        ``fun_name``, the one text in the format that is free. None to leave them out.
 
     Raises:
       ValueError: for another platform.
-      WeightsError: if the network takes no images of that shape, or `variables` are not its own.
+      WeightsError: if the network takes no images of that shape, `variables` are not its own, or
+        there is not one name for each logit.
     """
     if unknown := set(platforms) - set(_PLATFORMS):
         raise ValueError(f"platforms must be out of {', '.join(_PLATFORMS)}, not {min(unknown)!r}")
@@ -60,10 +82,14 @@ def export(
     own = tuple(platforms) == (jax.default_backend(),)
     with contextlib.nullcontext() if own else kernels.portable():
         exported = jax.export.export(jax.jit(logits), platforms=platforms)(images)
+    if class_names is not None:
+        names = json.dumps(list(class_names))
+        read_class_names("class_names", names, exported.out_avals[0].shape[-1])
+        exported = dataclasses.replace(exported, fun_name=names)
     return bytes(exported.serialize())
 
 
-def load_exported(data: bytes | str | os.PathLike[str]) -> Callable[[Any], jax.Array]:
+def load_exported(data: bytes | str | os.PathLike[str]) -> Program:
     """The function in a program of `export`, from images float32 [b, h, w, c] to logits.
 
     Args:
@@ -92,7 +118,8 @@ def load_exported(data: bytes | str | os.PathLike[str]) -> Callable[[Any], jax.A
         )
     if [aval.ndim for aval in exported.in_avals] != [4]:
         raise WeightsError(f"{where} is no exported network: it does not take images alone")
-    return jax.jit(exported.call)
+    named = exported.fun_name if exported.fun_name.startswith("[") else None
+    return Program(exported, read_class_names(where, named, exported.out_avals[0].shape[-1]))
 
 
 def _custom_calls(exported: jax.export.Exported) -> set[str]:

@@ -1,15 +1,18 @@
 """Variables of networks in safetensors files, which hold arrays and cannot run code.
 
 A variable is named by its path, such as ``params/block_0/edge_0_conv_3x3/conv/kernel``. The file's
-metadata may hold the genotype, so that the network can be built from the file alone.
+metadata may hold the genotype, so that the network can be built from the file alone, and the names
+of its classes.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -17,13 +20,32 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnas.nn.network import Network, build
-from jaxnas.nn.weights.checks import Shape, WeightsError, check_fits
+from jaxnas.nn.weights.checks import Shape, WeightsError, check_fits, read_class_names
 from jaxnas.nn.weights.init import named_leaves
 from jaxnas.spaces.genotype import Genotype
 
+_CLASSIFIER = "params/classifier/kernel"
+
+
+class LoadedNetwork(NamedTuple):
+    """A network from a file.
+
+    Attributes:
+      network: the Flax module, of float32.
+      variables: its ``params`` and ``batch_stats``.
+      class_names: of its logits, in their order; None where the file does not say.
+    """
+
+    network: Network
+    variables: Any
+    class_names: tuple[str, ...] | None
+
 
 def save_safetensors(
-    variables: Any, path: str | os.PathLike[str], genotype: Genotype | None = None
+    variables: Any,
+    path: str | os.PathLike[str],
+    genotype: Genotype | None = None,
+    class_names: Sequence[str] | None = None,
 ) -> None:
     """Writes variables to a file, atomically.
 
@@ -31,9 +53,11 @@ def save_safetensors(
       variables: ``{"params": ..., "batch_stats": ...}`` of a network or a supernet.
       path: of the file; one that is there is replaced.
       genotype: of the network; `load_network` needs it.
+      class_names: of the network's logits, in their order; None to leave them out.
 
     Raises:
-      WeightsError: if the file cannot be written, or naming what is no array of numbers.
+      WeightsError: if the file cannot be written, naming what is no array of numbers, or if there
+        is not one name for each logit.
     """
     from safetensors.numpy import save
 
@@ -45,6 +69,10 @@ def save_safetensors(
     if wrong := [name for name, array in arrays.items() if array.dtype.kind not in "biufV"]:
         raise WeightsError(f"{wrong[0]} is no array of numbers and cannot be saved")
     metadata = {} if genotype is None else {"genotype": genotype.to_json()}
+    if class_names is not None:
+        metadata["class_names"] = json.dumps(list(class_names))
+        if (classifier := arrays.get(_CLASSIFIER)) is not None:
+            read_class_names(path, metadata["class_names"], classifier.shape[-1])
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
@@ -78,8 +106,8 @@ def load_safetensors(
     return _match(path, arrays, module, input_shape, *args)
 
 
-def load_network(path: str | os.PathLike[str], input_shape: Shape) -> tuple[Network, Any]:
-    """The network, not a supernet, in a file that was saved with its genotype; and its variables.
+def load_network(path: str | os.PathLike[str], input_shape: Shape) -> LoadedNetwork:
+    """The network, not a supernet, in a file that was saved with its genotype.
 
     The number of classes is that of the classifier; the network has an auxiliary head if the file
     has variables for one.
@@ -96,18 +124,17 @@ def load_network(path: str | os.PathLike[str], input_shape: Shape) -> tuple[Netw
         raise WeightsError(
             f"{path} was saved without a genotype; build its network and use load_safetensors"
         )
-    classifier = arrays.get("params/classifier/kernel")
+    classifier = arrays.get(_CLASSIFIER)
     if classifier is None or classifier.ndim != 2:
-        raise WeightsError(
-            f"{path} holds no classifier, params/classifier/kernel [inputs, classes]"
-        )
+        raise WeightsError(f"{path} holds no classifier, {_CLASSIFIER} [inputs, classes]")
     auxiliary = any(name.startswith("params/auxiliary/") for name in arrays)
     try:
         genotype = Genotype.from_json(metadata["genotype"])
         network = build(genotype, classifier.shape[1], auxiliary=auxiliary)
     except ValueError as error:
         raise WeightsError(f"{path} holds a genotype of no network: {error}") from error
-    return network, _match(path, arrays, network, input_shape)
+    names = read_class_names(path, metadata.get("class_names"), classifier.shape[1])
+    return LoadedNetwork(network, _match(path, arrays, network, input_shape), names)
 
 
 def read_safetensors(

@@ -48,6 +48,16 @@ def test_a_program_computes_the_network_s_logits_for_any_batch(name, platforms, 
         assert_close(run(images(batch=batch)), logits(name, batch))
 
 
+def test_a_program_names_its_logits():
+    names = tuple(f"«{number}»" for number in range(CLASSES))
+    run = load_exported(export(*whole("concat"), SHAPE, ("cpu",), names))
+    assert run.class_names == names
+    assert_close(run(images(batch=2)), logits("concat", 2))
+    assert load_exported(program("concat", ("cpu", "cuda"))).class_names is None
+    with pytest.raises(WeightsError, match=f"one class name for each of its {CLASSES} logits"):
+        export(*whole("concat"), SHAPE, ("cpu",), names[1:])
+
+
 def test_a_program_knows_its_platforms_and_its_images():
     exported = jax.export.deserialize(bytearray(program("concat", ("cpu", "cuda"))))
     assert exported.platforms == ("cpu", "cuda")

@@ -68,7 +68,8 @@ def test_a_network_is_rebuilt_from_its_file_alone(tmp_path, auxiliary):
     module = network(auxiliary)
     variables = random_variables(module)
     save_safetensors(variables, tmp_path / "weights", module.genotype)
-    found, found_variables = load_network(tmp_path / "weights", SHAPE)
+    found, found_variables, class_names = load_network(tmp_path / "weights", SHAPE)
+    assert class_names is None
     assert found == module
     assert_same(found_variables, variables)
 
@@ -151,6 +152,22 @@ def test_a_network_needs_the_genotype_of_its_file(saved, metadata, reason):
     rewrite(path, lambda arrays: None, metadata)
     with pytest.raises(WeightsError, match=reason):
         load_network(path, SHAPE)
+
+
+NAMES = tuple(f"«{number}»" for number in range(CLASSES))
+
+
+def test_class_names_come_back_and_are_one_for_each_logit(saved):
+    module, variables, path = saved
+    save_safetensors(variables, path, module.genotype, NAMES)
+    assert load_network(path, SHAPE).class_names == NAMES
+    with pytest.raises(WeightsError, match=f"one class name for each of its {CLASSES} logits"):
+        save_safetensors(variables, path, module.genotype, NAMES[1:])
+    for damaged in ("[", '"ab"', "[1, 2]", "[]"):
+        metadata = {"genotype": module.genotype.to_json(), "class_names": damaged}
+        rewrite(path, lambda arrays: None, metadata)
+        with pytest.raises(WeightsError, match=f"one class name for each of its {CLASSES} logits"):
+            load_network(path, SHAPE)
 
 
 def test_a_network_needs_a_classifier(saved):
