@@ -21,10 +21,10 @@ from jaxnas.runs.genotype_files import (
     usual_stem,
     with_stem,
 )
+from jaxnas.runs.search_config import SearcherName
 from jaxnas.spaces import Genotype, zoo
 
 CellSpaceName = Literal["nasnet", "pnas", "enas_micro"]
-ChildAlgorithm = Literal["ppo", "reinforce", "evolution", "local", "surrogate"]
 
 Size = Annotated[SizeFlags, tyro.conf.OmitArgPrefixes]
 Flag = tyro.conf.FlagCreatePairsOff[bool]
@@ -251,7 +251,7 @@ class Search(CellSearchFlags):
 
     space: CellSpaceName = "nasnet"
     """The space of the cells."""
-    algorithm: ChildAlgorithm = "ppo"
+    algorithm: SearcherName = "ppo"
     """The searcher; random search runs beside it in any case."""
 
     def run(self) -> None:

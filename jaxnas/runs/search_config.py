@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, Literal
 
 from jaxnas.jobs.worker_flags import WorkerFlags
 from jaxnas.runs.config import (
@@ -14,6 +14,9 @@ from jaxnas.runs.config import (
     refuse_below_one,
     without_places,
 )
+
+SearcherName = Literal["random", "evolution", "local", "reinforce", "ppo", "surrogate"]
+"""What `--algorithm` names: the keys of `tabular_search.SEARCHERS`, in a file that needs no JAX."""
 
 
 @dataclasses.dataclass(frozen=True)

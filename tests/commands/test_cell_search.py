@@ -9,9 +9,10 @@ import pytest
 from jaxnas.children.child_config import CellExperiment
 from jaxnas.children.child_training import Outcome
 from jaxnas.children.child_winners import TRAINED
-from jaxnas.cli.commands import CellSpaceName, ChildAlgorithm, Search
+from jaxnas.cli.commands import CellSpaceName, Search
 from jaxnas.commands import cell_search
 from jaxnas.commands.tabular.tabular_search import SEARCHERS
+from jaxnas.runs.search_config import SearcherName
 
 
 @pytest.fixture
@@ -30,15 +31,15 @@ def asked(monkeypatch):
 
 def test_every_name_is_known():
     assert set(get_args(CellSpaceName)) == set(cell_search.SPACES)
-    assert set(get_args(ChildAlgorithm)) == set(SEARCHERS) - {"random"}
+    assert get_args(SearcherName) == tuple(SEARCHERS)
 
 
 @pytest.mark.quick_cases(1)
-@pytest.mark.parametrize("algorithm", get_args(ChildAlgorithm))
+@pytest.mark.parametrize("algorithm", get_args(SearcherName))
 def test_every_searcher_asks_for_children_of_the_space(asked, algorithm):
     _, name, networks, _, searchers, _, reward, settings, _ = asked(algorithm=algorithm, blocks=2)
     assert name == settings["algorithm"] == algorithm
-    assert list(searchers) == [algorithm, "random"]
+    assert list(searchers) == list(dict.fromkeys([algorithm, "random"]))
     for searcher in searchers.values():
         assert searcher.children == 30
         algorithm = searcher.algorithm

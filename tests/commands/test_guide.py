@@ -65,8 +65,8 @@ def test_the_guides_values_are_those_of_a_chain_within_its_budget(names):
 
 @pytest.mark.parametrize("promise", contract.PROMISES.values(), ids=contract.PROMISES)
 def test_the_guides_searcher_is_one(names, monkeypatch, tmp_path, promise):
-    monkeypatch.setitem(contract.SEARCHERS, "annealing", names["annealing"])
-    known = {"searcher": "annealing", "space": "mixed", "tmp_path": tmp_path}
+    monkeypatch.setitem(contract.SEARCHERS, "the guide's", names["annealing"])
+    known = {"searcher": "the guide's", "space": "mixed", "tmp_path": tmp_path}
     promise(**{name: known[name] for name in inspect.signature(promise).parameters})
 
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from jaxnas import search
+from jaxnas.commands.tabular.tabular_search import SEARCHERS as NAMED
 from support import searcher_promises as promises
 from support.searcher_promises import (
-    MARGINS,
+    LEARNERS,
     NETWORKS,
     SEARCHERS,
     SPACES,
@@ -207,16 +208,21 @@ def test_rewards_of_another_number_are_refused():
         search.search(SEARCHERS["random"](MIXED), lambda _: np.zeros(2), 3, jax.random.key(0))
 
 
+def test_every_searcher_with_a_name_is_held_to_the_promises():
+    assert set(NAMED) <= set(SEARCHERS)
+    assert set(LEARNERS) == set(NAMED) - {"random"}
+
+
 @pytest.fixture(scope="module")
 def found_by_random():
     return promises.found(search.random(MIXED))
 
 
 @pytest.mark.quick_cases(1)
-@pytest.mark.parametrize("searcher", MARGINS)
+@pytest.mark.parametrize("searcher", LEARNERS)
 def test_a_learning_searcher_beats_random(searcher, found_by_random):
     assert share_right(TARGET) == 1.0
-    promises.learns(MARGINS[searcher], found_by_random)
+    promises.learns(LEARNERS[searcher], found_by_random)
 
 
 def test_settings_that_are_numbers_can_be_vmapped():

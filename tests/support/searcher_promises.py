@@ -145,8 +145,8 @@ def trials_of_another_form_are_refused(searcher):
             algorithm.tell(state, candidates, rewards)
 
 
-# How much of the known answer is found in 100 queries, at least, beyond what random search finds.
-MARGINS = {
+# Those that learn, at sizes with which they beat random search within 100 queries.
+LEARNERS = {
     "evolution": lambda space: search.evolution(space, population=10, tournament=3),
     "local": search.local,
     "reinforce": search.reinforce,

@@ -16,10 +16,10 @@ from jaxnas import search
 from jaxnas.errors import SettingsError
 from jaxnas.randomness import stream
 from jaxnas.runs.config import ConfigError
+from jaxnas.runs.search_config import SearcherName
 from jaxnas.search import Algorithm
 from jaxnas.spaces import Space
 
-AlgorithmName = Literal["random", "evolution", "local", "reinforce", "ppo", "surrogate"]
 TableDataset = Literal["cifar10", "cifar100", "imagenet16_120"]
 
 
@@ -52,7 +52,7 @@ SEARCHERS: dict[str, Searcher] = {
 class TabularSearch:
     """Runs searchers on all of NAS-Bench-201, seed after seed, without training anything."""
 
-    algorithm: tuple[AlgorithmName, ...] = get_args(AlgorithmName)
+    algorithm: tuple[SearcherName, ...] = get_args(SearcherName)
     """Searchers to run; random always does, to compare the others with."""
     seeds: int = 500
     """Number of seeds, 0 and up."""
