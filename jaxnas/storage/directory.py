@@ -21,6 +21,8 @@ _CONFIG = "config.json"
 _ABSENT = "absent"
 OUTCOME = "outcome.json"
 """What the folder of finished work has: its outcome, written last."""
+DATA = "data.txt"
+"""What the folder of a run on images has: which were read, and which were left out."""
 
 
 class InUseError(RunError):
