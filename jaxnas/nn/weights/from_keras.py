@@ -63,7 +63,9 @@ def _read_h5(path: Path) -> Imported:
     try:
         with h5py.File(path, "r") as file:
             return _from_keras(_h5_source(file, path), str(path))
-    except (OSError, RuntimeError) as error:
+    except WeightsError:
+        raise
+    except Exception as error:  # a damaged file can raise almost anything
         raise WeightsError(f"{path} is no HDF5 file or is damaged ({error})") from error
 
 
