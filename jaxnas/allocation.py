@@ -1,9 +1,12 @@
-"""Memory of the process: what a program frees stays with it, for the next program to take."""
+"""Memory of the process: what it may take, and that what a program frees stays for the next."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import os
 import sys
+from pathlib import Path
 
 # Parameters of glibc's mallopt(3).
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
@@ -26,3 +29,15 @@ def keep_memory() -> None:
         mallopt(_MMAP_MAX, 0)
         mallopt(_TRIM_THRESHOLD, -1)  # never
         jax.config.update("jax_cpu_enable_async_dispatch", False)
+
+
+def free_memory() -> int:
+    """Number of bytes that this process may still take, as far as the system says."""
+    bounds = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    with contextlib.suppress(OSError):  # Linux alone has these files, and not each of them
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                bounds.append(int(line.split()[1]) * 1024)
+    with contextlib.suppress(OSError, ValueError):  # "max" of a container without a limit
+        bounds.append(int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return min(bounds)

@@ -48,7 +48,7 @@ from jaxnas.runs.config import Training
 from jaxnas.runs.progress import ProgressBars
 from jaxnas.runs.search_run import SearchImages
 from jaxnas.spaces import Genotype, Space
-from jaxnas.storage.directory import RunDirectory
+from jaxnas.storage.directory import DATA_READ, RunDirectory
 from jaxnas.storage.metrics import Metrics
 
 RANDOM = "random"
@@ -165,6 +165,7 @@ def run_children(
         **{f"{each}, full size": full.total_steps for each in searches},
     }
     with folder as directory, ProgressBars(console, bars) as progress:
+        folder.write_text(DATA_READ, dataset.described + "\n")
         store = ChildStore(directory)
         with executor:
             trainers = Evaluator(executor, make)

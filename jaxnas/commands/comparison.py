@@ -38,7 +38,14 @@ from jaxnas.runs.search_run import Searched, SearchImages, SearchRun
 from jaxnas.runs.training_run import TrainingRun
 from jaxnas.spaces import AdaptationSpace, Genotype
 from jaxnas.storage import files
-from jaxnas.storage.directory import DATA, OUTCOME, RunDirectory, refuse_while_used, run_once
+from jaxnas.storage.directory import (
+    DATA,
+    DATA_READ,
+    OUTCOME,
+    RunDirectory,
+    refuse_while_used,
+    run_once,
+)
 
 # What `method_run` calls them.
 _METHODS: dict[str, Method] = {
@@ -248,7 +255,7 @@ def run_comparison(flags: Comparison, published: Mapping[tuple[str, str], str]) 
     for reason in reasons:
         console.print(f"left out: {reason}", highlight=False, soft_wrap=True)
     with folder:  # its config.json is written
-        pass
+        folder.write_text(DATA_READ, dataset.described + "\n")
     jobs = [FolderJob(cell.name, cell, path / cell.name) for cell in cells]
     busy = 0
     with ProgressBars(console, steps) as bars, executor:

@@ -68,7 +68,7 @@ def run_cost_front(flags: CostFront) -> None:
         table.unlink(missing_ok=True)
     parts = flags.parts(path)
     run_experiments(list(parts.values()), "cost_front", table)
-    dataset = load_data(experiment.data)
+    dataset = load_data(experiment.data, tell=False)
     base = fit_stem(base, experiment.base, experiment.size.stem, dataset)
     space = AdaptationSpace(base, "full")
     kind = experiment.adaptation.cost

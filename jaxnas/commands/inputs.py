@@ -13,14 +13,18 @@ from jaxnas.spaces import Genotype
 from jaxnas.storage.directory import DATA, RunDirectory
 
 
-def load_data(flags: DataFlags) -> Dataset:
-    """The data set of the flags.
+def load_data(flags: DataFlags, *, tell: bool = True) -> Dataset:
+    """The data set of the flags; prints what was read, unless `tell` is false.
 
     Raises:
       DataError: if it cannot be found, read or limited.
     """
     dataset = data.load(flags.dataset, flags.data_dir, download=flags.download)
-    return dataset if flags.train_limit is None else dataset.limit(flags.train_limit)
+    if flags.train_limit is not None:
+        dataset = dataset.limit(flags.train_limit)
+    if tell:
+        print(dataset.described, flush=True)
+    return dataset
 
 
 def fit_stem(base: Genotype, source: str, stem: Stem | None, dataset: Dataset) -> Genotype:

@@ -53,7 +53,9 @@ def get_ready(*, overlapping: bool = False) -> None:
 
 
 def run_command(parse: Callable[[], Any], run: Callable[[Any], object]) -> None:
-    """Reads the command line, runs, and tells a `UserError` in a sentence, with status 1.
+    """Reads the command line, runs, and tells in a sentence what the user can mend, with status 1.
+
+    That is a `UserError`, and whatever a file, a disk, the memory or a device can cause.
 
     Args:
       parse: reads the command line, and returns the flags.
@@ -78,6 +80,42 @@ def run_command(parse: Callable[[], Any], run: Callable[[Any], object]) -> None:
         _stop_interrupted(f"interrupted{again}")
     except BrokenPipeError:
         _stop_without_reader()
+    except Exception as error:
+        sentence = _failure_of_machine(error)
+        if sentence is None:
+            raise
+        sys.exit(f"error: {sentence}")
+
+
+def _failure_of_machine(error: Exception) -> str | None:
+    """A sentence on the file, the memory or the device that caused it; None for anything else."""
+    text = str(error)
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text:
+        return f"the memory does not suffice ({_first_line(error)}); make the run smaller"
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror or _first_line(error)}"
+    if "jax" not in sys.modules:
+        return None
+    import jax
+
+    if isinstance(error, jax.errors.JaxRuntimeError) and (
+        "CUDA" in text or text.startswith(("UNAVAILABLE", "ABORTED", "DATA_LOSS"))
+    ):
+        return f"the device failed ({_first_line(error)}); --resume goes on, where there is one"
+    try:
+        jax.devices()
+    except Exception as reason:  # RuntimeError, or a bare AssertionError
+        asked = os.environ.get("JAX_PLATFORMS")
+        cause = f"JAX_PLATFORMS={asked}" if asked else _first_line(reason)
+        return (
+            f"JAX finds no device ({cause}); install jax for that device, or set JAX_PLATFORMS=cpu"
+        )
+    return None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 class _FirstLine(logging.Formatter):

@@ -26,6 +26,7 @@ class Dataset:
       num_classes: number of classes, at least 2, each with training images.
       class_names: one name per class.
       augmentation: what suits these images while training.
+      notes: what was left out or decided while they were read, a sentence each.
 
     Raises:
       DataError: on construction, if the fields do not fit the above or each other.
@@ -39,6 +40,7 @@ class Dataset:
     num_classes: int
     class_names: tuple[str, ...]
     augmentation: Augmentation
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.num_classes < 2:
@@ -98,6 +100,20 @@ class Dataset:
         """(height, width, channels) of every image."""
         height, width, channels = self.train_images.shape[1:]
         return height, width, channels
+
+    @property
+    def described(self) -> str:
+        """How many images of what size, and which classes, were read; then the notes."""
+        height, width, channels = self.input_shape
+        names = [*self.class_names[:3], "...", self.class_names[-1]]
+        if self.num_classes <= 4:
+            names = self.class_names
+        read = (
+            f"{self.name}: {len(self.train_images):,} training and {len(self.test_images):,} test "
+            f"images of {width}x{height} pixels in {channels} "
+            f"channel{'s' * (channels > 1)}, {self.num_classes:,} classes ({', '.join(names)})."
+        )
+        return "\n".join([read, *self.notes])
 
     def limit(self, n: int) -> "Dataset":
         """The same data set with its first `n` training images only; the test part is kept whole.

@@ -8,6 +8,7 @@ from jaxnas.data.cifar import load_cifar
 from jaxnas.data.dataset import Dataset
 from jaxnas.data.errors import DataError
 from jaxnas.data.folders import load_folder, load_tiny_imagenet
+from jaxnas.data.image_files import SUFFIXES, refuse_link_to_nothing
 from jaxnas.data.tfds import load_tfds
 
 _TFDS = "tfds:"
@@ -15,6 +16,15 @@ _CHOICES = (
     "choose cifar10, cifar100, tiny_imagenet, digits, tfds:NAME, a folder of class folders, or an "
     ".npz file"
 )
+_ADVICE = {
+    suffix: f" ({advice})"
+    for suffixes, advice in (
+        ((".npy", ".h5", ".hdf5", ".csv", ".mat", ".pkl", ".pt"), "save arrays by numpy.savez"),
+        ((".zip", ".tar", ".gz", ".tgz", ".7z"), "unpack the archive"),
+        (SUFFIXES, "give the folder of all images"),
+    )
+    for suffix in suffixes
+}
 
 
 def load(
@@ -50,16 +60,32 @@ def load(
         raise DataError(f"the name of the data set is empty: {_CHOICES}.")
     folder = Path(data_dir or os.environ.get("JAXNAS_DATA_DIR") or "data").expanduser()
     path = Path(name).expanduser()
-    if name in ("cifar10", "cifar100"):
-        return load_cifar(name, folder, download=download)
-    if name == "tiny_imagenet":
-        return load_tiny_imagenet(folder)
-    if name == "digits":
-        return load_digits()
-    if name.startswith(_TFDS):
-        return load_tfds(name.removeprefix(_TFDS), folder, download=download)
-    if path.suffix == ".npz" and path.is_file():
-        return load_npz(path)
+    try:
+        if name in ("cifar10", "cifar100"):
+            return load_cifar(name, folder, download=download)
+        if name == "tiny_imagenet":
+            return load_tiny_imagenet(folder)
+        if name == "digits":
+            return load_digits()
+        if name.startswith(_TFDS):
+            return load_tfds(name.removeprefix(_TFDS), folder, download=download)
+        return _load_path(path, name)
+    except OSError as error:
+        where = error.filename or name
+        raise DataError(f"{where} cannot be read: {error.strerror or error}.") from error
+    except MemoryError as error:
+        raise DataError(f"{name} needs more memory than there is: make it smaller.") from error
+
+
+def _load_path(path: Path, name: str) -> Dataset:
+    refuse_link_to_nothing(path)
     if path.is_dir():
         return load_folder(path)
+    if path.suffix.lower() == ".npz" and path.is_file():
+        return load_npz(path)
+    if path.is_file():
+        advice = _ADVICE.get(path.suffix.lower(), "")
+        raise DataError(f"{path} is a file, but no .npz{advice}: {_CHOICES}.")
+    if path.exists():
+        raise DataError(f"{path} is neither a file nor a folder: {_CHOICES}.")
     raise DataError(f"{name!r} is no data set and no path that exists: {_CHOICES}.")

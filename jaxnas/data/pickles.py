@@ -25,18 +25,18 @@ def read_batch(content: bytes, where: str) -> dict[str, Any]:
     try:
         # Latin-1 maps Python 2's byte strings, which hold pixels and keys alike, byte for byte.
         batch = _BatchUnpickler(io.BytesIO(content), encoding="latin1").load()
+        if isinstance(batch, dict):
+            return {
+                key.decode("latin1") if isinstance(key, bytes) else str(key): (
+                    value.array() if isinstance(value, _Array) else value
+                )
+                for key, value in batch.items()
+            }
     except DataError as error:
         raise DataError(f"{where} {error}") from None
     except Exception as error:  # a damaged pickle can raise almost anything
         raise DataError(f"{where} is not a CIFAR batch ({error}): download it again.") from error
-    if not isinstance(batch, dict):
-        raise DataError(f"{where} holds a {type(batch).__name__}, not a dict: download it again.")
-    return {
-        key.decode("latin1") if isinstance(key, bytes) else str(key): (
-            value.array() if isinstance(value, _Array) else value
-        )
-        for key, value in batch.items()
-    }
+    raise DataError(f"{where} holds a {type(batch).__name__}, not a dict: download it again.")
 
 
 class _Dtype:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from jaxnas.reports.tables import Table
 from jaxnas.storage import files
+from jaxnas.storage.directory import DATA_READ
 
 
 class Picture(NamedTuple):
@@ -81,6 +82,9 @@ def write_page(
             raise files.RunError(f"there is no picture {path}; draw it before the report")
     settings = dict(config or {})
     environment = settings.pop("environment", {})
+    if (folder / DATA_READ).is_file():
+        read = files.read_text(folder / DATA_READ).strip()
+        sections = [*sections, Section("Data", [f"```\n{read}\n```"])]
     listed = {"Configuration": settings, "Environment": environment}
     sections = [*sections, *(Section(name, _listing(each)) for name, each in listed.items())]
     parts = [

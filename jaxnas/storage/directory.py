@@ -25,6 +25,8 @@ OUTCOME = "outcome.json"
 """What the folder of finished work has: its outcome, written last."""
 DATA = "data_sha256"
 """The field of a configuration that holds `Dataset.fingerprint`, which a resumed run must have."""
+DATA_READ = "data.txt"
+"""What the folder of a run on images has: which were read, and which were left out."""
 
 
 class InUseError(RunError):

@@ -1,10 +1,14 @@
 """How a script ends when it is interrupted."""
 
 import os
+import re
 import subprocess
 import sys
 
+import jax
 import pytest
+
+from jaxnas.commands.script import run_command
 
 INTERRUPTED = """
 import atexit, dataclasses, time
@@ -89,3 +93,42 @@ def test_a_word_of_the_command_line_that_is_no_utf8_is_refused_first():
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("error: the name 'caf\\udce9' is no UTF-8, and checkpoints")
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (MemoryError(), "the memory does not suffice (MemoryError); make the run smaller"),
+        (PermissionError(13, "Permission denied", "/x"), "/x: Permission denied"),
+        (
+            jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory\nmore"),
+            "the memory does not suffice (RESOURCE_EXHAUSTED: Out of memory); make the run smaller",
+        ),
+        (
+            jax.errors.JaxRuntimeError("INTERNAL: CUDA_ERROR_ILLEGAL_ADDRESS"),
+            "the device failed (INTERNAL: CUDA_ERROR_ILLEGAL_ADDRESS); --resume goes on, where "
+            "there is one",
+        ),
+    ],
+)
+def test_what_the_machine_causes_is_a_sentence(error, sentence):
+    def fail(_):
+        raise error
+
+    with pytest.raises(SystemExit, match=f"^{re.escape('error: ' + sentence)}$"):
+        run_command(lambda: None, fail)
+
+
+def test_a_fault_of_the_program_keeps_its_traceback():
+    with pytest.raises(ZeroDivisionError):
+        run_command(lambda: 0, lambda flag: 1 / flag)
+
+
+def test_a_device_that_is_not_there_is_a_sentence(monkeypatch):
+    def fail(*_):
+        raise AssertionError  # as jax does for JAX_PLATFORMS=cuda without CUDA
+
+    monkeypatch.setattr(jax, "devices", fail)
+    monkeypatch.setenv("JAX_PLATFORMS", "cuda")
+    with pytest.raises(SystemExit, match=r"^error: JAX finds no device \(JAX_PLATFORMS=cuda\);"):
+        run_command(lambda: None, fail)

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -69,3 +70,31 @@ def test_an_unknown_name_lists_the_known(spec: str, tmp_path: Path, monkeypatch)
     else:
         with pytest.raises(DataError):
             load(spec)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("x.npy", r"x\.npy is a file, but no \.npz \(save arrays by numpy\.savez\)"),
+        ("x.zip", r"x\.zip is a file, but no \.npz \(unpack the archive\)"),
+        ("x.png", r"x\.png is a file, but no \.npz \(give the folder of all images\)"),
+        ("link.npz", r"link\.npz is a link to gone, where there is nothing"),
+        ("pipe.npz", r"pipe\.npz is neither a file nor a folder"),
+    ],
+)
+def test_what_exists_is_not_said_to_be_missing(tmp_path, name, message):
+    if name == "pipe.npz":
+        os.mkfifo(tmp_path / name)
+    elif name == "link.npz":
+        (tmp_path / name).symlink_to("gone")
+    else:
+        (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(DataError, match=message):
+        load(tmp_path / name)
+
+
+def test_the_suffix_may_be_in_capitals(tmp_path):
+    images, labels = np.zeros((4, 8, 8), np.uint8), np.array([0, 1, 0, 1])
+    np.savez(tmp_path / "x.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
+    (tmp_path / "x.npz").rename(tmp_path / "X.NPZ")
+    assert load(tmp_path / "X.NPZ").input_shape == (8, 8, 1)

@@ -1,10 +1,13 @@
+import os
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from jaxnas.data import Augmentation, DataError, load
+from jaxnas.data import Augmentation, DataError, folders, load
 from support.picture_files import picture, save, tiny_imagenet
 
 
@@ -40,7 +43,9 @@ def test_grey_folders_have_one_channel_until_a_colour_image_comes(tmp_path: Path
     assert (dataset.test_images[..., :1] == dataset.test_images).all()
 
 
-@pytest.mark.parametrize("suffix", ["png", "jpg", "JPEG", "webp", "bmp"])
+@pytest.mark.parametrize(
+    "suffix", ["png", "jpg", "JPEG", "jfif", "webp", "bmp", "tif", "TIFF", "ppm"]
+)
 def test_image_formats(tmp_path: Path, suffix: str):
     written = [
         save(tmp_path / part / name / f"x.{suffix}", picture(i))
@@ -61,25 +66,202 @@ def test_palettes_and_transparency_become_rgb(tmp_path: Path):
     np.testing.assert_array_equal(dataset.train_images[5], np.asarray(palette.convert("RGB")))
 
 
-def test_other_files_are_passed_over(tmp_path: Path):
+def test_other_files_are_left_out_and_told(tmp_path: Path):
     class_folders(tmp_path)
     (tmp_path / "train/ant/notes.txt").write_text("x")
+    (tmp_path / "train/ant/notes\n2.txt").write_text("x")
     (tmp_path / "train/ant/.hidden.png").write_text("x")
     (tmp_path / "train/.cache").mkdir()
-    assert len(load(tmp_path).train_images) == 5
+    (tmp_path / "extra").mkdir()
+    os.mkfifo(tmp_path / "train/ant/pipe.png")
+    save(tmp_path / "train/flat.png", picture(0))
+    dataset = load(tmp_path)
+    assert len(dataset.train_images) == 5
+    assert set(dataset.notes) == {
+        f"1 file left out (hidden), such as {tmp_path}/train/ant/.hidden.png.",
+        f"1 file left out (in no class folder), such as {tmp_path}/train/flat.png.",
+        f"1 file left out (no regular file), such as {tmp_path}/train/ant/pipe.png.",
+        f"2 files left out (.txt is not read), such as {tmp_path}/train/ant/notes\\n2.txt.",
+        f"{tmp_path}/extra was not read.",
+    }
+    assert dataset.described.splitlines() == [
+        f"{tmp_path.name}: 5 training and 2 test images of 8x8 pixels in 3 channels, 2 classes "
+        "(ant, zebra).",
+        *dataset.notes,
+    ]
+
+
+def test_many_reasons_are_told_in_few_sentences(tmp_path: Path):
+    class_folders(tmp_path)
+    for number in range(30):
+        (tmp_path / f"train/ant/x.{number}").write_text("x")
+    assert len(load(tmp_path).notes) == 9
+    assert load(tmp_path).notes[-1] == "22 more files left out."
+
+
+def test_deeper_folders_are_read_once_and_told(tmp_path: Path):
+    class_folders(tmp_path)
+    save(tmp_path / "train/zebra/more/most/x.png", picture(0))
+    (tmp_path / "train/zebra/more/again").symlink_to(tmp_path / "train/zebra")
+    dataset = load(tmp_path)
+    assert dataset.train_labels.tolist() == [0, 1, 0, 1, 0, 1]
+    deeper = tmp_path / "train/zebra/more/most/x.png"
+    assert dataset.notes == (f"1 file read from deeper folders, such as {deeper}.",)
+
+
+def test_classes_are_in_natural_order(tmp_path: Path):
+    for name in ("k10", "k2", "k1", "k01", "a"):
+        for part in ("train", "test"):
+            save(tmp_path / part / name / "x.png", picture(0))
+    assert load(tmp_path).class_names == ("a", "k01", "k1", "k2", "k10")
+
+
+def test_the_first_image_of_an_animation_is_read(tmp_path: Path):
+    class_folders(tmp_path)
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    path = tmp_path / "train/ant/x.gif"
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    dataset = load(tmp_path)
+    assert (dataset.train_images[5] == (255, 0, 0)).all()
+    assert dataset.notes == ("1 of the files hold several images, of which the first was read.",)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tif"])
+def test_images_are_turned_as_a_viewer_turns_them(tmp_path: Path, suffix: str):
+    stored, shown = np.zeros((16, 8, 3), np.uint8), np.zeros((8, 16, 3), np.uint8)
+    stored[:8], shown[:, 8:] = 255, 255  # its top is the right
+    for part in ("train", "test"):
+        for name in "ab":
+            save(tmp_path / part / name / "y.png", Image.fromarray(shown))
+    image = Image.fromarray(stored)
+    exif = image.getexif()
+    exif[274] = 6
+    quality = {"quality": 100} if suffix in ("jpg", "webp") else {}
+    image.save(tmp_path / f"train/a/x.{suffix}", exif=exif, **quality)
+    turned = load(tmp_path).train_images[0].astype(int)
+    assert np.abs(turned - shown).max() < 9
+
+
+def png(bits: int, colour: int, row: bytes, chunk: tuple[bytes, bytes] | None = None) -> bytes:
+    """A PNG of 8x8 pixels, of equal rows, with a chunk more."""
+
+    def made(kind: bytes, content: bytes) -> bytes:
+        check = zlib.crc32(kind + content)
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", check)
+
+    head = made(b"IHDR", struct.pack(">IIBBBBB", 8, 8, bits, colour, 0, 0, 0))
+    pixels = made(b"IDAT", zlib.compress((b"\0" + row) * 8))
+    return (
+        b"\x89PNG\r\n\x1a\n" + head + (made(*chunk) if chunk else b"") + pixels + made(b"IEND", b"")
+    )
+
+
+DEEP = {
+    "grey.png": png(16, 0, b"\x0f\xff" * 8),
+    "grey_alpha.png": png(16, 4, b"\x0f\xff" * 16),
+    "rgb.png": png(16, 2, b"\x0f\xff" * 24),
+    "rgba.png": png(16, 6, b"\x0f\xff" * 32),
+    "rgb.ppm": b"P6 8 8 4095\n" + b"\x0f\xff" * 192,
+    "grey.pgm": b"P5 8 8 65535\n" + b"\x0f\xff" * 64,
+}
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_more_than_8_bits_are_refused_by_one_rule(tmp_path: Path, name: str):
+    class_folders(tmp_path)
+    (tmp_path / "train/ant" / name).write_bytes(DEEP[name])
+    with pytest.raises(DataError, match=f"{name} has more than 8 bits for a colour"):
+        load(tmp_path)
+
+
+LARGE = zlib.compress(b"a" * 2**21)
+
+
+@pytest.mark.parametrize("chunk", [(b"iCCP", b"p\0\0" + LARGE), (b"zTXt", b"p\0\0" + LARGE)])
+def test_a_png_with_much_beside_its_pixels(tmp_path: Path, chunk):
+    class_folders(tmp_path)
+    (tmp_path / "train/ant/x.png").write_bytes(png(8, 2, bytes(24), chunk))
+    with pytest.raises(DataError, match=r"x\.png cannot be read as an image \(Decompressed data"):
+        load(tmp_path)
+
+
+def test_a_damaged_palette(tmp_path: Path):
+    class_folders(tmp_path)
+    path = tmp_path / "train/ant/x.bmp"
+    picture(0).quantize(16).save(path)
+    content = bytearray(path.read_bytes())
+    content[46:50] = struct.pack("<I", 70000)
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"x\.bmp cannot be read as an image \(Unsupported BMP Pal"):
+        load(tmp_path)
+
+
+def test_a_changed_pixel_of_a_png_is_found(tmp_path: Path):
+    """Pillow alone does not always look at the sums."""
+    class_folders(tmp_path)
+    content = bytearray(png(8, 2, bytes(24)))
+    start = content.index(b"IEND") - 8
+    content[start] ^= 1
+    (tmp_path / "train/ant/x.png").write_bytes(content)
+    with pytest.raises(DataError, match=r"x\.png cannot be read as an image"):
+        load(tmp_path)
+
+
+def test_memory_that_does_not_suffice_is_told_before_it_is_taken(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(folders, "free_memory", lambda: 2**30)
+    Image.new("1", (8000, 8000)).convert("P").save(tmp_path / "large.png")
+    for name in ("train/a", "train/b", "test/a"):
+        (tmp_path / name).mkdir(parents=True)
+        for number in range(2):
+            (tmp_path / name / f"{number}.png").symlink_to(tmp_path / "large.png")
+    with pytest.raises(
+        DataError, match=r"6 images of 8000x8000 pixels need 1.1 GiB .* and 1.0 GiB"
+    ):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["train", "train/ant", "train/ant/0.png"])
+def test_a_missing_permission_is_told(tmp_path: Path, name: str):
+    class_folders(tmp_path)
+    (tmp_path / name).chmod(0)
+    if os.geteuid() == 0:  # who may read all
+        for path in (tmp_path.parents[1], tmp_path.parents[0], tmp_path):
+            path.chmod(path.stat().st_mode | 0o755)
+        os.seteuid(65534)
+    try:
+        with pytest.raises(DataError, match=rf"{name} cannot be read: .*ermission"):
+            load(tmp_path)
+    finally:
+        if os.getuid() == 0:
+            os.seteuid(0)
+        (tmp_path / name).chmod(0o755)
+
+
+def flat_test_beside_val(root: Path):
+    (root / "test").rename(root / "val")
+    save(root / "test/0.png", picture(0))
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda r: save(r / "train/ant/9.png", picture(0, 9)), "9.png is 9x9 pixels but .* is 8x8"),
-        (lambda r: (r / "train/ant/x.png").write_bytes(b"x"), r"x\.png cannot be read as an image"),
-        (lambda r: (r / "test").rename(r / "else"), "has no train folder with a test or val"),
+        (
+            lambda r: (r / "train/ant/x.png").write_bytes(b"x"),
+            r"content is none of PNG, JPEG, WebP",
+        ),
+        (lambda r: (r / "train/ant/x.png").write_bytes(b""), r"x\.png cannot .* \(it is empty\)"),
+        (lambda r: (r / "train/ant/x.png").symlink_to("/n/x"), "is a link to /n/x, where there is"),
+        (lambda r: (r / "train/bee").symlink_to("/n/bee"), "bee is a link to /n/bee, where there"),
+        (lambda r: (r / "train/b\udce9e").mkdir(), r"b\\udce9e has characters that no report"),
+        (lambda r: flat_test_beside_val(r), "test has no class folders.* judged by .*val, move it"),
+        (lambda r: tiny_imagenet(r), "is Tiny ImageNet as published.*--data-dir"),
+        (lambda r: (r / "test").rename(r / "else"), "has no train folder with .* but else, train:"),
         (lambda r: (r / "test/ant").rename(r / "test/bee"), "has a class 'bee' that .* lacks"),
-        (lambda r: (r / "train/bee").mkdir(), "bee holds no PNG, JPEG, WebP or BMP image"),
+        (lambda r: (r / "train/bee").mkdir(), "bee holds no image of PNG, JPEG"),
         (
             lambda r: Image.new("I;16", (8, 8)).save(r / "train/ant/deep.png"),
-            r"deep\.png has pixels of mode I;16: save it with 8 bits",
+            r"deep\.png has more than 8 bits",
         ),
     ],
 )
@@ -94,7 +276,7 @@ def test_a_cut_image_is_named(tmp_path: Path):
     class_folders(tmp_path)
     path = tmp_path / "train/ant/0.png"
     path.write_bytes(path.read_bytes()[:-60])
-    with pytest.raises(DataError, match=r"0\.png cannot be read as an image: replace or remove"):
+    with pytest.raises(DataError, match=r"0\.png cannot be read as an image .*: save it anew"):
         load(tmp_path)
 
 
@@ -124,7 +306,7 @@ def test_tiny_imagenet_not_found(tmp_path: Path):
     [
         ("val_2.JPEG\tn03\t0\n", "gives val_2.JPEG the class 'n03', which is not in train"),
         ("val_2.JPEG\n", "gives val_2.JPEG the class ''"),
-        ("val_2.JPEG\tn01\t0\n", r"val_2\.JPEG cannot be read as an image"),
+        ("val_2.JPEG\tn01\t0\n", r"val_2\.JPEG does not exist: add it"),
     ],
 )
 def test_tiny_imagenet_annotations_must_fit(tmp_path: Path, line: str, message: str):

@@ -88,7 +88,9 @@ def _read_h5(path: Path) -> Imported:
     try:
         with h5py.File(_unzipped(path) if path.suffix == ".keras" else path, "r") as file:
             return _from_keras(_h5_source(file, path), str(path))
-    except (OSError, RuntimeError) as error:
+    except WeightsError:
+        raise
+    except Exception as error:  # a damaged file can raise almost anything
         raise WeightsError(f"{path} is no HDF5 file or is damaged ({error})") from error
 
 

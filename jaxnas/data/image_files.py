@@ -1,0 +1,139 @@
+"""Image files: their pixels as a viewer shows them, or why they cannot be read."""
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageFile, ImageOps, TiffImagePlugin, UnidentifiedImageError
+
+from jaxnas.data.errors import DataError
+
+SUFFIXES = frozenset(
+    {
+        *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif"),
+        *(".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"),
+    }
+)
+"""What the names of files that are read end in, in lower case."""
+
+FORMATS = "PNG, JPEG, WebP, BMP, GIF, TIFF and PPM"
+
+_DECODERS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+_GREY = frozenset({"1", "L", "LA"})
+_COLOUR = frozenset({"RGB", "RGBA", "RGBX", "P", "CMYK", "YCbCr"})
+_BITS_PER_SAMPLE = 258  # a TIFF tag
+
+
+class Head(NamedTuple):
+    """What an image file says of itself before it is decoded.
+
+    Attributes:
+      width: pixels, before the image is turned.
+      height: likewise.
+      grey: whether it has no colours.
+      several: whether it holds more than one image, as an animation does.
+    """
+
+    width: int
+    height: int
+    grey: bool
+    several: bool
+
+
+def read_head(path: Path) -> Head:
+    """What the file says of itself.
+
+    Raises:
+      DataError: if it is no image that can be read, with the reason, or has more than 8 bits for a
+        colour, of which the lower ones would be lost.
+    """
+    with _opened(path) as image:
+        if _deep(image):
+            raise DataError(
+                f"{path} has more than 8 bits for a colour: scale it to 0..255 and save it with 8."
+            )
+        if image.mode not in _GREY | _COLOUR:
+            raise DataError(
+                f"{path} has pixels of mode {image.mode}: save it in grey or RGB of 8 bits."
+            )
+        grey = image.mode in _GREY
+        return Head(*image.size, grey, getattr(image, "n_frames", 1) > 1)
+
+
+def read_pixels(path: Path, channels: int) -> np.ndarray:
+    """The first image of a file, turned as its EXIF orientation says, without transparency.
+
+    Args:
+      path: the file.
+      channels: 1 for grey, 3 for RGB.
+
+    Returns:
+      uint8 [h, w, channels].
+
+    Raises:
+      DataError: if it cannot be decoded, with the reason.
+    """
+    with _opened(path) as image:
+        if image.format == "PNG":
+            image.verify()  # the sums of its parts, which decoding does not check
+    with _opened(path) as image:
+        turned = ImageOps.exif_transpose(image)
+        # Pillow warns when a palette with transparency is not read by way of RGBA.
+        whole = turned.convert("RGBA") if turned.mode == "P" else turned
+        pixels = np.asarray(whole.convert("L" if channels == 1 else "RGB"))
+    return pixels.reshape(*pixels.shape[:2], channels)
+
+
+def refuse_link_to_nothing(path: Path) -> None:
+    """Raises DataError if `path` is a link to what is not there."""
+    if path.is_symlink() and not path.exists():
+        raise DataError(
+            f"{path} is a link to {os.readlink(path)}, where there is nothing: mend or remove it."
+        )
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
+    refuse_link_to_nothing(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of damaged EXIF fields and of sizes
+            with Image.open(path, formats=_DECODERS) as image:
+                yield image
+    except DataError:
+        raise
+    except PermissionError as error:
+        raise DataError(f"{path} cannot be read: you have no permission to read it.") from error
+    except FileNotFoundError as error:
+        raise DataError(f"{path} does not exist: add it, or remove its entry.") from error
+    except UnidentifiedImageError as error:
+        cause = f"its content is none of {FORMATS}" if path.stat().st_size else "it is empty"
+        raise DataError(
+            f"{path} cannot be read as an image ({cause}): replace or remove it."
+        ) from error
+    except Exception as error:  # a damaged file can raise almost anything
+        cause = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        raise DataError(
+            f"{path} cannot be read as an image ({cause}): save it anew, or remove it."
+        ) from error
+
+
+def _deep(image: ImageFile.ImageFile) -> bool:
+    """Whether a colour of the file has more bits than the 8 that Pillow keeps of it."""
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        return max(image.tag_v2.get(_BITS_PER_SAMPLE, (1,))) > 8
+    if image.mode.startswith("I"):
+        return True
+    pieces = [piece for tile in image.tile for piece in _pieces(tile[3])]
+    if image.format == "PNG":
+        return any(str(piece).endswith(";16B") for piece in pieces)
+    # PPM names the largest value.
+    return image.format == "PPM" and any(isinstance(each, int) and each > 255 for each in pieces)
+
+
+def _pieces(arguments: object) -> tuple[object, ...]:
+    return arguments if isinstance(arguments, tuple) else (arguments,)
