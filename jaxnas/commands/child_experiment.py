@@ -12,7 +12,7 @@ import rich.console
 
 from jaxnas import search
 from jaxnas.children.child_config import ChildExperiment
-from jaxnas.children.child_networks import Networks
+from jaxnas.children.child_networks import BuiltNetworks, Networks
 from jaxnas.children.child_report import (
     failed_children,
     reward_curves,
@@ -103,6 +103,31 @@ def stages_beside_random(
         each: staged_searcher(parts, children)
         for each, parts in ((name, stages), (RANDOM, control))
     }
+
+
+def run_space(
+    experiment: ChildExperiment,
+    name: str,
+    space: Space,
+    child: Training,
+    algorithm: search.Algorithm,
+    settings: dict[str, Any],
+) -> Path:
+    """`run_children` of a searcher and of random search over any space that decodes.
+
+    Every candidate's network is built and compiled for itself, its reward is the accuracy, 0 to 1,
+    and what is found is trained as it is.
+    """
+    return run_children(
+        experiment,
+        name,
+        BuiltNetworks((space,)),
+        child,
+        beside_random(name, algorithm, space, experiment.children),
+        lambda candidate: {TRAINED: space.decode(as_array(candidate))},
+        lambda outcome: outcome.accuracies[-1] / 100,
+        settings,
+    )
 
 
 def run_children(

@@ -1,6 +1,7 @@
 """One function that loads every kind of data set."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from jaxnas.data.arrays import load_digits, load_npz
@@ -11,11 +12,16 @@ from jaxnas.data.folders import load_folder, load_tiny_imagenet
 from jaxnas.data.image_files import SUFFIXES, refuse_link_to_nothing
 from jaxnas.data.tfds import load_tfds
 
+NAMED: dict[str, Callable[[Path, bool], Dataset]] = {
+    "cifar10": lambda folder, download: load_cifar("cifar10", folder, download=download),
+    "cifar100": lambda folder, download: load_cifar("cifar100", folder, download=download),
+    "tiny_imagenet": lambda folder, _: load_tiny_imagenet(folder),
+    "digits": lambda *_: load_digits(),
+}
+"""Data sets with a name: (folder of data sets, whether to fetch what is not there) to the set."""
+
 _TFDS = "tfds:"
-_CHOICES = (
-    "choose cifar10, cifar100, tiny_imagenet, digits, tfds:NAME, a folder of class folders, or an "
-    ".npz file"
-)
+_CHOICES = f"choose {', '.join(NAMED)}, tfds:NAME, a folder of class folders, or an .npz file"
 _ADVICE = {
     suffix: f" ({advice})"
     for suffixes, advice in (
@@ -61,12 +67,8 @@ def load(
     folder = Path(data_dir or os.environ.get("JAXNAS_DATA_DIR") or "data").expanduser()
     path = Path(name).expanduser()
     try:
-        if name in ("cifar10", "cifar100"):
-            return load_cifar(name, folder, download=download)
-        if name == "tiny_imagenet":
-            return load_tiny_imagenet(folder)
-        if name == "digits":
-            return load_digits()
+        if name in NAMED:
+            return NAMED[name](folder, download)
         if name.startswith(_TFDS):
             return load_tfds(name.removeprefix(_TFDS), folder, download=download)
         return _load_path(path, name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,8 +41,9 @@ class Result:
       digest: SHA-256 in hex of final parameters and genotype.
       genotype: the final network.
       changes: what adaptation made of the base's edges, in words; empty where it was left alone.
-      scores: what else it was judged by, in percent where the name ends in ``accuracy``; after
-        learning without labels `test_accuracy` is a linear classifier's on the frozen features.
+      scores: of learning without labels, what else it was judged by, in percent where the name ends
+        in ``accuracy``; `test_accuracy` is a linear classifier's on the frozen features then. Empty
+        where the labels were learned: tables know the one from the other by it.
       search_seconds: wall clock of a search that came before the training; None without one.
     """
 
@@ -89,6 +90,8 @@ class Result:
 
 
 _FIELDS = tuple(field.name for field in dataclasses.fields(Result))
+_DERIVED = ("accelerator_seconds",)
+"""Properties that results.csv has beside the fields."""
 _ADDED = {"changes", "scores", "search_seconds"}  # which rows of earlier versions lack
 
 
@@ -139,11 +142,10 @@ def write_results(folder: str | os.PathLike[str], rows: Sequence[Result]) -> Non
     records = [row.to_record() for row in rows]
     text = files.to_json(records, "results.json", indent=1) + "\n"
     names = [name for name in _FIELDS if name not in ("genotype", "scores")]
-    names += ["accelerator_seconds", *_score_names(rows)]
+    names += [*_DERIVED, *_score_names(rows)]
     lines = []
     for row, record in zip(rows, records, strict=True):
-        seconds = {"accelerator_seconds": round(row.accelerator_seconds, 3)}
-        values = record | row.scores | seconds
+        values = record | row.scores | {name: round(getattr(row, name), 3) for name in _DERIVED}
         lines.append([values.get(name) for name in names])
     table = Table([Column(name) for name in names], lines)
     files.write_bytes(folder / "results.json", text.encode("utf-8"))
@@ -177,6 +179,30 @@ def without_labels(rows: Sequence[Result]) -> bool:
     return bool(rows) and all(row.scores for row in rows)
 
 
+class _Shown(NamedTuple):
+    """A column of the table of results.
+
+    Attributes:
+      column: its head and form.
+      of: what it shows of a row.
+      mean: the number whose mean it shows of several seeds; None for none.
+    """
+
+    column: Column
+    of: Callable[[Result], Any]
+    mean: str | None = None
+
+
+_SHOWN = (
+    _Shown(Column("parameters", ",.0f"), lambda row: row.params, "params"),
+    _Shown(Column("multiply-adds", ",.0f"), lambda row: row.macs, "macs"),
+    _Shown(Column("changes", left=True), lambda row: row.changes),
+    _Shown(Column("seconds", ".1f"), lambda row: row.seconds, "seconds"),
+    _Shown(Column("digest", left=True), lambda row: row.digest[:12]),
+)
+"""What follows the accuracies."""
+
+
 def results_table(rows: Sequence[Result]) -> Table:
     """One row a seed, then mean ± standard deviation of each method of several seeds."""
     places = {(row.base, row.dataset) for row in rows}
@@ -187,11 +213,7 @@ def results_table(rows: Sequence[Result]) -> Table:
         Column("seed"),
         Column(f"{_accuracy_name(rows)} %", ".2f"),
         *(Column(_words(name) + " %" * name.endswith("accuracy"), ".2f") for name in names),
-        Column("parameters", ",.0f"),
-        Column("multiply-adds", ",.0f"),
-        Column("changes", left=True),
-        Column("seconds", ".1f"),
-        Column("digest", left=True),
+        *(each.column for each in _SHOWN),
     ]
     seeds, means = [], []
     for group in summaries(rows):
@@ -199,8 +221,8 @@ def results_table(rows: Sequence[Result]) -> Table:
         own = group.results
         for row in own:
             scores = [row.scores.get(name) for name in names]
-            numbers = [row.params, row.macs, row.changes, row.seconds, row.digest[:12]]
-            seeds.append([label, row.seed, row.test_accuracy, *scores, *numbers])
+            others = [each.of(row) for each in _SHOWN]
+            seeds.append([label, row.seed, row.test_accuracy, *scores, *others])
         if len(own) > 1:
             label += f", mean of {len(own)}"
             whole = [name for name in names if all(name in row.scores for row in own)]
@@ -208,8 +230,8 @@ def results_table(rows: Sequence[Result]) -> Table:
                 Spread.of(row.scores[name] for row in own) if name in whole else None
                 for name in names
             ]
-            numbers = [group.mean("params"), group.mean("macs"), None, group.mean("seconds"), None]
-            means.append([label, None, group.accuracy, *scores, *numbers])
+            others = [each.mean and group.mean(each.mean) for each in _SHOWN]
+            means.append([label, None, group.accuracy, *scores, *others])
     note = _FROZEN if without_labels(rows) else _ACCURACY
     return Table(columns, seeds, means, title, note, keys=2)
 

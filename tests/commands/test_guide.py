@@ -11,12 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnas.children.child_config import ChildExperiment
 from jaxnas.children.child_training import Outcome
 from jaxnas.children.child_winners import TRAINED
-from jaxnas.commands import cell_search
+from jaxnas.commands import cell_search, child_experiment
 from jaxnas.commands.child_experiment import run_children
-from jaxnas.runs.config import Training
 from jaxnas.search import random
 from support import pages
 from support import searcher_promises as contract
@@ -74,10 +72,10 @@ def test_the_guides_searcher_learns(names):
     contract.learns(names["annealing"], contract.found(random(MIXED)))
 
 
-def assert_asks_for_children(arguments):
+def assert_asks_for_children(arguments, searcher):
     """Of what `run_children` was called with."""
     call = inspect.signature(run_children).bind(*arguments).arguments
-    assert list(call["searchers"]) == ["annealing", "random"]
+    assert list(call["searchers"]) == [searcher, "random"]
     for searcher in call["searchers"].values():
         assert searcher.children == call["experiment"].children
         algorithm = searcher.algorithm
@@ -99,13 +97,24 @@ def test_the_guides_script_is_a_command(monkeypatch, tmp_path):
     monkeypatch.setattr(cell_search, "run_children", lambda *arguments: calls.append(arguments))
     monkeypatch.setattr(sys, "argv", [str(script), *words])
     runpy.run_path(str(script), run_name="__main__")
-    call = assert_asks_for_children(*calls)
+    call = assert_asks_for_children(*calls, "annealing")
     assert (call["experiment"].children, call["child"].epochs) == (7, 3)
     assert call["settings"]["start"] == 0.2
 
 
-def test_the_guides_children_may_be_of_any_space(names, monkeypatch):
+def test_the_script_of_ones_own_space_is_a_command(monkeypatch, tmp_path):
+    code = [content for kind, content in pages.blocks("your_space.md") if kind == "python"]
+    (command,) = [content for content in code if "run_script" in content]
+    script = tmp_path / "evolve.py"
+    script.write_text(code[0] + command)
+    words = ["--children", "7", "--population", "4", "--child.epochs", "3", "--run-dir", "here"]
     calls = []
-    monkeypatch.setitem(names, "run_children", lambda *arguments: calls.append(arguments))
-    names["anneal_chains"](ChildExperiment(), Training(), {})
-    assert assert_asks_for_children(*calls)["networks"].spaces == (names["space"],)
+    monkeypatch.setattr(child_experiment, "run_children", lambda *given: calls.append(given))
+    monkeypatch.setattr(sys, "argv", [str(script), *words])
+    runpy.run_path(str(script), run_name="__main__")
+    call = assert_asks_for_children(*calls, "evolution")
+    assert (call["experiment"].children, call["child"].epochs) == (7, 3)
+    assert call["settings"]["population"] == 4
+    monkeypatch.setattr(sys, "argv", [str(script), "--population", "2"])
+    with pytest.raises(SystemExit, match=r"--population must be 3 or more, not 2"):
+        runpy.run_path(str(script), run_name="__main__")
