@@ -34,3 +34,9 @@ def test_a_page_of_no_run_says_what_it_is_told(tmp_path):
     assert page.read_text() == "# Title\n\n## A\n\nB\n"
     with pytest.raises(RunError, match=r"there is no .*config\.json"):
         write_page(tmp_path, "Title", [])
+
+
+def test_a_page_tells_which_images_were_read(tmp_path):
+    (tmp_path / "data.txt").write_text("signs: 9 training images.\n1 file left out.\n")
+    page = write_page(tmp_path, "x", [], config={}).read_text()
+    assert "## Data\n\n```\nsigns: 9 training images.\n1 file left out.\n```" in page
