@@ -3,8 +3,11 @@
 import io
 import pickle
 import random
+import shutil
 
 import h5py
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
@@ -18,7 +21,10 @@ from jaxnas.nn.weights.safetensors_file import read_safetensors
 from jaxnas.runs.genotype_files import read_genotype
 from jaxnas.spaces import Genotype, zoo
 from jaxnas.spaces.zoo.darts_text import read_cells, write_cells
-from jaxnas.storage import files
+from jaxnas.storage import Checkpoints, RunError, files
+from jaxnas.storage.digest import digest
+from jaxnas.tabular.csv_file import read_csv
+from support.official_table import HEADER, accuracy, arch, candidates, index
 
 CASES = 10_000
 SIDE = 12
@@ -153,3 +159,50 @@ def test_a_few_damaged_files(tmp_path, form):
 @pytest.mark.parametrize("form", READERS)
 def test_many_damaged_files(tmp_path, form):
     fuzz(tmp_path, form, -(-CASES // len(READERS)))
+
+
+@pytest.mark.slow
+def test_damaged_checkpoints_are_passed_over_or_whole(tmp_path):
+    tree = {"w": jnp.arange(600, dtype=jnp.float32), "key": jax.random.key(3), "n": jnp.int32(7)}
+    whole = tmp_path / "whole"
+    Checkpoints(whole, lambda _: None).save(1, tree, {"phase": "a"}, 1.0)
+    parts = sorted(each.relative_to(whole) for each in whole.rglob("*") if each.is_file())
+    passed_over = 0
+    for number in range(400):
+        chance = random.Random(number)
+        folder = tmp_path / "damaged"
+        shutil.copytree(whole, folder)
+        part = folder / chance.choice(parts)
+        part.write_bytes(mutated(part.read_bytes(), chance))
+        said = []
+        try:
+            epoch, found, meta = Checkpoints(folder, said.append).restore(lambda _: tree)
+        except RunError:
+            (sentence,) = said
+            assert "\n" not in sentence, number
+            passed_over += 1
+        else:
+            assert (epoch, meta, digest(found)) == (1, {"phase": "a"}, digest(tree)), number
+        shutil.rmtree(folder)
+    assert passed_over > 100
+
+
+@pytest.mark.slow
+def test_damaged_tables_are_refused_or_tables(tmp_path):
+    rows = [
+        ",".join([str(index(code)), arch(candidate), *(str(accuracy(code, n)) for n in range(12))])
+        + ",1,2,3,,,"
+        for code, candidate in enumerate(candidates())
+    ]
+    content = "\n".join([HEADER, *rows]).encode()
+    path = tmp_path / "table.csv"
+    for number in range(40):
+        path.write_bytes(mutated(content, random.Random(number)))
+        try:
+            table = read_csv(path)
+        except UserError as error:
+            sentence = str(error)
+        else:
+            sentence = str(path)
+            assert len(table.accuracy("cifar10", "test", 200)) == 15_625, number
+        assert str(path) in sentence, number

@@ -134,6 +134,8 @@ def _tell_in_lines() -> None:
     libraries = logging.StreamHandler()
     libraries.setFormatter(_FirstLine())
     logging.basicConfig(handlers=[libraries])
+    # What Orbax's tasks leave of a damaged checkpoint is told by its own sentence.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     told: set[tuple[str, int]] = set()
 
     def tell(message: Warning | str, kind: Any, file: str, line: int, *_: Any) -> None:
