@@ -66,7 +66,7 @@ def test_steps_divide_by_ten_at_half_and_three_quarters(total):
 
 
 def test_another_schedule_is_refused_by_name():
-    with pytest.raises(ValueError, match="'cosine' or 'step', not 'linear'"):
+    with pytest.raises(ValueError, match="'cosine', 'step' or 'constant', not 'linear'"):
         sgd(0.1, 10, schedule="linear")
 
 
