@@ -6,7 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from jaxnas.tabular.errors import TabularError
-from jaxnas.tabular.nasbench201 import EPOCHS, SIZE, WHERE_FROM, MeasuredTable, Record, tabulate
+from jaxnas.tabular.nasbench201 import (
+    EPOCHS,
+    SIZE,
+    SPLITS,
+    WHERE_FROM,
+    MeasuredTable,
+    Record,
+    tabulate,
+)
 from jaxnas.tabular.nats_pickles import read_pickle
 
 # Which training, and which of its evaluations, tells the accuracy on "valid" and on "test".
@@ -43,17 +51,12 @@ def read_record(path: Path) -> Record:
 
 def _numbers(content: Any) -> dict[str, float]:
     numbers = {}
-    for dataset, (valid, test) in _SOURCES.items():
+    for dataset, (_, test) in _SOURCES.items():
         for epochs in EPOCHS:
             results = content[str(epochs)]["all_results"]
-            for split, (training, images) in (("valid", valid), ("test", test)):
-                numbers[f"{dataset}_{split}_acc_{epochs}ep"] = _mean(
-                    (
-                        seed["eval_acc1es"][f"{images}@{epochs - 1}"]
-                        for seed in _seeds(results, training)
-                    ),
-                    decimals=5,
-                )
+            for split in SPLITS:
+                accuracy = accuracy_of(results, dataset, split, epochs)
+                numbers[f"{dataset}_{split}_acc_{epochs}ep"] = accuracy
             numbers[f"{dataset}_train_seconds_{epochs}ep"] = _mean(
                 (sum(seed["train_times"].values()) for seed in _seeds(results, test[0])),
                 decimals=3,
@@ -63,6 +66,15 @@ def _numbers(content: Any) -> dict[str, float]:
                 1e6 * _mean((seed["params"] for seed in _seeds(results, test[0])), decimals=6)
             )
     return numbers
+
+
+def accuracy_of(results: Any, dataset: str, split: str, epochs: int) -> float:
+    """Mean over seeds of the accuracy after the last of the epochs, percent, to 5 decimals."""
+    training, images = _SOURCES[dataset][SPLITS.index(split)]
+    return _mean(
+        (seed["eval_acc1es"][f"{images}@{epochs - 1}"] for seed in _seeds(results, training)),
+        decimals=5,
+    )
 
 
 def _seeds(results: Any, training: str) -> Iterator[Any]:
