@@ -19,7 +19,7 @@ import tyro
 from jaxnas.commands.script import run_script
 from jaxnas.reports import read_results, results_table, write_results
 from jaxnas.runs.config import Method
-from jaxnas.storage import RunError
+from jaxnas.storage import RunError, files
 
 METHODS = (*get_args(Method), "found", "random")
 
@@ -36,12 +36,19 @@ class Merge:
     def __post_init__(self) -> None:
         if not self.runs:
             raise RunError("name at least one run directory")
+        if self.out.resolve() in [run.resolve() for run in self.runs]:
+            raise RunError(f"--out {self.out} is one of the runs; choose another folder")
+
+
+def _place(method: str) -> int:
+    """Of a method among the rows; those of searches come last."""
+    return METHODS.index(method) if method in METHODS else len(METHODS)
 
 
 def main(merge: Merge) -> None:
     """Reads, checks that no row stands twice, prints and writes."""
     rows = [row for run in merge.runs for row in read_results(run)]
-    rows.sort(key=lambda row: (row.base, row.dataset, METHODS.index(row.method), row.seed))
+    rows.sort(key=lambda row: (row.base, row.dataset, _place(row.method), row.method, row.seed))
     for one, next_ in itertools.pairwise(rows):
         if (one.base, one.dataset, one.method, one.seed) == (
             next_.base,
@@ -56,7 +63,7 @@ def main(merge: Merge) -> None:
     merge.out.mkdir(parents=True, exist_ok=True)
     write_results(merge.out, rows)
     table = results_table(rows)
-    (merge.out / "table.md").write_text(table.markdown())
+    files.write_bytes(merge.out / "table.md", table.markdown().encode("utf-8"))
     table.print(rich.console.Console())
 
 

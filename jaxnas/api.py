@@ -46,7 +46,7 @@ class Adapted(NamedTuple):
 
 
 def adapt(
-    base: str | Genotype,
+    base: str | os.PathLike[str] | Genotype,
     dataset: str | os.PathLike[str] | data.Dataset | Arrays,
     *,
     granularity: Granularity = "cell",
@@ -87,6 +87,8 @@ def adapt(
         )
     if granularity not in get_args(Granularity):
         raise ConfigError(f"granularity must be 'cell' or 'full', not {granularity!r}")
+    if type(seed) is not int or not 0 <= seed < 2**32:
+        raise ConfigError(f"a seed is a whole number from 0 to 2**32 - 1, not {seed!r}")
     of_training, of_adaptation = (
         [field.name for field in dataclasses.fields(kind)] for kind in (Training, AdaptationFlags)
     )
@@ -99,8 +101,14 @@ def adapt(
     adaptation = AdaptationFlags(
         **{name: settings[name] for name in of_adaptation if name in settings}
     )
+    if isinstance(base, os.PathLike):
+        base = os.fspath(base)
     if isinstance(base, str):
         base = fit_stem(load_base(base, channels, cells), base, None, dataset)
+    elif not isinstance(base, Genotype):
+        raise ConfigError(
+            f"a base is a name of the zoo, the path of a file, or a Genotype, not {base!r}"
+        )
     elif channels is not None or cells is not None:
         raise ConfigError("a genotype says its own channels and cells; leave them out")
     run = method_run(granularity, base, dataset, training, (seed,), adaptation=adaptation)

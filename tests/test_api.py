@@ -55,6 +55,17 @@ def test_adapt_is_what_the_experiment_runs():
         ({"granularity": "original"}, "granularity must be 'cell' or 'full', not 'original'"),
         ({"base": "resnet21"}, "--base resnet21 is neither a network of the zoo"),
         ({"epochs": 0}, "--epochs must be above 0"),
+        ({"epochs": "3"}, "--epochs must be a whole number, not '3'"),
+        ({"batch_size": 50.5}, "--batch-size must be a whole number, not 50.5"),
+        ({"optimizer": "adam"}, "--optimizer must be one of 'sgd', 'lars', not 'adam'"),
+        ({"precision": "float16"}, "--precision must be one of 'float32', 'bfloat16', not"),
+        ({"cost": "money"}, "--cost must be one of 'macs', 'params', 'latency', not 'money'"),
+        ({"seed": 2**40}, f"a seed is a whole number from 0 to 2**32 - 1, not {2**40}"),
+        ({"seed": 1.5}, "a seed is a whole number from 0 to 2**32 - 1, not 1.5"),
+        (
+            {"base": None},
+            "a base is a name of the zoo, the path of a file, or a Genotype, not None",
+        ),
     ],
 )
 def test_what_cannot_be_is_told_in_a_sentence(arguments, message):

@@ -16,9 +16,9 @@ LONGEST_CHAIN = 19
 """Modules from a script down to the last that it needs; 14 is where this is to go."""
 
 ROOMS = (
-    *("errors", "hints", "lazy", "randomness", "allocation", "compilation", "data", "spaces"),
-    *("nn", "tasks", "training", "search", "tabular", "storage", "jobs", "reports", "runs"),
-    *("children", "commands", "api", "cli", "__main__"),
+    *("errors", "hints", "field_types", "lazy", "randomness", "allocation", "compilation"),
+    *("data", "spaces", "nn", "tasks", "training", "search", "tabular", "storage", "jobs"),
+    *("reports", "runs", "children", "commands", "api", "cli", "__main__"),
 )
 """From the bottom to the top."""
 

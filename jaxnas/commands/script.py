@@ -68,7 +68,8 @@ def run_command(parse: Callable[[], Any], run: Callable[[Any], object]) -> None:
             refuse_other_bytes(word, UserError)
         parsed = parse()
         run(parsed)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # which a shell may close
+            sys.stdout.flush()
     except UserError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:

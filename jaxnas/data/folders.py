@@ -69,6 +69,9 @@ def load_folder(path: Path) -> Dataset:
         raise DataError(
             f"{test} has a class {strangers[0]!r} that {train} lacks: give both the same classes."
         )
+    for each in sorted(path.iterdir()):
+        if each.is_file() and each.suffix.lower() in SUFFIXES:
+            notes.add("left out (in no class folder)", each)
     parts = {train.name, test.name}
     unread = [each for each in sorted(path.iterdir()) if each.is_dir() and each.name not in parts]
     return _dataset(
@@ -193,7 +196,11 @@ def _class_folders(part: Path, notes: _Notes) -> list[str]:
                     f"{_shown(path)} has characters that no report can hold: rename it."
                 )
             names.append(path.name)
-        elif path.suffix.lower() in SUFFIXES:
+        elif path.is_dir():
+            for each in _files(path):
+                if each.suffix.lower() in SUFFIXES:
+                    notes.add("left out (hidden)", each)
+        elif not path.name.startswith("."):
             notes.add("left out (in no class folder)", path)
     return _natural(names)
 

@@ -64,8 +64,11 @@ def load(
     name = os.fspath(spec)
     if not name:
         raise DataError(f"the name of the data set is empty: {_CHOICES}.")
-    folder = Path(data_dir or os.environ.get("JAXNAS_DATA_DIR") or "data").expanduser()
-    path = Path(name).expanduser()
+    try:
+        folder = Path(data_dir or os.environ.get("JAXNAS_DATA_DIR") or "data").expanduser()
+        path = Path(name).expanduser()
+    except RuntimeError as error:
+        raise DataError(f"{name} or the folder of data sets is nowhere: {error}") from error
     try:
         if name in NAMED:
             return NAMED[name](folder, download)

@@ -47,8 +47,10 @@ def write_experiment(path: str | os.PathLike[str]) -> list[Finished]:
         )
     try:
         names = _folders(config)
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{path} is not the folder of an experiment; give --run-dir's") from error
+    if not names:
+        raise RunError(f"{path / 'config.json'} is damaged: it names no method or seed; restore it")
     for name in names:
         if not (path / name / OUTCOME).is_file():
             raise RunError(f"{path / name} has not finished; go on with it with --resume")

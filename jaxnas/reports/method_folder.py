@@ -52,7 +52,7 @@ def read_method(folder: Path) -> list[Finished]:
     path = folder / OUTCOME
     outcomes = files.from_json(files.read_text(path), path)
     try:
-        return [
+        finished = [
             Finished(
                 Result.from_record(each["result"]),
                 [row for row in rows if row["seed"] == each["result"]["seed"]],
@@ -63,3 +63,9 @@ def read_method(folder: Path) -> list[Finished]:
         ]
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{path} is damaged or of another version ({error!r})") from error
+    seeds = [each.result.seed for each in finished]
+    if not finished or folder_name(finished[0].result.method, seeds) != folder.name:
+        raise RunError(f"{path} is damaged: it is not of {folder.name}; restore it")
+    if not all(each.rows for each in finished):
+        raise RunError(f"{folder / 'metrics.jsonl'} lacks rows of a seed; restore it")
+    return finished

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from jaxnas.field_types import other_type
 from jaxnas.reports.page import Section
 from jaxnas.reports.statistics import Spread, paired_difference
 from jaxnas.reports.tables import Column, Table
@@ -80,13 +81,18 @@ class Result:
         """The result that `to_record` told.
 
         Raises:
-          ValueError: if a field is missing or unknown.
+          ValueError: if a field is missing, unknown or of another type.
           GenotypeError: if the genotype describes no network.
         """
         if wrong := set(_FIELDS).symmetric_difference(record) - _ADDED:
             raise ValueError(f"missing or unknown fields {', '.join(sorted(wrong))}")
         genotype = Genotype.from_json(json.dumps(record["genotype"]))
-        return cls(**{**record, "genotype": genotype})
+        result = cls(**{**record, "genotype": genotype})
+        if wrong := other_type(result):
+            raise ValueError("{} must be {}, not {!r}".format(*wrong))
+        if result.vmap_width < 1:
+            raise ValueError(f"vmap_width must be at least 1, not {result.vmap_width}")
+        return result
 
 
 _FIELDS = tuple(field.name for field in dataclasses.fields(Result))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from jaxnas.errors import UserError
+from jaxnas.field_types import other_type
 from jaxnas.jobs.worker_flags import WorkerFlags
 
 Method = Literal["original", "cell", "full", "random_cell", "random_full"]
@@ -131,7 +132,7 @@ class Training:
     """Precision of the computation; weights and statistics are float32."""
 
     def __post_init__(self) -> None:
-        refuse_infinite(self)
+        refuse_wrong_fields(self)
         refuse_zero(self, "epochs", "batch_size", "learning_rate")
         for name in ("weight_decay", "cutout", "auxiliary_weight"):
             if getattr(self, name) < 0:
@@ -139,8 +140,8 @@ class Training:
         for name in ("momentum", "label_smoothing", "drop_path", "dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{flag(name)} must be from 0 to below 1")
-        if self.grad_clip is not None and self.grad_clip <= 0:
-            raise ConfigError(f"--grad-clip must be above 0, not {self.grad_clip}")
+        if self.grad_clip is not None:
+            refuse_zero(self, "grad_clip")
         refuse_below_one(self, "accumulate", "devices")
         if not 0 <= self.rising_epochs <= self.epochs:
             raise ConfigError(
@@ -207,9 +208,8 @@ class AdaptationFlags:
     device."""
 
     def __post_init__(self) -> None:
-        refuse_infinite(self)
-        if self.arch_every < 1:
-            raise ConfigError(f"--arch-every must be above 0, not {self.arch_every}")
+        refuse_wrong_fields(self)
+        refuse_zero(self, "arch_every")
         if self.cost_weight < 0:
             raise ConfigError(f"--cost-weight must not be negative, not {self.cost_weight}")
         if not 0 < self.holdout < 1:
@@ -218,10 +218,8 @@ class AdaptationFlags:
             raise ConfigError(
                 f"--target-cost must be above 0 and at most 1, not {self.target_cost}"
             )
-        if self.arch_learning_rate is not None and self.arch_learning_rate <= 0:
-            raise ConfigError(
-                f"--arch-learning-rate must be above 0, not {self.arch_learning_rate}"
-            )
+        if self.arch_learning_rate is not None:
+            refuse_zero(self, "arch_learning_rate")
         if self.arch_optimizer == "sgd" and self.arch_learning_rate is None:
             raise ConfigError("--arch-optimizer sgd needs --arch-learning-rate")
 
@@ -363,8 +361,10 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def refuse_infinite(flags: Any) -> None:
-    """Raises a ConfigError that names the first field that is a number and not finite."""
+def refuse_wrong_fields(flags: Any) -> None:
+    """Raises a ConfigError that names the first field of another type, or that is not finite."""
+    if wrong := other_type(flags):
+        raise ConfigError(f"{flag(wrong[0])} must be {wrong[1]}, not {wrong[2]!r}")
     for name, value in vars(flags).items():
         if isinstance(value, float) and not math.isfinite(value):
             raise ConfigError(f"{flag(name)} must be finite, not {value}")

@@ -207,7 +207,7 @@ class TrainingRun:
         """
         journal = Journal(directory, watcher)
         kept = journal.run(
-            abstract=lambda meta: self._phase(meta).abstract,
+            abstract=self._abstract,
             begin=self._begin,
             steps_before=lambda kept: sum(self.steps[: kept.epoch]),
             advance=lambda kept: self._advance(kept, watcher.progress),
@@ -215,10 +215,16 @@ class TrainingRun:
         )
         return self._outcomes(kept, journal)
 
+    def _abstract(self, meta: dict[str, Any]) -> Any:
+        """The state of an epoch with this metadata; a ValueError if it is of other seeds."""
+        if meta["seeds"] != list(self.seeds):
+            raise ValueError(f"its seeds are {meta['seeds']}")
+        return self._phase(meta).abstract
+
     def _begin(self) -> Kept:
         """What there is before the first epoch."""
         phase, state = self._first_phase, self._first_state(self._keys)
-        meta = {"phase": phase.name, "first": {}, "scores": {}}
+        meta = {"phase": phase.name, "seeds": list(self.seeds), "first": {}, "scores": {}}
         if not self._learner.objective.judges_untrained:
             return Kept(0, state, meta)
         scores = phase.evaluate_untrained(state)

@@ -69,9 +69,23 @@ def from_json(text: str, path: Path, advice: str = ADVICE) -> Any:
       RunError: naming `path` and giving the `advice`, if the text is not JSON.
     """
     try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
+        return loads(text)
+    except (ValueError, RecursionError) as error:
         raise RunError(f"{path} is damaged ({error}); {advice}") from error
+
+
+def loads(text: str) -> Any:
+    """The value in JSON text of finite numbers.
+
+    Raises:
+      ValueError: if it is something else.
+      RecursionError: if it is nested too deeply.
+    """
+    return json.loads(text, parse_constant=_refuse_constant)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no finite number")
 
 
 def read_text(path: Path, advice: str = ADVICE) -> str:

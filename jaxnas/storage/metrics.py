@@ -30,7 +30,8 @@ class Metrics:
         self._csv = folder / f"{name}.csv"
         self._index = index
         self._columns: list[str] = []
-        self._write(self.rows())
+        if self._jsonl.exists():
+            self._write(self.rows())
 
     def log(self, row: dict[str, Any]) -> None:
         """Appends one row to both files.
@@ -71,8 +72,8 @@ class Metrics:
         rows = []
         for number, line in enumerate(lines, start=1):
             try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
+                row = files.loads(line)
+            except (ValueError, RecursionError) as error:
                 raise files.RunError(
                     f"{self._jsonl}, line {number}, is damaged ({error}); "
                     "restore it, use --overwrite, or use another --run-dir"

@@ -26,7 +26,10 @@ def load_nasbench201(path: str | os.PathLike[str] | None = None) -> MeasuredTabl
     """
     if path is None:
         path = Path(os.environ.get("JAXNAS_DATA_DIR") or "data") / "nasbench201"
-    path = Path(path).expanduser()
+    try:
+        path = Path(path).expanduser()
+    except RuntimeError as error:
+        raise TabularError(f"{path} is nowhere: {error}") from error
     if path.is_file():
         return read_csv(path)
     for name in _CSV_NAMES:

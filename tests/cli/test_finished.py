@@ -45,7 +45,7 @@ def test_report_is_written_anew(run, run_dir):
     assert (run_dir / "report.md").read_text() == text
 
 
-def test_what_is_no_finished_run_is_told(refused, run_dir, tmp_path):
+def test_what_is_no_finished_run_is_told(run, refused, run_dir, tmp_path):
     assert "is" in refused("report", tmp_path / "nowhere")
     (tmp_path / "config.json").write_text('{"seeds": 3}')
     assert "is not the folder of an experiment" in refused("report", tmp_path)
@@ -53,7 +53,21 @@ def test_what_is_no_finished_run_is_told(refused, run_dir, tmp_path):
     assert "is not the folder of an experiment" in refused("report", tmp_path)
     (tmp_path / "config.json").write_text('{"search": "enas"}')
     assert "its own command with --resume" in refused("report", tmp_path)
+    run("report", run_dir)
+    before = (run_dir / "results.json").read_bytes()
     outcome = run_dir / "cell_seed0" / "outcome.json"
+    whole = outcome.read_text()
+    for damaged in ("[]", "NaN", "[" * 100_000, whole.replace('"seed": 0', '"seed": 3')):
+        outcome.write_text(damaged)
+        assert f"{outcome} is damaged" in refused("report", run_dir)
+    outcome.write_text(whole)
+    metrics = run_dir / "cell_seed0" / "metrics.jsonl"
+    rows, table = metrics.read_text(), metrics.with_suffix(".csv").read_bytes()
+    metrics.unlink()
+    assert f"{metrics} lacks rows of a seed" in refused("report", run_dir)
+    assert metrics.with_suffix(".csv").read_bytes() == table
+    metrics.write_text(rows)
+    assert (run_dir / "results.json").read_bytes() == before
     outcome.write_text('[{"result": {}}]')
     assert f"{outcome} is damaged or of another version" in refused("report", run_dir)
     outcome.unlink()

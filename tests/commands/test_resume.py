@@ -163,6 +163,16 @@ def test_if_all_checkpoints_are_damaged_a_sentence_says_so(finished, tmp_path):
         again(finished, tmp_path, change)
 
 
+def test_another_seeds_checkpoints_are_refused(finished, tmp_path):
+    folder = Path(shutil.copytree(finished[0], tmp_path / "copy"))
+    said = []
+    with tiny.open_run(folder) as directory:
+        with pytest.raises(RunError, match=r"none of the checkpoints in .* can be used"):
+            tiny.run(seeds=(7,)).run(directory, Watcher(say=said.append))
+    assert said
+    assert all("its seeds are [" in text for text in said)
+
+
 @pytest.mark.slow
 def test_another_methods_checkpoints_are_refused(finished, tmp_path):
     foreign = tmp_path / "foreign"

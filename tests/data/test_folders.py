@@ -72,14 +72,17 @@ def test_other_files_are_left_out_and_told(tmp_path: Path):
     (tmp_path / "train/ant/notes\n2.txt").write_text("x")
     (tmp_path / "train/ant/.hidden.png").write_text("x")
     (tmp_path / "train/.cache").mkdir()
+    (tmp_path / "train/.cache/b.jpg").write_text("x")
+    (tmp_path / "train/x.heic").write_text("x")
+    (tmp_path / "loose.png").write_text("x")
     (tmp_path / "extra").mkdir()
     os.mkfifo(tmp_path / "train/ant/pipe.png")
     save(tmp_path / "train/flat.png", picture(0))
     dataset = load(tmp_path)
     assert len(dataset.train_images) == 5
     assert set(dataset.notes) == {
-        f"1 file left out (hidden), such as {tmp_path}/train/ant/.hidden.png.",
-        f"1 file left out (in no class folder), such as {tmp_path}/train/flat.png.",
+        f"2 files left out (hidden), such as {tmp_path}/train/.cache/b.jpg.",
+        f"3 files left out (in no class folder), such as {tmp_path}/train/flat.png.",
         f"1 file left out (no regular file), such as {tmp_path}/train/ant/pipe.png.",
         f"2 files left out (.txt is not read), such as {tmp_path}/train/ant/notes\\n2.txt.",
         f"{tmp_path}/extra was not read.",

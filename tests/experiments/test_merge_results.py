@@ -54,6 +54,32 @@ def test_a_row_that_stands_twice_is_refused_by_name(tmp_path, monkeypatch):
     assert not (tmp_path / "all").exists()
 
 
+def test_a_run_is_never_written_over(tmp_path, monkeypatch):
+    (tmp_path / "a").mkdir()
+    write_results(tmp_path / "a", [result(4, 90.0, method="full")])
+    before = (tmp_path / "a" / "results.json").read_bytes()
+    told = refused(monkeypatch, tmp_path / "a", "--out", tmp_path / "b" / ".." / "a")
+    assert told == f"error: --out {tmp_path}/b/../a is one of the runs; choose another folder"
+    assert (tmp_path / "a" / "results.json").read_bytes() == before
+
+
+def test_rows_of_any_method_are_merged_and_those_of_wrong_types_refused(tmp_path, monkeypatch):
+    (tmp_path / "a").mkdir()
+    write_results(tmp_path / "a", [result(4, 90.0, method="ppo")])
+    scripts.run(monkeypatch, "merge_results", tmp_path / "a", "--out", tmp_path / "all")
+    assert [row.method for row in read_results(tmp_path / "all")] == ["ppo"]
+    file = tmp_path / "a" / "results.json"
+    whole = file.read_text()
+    for old, new, sentence in (
+        ('"seed": 4', '"seed": "4"', "seed must be a whole number, not '4'"),
+        ('"vmap_width": 1', '"vmap_width": 0', "vmap_width must be at least 1, not 0"),
+        ('"seed": 4', '"seed": ' + "[" * 100_000, "is damaged"),
+    ):
+        assert old in whole
+        file.write_text(whole.replace(old, new))
+        assert sentence in refused(monkeypatch, tmp_path / "a", "--out", tmp_path / "other")
+
+
 def test_no_runs_are_told_in_one_line(tmp_path):
     done = merge("--out", tmp_path / "all")
     assert done.returncode == 1
