@@ -55,6 +55,7 @@ def test_adapt_is_what_the_experiment_runs():
         ({"granularity": "original"}, "granularity must be 'cell' or 'full', not 'original'"),
         ({"base": "resnet21"}, "--base resnet21 is neither a network of the zoo"),
         ({"epochs": 0}, "--epochs must be above 0"),
+        ({"epochs": 10**30}, f"--epochs must be at most 1,000,000, not {10**30}"),
         ({"epochs": "3"}, "--epochs must be a whole number, not '3'"),
         ({"batch_size": 50.5}, "--batch-size must be a whole number, not 50.5"),
         ({"optimizer": "adam"}, "--optimizer must be one of 'sgd', 'lars', not 'adam'"),

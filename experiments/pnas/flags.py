@@ -8,7 +8,8 @@ from typing import Annotated
 import tyro
 
 from jaxnas.children.child_config import PNAS, PNAS_CHILD, CellExperiment, CellSearchFlags
-from jaxnas.runs.config import Training, refuse_no_space
+from jaxnas.runs.config import Training
+from jaxnas.runs.search_config import refuse_no_space
 from jaxnas.spaces.block_cells import BlockCellSpace, pnas_space
 
 

@@ -13,7 +13,8 @@ from jaxnas.children.child_searchers import ChildSearcher
 from jaxnas.children.child_winners import cells_at_full_size
 from jaxnas.commands.child_experiment import More, beside_random, run_children
 from jaxnas.commands.tabular.tabular_search import SEARCHERS
-from jaxnas.runs.config import Training, refuse_no_space
+from jaxnas.runs.config import Training
+from jaxnas.runs.search_config import refuse_no_space
 from jaxnas.search import Algorithm
 from jaxnas.spaces.block_cells import (
     BlockCellSpace,

@@ -68,6 +68,8 @@ class Comparison:
             if value is not None and value < 1:
                 flag = name.replace("_", "-")
                 raise ConfigError(f"--{flag} must be at least 1, not {value}")
+        if self.seeds > 10_000:
+            raise ConfigError(f"--seeds must be at most 10,000, not {self.seeds}")
 
     @property
     def methods(self) -> tuple[str, ...]:

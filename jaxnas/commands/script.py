@@ -8,6 +8,7 @@ import io
 import logging
 import os
 import sys
+import unicodedata
 import warnings
 from collections.abc import Callable
 from typing import Any, Never
@@ -71,7 +72,7 @@ def run_command(parse: Callable[[], Any], run: Callable[[Any], object]) -> None:
         if sys.stdout is not None:  # which a shell may close
             sys.stdout.flush()
     except UserError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {_on_one_line(str(error))}")
     except KeyboardInterrupt:
         again = "; the same command with --overwrite starts anew"
         if _has(parsed, "resume"):
@@ -85,7 +86,7 @@ def run_command(parse: Callable[[], Any], run: Callable[[Any], object]) -> None:
         sentence = _failure_of_machine(error)
         if sentence is None:
             raise
-        sys.exit(f"error: {sentence}")
+        sys.exit(f"error: {_on_one_line(sentence)}")
 
 
 def _failure_of_machine(error: Exception) -> str | None:
@@ -113,6 +114,14 @@ def _failure_of_machine(error: Exception) -> str | None:
             f"JAX finds no device ({cause}); install jax for that device, or set JAX_PLATFORMS=cpu"
         )
     return None
+
+
+def _on_one_line(sentence: str) -> str:
+    """The sentence with what would move a terminal's cursor, as a file's name may, escaped."""
+    return "".join(
+        ascii(each)[1:-1] if unicodedata.category(each) in ("Cc", "Cf", "Zl", "Zp") else each
+        for each in sentence
+    )
 
 
 def _first_line(error: Exception) -> str:

@@ -17,7 +17,8 @@ from jaxnas.nn import save_safetensors
 from jaxnas.reports.method_folder import folder_name, seed_suffix
 from jaxnas.runs.loop import TrainingError
 from jaxnas.runs.training_run import SeedOutcome, TrainingRun
-from jaxnas.storage.directory import DATA, RunDirectory, run_once
+from jaxnas.storage.directory import DATA, OUTCOME, RunDirectory, run_once
+from jaxnas.storage.files import RunError
 
 
 class _Training(NamedTuple):
@@ -79,6 +80,13 @@ def run_method(run: TrainingRun, top: Path, watcher: Watcher) -> None:
     config = {"method": run.method, "base": run.base.name, "seeds": run.seeds}
     config[DATA] = run.dataset.fingerprint
     run_once(top / name, config, work)
+    for seed in run.seeds:
+        weights = top / name / f"weights{seed_suffix(seed, len(run.seeds))}.safetensors"
+        if not weights.is_file():
+            raise RunError(
+                f"{weights} is gone; restore it, or delete {weights.with_name(OUTCOME)}, and "
+                "--resume writes it anew from the last checkpoint"
+            )
 
 
 @contextlib.contextmanager

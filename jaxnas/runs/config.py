@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -356,18 +354,24 @@ class Experiment:
         return fields | {"seeds": self.all_seeds}
 
 
+_MOST = 1_000_000
+"""The largest whole number of a setting: an epoch costs some bytes before it begins."""
+
+
 def flag(name: str) -> str:
     """The command-line flag of a field."""
     return "--" + name.replace("_", "-")
 
 
 def refuse_wrong_fields(flags: Any) -> None:
-    """Raises a ConfigError that names the first field of another type, or that is not finite."""
+    """Raises a ConfigError naming the first field of another type, not finite or too large."""
     if wrong := other_type(flags):
         raise ConfigError(f"{flag(wrong[0])} must be {wrong[1]}, not {wrong[2]!r}")
     for name, value in vars(flags).items():
         if isinstance(value, float) and not math.isfinite(value):
             raise ConfigError(f"{flag(name)} must be finite, not {value}")
+        if isinstance(value, int) and value > _MOST:
+            raise ConfigError(f"{flag(name)} must be at most {_MOST:,}, not {value}")
 
 
 def refuse_zero(flags: Any, *names: str) -> None:
@@ -382,15 +386,6 @@ def refuse_below_one(flags: Any, *names: str) -> None:
     for name in names:
         if getattr(flags, name) < 1:
             raise ConfigError(f"{flag(name)} must be at least 1, not {getattr(flags, name)}")
-
-
-@contextlib.contextmanager
-def refuse_no_space() -> Iterator[None]:
-    """Makes a ConfigError of the ValueError of a space that is made here."""
-    try:
-        yield
-    except ValueError as error:
-        raise ConfigError(f"there is no such space: {error}") from error
 
 
 def settings_of(flags: Any) -> dict[str, Any]:

@@ -6,8 +6,11 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from jaxnas.nn import WeightsError, load_network
 from jaxnas.nn.network import Network
+from jaxnas.nn.weights.init import named_leaves
 from jaxnas.reports.method_folder import seed_suffix
 from jaxnas.storage import files
 from jaxnas.storage.directory import OUTCOME
@@ -52,6 +55,8 @@ def load_run(run_dir: str | os.PathLike[str], seed: int | None = None) -> Traine
     path = folder / OUTCOME
     outcomes = files.from_json(files.read_text(path), path)
     try:
+        if not outcomes:
+            raise ValueError("it tells of no seed")
         by_seed = {each["result"]["seed"]: each for each in outcomes}
         if seed is None and len(by_seed) == 1:
             (seed,) = by_seed
@@ -66,6 +71,14 @@ def load_run(run_dir: str | os.PathLike[str], seed: int | None = None) -> Traine
         found = load_network(folder / f"weights{suffix}.safetensors", shape)
         network, variables, class_names = found
         moments = images["mean"], images["std"]
+        for values in moments:
+            if len(values) != channels or not np.isfinite(np.array(values, float)).all():
+                raise ValueError(f"{values} is no number for each of {channels} channels")
+        if not min(images["std"]) > 0:
+            raise ValueError(f"std {images['std']} is not above 0")
+        for name, leaf in named_leaves(variables).items():
+            if not np.isfinite(np.asarray(leaf, np.float32)).all():
+                raise RunError(f"{folder}: {name} of its weights is not finite; train it anew")
         return Trained(network, variables, shape, *moments, result, class_names)
     except WeightsError as error:
         raise RunError(str(error)) from error

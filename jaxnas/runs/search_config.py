@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+from collections.abc import Iterator
 from typing import Any, Literal
 
 from jaxnas.jobs.worker_flags import WorkerFlags
@@ -14,6 +16,16 @@ from jaxnas.runs.config import (
     refuse_below_one,
     without_places,
 )
+
+
+@contextlib.contextmanager
+def refuse_no_space() -> Iterator[None]:
+    """Makes a ConfigError of the ValueError of a space that is made here."""
+    try:
+        yield
+    except ValueError as error:
+        raise ConfigError(f"there is no such space: {error}") from error
+
 
 SearcherName = Literal["random", "evolution", "local", "reinforce", "ppo", "surrogate"]
 """What `--algorithm` names: the keys of `tabular_search.SEARCHERS`, in a file that needs no JAX."""

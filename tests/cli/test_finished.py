@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxnas import nn
-from jaxnas.nn import load_exported, load_network
+from jaxnas.nn import load_exported, load_network, save_safetensors
 from jaxnas.runs.load import load_run
 from jaxnas.storage import RunError
 from support import tiny
@@ -116,6 +116,25 @@ def test_a_network_is_exported_as_program_and_as_weights(run, tmp_path):
         rtol=1e-4,
         atol=1e-5,
     )
+
+
+def test_nonsense_is_not_exported(refused, tmp_path):
+    left = write_method(tmp_path, "cell", (0,))
+    folder, out = tmp_path / "cell_seed0", tmp_path / "a.stablehlo"
+    outcome = (folder / "outcome.json").read_text()
+    for change in (
+        outcome.replace("[0.5]", "[0.0]"),
+        outcome.replace("[0.25]", "[0.25, 0.5]"),
+        outcome.replace("[0.25]", '["abc"]'),
+        "[]",
+    ):
+        (folder / "outcome.json").write_text(change)
+        assert "outcome.json is damaged" in refused("export", folder, "--out", out)
+    (folder / "outcome.json").write_text(outcome)
+    broken = jax.tree.map(lambda leaf: leaf * np.nan, left[0])
+    save_safetensors(broken, folder / "weights.safetensors", tiny.BASE, CLASS_NAMES)
+    assert "of its weights is not finite" in refused("export", folder, "--out", out)
+    assert not out.exists()
 
 
 def test_what_cannot_be_exported_is_told(refused, run_dir, tmp_path):

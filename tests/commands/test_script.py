@@ -9,6 +9,7 @@ import jax
 import pytest
 
 from jaxnas.commands.script import run_command
+from jaxnas.errors import UserError
 
 INTERRUPTED = """
 import atexit, dataclasses, time
@@ -100,6 +101,7 @@ def test_a_word_of_the_command_line_that_is_no_utf8_is_refused_first():
     [
         (MemoryError(), "the memory does not suffice (MemoryError); make the run smaller"),
         (PermissionError(13, "Permission denied", "/x"), "/x: Permission denied"),
+        (UserError("a\nb\x1b[31m\u202e is no file"), r"a\nb\x1b[31m\u202e is no file"),
         (
             jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory\nmore"),
             "the memory does not suffice (RESOURCE_EXHAUSTED: Out of memory); make the run smaller",

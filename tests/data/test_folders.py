@@ -1,5 +1,6 @@
 import os
 import struct
+import tempfile
 import zlib
 from pathlib import Path
 
@@ -224,20 +225,21 @@ def test_memory_that_does_not_suffice_is_told_before_it_is_taken(tmp_path: Path,
 
 
 @pytest.mark.parametrize("name", ["train", "train/ant", "train/ant/0.png"])
-def test_a_missing_permission_is_told(tmp_path: Path, name: str):
-    class_folders(tmp_path)
-    (tmp_path / name).chmod(0)
-    if os.geteuid() == 0:  # who may read all
-        for path in (tmp_path.parents[1], tmp_path.parents[0], tmp_path):
-            path.chmod(path.stat().st_mode | 0o755)
-        os.seteuid(65534)
-    try:
-        with pytest.raises(DataError, match=rf"{name} cannot be read: .*ermission"):
-            load(tmp_path)
-    finally:
-        if os.getuid() == 0:
-            os.seteuid(0)
-        (tmp_path / name).chmod(0o755)
+def test_a_missing_permission_is_told(name: str):
+    with tempfile.TemporaryDirectory() as made:  # pytest's own folders are private
+        folder = Path(made)
+        class_folders(folder)
+        folder.chmod(0o755)
+        (folder / name).chmod(0)
+        if os.getuid() == 0:  # who may read all
+            os.seteuid(65534)
+        try:
+            with pytest.raises(DataError, match=rf"{name} cannot be read: .*ermission"):
+                load(folder)
+        finally:
+            if os.getuid() == 0:
+                os.seteuid(0)
+            (folder / name).chmod(0o755)
 
 
 def flat_test_beside_val(root: Path):

@@ -83,7 +83,7 @@ BAD = [
     ({"learning_rate": "nan"}, "--learning-rate must be finite, not nan"),
     ({"learning_rate": "-0.1"}, "--learning-rate must be above 0, not -0.1"),
     ({"weight_decay": "inf"}, "--weight-decay must be finite, not inf"),
-    ({"cutout": 10**12}, "--cutout 1000000000000 is more than the side of the images, 8"),
+    ({"cutout": 10**6}, "--cutout 1000000 is more than the side of the images, 8"),
     ({"seeds": (3, 3)}, "--seeds names a seed twice: (3, 3)"),
     ({"seed": -1}, "a seed is a whole number from 0 to 2**32 - 1"),
     ({"seeds": (0, 2**32)}, "a seed is a whole number from 0 to 2**32 - 1"),

@@ -16,8 +16,8 @@ from jaxnas import nn, search, training
 from jaxnas.commands.search_experiment import SearchMethod, run_search
 from jaxnas.data import Dataset
 from jaxnas.nn.supernets.cell_supernet import CellSupernet
-from jaxnas.runs.config import ConfigError, refuse_no_space, settings_of
-from jaxnas.runs.search_config import SearchExperiment
+from jaxnas.runs.config import ConfigError, settings_of
+from jaxnas.runs.search_config import SearchExperiment, refuse_no_space
 from jaxnas.spaces import Genotype
 from jaxnas.spaces.cells import DARTS_OPERATIONS, CellSpace
 from jaxnas.spaces.genotype import NULL

@@ -18,8 +18,8 @@ from jaxnas import nn, search, training
 from jaxnas.commands.search_experiment import SearchMethod, run_search
 from jaxnas.data import Dataset
 from jaxnas.nn.supernets.child_choice import choices
-from jaxnas.runs.config import ConfigError, refuse_no_space, refuse_zero, settings_of
-from jaxnas.runs.search_config import SearchExperiment
+from jaxnas.runs.config import ConfigError, refuse_zero, settings_of
+from jaxnas.runs.search_config import SearchExperiment, refuse_no_space
 from jaxnas.search.blackbox.candidates import sample
 from jaxnas.spaces import Genotype, Space
 from jaxnas.spaces.block_cells import BlockCellSpace, enas_micro_space

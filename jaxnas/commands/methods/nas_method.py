@@ -18,10 +18,10 @@ from jaxnas.commands.child_experiment import run_children, stages_beside_random
 from jaxnas.runs.config import (
     ConfigError,
     Training,
-    refuse_no_space,
     refuse_zero,
     settings_of,
 )
+from jaxnas.runs.search_config import refuse_no_space
 from jaxnas.spaces import Genotype, Nas2017Space
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from jaxnas import search
 from jaxnas.children.child_config import CellSearchFlags
 from jaxnas.commands.cell_search import run_cells
-from jaxnas.runs.config import refuse_no_space, refuse_zero, settings_of
+from jaxnas.runs.config import refuse_zero, settings_of
+from jaxnas.runs.search_config import refuse_no_space
 from jaxnas.spaces.block_cells import BlockCellSpace, nasnet_space
 
 

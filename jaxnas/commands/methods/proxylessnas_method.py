@@ -16,8 +16,8 @@ from jaxnas import nn, search, training
 from jaxnas.commands.search_experiment import SearchMethod, run_search
 from jaxnas.data import Dataset
 from jaxnas.nn.supernets.chain_supernet import chain_paths, where_ran
-from jaxnas.runs.config import ConfigError, refuse_no_space, settings_of
-from jaxnas.runs.search_config import SearchExperiment
+from jaxnas.runs.config import ConfigError, settings_of
+from jaxnas.runs.search_config import SearchExperiment, refuse_no_space
 from jaxnas.spaces import ChainSpace, Genotype, proxylessnas_space
 from jaxnas.storage.latency_table import kept_latency
 from jaxnas.tasks import Task

@@ -20,6 +20,7 @@ from jaxnas.runs.search_config import SearcherName
 from jaxnas.search import Algorithm
 from jaxnas.spaces import Space
 
+_MOST = 1_000_000  # seeds, or queries of each
 TableDataset = Literal["cifar10", "cifar100", "imagenet16_120"]
 
 
@@ -70,8 +71,10 @@ class TabularSearch:
 
     def __post_init__(self) -> None:
         for name in ("seeds", "queries"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"--{name} must be above 0, not {getattr(self, name)}")
+            if not 0 < getattr(self, name) <= _MOST:
+                raise ConfigError(
+                    f"--{name} must be above 0 and at most {_MOST:,}, not {getattr(self, name)}"
+                )
         if len(set(self.algorithm)) < len(self.algorithm) or not self.algorithm:
             raise ConfigError("--algorithm must name each searcher once, such as ppo evolution")
 

@@ -144,8 +144,8 @@ def test_curves_and_architectures_are_written(tmp_path):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ({"seeds": 0}, "--seeds must be above 0, not 0"),
-        ({"queries": -1}, "--queries must be above 0, not -1"),
+        ({"seeds": 0}, "--seeds must be above 0 and at most 1,000,000, not 0"),
+        ({"queries": -1}, "--queries must be above 0 and at most 1,000,000, not -1"),
         ({"algorithm": ()}, "--algorithm must name each searcher once"),
         ({"algorithm": ("ppo", "ppo")}, "--algorithm must name each searcher once"),
     ],
