@@ -5,7 +5,6 @@ import pickle
 import random
 import shutil
 
-import h5py
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -25,6 +24,8 @@ from jaxnas.storage import Checkpoints, RunError, files
 from jaxnas.storage.digest import digest
 from jaxnas.tabular.csv_file import read_csv
 from support.official_table import HEADER, accuracy, arch, candidates, index
+
+h5py = pytest.importorskip("h5py")
 
 CASES = 10_000
 SIDE = 12
