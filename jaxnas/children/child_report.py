@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxnas.children.child_search import ChildStore
 from jaxnas.children.child_searchers import Trial
-from jaxnas.children.child_training import Outcome, commonest_failure
+from jaxnas.children.child_training import Outcome, commonest_failure, failures
 from jaxnas.reports import style
 from jaxnas.reports.statistics import Spread, wins
 from jaxnas.reports.tables import Column, Table
@@ -79,7 +79,7 @@ def accuracies(trials: Sequence[Trial]) -> np.ndarray:
 
 def failed_children(outcomes: Sequence[Outcome]) -> str:
     """How many of some children failed, and the commonest reason."""
-    failed = sum(bool(outcome.failure) for outcome in outcomes)
+    failed = failures(outcomes)
     if not failed:
         return "0 failed"
     return f"{failed} failed, mostly because {commonest_failure(outcomes)}"
@@ -112,8 +112,8 @@ def reward_curves(trials: Mapping[str, Sequence[Trial]], path: str | os.PathLike
     with style.picture(path, 5.6, 3.4) as figure:
         axes = figure.add_subplot()
         for (name, rows), colour in zip(trials.items(), style.LINES, strict=False):
-            number = np.array([trial.number for trial in rows])
-            number, values = number[accuracies(rows) >= 0], accuracies(rows)[accuracies(rows) >= 0]
+            trained = [trial for trial in rows if trial.accuracy is not None]
+            number, values = np.array([trial.number for trial in trained]), accuracies(trained)
             width = min(_TOGETHER, len(values))
             mean = np.convolve(values, np.ones(width) / width, "valid")
             axes.plot(number, values, ".", color=colour, markersize=3, alpha=0.4)

@@ -18,6 +18,7 @@ from jaxnas.children.child_training import (
     Outcome,
     as_candidates,
     commonest_failure,
+    failures,
 )
 from jaxnas.jobs.job import UNWATCHED, Executor, Job, Watcher, Work
 from jaxnas.randomness import stream
@@ -228,7 +229,7 @@ class ChildSearch:
                 "epoch": kept.epoch + 1,
                 "children": len(trials),
                 "trained": len(store) - known,
-                "failed": sum(bool(outcome.failure) for outcome in outcomes),
+                "failed": failures(outcomes),
                 "failure": commonest_failure(outcomes),
                 "mean_accuracy": mean and mean.mean,
                 "best_accuracy": max(

@@ -57,6 +57,11 @@ class ChildrenFailed(UserError, RuntimeError):
     """No child that something is to be chosen from could be trained."""
 
 
+def failures(outcomes: Iterable[Outcome]) -> int:
+    """How many of them failed."""
+    return sum(bool(each.failure) for each in outcomes)
+
+
 def commonest_failure(outcomes: Iterable[Outcome]) -> str:
     """Why most of those that failed did, wherever in their training; empty if none did."""
     reasons = [each.failure.partition(" in epoch ")[0] for each in outcomes if each.failure]

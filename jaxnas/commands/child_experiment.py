@@ -26,7 +26,7 @@ from jaxnas.children.child_searchers import (
     child_searcher,
     staged_searcher,
 )
-from jaxnas.children.child_training import Candidate, ChildrenFailed, ChildTraining
+from jaxnas.children.child_training import Candidate, ChildrenFailed, ChildTraining, failures
 from jaxnas.children.child_winners import (
     TRAINED,
     FullSize,
@@ -48,7 +48,7 @@ from jaxnas.runs.config import Training
 from jaxnas.runs.progress import ProgressBars
 from jaxnas.runs.search_run import SearchImages
 from jaxnas.spaces import Genotype, Space
-from jaxnas.storage.directory import DATA_READ, RunDirectory
+from jaxnas.storage.directory import RunDirectory
 from jaxnas.storage.metrics import Metrics
 
 RANDOM = "random"
@@ -190,7 +190,6 @@ def run_children(
         **{f"{each}, full size": full.total_steps for each in searches},
     }
     with folder as directory, ProgressBars(console, bars) as progress:
-        folder.write_text(DATA_READ, dataset.described + "\n")
         store = ChildStore(directory)
         with executor:
             trainers = Evaluator(executor, make)
@@ -297,7 +296,7 @@ def check_trained(
       ChildrenFailed: if all did.
     """
     outcomes = [store[each] for each in candidates]
-    failed = sum(bool(outcome.failure) for outcome in outcomes)
+    failed = failures(outcomes)
     told = f"{name}: of {len(outcomes)} children {failed_children(outcomes)}"
     remedy = "a lower --child.learning-rate or a --child.grad-clip may help"
     if failed == len(outcomes):

@@ -40,7 +40,6 @@ from jaxnas.spaces import AdaptationSpace, Genotype
 from jaxnas.storage import files
 from jaxnas.storage.directory import (
     DATA,
-    DATA_READ,
     OUTCOME,
     RunDirectory,
     refuse_while_used,
@@ -255,7 +254,7 @@ def run_comparison(flags: Comparison, published: Mapping[tuple[str, str], str]) 
     for reason in reasons:
         console.print(f"left out: {reason}", highlight=False, soft_wrap=True)
     with folder:  # its config.json is written
-        folder.write_text(DATA_READ, dataset.described + "\n")
+        pass
     jobs = [FolderJob(cell.name, cell, path / cell.name) for cell in cells]
     busy = 0
     with ProgressBars(console, steps) as bars, executor:

@@ -25,7 +25,7 @@ from jaxnas.runs.progress import ProgressBars
 from jaxnas.runs.training_run import TrainingRun
 from jaxnas.spaces import Genotype
 from jaxnas.storage import latency_table
-from jaxnas.storage.directory import DATA_READ, RunDirectory
+from jaxnas.storage.directory import RunDirectory
 
 
 def run_experiment(
@@ -77,7 +77,6 @@ def run_experiments(
         titles: dict[str, str] = {}
         for folder, runs in plans:
             stack.enter_context(folder)
-            folder.write_text(DATA_READ, dataset.described + "\n")
             if not (folder.path / "base.json").exists():
                 folder.write_text("base.json", base.to_json() + "\n")
             if message := _left_over(runs):

@@ -68,6 +68,7 @@ def run_folder(
         resume=flags.resume,
         overwrite=flags.overwrite,
         growing=dict.fromkeys(("training.epochs", "epochs", "search_epochs"), bound_to_epochs),
+        data=dataset.described,
     )
     folder.check()  # what follows may take long
     return folder

@@ -86,12 +86,13 @@ def tell_levels(searches: Searches) -> tuple[list[Section], list[Content]]:
     for row in Metrics(path / PROGRESSIVE).rows():
         level, of_level = row["level"], ours[before : row["children"]]
         before = row["children"]
-        numbers = [row["mean_accuracy"], None, *(row[name] for name in ranks)]
+        leaders = best(of_level, 1)  # none if all of its children failed
+        accuracy = max(accuracies(of_level)) if leaders else None
+        numbers = [row["mean_accuracy"], accuracy, *(row[name] for name in ranks)]
         lines.append([level, len(of_level), *numbers])
-        if not best(of_level, 1):  # all of its children failed
+        if not leaders:
             continue
-        (leader,) = best(of_level, 1)
-        lines[-1][3] = max(accuracies(of_level))
+        (leader,) = leaders
         genotype = dataclasses.replace(searches.full_size(leader)[TRAINED], name=f"level_{level}")
         files.write_bytes(
             path / f"genotype_level_{level}.json", (genotype.to_json() + "\n").encode()

@@ -8,12 +8,12 @@ import io
 import logging
 import os
 import sys
-import unicodedata
 import warnings
 from collections.abc import Callable
 from typing import Any, Never
 
 from jaxnas.errors import UserError, refuse_other_bytes
+from jaxnas.hints import escaped
 
 
 def run_script(
@@ -118,10 +118,7 @@ def _failure_of_machine(error: Exception) -> str | None:
 
 def _on_one_line(sentence: str) -> str:
     """The sentence with what would move a terminal's cursor, as a file's name may, escaped."""
-    return "".join(
-        ascii(each)[1:-1] if unicodedata.category(each) in ("Cc", "Cf", "Zl", "Zp") else each
-        for each in sentence
-    )
+    return escaped(sentence, ("Cc", "Cf", "Zl", "Zp"))
 
 
 def _first_line(error: Exception) -> str:

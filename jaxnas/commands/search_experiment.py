@@ -31,7 +31,7 @@ from jaxnas.runs.search_run import Searched, SearchImages, SearchRun
 from jaxnas.search.shared.supernet import Found, SharedWeightSearch
 from jaxnas.spaces import Genotype
 from jaxnas.storage import files
-from jaxnas.storage.directory import DATA, DATA_READ, OUTCOME, RunDirectory, run_once
+from jaxnas.storage.directory import DATA, OUTCOME, RunDirectory, run_once
 from jaxnas.storage.files import RunError
 from jaxnas.storage.metrics import Metrics
 from jaxnas.tasks import Task
@@ -103,7 +103,6 @@ def run_search(
     drawn = method.random(stream(jax.random.key(seed), "random"))
     random = final_run(experiment, dataset, drawn, RANDOM)
     with folder as directory:
-        folder.write_text(DATA_READ, dataset.described + "\n")
         path = directory.path
         rows = (FOUND, RANDOM, CONTROL) if method.control else (FOUND, RANDOM)
         searches = [FolderJob(FOLDERS[row], row, path / FOLDERS[row]) for row in runs]

@@ -2,7 +2,6 @@
 
 import os
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from jaxnas.data.image_files import (
     read_pixels,
     refuse_link_to_nothing,
 )
+from jaxnas.hints import escaped
 
 _TINY_FOLDER = "tiny-imagenet-200"
 _TINY_LABELS = Path("val", "val_annotations.txt")
@@ -168,10 +168,7 @@ class _Notes:
 
 def _shown(path: Path) -> str:
     """The path as one line that any terminal and file takes."""
-    return "".join(
-        ascii(each)[1:-1] if unicodedata.category(each) in ("Cc", "Cs") else each
-        for each in str(path)
-    )
+    return escaped(str(path), ("Cc", "Cs"))
 
 
 def _natural(names: Iterable[str]) -> list[str]:

@@ -54,6 +54,7 @@ class RunDirectory:
         resume: bool | None = False,
         overwrite: bool = False,
         growing: Mapping[str, str] | None = None,
+        data: str | None = None,
     ) -> None:
         """Takes note only; the folder is created, locked and checked on entering the context.
 
@@ -66,6 +67,7 @@ class RunDirectory:
           growing: fields of the configuration, by dotted name, that an earlier run may have a
             smaller number in, with what forbids it, which is empty where it may: then work in its
             folder that is done is gone on with.
+          data: what was read and left out, which `DATA_READ` keeps; None of a run without data.
 
         Raises:
           RunError: if both `resume` and `overwrite` are asked for, the path is no UTF-8, or
@@ -79,6 +81,7 @@ class RunDirectory:
         self._lock: int | None = None
         self._resume, self._overwrite = resume, overwrite
         self._growing, self._grown = growing or {}, False
+        self._data = data
         if resume and overwrite:
             raise RunError("--resume and --overwrite exclude each other; give one of them")
         if "environment" in config:
@@ -240,6 +243,8 @@ class RunDirectory:
                 self.write_json(_CONFIG, self._config | {"environment": own})
         else:
             self.write_json(_CONFIG, self._config | {"environment": environment()})
+        if self._data is not None:
+            self.write_text(DATA_READ, self._data + "\n")
         self._metrics = Metrics(self.path)
 
     def _refuse_other_config(self) -> None:

@@ -87,34 +87,39 @@ def assert_asks_for_children(arguments, searcher):
     return call
 
 
-def test_the_guides_script_is_a_command(monkeypatch, tmp_path):
-    code = [content for kind, content in pages.blocks(ALGORITHM) if kind == "python"]
-    (command,) = [content for content in code if "run_script" in content]
-    script = tmp_path / "anneal.py"
-    script.write_text(code[0] + command)
-    words = ["--children", "7", "--start", "0.2", "--child.epochs", "3", "--run-dir", "here"]
+def ran(monkeypatch, script, module, *words):
+    """What a page's script would have `run_children` of a module do."""
     calls = []
-    monkeypatch.setattr(cell_search, "run_children", lambda *arguments: calls.append(arguments))
+    monkeypatch.setattr(module, "run_children", lambda *given: calls.append(given))
     monkeypatch.setattr(sys, "argv", [str(script), *words])
     runpy.run_path(str(script), run_name="__main__")
+    return calls
+
+
+def script_of(page, path):
+    """The page's first code and its command, as a file."""
+    code = [content for kind, content in pages.blocks(page) if kind == "python"]
+    (command,) = [content for content in code if "run_script" in content]
+    path.write_text(code[0] + command)
+    return path
+
+
+SMALL = ("--children", "7", "--child.epochs", "3", "--run-dir", "here")
+
+
+def test_the_guides_script_is_a_command(monkeypatch, tmp_path):
+    script = script_of(ALGORITHM, tmp_path / "anneal.py")
+    calls = ran(monkeypatch, script, cell_search, *SMALL, "--start", "0.2")
     call = assert_asks_for_children(*calls, "annealing")
     assert (call["experiment"].children, call["child"].epochs) == (7, 3)
     assert call["settings"]["start"] == 0.2
 
 
 def test_the_script_of_ones_own_space_is_a_command(monkeypatch, tmp_path):
-    code = [content for kind, content in pages.blocks("your_space.md") if kind == "python"]
-    (command,) = [content for content in code if "run_script" in content]
-    script = tmp_path / "evolve.py"
-    script.write_text(code[0] + command)
-    words = ["--children", "7", "--population", "4", "--child.epochs", "3", "--run-dir", "here"]
-    calls = []
-    monkeypatch.setattr(child_experiment, "run_children", lambda *given: calls.append(given))
-    monkeypatch.setattr(sys, "argv", [str(script), *words])
-    runpy.run_path(str(script), run_name="__main__")
+    script = script_of("your_space.md", tmp_path / "evolve.py")
+    calls = ran(monkeypatch, script, child_experiment, *SMALL, "--population", "4")
     call = assert_asks_for_children(*calls, "evolution")
     assert (call["experiment"].children, call["child"].epochs) == (7, 3)
     assert call["settings"]["population"] == 4
-    monkeypatch.setattr(sys, "argv", [str(script), "--population", "2"])
     with pytest.raises(SystemExit, match=r"--population must be 3 or more, not 2"):
-        runpy.run_path(str(script), run_name="__main__")
+        ran(monkeypatch, script, child_experiment, "--population", "2")
