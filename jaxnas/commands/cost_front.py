@@ -10,12 +10,10 @@ import rich.console
 import tyro
 
 from jaxnas.commands.cost_front_report import point, write_front
-from jaxnas.commands.experiment import run_experiments
-from jaxnas.commands.inputs import fit_stem, load_data
+from jaxnas.commands.experiment import load_inputs, run_experiments
 from jaxnas.reports import read_results
 from jaxnas.runs.config import ConfigError, Experiment
 from jaxnas.runs.edge_costs import edge_costs
-from jaxnas.runs.genotype_files import load_base
 from jaxnas.spaces import AdaptationSpace
 from jaxnas.storage import latency_table
 
@@ -61,15 +59,13 @@ def run_cost_front(flags: CostFront) -> None:
       UserError: if flags, data or files do not allow it.
     """
     experiment = flags.experiment
-    base = load_base(experiment.base, **dataclasses.asdict(experiment.size))
+    base, dataset = load_inputs(experiment)
     path = experiment.run.path(f"cost_front-{experiment.data.label}-{base.name}")
     table = path / latency_table.FILE
     if experiment.run.overwrite:
         table.unlink(missing_ok=True)
     parts = flags.parts(path)
-    run_experiments(list(parts.values()), "cost_front", table)
-    dataset = load_data(experiment.data, tell=False)
-    base = fit_stem(base, experiment.base, experiment.size.stem, dataset)
+    run_experiments(list(parts.values()), "cost_front", base, dataset, table)
     space = AdaptationSpace(base, "full")
     kind = experiment.adaptation.cost
     cost = edge_costs(

@@ -44,13 +44,23 @@ def run_experiment(
     Raises:
       UserError: if flags, data or files do not allow it.
     """
-    (report,) = run_experiments([experiment], name, supervision=supervision)
+    base, dataset = load_inputs(experiment)
+    (report,) = run_experiments([experiment], name, base, dataset, supervision=supervision)
     return report
+
+
+def load_inputs(experiment: Experiment) -> tuple[Genotype, Dataset]:
+    """The base network and the data set of the flags; prints what was read."""
+    base = load_base(experiment.base, **dataclasses.asdict(experiment.size))
+    dataset = load_data(experiment.data)
+    return fit_stem(base, experiment.base, experiment.size.stem, dataset), dataset
 
 
 def run_experiments(
     experiments: Sequence[Experiment],
     name: str,
+    base: Genotype,
+    dataset: Dataset,
     latencies: Path | None = None,
     supervision: SelfSupervision | None = None,
 ) -> list[Path]:
@@ -59,15 +69,13 @@ def run_experiments(
     Args:
       experiments: the flags; where there are several each has a `run_dir`.
       name: see `run_experiment`.
+      base: the network that they adapt.
+      dataset: what they learn.
       latencies: the table of measured latencies; one in each directory by default.
       supervision: see `run_experiment`.
     """
     console = rich.console.Console(markup=False)  # names and paths may hold brackets
-    flags = experiments[0]
-    executor = flags.jobs.executor()  # before a device is used
-    base = load_base(flags.base, **dataclasses.asdict(flags.size))
-    dataset = load_data(flags.data)
-    base = fit_stem(base, flags.base, flags.size.stem, dataset)
+    executor = experiments[0].jobs.executor()  # before a device is used
     plans = [
         _plan(experiment, name, base, dataset, latencies, supervision) for experiment in experiments
     ]

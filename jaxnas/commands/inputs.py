@@ -13,8 +13,8 @@ from jaxnas.spaces import Genotype
 from jaxnas.storage.directory import DATA, RunDirectory
 
 
-def load_data(flags: DataFlags, *, tell: bool = True) -> Dataset:
-    """The data set of the flags; prints what was read, unless `tell` is false.
+def load_data(flags: DataFlags) -> Dataset:
+    """The data set of the flags; prints what was read.
 
     Raises:
       DataError: if it cannot be found, read or limited.
@@ -22,8 +22,7 @@ def load_data(flags: DataFlags, *, tell: bool = True) -> Dataset:
     dataset = data.load(flags.dataset, flags.data_dir, download=flags.download)
     if flags.train_limit is not None:
         dataset = dataset.limit(flags.train_limit)
-    if tell:
-        print(dataset.described, flush=True)
+    print(dataset.described, flush=True)
     return dataset
 
 

@@ -6,7 +6,6 @@ from jaxnas.runs.config import DataFlags
 
 def test_a_command_prints_once_what_it_has_read(capsys):
     dataset = load_data(DataFlags(dataset="digits", train_limit=100))
-    load_data(DataFlags(dataset="digits"), tell=False)
     assert capsys.readouterr().out == f"{dataset.described}\n"
     assert dataset.described == (
         "digits: 100 training and 360 test images of 8x8 pixels in 1 channel, 10 classes "

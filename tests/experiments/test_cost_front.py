@@ -30,6 +30,7 @@ def test_more_targets_join_those_that_are_done(tmp_path, monkeypatch, capsys):
         ("full", "0.5"),
     ]
     before = read_results(tmp_path / "run" / "target_0.5")
+    assert capsys.readouterr().out.count(" training and ") == 1, "the data are read once"
     run(monkeypatch, tmp_path, (0.9, 0.5), resume=True)
     rows = front(tmp_path)
     assert [(row["method"], row["target"]) for row in rows] == [
