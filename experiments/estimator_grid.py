@@ -14,11 +14,12 @@ import dataclasses
 import itertools
 from pathlib import Path
 
-from jaxnas import data
 from jaxnas.commands.script import run_script
+from jaxnas.data import load
 from jaxnas.runs.adaptation_run import method_run
 from jaxnas.runs.config import AdaptationFlags, Training
 from jaxnas.spaces import zoo
+from jaxnas.storage import files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Grid:
 
 def main(grid: Grid) -> None:
     """Runs this part's trials."""
-    cifar = data.load("cifar10", grid.data_dir)
+    cifar = load("cifar10", grid.data_dir)
     images = slice(0, grid.images)
     held_out = slice(len(cifar.train_images) - grid.images, None)
     dataset = dataclasses.replace(
@@ -72,7 +73,7 @@ def main(grid: Grid) -> None:
             trials.append((base, seed, estimator, rate, arch_data, warmup))
             if estimator == "original":
                 break
-    grid.out.mkdir(parents=True, exist_ok=True)
+    files.make_folder(grid.out)
     with (grid.out / f"trials-{grid.part}.csv").open("a", newline="") as file:
         writer = csv.writer(file)
         for trial in trials[grid.part :: grid.parts]:

@@ -1,9 +1,11 @@
 """Damaged files: each reader reads what is whole, or says in a sentence that it is not."""
 
 import io
+import os
 import pickle
 import random
 import shutil
+import signal
 
 import jax
 import jax.numpy as jnp
@@ -15,14 +17,18 @@ from jaxnas.data import load
 from jaxnas.data.image_files import read_head, read_pixels
 from jaxnas.data.pickles import read_batch
 from jaxnas.errors import UserError
+from jaxnas.nn.weights.export import load_exported
 from jaxnas.nn.weights.from_keras import import_keras
 from jaxnas.nn.weights.safetensors_file import read_safetensors
-from jaxnas.runs.genotype_files import read_genotype
+from jaxnas.reports import read_results
+from jaxnas.runs.genotype_files import load_genotype, read_genotype
 from jaxnas.spaces import Genotype, zoo
 from jaxnas.spaces.zoo.darts_text import read_cells, write_cells
-from jaxnas.storage import Checkpoints, RunError, files
+from jaxnas.storage import Checkpoints, RunDirectory, RunError, files
 from jaxnas.storage.digest import digest
+from jaxnas.storage.metrics import Metrics
 from jaxnas.tabular.csv_file import read_csv
+from jaxnas.tabular.nats_pickles import read_pickle
 from support.official_table import HEADER, accuracy, arch, candidates, index
 
 h5py = pytest.importorskip("h5py")
@@ -154,6 +160,41 @@ def fuzz(tmp_path, form, count):
 @pytest.mark.parametrize("form", READERS)
 def test_a_few_damaged_files(tmp_path, form):
     fuzz(tmp_path, form, 20)
+
+
+@pytest.fixture
+def impatient():
+    """Ends a test that waits for a pipe."""
+
+    def end(*_):
+        raise AssertionError("it waits for ever")
+
+    signal.signal(signal.SIGALRM, end)
+    signal.alarm(20)
+    yield
+    signal.alarm(0)
+
+
+OTHERS = {
+    "csv": read_csv,
+    "pbz2": read_pickle,
+    "stablehlo": load_exported,
+    "keras": import_keras,
+    "results.json": lambda path: read_results(path.parent),
+    "config.json": lambda path: RunDirectory(path.parent, {}, resume=True).check(),
+    "metrics.jsonl": lambda path: Metrics(path.parent),
+    "txt": lambda path: load_genotype(str(path)),
+}
+
+
+@pytest.mark.parametrize("form", [form for form in (*READERS, *OTHERS) if form != "batch"])
+def test_a_pipe_is_told_and_not_waited_for(tmp_path, impatient, form):
+    path = tmp_path / (form if "." in form else f"x.{form}")
+    os.mkfifo(path)
+    read = OTHERS.get(form) or READERS[form][1]
+    with pytest.raises(UserError, match=r"named pipe|neither a file nor a folder") as caught:
+        read(path)
+    assert str(path) in str(caught.value) or str(caught.value).startswith("it cannot be read")
 
 
 @pytest.mark.slow

@@ -16,7 +16,8 @@ LONGEST_CHAIN = 19
 """Modules from a script down to the last that it needs; 14 is where this is to go."""
 
 ROOMS = (
-    *("errors", "hints", "field_types", "lazy", "randomness", "allocation", "compilation"),
+    *("errors", "hints", "reading", "library_messages", "field_types", "lazy", "randomness"),
+    *("allocation", "compilation"),
     *("data", "spaces", "nn", "tasks", "training", "search", "tabular", "storage", "jobs"),
     *("reports", "runs", "children", "commands", "api", "cli", "__main__"),
 )

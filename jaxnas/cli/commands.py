@@ -23,6 +23,7 @@ from jaxnas.runs.genotype_files import (
 )
 from jaxnas.runs.search_config import SearcherName
 from jaxnas.spaces import Genotype, zoo
+from jaxnas.storage import files
 
 CellSpaceName = Literal["nasnet", "pnas", "enas_micro"]
 
@@ -93,10 +94,7 @@ class Show:
             raise ConfigError(
                 f"--out {self.out}: a drawing is a .svg, .png or .dot file, not .{suffix}"
             )
-        try:
-            self.out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ConfigError(f"{self.out} cannot be made ({error.strerror})") from error
+        files.make_folder(self.out)
         for form in _DRAWN:
             _write(self.out / f"{genotype.name}.{form}", _drawn(genotype, form))
 

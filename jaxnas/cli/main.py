@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import tyro
 
 from jaxnas.cli.commands import Adapt, Convert, Count, Export, Report, Search, Show, Zoo
-from jaxnas.commands.script import get_ready, run_command
+from jaxnas.commands.script import get_ready, parse_flags, run_command
 
 Command = (
     Annotated[Zoo, tyro.conf.subcommand("zoo")]
@@ -25,7 +25,7 @@ def main() -> None:
     """Runs the command that the arguments say; see `run_command`."""
 
     def parse() -> Any:
-        return tyro.cli(
+        return parse_flags(
             Command,
             prog="jaxnas",
             description="Finds and adapts neural architectures, reproducibly.",

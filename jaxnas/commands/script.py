@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import io
-import logging
 import os
+import shutil
 import sys
-import warnings
 from collections.abc import Callable
 from typing import Any, Never
 
+from jaxnas import reading
 from jaxnas.errors import UserError, refuse_other_bytes
 from jaxnas.hints import escaped
+from jaxnas.library_messages import tell_in_lines
 
 
 def run_script(
@@ -34,13 +34,36 @@ def run_script(
       overlapping: whether the steps are many small programs on a CPU, which JAX starts while others
         still run; `keep_memory`, which takes one after the other, would slow them down.
     """
-    import tyro
 
     def run_ready(parsed: Any) -> None:
         get_ready(overlapping=overlapping)
         run(parsed)
 
-    run_command(lambda: tyro.cli(flags, description=description, default=default), run_ready)
+    run_command(lambda: parse_flags(flags, description=description, default=default), run_ready)
+
+
+def parse_flags(flags: Any, **options: Any) -> Any:
+    """The flags of the command line by `tyro.cli`, numbers read as those of files are."""
+    import tyro
+    from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
+
+    registry = ConstructorRegistry()
+
+    @registry.primitive_rule
+    def numbers(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
+        kind: Any = info.type
+        if kind not in (int, float):
+            return None
+        return PrimitiveConstructorSpec(
+            nargs=1,
+            metavar=kind.__name__.upper(),
+            instance_from_str=lambda words: reading.number(words[0], kind),
+            is_instance=lambda value: type(value) in (int, kind),
+            str_from_instance=lambda value: [str(value)],
+        )
+
+    with registry:
+        return tyro.cli(flags, **options)
 
 
 def get_ready(*, overlapping: bool = False) -> None:
@@ -62,7 +85,8 @@ def run_command(parse: Callable[[], Any], run: Callable[[Any], object]) -> None:
       parse: reads the command line, and returns the flags.
       run: takes the flags.
     """
-    _tell_in_lines()
+    tell_in_lines()
+    _bound_columns()
     parsed = None
     try:
         for word in sys.argv[1:]:
@@ -87,6 +111,14 @@ def run_command(parse: Callable[[], Any], run: Callable[[Any], object]) -> None:
         if sentence is None:
             raise
         sys.exit(f"error: {_on_one_line(sentence)}")
+
+
+def _bound_columns() -> None:
+    """Bounds the terminal's width: to lay out help in a few columns takes minutes."""
+    least, most = 20, 1000
+    columns = shutil.get_terminal_size().columns
+    if "COLUMNS" in os.environ or columns < least:
+        os.environ["COLUMNS"] = str(min(max(columns, least), most))
 
 
 def _failure_of_machine(error: Exception) -> str | None:
@@ -123,35 +155,6 @@ def _on_one_line(sentence: str) -> str:
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
-class _FirstLine(logging.Formatter):
-    """What a library has to say, in one line: what ends a command is told by its own sentence."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        said = record.getMessage().strip() or record.levelname.lower()
-        return f"{record.name}: {said.splitlines()[0][:300]}"
-
-
-def _tell_in_lines() -> None:
-    """Has libraries' logs and warnings told in a line each, and every name of a file printable."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-    libraries = logging.StreamHandler()
-    libraries.setFormatter(_FirstLine())
-    logging.basicConfig(handlers=[libraries])
-    # What Orbax's tasks leave of a damaged checkpoint is told by its own sentence.
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
-    told: set[tuple[str, int]] = set()
-
-    def tell(message: Warning | str, kind: Any, file: str, line: int, *_: Any) -> None:
-        text = " ".join(str(message).split())
-        if (file, line) not in told:  # JAX has one for each program that a full disk cannot keep
-            told.add((file, line))
-            print(f"warning: {text}", file=sys.stderr, flush=True)
-
-    warnings.showwarning = tell
 
 
 def _has(flags: Any, name: str) -> bool:

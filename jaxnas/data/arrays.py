@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxnas import reading
 from jaxnas.data.augmentation import Augmentation
 from jaxnas.data.dataset import Dataset, from_arrays
 from jaxnas.data.errors import DataError
@@ -23,7 +24,7 @@ def load_npz(path: Path) -> Dataset:
     """
     try:
         # Opened here, as NumPy leaves a damaged file open.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+        with reading.regular(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
             names = set(archive.files)
             if names.issuperset(_PARTS):
                 x_train, y_train, x_test, y_test = (archive[part] for part in _PARTS)

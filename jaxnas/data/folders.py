@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxnas import reading
 from jaxnas.allocation import free_memory
 from jaxnas.data.augmentation import Augmentation
 from jaxnas.data.dataset import Dataset
@@ -138,7 +139,7 @@ def load_tiny_imagenet(data_dir: Path) -> Dataset:
 
 def _lines(path: Path) -> list[str]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = reading.read_text(path)
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is damaged ({error}): unpack the archive again.") from error
     return [line for line in text.splitlines() if line.strip()]

@@ -1,6 +1,5 @@
 """Image files: their pixels as a viewer shows them, or why they cannot be read."""
 
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
+from jaxnas import reading
 from jaxnas.data.errors import DataError
 
 SUFFIXES = frozenset(
@@ -90,10 +90,8 @@ def read_pixels(path: Path, channels: int) -> np.ndarray:
 
 def refuse_link_to_nothing(path: Path) -> None:
     """Raises DataError if `path` is a link to what is not there."""
-    if path.is_symlink() and not path.exists():
-        raise DataError(
-            f"{path} is a link to {os.readlink(path)}, where there is nothing: mend or remove it."
-        )
+    if told := reading.link_to_nothing(path):
+        raise DataError(f"{told}: mend or remove it.")
 
 
 @contextmanager
@@ -102,7 +100,7 @@ def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of damaged EXIF fields and of sizes
-            with Image.open(path, formats=_DECODERS) as image:
+            with Image.open(reading.regular(path), formats=_DECODERS) as image:
                 yield image
     except DataError:
         raise

@@ -16,6 +16,7 @@ from typing import Any
 from jaxnas.allocation import keep_memory
 from jaxnas.jobs.job import Job, MakeWork, WorkersError
 from jaxnas.jobs.pool import Message, WorkerPool, do_job, start_work
+from jaxnas.library_messages import tell_in_lines
 
 
 class LocalProcesses(WorkerPool):
@@ -93,6 +94,7 @@ def _kept_programs() -> dict[str, Any]:
 
 def _serve(pickled: bytes, settings: dict[str, Any], connection: Any) -> None:
     """In a worker, before it first uses a device."""
+    tell_in_lines()
     keep_memory()
     if settings:
         import jax

@@ -16,6 +16,7 @@ from typing import Any
 from jaxnas.allocation import keep_memory
 from jaxnas.jobs.job import Job, MakeWork, Work, WorkersError
 from jaxnas.jobs.pool import Message, WorkerPool, do_job, start_work
+from jaxnas.library_messages import tell_in_lines
 
 
 class RayWorkers(WorkerPool):
@@ -162,6 +163,7 @@ class _Actor:
 
     def __init__(self, make: MakeWork, gpus: float) -> None:
         """Before a device is used: takes of a GPU only what it needs, and none without a share."""
+        tell_in_lines()
         keep_memory()
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
         if not gpus:

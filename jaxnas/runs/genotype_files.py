@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from jaxnas import reading
 from jaxnas.hints import alike
 from jaxnas.runs.config import ConfigError, Stem
 from jaxnas.spaces import Genotype, GenotypeError, zoo
@@ -84,7 +85,7 @@ def _load(source: str, channels: int | None, cells: int | None, what: str) -> Ge
             )
         return read_genotype(path, what)
     if path.suffix == ".txt":
-        text = read_text(path, what)
+        text = _read_text(path, what)
         try:
             normal, reduction = read_cells(text)
             genotype = zoo.darts_network(
@@ -143,7 +144,7 @@ def read_genotype(path: Path, what: str) -> Genotype:
       ConfigError: if the file cannot be read, or a name in it would break folders or tables.
       GenotypeError: if it holds no genotype.
     """
-    text = read_text(path, what)
+    text = _read_text(path, what)
     try:
         genotype = Genotype.from_json(text)
     except GenotypeError as error:
@@ -175,9 +176,9 @@ def refuse_unbuildable(what: str, images: str) -> Iterator[None]:
         ) from error
 
 
-def read_text(path: Path, what: str) -> str:
+def _read_text(path: Path, what: str) -> str:
     """The text of a file; a ConfigError that starts with `what` if it cannot be read."""
     try:
-        return path.read_text(encoding="utf-8")
+        return reading.read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{what} cannot be read: {error}") from error

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from typing import Any
 
+from jaxnas import reading
 from jaxnas.spaces.cell_graph import Cell, Edge, GenotypeError, Node
 from jaxnas.spaces.families import FAMILIES, NULL, SKIP, Family
 
@@ -35,6 +37,10 @@ STEMS = ("small", "strided", "valid", "double")
 stride 2 for ImageNet (``double``), whose first two also are the first block's older input."""
 
 ACTIVATIONS = ("relu", "relu6")
+
+MOST_OPERATIONS = 4000
+"""Edges or nodes of all blocks together; a ResNet of 1,202 layers has 1,800 edges that carry
+something, and JAX traces some hundred a second."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,9 +144,9 @@ class Genotype:
                     f"genotype {self.name!r}: {field} must be one of {', '.join(known)}, "
                     f"not {getattr(self, field)!r}"
                 )
-        if not self.epsilon > 0:
+        if not 0 < self.epsilon < math.inf:
             raise GenotypeError(
-                f"genotype {self.name!r}: epsilon must be positive, not {self.epsilon}"
+                f"genotype {self.name!r}: epsilon must be positive and finite, not {self.epsilon}"
             )
         if not self.blocks:
             raise GenotypeError(f"genotype {self.name!r}: no blocks")
@@ -149,10 +155,16 @@ class Genotype:
                 f"genotype {self.name!r}: auxiliary must be a block, 0 to {len(self.blocks) - 1}, "
                 f"or -1, not {self.auxiliary}"
             )
-        names = [cell.name for cell in self.cells]
-        for name in names:
-            if names.count(name) > 1:
-                raise GenotypeError(f"genotype {self.name!r}: two cells are called {name!r}")
+        sizes = {cell.name: max(1, len(cell.edges), len(cell.nodes)) for cell in self.cells}
+        placed = sum(sizes.get(block.cell, 1) for block in self.blocks)
+        if max(placed, sum(sizes.values()), len(self.cells)) > MOST_OPERATIONS:
+            raise GenotypeError(
+                f"genotype {self.name!r}: {len(self.blocks):,} blocks of {len(self.cells):,} cells "
+                f"have more operations or nodes together than the {MOST_OPERATIONS:,} that a "
+                "network may have"
+            )
+        if (name := reading.repeated(cell.name for cell in self.cells)) is not None:
+            raise GenotypeError(f"genotype {self.name!r}: two cells are called {name!r}")
         for cell in self.cells:
             if cell.inputs != (rules.inputs or cell.inputs):
                 raise GenotypeError(
@@ -172,9 +184,9 @@ class Genotype:
                         f"{', '.join(sorted(rules.operations))}"
                     )
         for index, block in enumerate(self.blocks):
-            if block.cell not in names:
+            if block.cell not in sizes:
                 raise GenotypeError(
-                    f"block {index}: there is no cell {block.cell!r}; there are {', '.join(names)}"
+                    f"block {index}: there is no cell {block.cell!r}; there are {', '.join(sizes)}"
                 )
             for node in self.cell(block.cell).nodes:
                 if block.channels % node.squeeze:
@@ -313,8 +325,8 @@ class Genotype:
             type, or describes no network.
         """
         try:
-            data = json.loads(text)
-        except (ValueError, RecursionError) as error:  # also too long or too deep to parse
+            data = reading.from_json(text)
+        except ValueError as error:  # also too long or too deep to parse
             raise GenotypeError(f"the genotype is not JSON: {error}") from error
         return _read(cls, data, "genotype")
 

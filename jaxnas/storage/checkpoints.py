@@ -20,6 +20,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from jaxnas import reading
 from jaxnas.storage import files, packed_arrays
 from jaxnas.storage.digest import host_leaves, leaves_digest
 from jaxnas.storage.files import RunError
@@ -220,6 +221,9 @@ class Checkpoints:
 
     def _read(self, epoch: int, item: str, arguments: Any) -> Any:
         try:
+            for path in (self._folder / str(epoch) / item).rglob("*"):
+                if not path.is_dir():
+                    reading.regular(path)
             with _checkpointer() as checkpointer:
                 restored = checkpointer.restore(
                     self._folder / str(epoch), args=ocp.args.Composite(**{item: arguments})

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from jaxnas import reading
 from jaxnas.errors import refuse_other_bytes
 from jaxnas.storage import files
 from jaxnas.storage.environment import environment
@@ -158,6 +159,8 @@ class RunDirectory:
         try:
             entries = sorted(self.path.iterdir())
         except FileNotFoundError:
+            if told := reading.link_to_nothing(self.path):
+                raise RunError(f"{told}; remove it or use another --run-dir") from None
             return []
         except NotADirectoryError as error:
             raise RunError(f"{self.path} is a file; use another --run-dir") from error
@@ -196,7 +199,7 @@ class RunDirectory:
     def _take_lock(self) -> None:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+            lock = _open_lock(self.path, os.O_CREAT)
         except OSError as error:
             raise RunError(
                 f"{self.path} cannot be written ({error.strerror}); use another --run-dir"
@@ -313,7 +316,7 @@ def refuse_while_used(path: Path) -> None:
 def in_use(path: Path) -> InUseError | None:
     """An error if another process holds the folder `path`, which need not be there."""
     try:
-        lock = os.open(path / _LOCK, os.O_RDWR)
+        lock = _open_lock(path)
     except FileNotFoundError:
         return None
     try:
@@ -323,6 +326,22 @@ def in_use(path: Path) -> InUseError | None:
     finally:
         os.close(lock)
     return None
+
+
+def _open_lock(folder: Path, create: int = 0) -> int:
+    """The descriptor of a folder's lock.
+
+    Raises:
+      RunError: if what has its name is no file, which alone can be locked for every process.
+      OSError: if it cannot be opened.
+    """
+    path = folder / _LOCK
+    if path.exists():
+        try:
+            reading.regular(path)
+        except OSError as error:
+            raise RunError(f"{path} cannot be a run's lock ({error}); remove it") from error
+    return os.open(path, os.O_RDWR | create, 0o644)
 
 
 def _unfinished(path: Path) -> bool:

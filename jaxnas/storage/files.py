@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from jaxnas import reading
 from jaxnas.errors import UserError
 
 ADVICE = "restore it, use --overwrite, or use another --run-dir"
@@ -35,6 +36,19 @@ def write_bytes(path: Path, data: bytes) -> None:
             f"{path} cannot be written ({error.strerror or error}); "
             "make room or choose another --run-dir"
         ) from error
+
+
+def make_folder(path: Path) -> None:
+    """Makes a folder, and those above it, where they are not there.
+
+    Raises:
+      RunError: if it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        cause = reading.link_to_nothing(path) or error.strerror
+        raise RunError(f"{path} cannot be made ({cause}); choose another folder") from error
 
 
 def sync_folder(folder: Path) -> None:
@@ -66,26 +80,12 @@ def from_json(text: str, path: Path, advice: str = ADVICE) -> Any:
     """The value in JSON `text` read from `path`.
 
     Raises:
-      RunError: naming `path` and giving the `advice`, if the text is not JSON.
+      RunError: naming `path` and giving the `advice`, if `reading.from_json` refuses the text.
     """
     try:
-        return loads(text)
-    except (ValueError, RecursionError) as error:
+        return reading.from_json(text)
+    except ValueError as error:
         raise RunError(f"{path} is damaged ({error}); {advice}") from error
-
-
-def loads(text: str) -> Any:
-    """The value in JSON text of finite numbers.
-
-    Raises:
-      ValueError: if it is something else.
-      RecursionError: if it is nested too deeply.
-    """
-    return json.loads(text, parse_constant=_refuse_constant)
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no finite number")
 
 
 def read_text(path: Path, advice: str = ADVICE) -> str:
@@ -95,7 +95,7 @@ def read_text(path: Path, advice: str = ADVICE) -> str:
       RunError: naming `path`, if it is missing, or unreadable, for which it gives the `advice`.
     """
     try:
-        return path.read_text(encoding="utf-8")
+        return reading.read_text(path)
     except FileNotFoundError as error:
         raise RunError(f"there is no {path}; is {path.parent} the folder of a run?") from error
     except (OSError, UnicodeDecodeError) as error:

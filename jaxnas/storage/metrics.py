@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from jaxnas import reading
 from jaxnas.storage import files
 
 
@@ -72,8 +73,8 @@ class Metrics:
         rows = []
         for number, line in enumerate(lines, start=1):
             try:
-                row = files.loads(line)
-            except (ValueError, RecursionError) as error:
+                row = reading.from_json(line)
+            except ValueError as error:
                 raise files.RunError(
                     f"{self._jsonl}, line {number}, is damaged ({error}); "
                     "restore it, use --overwrite, or use another --run-dir"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxnas import reading
 from jaxnas.tabular.errors import TabularError
 from jaxnas.tabular.nasbench201 import (
     ACCURACY_COLUMNS,
@@ -37,7 +38,9 @@ def read_csv(path: Path) -> MeasuredTable:
     """
     try:
         packed = path.suffix == ".gz"
-        with (gzip.open if packed else open)(path, "rt", encoding="utf-8", newline="") as file:
+        with (gzip.open if packed else open)(
+            reading.regular(path), "rt", encoding="utf-8", newline=""
+        ) as file:
             return tabulate(_records(csv.reader(file, strict=True), path), str(path), _REMEDY)
     except (OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error) as error:
         raise TabularError(f"{path} cannot be read ({error}): {_REMEDY}.") from error
@@ -48,6 +51,8 @@ def _records(lines: Iterator[list[str]], path: Path) -> Iterator[Record]:
     lacking = [column for column in ("arch", *_NEEDED) if column not in header]
     if lacking:
         raise TabularError(f"{path} lacks the columns {', '.join(lacking)}: {_REMEDY}.")
+    if (twice := reading.repeated(header)) is not None:
+        raise TabularError(f"{path} has the column {twice!r} twice: {_REMEDY}.")
     arch = header.index("arch")
     taken = [
         (column, header.index(column))
@@ -61,7 +66,7 @@ def _records(lines: Iterator[list[str]], path: Path) -> Iterator[Record]:
                 f"{_REMEDY}."
             )
         try:
-            numbers = {column: float(cells[place] or "nan") for column, place in taken}
+            numbers = {column: reading.number(cells[place] or "nan") for column, place in taken}
         except ValueError as error:
             raise TabularError(f"{path}, line {number}: {error}; {_REMEDY}.") from None
         yield Record(cells[arch], numbers)

@@ -7,6 +7,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
+from jaxnas import reading
 from jaxnas.tabular.errors import TabularError
 
 _LIMIT = 1 << 24  # bytes unpacked; the largest official file, meta, has 1.4 million
@@ -22,7 +23,7 @@ def read_pickle(path: Path) -> Any:
       TabularError: if the file is missing or damaged, or its pickle asks for anything else.
     """
     try:
-        with bz2.open(path) as file:
+        with bz2.open(reading.regular(path)) as file:
             content = file.read(_LIMIT + 1)
     except (OSError, EOFError) as error:
         raise TabularError(f"{path} cannot be read ({error}): download it again.") from error

@@ -285,6 +285,57 @@ def test_sizes_that_cannot_be_are_told(refused, tmp_path):
         assert text == f"{flag} must be from 1 to 100000, not {value}"
 
 
+def test_a_network_that_would_take_hours_is_refused(refused, tmp_path):
+    blocks = tiny.BASE.blocks[:1] * 100_000
+    text = json.dumps(json.loads(tiny.BASE.to_json()) | {"blocks": [vars(blocks[0])] * 100_000})
+    (tmp_path / "long.json").write_text(text)
+    told = "have more operations or nodes together than the 4,000 that a network may have"
+    assert told in refused("count", tmp_path / "long.json")
+    assert told in refused("count", "darts_v2", "--cells", 10_000)
+
+
+@pytest.mark.parametrize("command", ["count", "show"])
+def test_a_pipe_is_no_network(refused, tmp_path, command):
+    os.mkfifo(tmp_path / "a.json")
+    assert refused(command, tmp_path / "a.json") == (
+        f"{tmp_path / 'a.json'} cannot be read: it is a named pipe, not a file"
+    )
+
+
+@pytest.mark.parametrize("word", ["5_0", "٥"])
+def test_a_flag_takes_plain_numbers_alone(monkeypatch, capsys, word):
+    monkeypatch.setattr(sys, "argv", ["jaxnas", "count", "plain20", "--classes", word])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 2
+    assert f"'{word}' is no number" in capsys.readouterr().err
+
+
+def test_a_setting_that_jax_does_not_start_with_is_told():
+    for words in (["-m", "jaxnas", "zoo"], ["experiments/estimator_grid.py", "--help"]):
+        done = subprocess.run(
+            [sys.executable, *words],
+            env=os.environ | {"JAX_ENABLE_X64": "maybe"},
+            cwd=Path(__file__).parents[2],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.count("\n") == 1
+        assert done.stderr.startswith("error: JAX does not start with ")
+        assert "JAX_ENABLE_X64=maybe" in done.stderr
+
+
+@pytest.mark.parametrize(("columns", "least", "most"), [("1", 20, 40), ("9" * 9, 80, 1000)])
+def test_help_is_laid_out_in_columns_of_any_number(monkeypatch, capsys, columns, least, most):
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setattr(sys, "argv", ["jaxnas", "adapt", "--help"])
+    with pytest.raises(SystemExit):
+        main()
+    assert least <= max(map(len, capsys.readouterr().out.splitlines()[3:])) <= most
+
+
 def test_a_network_that_cannot_be_built_is_told(refused, tmp_path):
     dead = json.loads(tiny.BASE.to_json())
     for cell in dead["cells"]:
@@ -337,8 +388,16 @@ assert not loaded, loaded
 """
 
 
+def unset():
+    """The environment without settings that JAX would have to be imported to check."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
+    return others | {"JAX_PLATFORMS": "cpu"}
+
+
 def test_what_needs_no_jax_does_not_wait_for_it():
-    done = subprocess.run([sys.executable, "-c", NO_JAX], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", NO_JAX], env=unset(), capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -362,7 +421,7 @@ def test_a_search_that_cannot_be_is_told_in_one_line(
 
 def test_the_command_line_starts_without_jax():
     code = "import sys, jaxnas.cli; sys.exit('jax' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], env=unset()).returncode == 0
 
 
 def test_the_package_runs_as_a_program():

@@ -1,10 +1,12 @@
 """Whoever does the jobs, all are done, each once, also where workers are killed."""
 
 import functools
+import logging
 import os
 import signal
 import subprocess
 import sys
+import warnings
 from collections import Counter
 from pathlib import Path
 
@@ -67,6 +69,21 @@ def test_what_a_job_raises_ends_the_list(make, message):
     assert (
         "test_processes.py" in caught.value.__notes__[0] or "toy_jobs" in caught.value.__notes__[0]
     )
+
+
+def warn(payload, watcher):
+    warnings.warn("first\nsecond", stacklevel=1)
+    logging.getLogger("a.library").error("it failed:\nhere")
+
+
+def warning():
+    return warn
+
+
+def test_what_libraries_tell_in_a_worker_is_a_line_each(capfd):
+    with LocalProcesses(1) as workers:
+        done(workers, warning, JOBS[:2])
+    assert capfd.readouterr().err == "warning: first second\n" + "a.library: it failed:\n" * 2
 
 
 def test_what_cannot_be_sent_is_told_in_a_sentence():

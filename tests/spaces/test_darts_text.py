@@ -151,6 +151,8 @@ def test_darts_own_names_become_this_projects():
         ("", "must be one Genotype"),
         ("Genotype()\nGenotype()", r"must be one Genotype\(.*; there are 2"),
         ("__import__('os').system('true')", "must be one Genotype"),
+        (text("[('sep_conv_3x3', 1_0), ('none', 1)]"), "has '1_0', which is no number"),
+        (text("[('sep_conv_3x3', 0x1), ('none', 1)]"), "has '0x1', which is no number"),
         ("Genotype([], [])", "must be one Genotype"),
         ("Genotype(normal=[])", "must have the fields normal, normal_concat, .* it has normal"),
         ("Genotype(**{})", "must have the fields"),

@@ -274,13 +274,13 @@ def test_a_field_too_few_too_many_or_of_a_wrong_type_is_named(data):
         assert f"found {type(wrong).__name__}" in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["", "resnet20", "{", "{'name': 1}", chain().to_json()[:-1]])
+@pytest.mark.parametrize("text", ["", "NaN", "{", "{'name': 1}", chain().to_json()[:-1]])
 def test_what_is_no_json_is_a_genotype_error(text):
     with pytest.raises(GenotypeError, match="not JSON"):
         Genotype.from_json(text)
 
 
-@pytest.mark.parametrize("text", ["[]", "null", "1", "NaN", '"resnet20"', "true"])
+@pytest.mark.parametrize("text", ["[]", "null", "1", '"resnet20"', "true"])
 def test_json_of_something_else_is_a_genotype_error(text):
     with pytest.raises(GenotypeError, match="genotype: expected an object, found"):
         Genotype.from_json(text)
@@ -290,6 +290,18 @@ def test_json_of_something_else_is_a_genotype_error(text):
 def test_json_too_deep_or_too_long_to_parse_is_a_genotype_error(text):
     with pytest.raises(GenotypeError):
         Genotype.from_json(text)
+
+
+def test_a_field_that_stands_twice_or_is_not_finite_is_a_genotype_error():
+    text = chain().to_json()
+    for old, new, message in (
+        ('"stem": 4', '"stem": 4, "stem": 4', "an object has 'stem' twice"),
+        ('"epsilon": 1e-05', '"epsilon": Infinity', "Infinity is no finite number"),
+        ('"epsilon": 1e-05', '"epsilon": 1e999', "1e999 is no finite number"),
+    ):
+        assert text.count(old) == 1
+        with pytest.raises(GenotypeError, match=message):
+            Genotype.from_json(text.replace(old, new))
 
 
 def test_json_that_describes_no_network_is_a_genotype_error():
@@ -355,8 +367,13 @@ GOOD, BAD = (SKIP, 0, 1), "cell 'c', edge 1 "
         (lambda: Block("c", 4, 1, 1), "block of cell 'c': previous must be 2 or 3, not 1"),
         (lambda: chain(stem_form="odd"), "'chain': stem_form must be one of small, .* not 'odd'"),
         (lambda: chain(activation="elu"), "'chain': activation .* relu, relu6, not 'elu'"),
-        (lambda: chain(epsilon=0.0), "'chain': epsilon must be positive, not 0.0"),
-        (lambda: chain(epsilon=float("nan")), "'chain': epsilon must be positive, not nan"),
+        (lambda: chain(epsilon=0.0), "'chain': epsilon must be positive and finite, not 0.0"),
+        (lambda: chain(epsilon=float("nan")), "epsilon must be positive and finite, not nan"),
+        (lambda: chain(epsilon=float("inf")), "epsilon must be positive and finite, not inf"),
+        (
+            lambda: chain(*[Block("only", 4)] * 4001),
+            "'chain': 4,001 blocks of 1 cells have more operations or nodes together than the 4,0",
+        ),
         (lambda: chain(auxiliary=99), "'chain': auxiliary must be a block, 0 to .*, not 99"),
         (lambda: chain(auxiliary=-2), "'chain': auxiliary must be a block, .*, not -2"),
         (lambda: chain(family="lstm", cells=()), "genotype 'chain': family .* not 'lstm'"),

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from jaxnas.storage import RunDirectory, RunError
-from jaxnas.storage.directory import DATA
+from jaxnas.storage.directory import DATA, refuse_while_used
 from jaxnas.storage.environment import environment
 
 pytestmark = pytest.mark.oldest
@@ -34,6 +35,28 @@ def content(folder):
         for path in folder.rglob("*")
         if path.is_file() and path.name != ".lock"
     }
+
+
+@pytest.mark.parametrize(("make", "kind"), [(os.mkfifo, "a named pipe"), (os.mkdir, "a folder")])
+def test_a_lock_that_is_no_file_is_told(tmp_path, make, kind):
+    make(tmp_path / ".lock")
+    told = f"{tmp_path / '.lock'} cannot be a run's lock (it is {kind}, not a file); remove it"
+    for act in (
+        RunDirectory(tmp_path, CONFIG).check,
+        RunDirectory(tmp_path, CONFIG).__enter__,
+        lambda: refuse_while_used(tmp_path),
+    ):
+        with pytest.raises(RunError, match=f"^{re.escape(told)}$"):
+            act()
+
+
+def test_a_link_to_nothing_is_no_run(tmp_path):
+    (tmp_path / "link").symlink_to("gone")
+    for path in (tmp_path / "link", tmp_path / "link" / "run"):
+        directory = RunDirectory(path, CONFIG)
+        for act in (directory.check, directory.__enter__):
+            with pytest.raises(RunError, match="link is a link to gone, where there is nothing"):
+                act()
 
 
 def test_config_and_environment_are_written(tmp_path):

@@ -62,10 +62,12 @@ def swap(line: int, other: int, column: int):
 FIRST = official_table.lines()[1].split(",")[1]
 
 
-@pytest.mark.quick_cases(4)
+@pytest.mark.quick_cases(6)
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
+        (change(0, 18, "index"), "has the column 'index' twice"),
+        (change(4, 5, "5_0"), ", line 5: '5_0' is no number"),
         (lambda lines: lines.pop(), "lacks 1 of the 15625 architectures, the first of them |"),
         (lambda lines: lines.clear(), "lacks the columns arch, index, cifar10_valid_acc_200ep"),
         (

@@ -19,6 +19,7 @@ from jaxnas.nn.supernets.chain_supernet import chain_paths, where_ran
 from jaxnas.runs.config import ConfigError, settings_of
 from jaxnas.runs.search_config import SearchExperiment, refuse_no_space
 from jaxnas.spaces import ChainSpace, Genotype, proxylessnas_space
+from jaxnas.storage import files
 from jaxnas.storage.latency_table import kept_latency
 from jaxnas.tasks import Task
 
@@ -130,6 +131,6 @@ def candidate_costs(
     shape, classes = dataset.input_shape, dataset.num_classes
     if flags.cost != "latency":
         return nn.candidate_costs(space, shape, classes, flags.cost)
-    flags.latency_table.parent.mkdir(parents=True, exist_ok=True)
+    files.make_folder(flags.latency_table.parent)
     latency = kept_latency(flags.latency_table, space, shape, classes, batch_size=1)
     return nn.CandidateCosts(1e3 * latency.candidates, 1e3 * latency.fixed, "ms for one image")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
 
+from jaxnas import reading
 from jaxnas.errors import UserError
 from jaxnas.nn.weights.init import abstract_variables, named_leaves
 
@@ -29,7 +29,7 @@ def read_class_names(where: Any, text: str | None, classes: int) -> tuple[str, .
     if text is None:
         return None
     try:
-        names = json.loads(text)
+        names = reading.from_json(text)
     except ValueError:
         names = None
     if not isinstance(names, list) or [type(name) for name in names] != [str] * classes:

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jax.extend.mlir import deserialize_portable_artifact, ir
 from jax.interpreters.mlir import make_ir_context
 
+from jaxnas import reading
 from jaxnas.nn import kernels
 from jaxnas.nn.network import Network
 from jaxnas.nn.weights.checks import WeightsError, check_fits, read_class_names
@@ -103,7 +104,7 @@ def load_exported(data: bytes | str | os.PathLike[str]) -> Program:
     if isinstance(data, str | os.PathLike):
         where = str(data)
         try:
-            data = Path(data).read_bytes()
+            data = reading.regular(Path(data)).read_bytes()
         except OSError as error:
             raise WeightsError(f"{where} cannot be read ({error.strerror or error})") from error
     try:

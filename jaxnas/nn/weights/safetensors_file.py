@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnas import reading
 from jaxnas.nn.network import Network, build
 from jaxnas.nn.weights.checks import Shape, WeightsError, check_fits, read_class_names
 from jaxnas.nn.weights.init import named_leaves
@@ -147,11 +148,11 @@ def read_safetensors(
     """
     from safetensors import SafetensorError, safe_open
 
-    if not Path(path).is_file():
-        raise WeightsError(f"there is no file {path}")
     try:
-        with safe_open(path, framework="numpy") as file:
+        with safe_open(reading.regular(Path(path)), framework="numpy") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise WeightsError(f"there is no file {path}") from error
     except (SafetensorError, OSError, TypeError, ValueError) as error:
         raise WeightsError(f"{path} is no safetensors file or is damaged ({error})") from error
 

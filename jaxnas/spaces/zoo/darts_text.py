@@ -38,6 +38,9 @@ def read_cells(text: str) -> tuple[Cell, Cell]:
       GenotypeError: naming what cannot be read.
     """
     call = _call(text)
+    for written in re.findall(r"(?<![\w'\"])\d\w*", call):
+        if not written.isdecimal():  # 1_0, say, which Python reads as 10
+            raise GenotypeError(f"the genotype's text has {written!r}, which is no number")
     try:
         value = ast.parse(call, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:

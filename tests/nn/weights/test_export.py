@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import pytest
 
 from jaxnas.nn import WeightsError, build
+from jaxnas.nn.weights.checks import read_class_names
 from jaxnas.nn.weights.export import export, load_exported
 from support.networks import CLASSES, SHAPE, SMALL, assert_close, images, random_variables
 
@@ -54,6 +55,9 @@ def test_a_program_names_its_logits():
     assert run.class_names == names
     assert_close(run(images(batch=2)), logits("concat", 2))
     assert load_exported(program("concat", ("cpu", "cuda"))).class_names is None
+    for nested in ("[" * 100_000 + "]" * 100_000, '["a", "a", NaN]'):
+        with pytest.raises(WeightsError, match="one class name for each of its 3 logits"):
+            read_class_names("it", nested, 3)
     with pytest.raises(WeightsError, match=f"one class name for each of its {CLASSES} logits"):
         export(*whole("concat"), SHAPE, ("cpu",), names[1:])
 
