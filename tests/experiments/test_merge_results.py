@@ -1,6 +1,7 @@
 """Seeds that ran on different machines in one table."""
 
 import dataclasses
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -51,7 +52,32 @@ def test_a_row_that_stands_twice_is_refused_by_name(tmp_path, monkeypatch):
         write_results(tmp_path / name, [result(4, 90.0, method="full")])
     told = refused(monkeypatch, tmp_path / "a", tmp_path / "b", "--out", tmp_path / "all")
     assert told == ("error: full of resnet20 with seed 4 stands in two of the runs; give each once")
+    twice = refused(monkeypatch, tmp_path / "a", tmp_path / "a", "--out", tmp_path / "all")
+    assert twice == told
     assert not (tmp_path / "all").exists()
+
+
+def test_runs_on_other_data_by_the_same_name_are_refused(tmp_path, monkeypatch, capsys):
+    for seed, (name, data) in enumerate((("a", "11"), ("b", "22"), ("c", "11"), ("d", None))):
+        (tmp_path / name).mkdir()
+        write_results(tmp_path / name, [result(seed, 90.0)])
+        config = {} if data is None else {"data_sha256": data * 32}
+        (tmp_path / name / "config.json").write_text(json.dumps(config))
+    a, b, c, d = (tmp_path / name for name in "abcd")
+    told = refused(monkeypatch, a, b, c, "--out", tmp_path / "all")
+    assert told == (
+        f"error: {a} and {b} have results on different data by the name of cifar10 "
+        "(data_sha256 111111111111 and 222222222222); merge runs on the same"
+    )
+    assert not (tmp_path / "all").exists()
+    scripts.run(monkeypatch, "merge_results", a, c, "--out", tmp_path / "all")
+    assert "Not recorded" not in capsys.readouterr().out
+    scripts.run(monkeypatch, "merge_results", a, d, "--out", tmp_path / "all")
+    assert (
+        capsys.readouterr()
+        .out.replace("\n", "")
+        .endswith(f"Not recorded which images these had: {d}.")
+    )
 
 
 def test_a_run_is_never_written_over(tmp_path, monkeypatch):
