@@ -148,7 +148,7 @@ class Convert:
     target); by default pairs where they can say the cells."""
 
     def run(self) -> None:
-        if self.dest.exists() and self.dest.resolve() == Path(self.source).resolve():
+        if self.dest.exists() and Path(self.source).exists() and self.dest.samefile(self.source):
             raise ConfigError(f"{self.dest} would be written over itself; give another name")
         genotype = load_genotype(self.source, **dataclasses.asdict(self.size))
         if self.dest.suffix == ".json":

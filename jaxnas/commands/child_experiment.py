@@ -50,6 +50,7 @@ from jaxnas.runs.search_run import SearchImages
 from jaxnas.spaces import Genotype, Space
 from jaxnas.storage.directory import RunDirectory
 from jaxnas.storage.metrics import Metrics
+from jaxnas.training import warn_of_few_steps
 
 RANDOM = "random"
 _REWARDS = (
@@ -176,8 +177,9 @@ def run_children(
         experiment.judged,
         max(child.epochs, experiment.finalist_epochs),
     )
-    training = make()
-    examples = child.epochs * training.steps_per_epoch * child.batch_size
+    steps = child.epochs * make().steps_per_epoch
+    warn_of_few_steps("children", steps)
+    examples = steps * child.batch_size
     some = (0,) * len(next(iter(searchers.values())).space.options)
     full = final_run(experiment, dataset, full_size(some)[TRAINED], name)
     searches = {

@@ -29,11 +29,16 @@ def load_npz(path: Path) -> Dataset:
             if names.issuperset(_PARTS):
                 x_train, y_train, x_test, y_test = (archive[part] for part in _PARTS)
             elif {"x", "y"} <= names:
-                x, y = archive["x"], archive["y"]
+                x, y = np.atleast_1d(archive["x"], archive["y"])
                 if len(x) != len(y):
                     raise DataError(
                         f"{path} holds {len(x)} images in x but {len(y)} labels in y: "
                         "save one label per image."
+                    )
+                if len(x) < 2:
+                    raise DataError(
+                        f"{path} holds {len(x)} image{'s' * (len(x) != 1)} in x: save at least 2, "
+                        "as one is for the test."
                     )
                 cut = len(x) - max(1, len(x) // 10)
                 x_train, y_train, x_test, y_test = x[:cut], y[:cut], x[cut:], y[cut:]

@@ -17,6 +17,8 @@ from jaxnas.errors import refuse_other_bytes
 class Dataset:
     """Images to learn from (train) and to be judged on (test).
 
+    Other libraries' arrays become plain ones of NumPy.
+
     Attributes:
       name: what the data set is called in tables and messages.
       train_images: uint8 [N, H, W, C].
@@ -43,10 +45,17 @@ class Dataset:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for field in ("train_images", "train_labels", "test_images", "test_labels"):
+            what = f"{self.name}'s {field.replace('train', 'training').replace('_', ' ')}"
+            object.__setattr__(self, field, _plain(getattr(self, field), what))
         if self.num_classes < 2:
             raise DataError(
                 f"{self.name} has {self.num_classes} class: to classify, give at least 2 classes."
             )
+        if not isinstance(self.class_names, tuple | list) or not all(
+            isinstance(name, str) for name in (self.name, *self.class_names)
+        ):
+            raise DataError(f"{self.name}'s name and class names must be text: give a tuple of it.")
         if len(self.class_names) != self.num_classes:
             raise DataError(
                 f"{self.name} has {self.num_classes} classes but {len(self.class_names)} class "
@@ -64,11 +73,7 @@ class Dataset:
         _refuse_missing_classes(self.name, self.train_labels, self.num_classes, self.class_names)
 
     def _check_part(self, part: str, images: np.ndarray, labels: np.ndarray) -> None:
-        if images.dtype != np.uint8 or images.ndim != 4 or 0 in images.shape:
-            raise DataError(
-                f"{self.name}'s {part} images are {images.dtype} {list(images.shape)}: "
-                "give a non-empty uint8 array [N, height, width, channels]."
-            )
+        _refuse_no_images(images, f"{self.name}'s {part} images")
         if question := _misplaced_axes(images.shape, labels.size):
             raise DataError(
                 f"{self.name}'s {part} images are {list(images.shape)}, as [N, height, width, "
@@ -236,19 +241,49 @@ def _refuse_missing_classes(
     )
 
 
-def _as_images(array: np.ndarray, what: str) -> np.ndarray:
-    array = np.asarray(array)
+def _plain(array: object, what: str) -> np.ndarray:
+    """What a user gave as an array; a DataError where NumPy would guess or drop something."""
+    parts = array if isinstance(array, list | tuple) else [array]
+    if any(map(np.ma.is_masked, parts)):
+        raise DataError(
+            f"{what} are masked in places, and a network sees every value: "
+            "leave out what is masked, or fill it by numpy.ma.filled."
+        )
+    try:
+        plain = np.asarray(array)
+    except (TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{what} make no array ({reason}): give all of them one shape.") from error
+    if plain.dtype.hasobject:
+        kind = type(next(iter(plain.flat), None)).__name__
+        raise DataError(f"{what} are Python objects ({kind}): give an array of numbers.")
+    return plain
+
+
+def _refuse_no_images(array: np.ndarray, what: str) -> None:
+    if array.dtype != np.uint8 or array.ndim != 4 or 0 in array.shape:
+        raise DataError(
+            f"{what} are {array.dtype} {list(array.shape)}: "
+            "give a non-empty uint8 array [N, height, width, channels]."
+        )
+
+
+def _as_images(images: object, what: str) -> np.ndarray:
+    array = _plain(images, what)
     if array.dtype != np.uint8:
         raise DataError(
             f"{what} are {array.dtype}: convert them to uint8 from 0 to 255, "
             "for values from 0 to 1 by np.round(images * 255).astype(np.uint8)."
         )
-    return array[..., None] if array.ndim == 3 else array
+    array = array[..., None] if array.ndim == 3 else array
+    _refuse_no_images(array, what)
+    return array
 
 
-def _as_labels(array: np.ndarray, what: str) -> np.ndarray:
-    array = np.asarray(array)
-    if not np.issubdtype(array.dtype, np.integer) or array.ndim != 1 or not array.size:
+def _as_labels(labels: object, what: str) -> np.ndarray:
+    array = _plain(labels, what)
+    # By kind, as NumPy counts time spans among the integers.
+    if array.dtype.kind not in "iu" or array.ndim != 1 or not array.size:
         raise DataError(
             f"{what} are {array.dtype} {list(array.shape)}: "
             "give a non-empty one-dimensional array of whole numbers, one class per image."

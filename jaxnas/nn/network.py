@@ -170,9 +170,15 @@ def supernet(
     """The base of `space` with an identity on every edge; called with gates [blocks, edges, 3].
 
     Raises:
+      TypeError: if `space` is none.
       ValueError: if an auxiliary head is asked for and the base says no place for it, or there are
         no classes.
     """
+    if not isinstance(space, AdaptationSpace):
+        raise TypeError(
+            "space must be an AdaptationSpace, such as spaces.AdaptationSpace(genotype, 'cell'), "
+            f"not {space!r}"
+        )
     _check_auxiliary(space.base, outputs, auxiliary)
     return Network(space.base, outputs, gated=True, dtype=dtype, auxiliary=auxiliary)
 

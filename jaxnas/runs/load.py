@@ -58,6 +58,8 @@ def load_run(run_dir: str | os.PathLike[str], seed: int | None = None) -> Traine
         if not outcomes:
             raise ValueError("it tells of no seed")
         by_seed = {each["result"]["seed"]: each for each in outcomes}
+        if len(by_seed) < len(outcomes):
+            raise ValueError("it tells of a seed twice")
         if seed is None and len(by_seed) == 1:
             (seed,) = by_seed
         if seed not in by_seed:
@@ -77,8 +79,12 @@ def load_run(run_dir: str | os.PathLike[str], seed: int | None = None) -> Traine
         if not min(images["std"]) > 0:
             raise ValueError(f"std {images['std']} is not above 0")
         for name, leaf in named_leaves(variables).items():
-            if not np.isfinite(np.asarray(leaf, np.float32)).all():
-                raise RunError(f"{folder}: {name} of its weights is not finite; train it anew")
+            values = np.asarray(leaf, np.float32)
+            if not np.isfinite(values).all() or (name.endswith("/var") and values.min() < 0):
+                raise RunError(
+                    f"{folder}: {name} of its weights is not finite, or a variance below 0; train "
+                    "it anew"
+                )
         return Trained(network, variables, shape, *moments, result, class_names)
     except WeightsError as error:
         raise RunError(str(error)) from error

@@ -205,6 +205,7 @@ class TrainingRun:
           TrainingError: naming the step, if loss or weights are no longer finite. The last good
             checkpoint stays.
         """
+        training.warn_of_few_steps(self.method, self.total_steps)
         journal = Journal(directory, watcher)
         kept = journal.run(
             abstract=self._abstract,

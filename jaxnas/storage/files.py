@@ -96,7 +96,7 @@ def read_text(path: Path, advice: str = ADVICE) -> str:
     """
     try:
         return reading.read_text(path)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise RunError(f"there is no {path}; is {path.parent} the folder of a run?") from error
     except (OSError, UnicodeDecodeError) as error:
         raise RunError(f"{path} cannot be read ({error}); {advice}") from error

@@ -1,6 +1,11 @@
 """How weights are found: pure functions over optax, the one loop that runs them, and probes."""
 
-from jaxnas.training.evaluate import evaluator, extractor, statistics_estimator
+from jaxnas.training.evaluate import (
+    evaluator,
+    extractor,
+    statistics_estimator,
+    warn_of_few_steps,
+)
 from jaxnas.training.loop import (
     Epoch,
     default_loop,
@@ -56,4 +61,5 @@ __all__ = [
     "sgd",
     "statistics_estimator",
     "train_step",
+    "warn_of_few_steps",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -13,8 +14,36 @@ from jaxnas.nn.layers import BATCH_NORM_MOMENTUM
 from jaxnas.tasks.task import Task
 from jaxnas.training.train import Apply
 
-# After so many less than 1% is left of the statistics there were.
-_STATISTICS_PASSES = math.ceil(math.log(0.01) / math.log(BATCH_NORM_MOMENTUM))
+_MOST_LEFT = 0.05  # of the statistics that batch norm starts from, without a warning
+
+
+def _steps_leaving(share: float) -> int:
+    """Steps after which no more than that share is left of the batch statistics there were."""
+    return math.ceil(math.log(share) / math.log(BATCH_NORM_MOMENTUM))
+
+
+_STATISTICS_PASSES = _steps_leaving(0.01)
+
+
+def warn_of_few_steps(what: str, steps: int) -> None:
+    """Warns where running statistics of batch norm still hold much of mean 0 and variance 1.
+
+    A step leaves 0.9 of them, and so n steps leave 0.9^n. What is judged by the statistics is off
+    by that, more in every further layer.
+
+    Args:
+      what: the training, for the sentence.
+      steps: that it has.
+    """
+    left = BATCH_NORM_MOMENTUM**steps
+    if left > _MOST_LEFT:
+        warnings.warn(
+            f"{what}: the {steps} steps of training leave {left:.1%} of the mean 0 and variance 1 "
+            "that batch norm's running statistics start from, so that the accuracy and loss they "
+            f"lead to may be far off; {_steps_leaving(_MOST_LEFT)} steps leave less than "
+            f"{_MOST_LEFT:.0%}: train for more epochs, or by smaller batches",
+            stacklevel=3,
+        )
 
 
 def evaluator(

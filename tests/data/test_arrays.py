@@ -33,7 +33,10 @@ def test_npz_with_one_part_tests_on_the_last_tenth(tmp_path: Path):
     [
         ({"x": X}, r"holds \['x'\]: save x_train, y_train, x_test and y_test, or x and y"),
         ({"x": np.array([{}, 1]), "y": Y}, "cannot be read .*numpy.savez"),
-        ({"x": np.uint8(3), "y": Y}, "cannot be read"),
+        ({"x": np.uint8(3), "y": Y}, "holds 1 images in x but 25 labels in y"),
+        ({"x": X[:1], "y": Y[:1]}, "holds 1 image in x: save at least 2, as one is for the test"),
+        ({"x": X[:0], "y": Y[:0]}, "holds 0 images in x: save at least 2"),
+        ({"x": X, "y": Y.astype("m8[s]")}, r"signs's training labels are timedelta64\[s\] \[23\]"),
         ({"x": X / 255, "y": Y}, "signs's training images are float64: convert them to uint8"),
         ({"x": X, "y": Y[:-3]}, "holds 25 images in x but 22 labels in y"),
     ],

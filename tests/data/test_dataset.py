@@ -1,5 +1,6 @@
 import dataclasses
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -64,6 +65,17 @@ def test_limit_refuses_what_is_not_there(n: int):
         (0, lambda x: x / 255, r"training images are float64: .*np.round\(images \* 255\)"),
         (2, lambda x: x.astype(int), "test images are int64: convert them to uint8"),
         (0, lambda x: x[0, 0], r"training images are uint8 \[16, 3\]: give a non-empty uint8"),
+        (0, lambda x: np.uint8(3), r"training images are uint8 \[\]: give a non-empty uint8"),
+        (0, lambda x: np.ma.masked_equal(x, x[0, 0, 0, 0]), "training images are masked in places"),
+        (0, lambda x: [np.ma.masked_equal(x[0], x[0, 0, 0, 0])], "training images are masked"),
+        (3, lambda y: np.ma.masked_equal(y, 1), "test labels are masked in places"),
+        (2, lambda x: [[1], [1, 2]], "test images make no array .*inhomogeneous.*: give all of"),
+        (1, lambda y: [[0], [1, 2]], "training labels make no array"),
+        (1, lambda y: y.astype("m8[s]"), r"training labels are timedelta64\[s\] \[20\]: give a"),
+        (1, lambda y: y.astype("M8[s]"), r"training labels are datetime64\[s\] \[20\]: give a"),
+        (1, lambda y: y.astype(object), r"training labels are Python objects \(int\): give an ar"),
+        (2, lambda x: None, r"test images are Python objects \(NoneType\)"),
+        (2, lambda x: x[:0], r"test images are uint8 \[0, 16, 16, 3\]"),
         (0, lambda x: x[:0], r"training images are uint8 \[0, 16, 16, 3\]"),
         (2, lambda x: x[:, :8], r"training images are \(16, 16, 3\) and its test images \(8,"),
         (1, lambda y: y[:-1], r"training labels are int32 \[19\]: give int32 \[20\]"),
@@ -104,12 +116,31 @@ def test_from_arrays_says_what_is_wrong(position: int, change, message: str):
         ({"train_labels": np.zeros(20, np.int32)}, r"of 3 of its 4 classes, such as '1'"),
         ({"class_names": ("a", "b", "caf\udce9", "d")}, r"'caf\\udce9' is no UTF-8"),
         ({"name": "caf\udce9"}, r"'caf\\udce9' is no UTF-8"),
+        ({"train_images": None}, r"training images are Python objects \(NoneType\)"),
+        ({"test_labels": [0, 1, 2, 3]}, r"test labels are int64 \[4\]: give int32 \[4\]"),
+        (
+            {"train_labels": np.ma.masked_equal(np.arange(20, dtype=np.int32) % 4, 1)},
+            "training labels are masked in places",
+        ),
+        ({"class_names": "abcd"}, "name and class names must be text: give a tuple of it"),
+        ({"class_names": (0, 1, 2, 3)}, "name and class names must be text"),
     ],
 )
 def test_dataset_is_checked_on_construction(fields, message: str):
     dataset: Dataset = from_arrays(*arrays())
     with pytest.raises(DataError, match=message):
         dataclasses.replace(dataset, **fields)
+
+
+def test_arrays_of_other_kinds_become_plain_ones():
+    dataset = from_arrays(*arrays())
+    unmasked = dataclasses.replace(
+        dataset,
+        train_images=np.ma.masked_array(dataset.train_images),
+        test_images=jnp.asarray(dataset.test_images),
+    )
+    assert type(unmasked.train_images) is type(unmasked.test_images) is np.ndarray
+    assert unmasked.fingerprint == dataset.fingerprint
 
 
 def test_a_limit_without_a_class_is_refused():

@@ -387,6 +387,15 @@ def test_the_order_of_a_seed_is_its_own():
     assert not np.array_equal(both["train"][:, 0], both["train"][:, 1])
 
 
+def test_a_run_too_short_for_batch_norm_s_statistics_says_so(monkeypatch):
+    run = tiny.run("original", (0,), epochs=1)
+    monkeypatch.setattr(type(run), "_outcomes", lambda *_: [])
+    monkeypatch.setattr(type(run), "_begin", lambda _: Kept(1, None, {}))
+    with pytest.warns(UserWarning, match=f"original: the {run.total_steps} steps of training leav"):
+        run.run()
+    assert run.total_steps < 29
+
+
 @pytest.mark.slow
 def test_data_of_one_image_side_and_three_channels():
     rng = np.random.default_rng(0)

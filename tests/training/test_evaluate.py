@@ -1,6 +1,7 @@
 """Evaluation against a plain mean over all images."""
 
 import dataclasses
+import warnings
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from jaxnas import nn, training
+from jaxnas.nn.layers import BatchNorm
 from jaxnas.spaces import AdaptationSpace, Block, zoo
 
 from . import linear
@@ -158,6 +160,25 @@ def test_less_than_a_hundredth_of_the_first_statistics_is_left():
     mean = np.asarray(estimate(far, None, images)["batch_stats"]["mean"])
     left = mean - linear.flat(images).mean(0)
     assert np.all((left > 5) & (left < 10))
+
+
+@pytest.mark.parametrize(("steps", "told"), [(1, "90.0%"), (13, "25.4%"), (28, "5.2%"), (29, "")])
+def test_a_training_too_short_for_the_running_statistics_is_warned_of(steps, told):
+    norm = BatchNorm()
+    zeros = jnp.zeros((4, 1))  # which move the variance from 1 towards 0, what is left of the start
+    variables = norm.init(jax.random.key(0), zeros, True)
+    for _ in range(steps):
+        variables |= norm.apply(variables, zeros, True, mutable=["batch_stats"])[1]
+    left = float(variables["batch_stats"]["var"][0])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        training.warn_of_few_steps("original", steps)
+    assert bool(caught) == (left > 0.05) == bool(told)
+    if told:
+        assert told == f"{left:.1%}"
+        sentence = str(caught[0].message)
+        assert f"original: the {steps} steps of training leave {told} of" in sentence
+        assert "29 steps leave less than 5%" in sentence
 
 
 def test_statistics_of_networks_side_by_side_are_one_program():

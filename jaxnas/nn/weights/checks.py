@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import flax.linen as nn
 
 from jaxnas import reading
 from jaxnas.errors import UserError
-from jaxnas.nn.weights.init import abstract_variables, named_leaves
+from jaxnas.nn.weights.init import abstract_variables, check_module, named_leaves
 
 Shape = tuple[int, ...]
 
@@ -35,6 +38,36 @@ def read_class_names(where: Any, text: str | None, classes: int) -> tuple[str, .
     if not isinstance(names, list) or [type(name) for name in names] != [str] * classes:
         raise WeightsError(f"{where} does not hold one class name for each of its {classes} logits")
     return tuple(names)
+
+
+def class_names_text(where: Any, names: Sequence[str], classes: int | None) -> str:
+    """The JSON list that `read_class_names` reads; of `classes` names, where that is known.
+
+    Raises:
+      WeightsError: naming the file `where`, as `read_class_names`, and for what has no order.
+    """
+    if not isinstance(names, tuple | list):  # a text is a sequence too, of letters
+        raise WeightsError(f"class_names must be a tuple or list of text, not {names!r}")
+    text = json.dumps(names)
+    read_class_names(where, text, len(names) if classes is None else classes)
+    return text
+
+
+def existing_file(path: str | os.PathLike[str]) -> Path:
+    """`path`, which is a file's.
+
+    Raises:
+      WeightsError: if it is not.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise WeightsError(f"a {type(path).__name__} is no path of a file")
+    try:
+        return reading.regular(Path(path))
+    except FileNotFoundError as error:
+        raise WeightsError(f"there is no file {path}") from error
+    except (OSError, ValueError) as error:  # a ValueError of a name with a zero byte
+        reason = getattr(error, "strerror", None) or error
+        raise WeightsError(f"{str(path)!r} cannot be read ({reason})") from error
 
 
 def check_shapes(where: Any, found: Mapping[str, Shape], expected: Mapping[str, Shape]) -> None:
@@ -73,13 +106,15 @@ def shapes_of(module: nn.Module, input_shape: Shape, *args: Any) -> Any:
     """Shapes and dtypes of the variables of `module`.
 
     Raises:
+      TypeError: if it is no module.
       WeightsError: if it takes no images of that shape.
     """
+    check_module(module)
     try:
         return abstract_variables(module, input_shape, *args)
     except (TypeError, ValueError, OverflowError, ZeroDivisionError) as error:
         raise WeightsError(
-            f"the network takes no images of shape {list(input_shape)}: {error}"
+            f"the network takes no images of shape {input_shape}: {error}"
         ) from error
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -16,10 +14,15 @@ import jax.numpy as jnp
 from jax.extend.mlir import deserialize_portable_artifact, ir
 from jax.interpreters.mlir import make_ir_context
 
-from jaxnas import reading
 from jaxnas.nn import kernels
 from jaxnas.nn.network import Network
-from jaxnas.nn.weights.checks import WeightsError, check_fits, read_class_names
+from jaxnas.nn.weights.checks import (
+    WeightsError,
+    check_fits,
+    class_names_text,
+    existing_file,
+    read_class_names,
+)
 from jaxnas.nn.weights.init import named_leaves
 
 # What JAX puts into a program of symbolic batch size. Any other call leaves the program.
@@ -67,12 +70,19 @@ def export(
         ``fun_name``, the one text in the format that is free. None to leave them out.
 
     Raises:
-      ValueError: for another platform.
+      SettingsError: if `variables` are no nested dictionaries.
+      ValueError: for another platform, or none.
       WeightsError: if the network takes no images of that shape, `variables` are not its own, or
         there is not one name for each logit.
     """
-    if unknown := set(platforms) - set(_PLATFORMS):
-        raise ValueError(f"platforms must be out of {', '.join(_PLATFORMS)}, not {min(unknown)!r}")
+    if (
+        not isinstance(platforms, tuple | list)
+        or not platforms
+        or not all(each in _PLATFORMS for each in platforms)
+    ):
+        raise ValueError(
+            f"platforms must be a tuple out of {', '.join(_PLATFORMS)}, not {platforms!r}"
+        )
     check_fits("the tree of variables", named_leaves(variables), network, input_shape)
 
     def logits(images: jax.Array) -> jax.Array:
@@ -84,8 +94,7 @@ def export(
     with contextlib.nullcontext() if own else kernels.portable():
         exported = jax.export.export(jax.jit(logits), platforms=platforms)(images)
     if class_names is not None:
-        names = json.dumps(list(class_names))
-        read_class_names("class_names", names, exported.out_avals[0].shape[-1])
+        names = class_names_text("class_names", class_names, exported.out_avals[0].shape[-1])
         exported = dataclasses.replace(exported, fun_name=names)
     return bytes(exported.serialize())
 
@@ -101,10 +110,11 @@ def load_exported(data: bytes | str | os.PathLike[str]) -> Program:
         itself.
     """
     where = "the program"
-    if isinstance(data, str | os.PathLike):
-        where = str(data)
+    if not isinstance(data, bytes | bytearray | memoryview):
+        path = existing_file(data)
+        where = str(path)
         try:
-            data = reading.regular(Path(data)).read_bytes()
+            data = path.read_bytes()
         except OSError as error:
             raise WeightsError(f"{where} cannot be read ({error.strerror or error})") from error
     try:

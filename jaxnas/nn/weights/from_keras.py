@@ -20,8 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxnas import reading
-from jaxnas.nn.weights.checks import Shape, WeightsError
+from jaxnas.nn.weights.checks import Shape, WeightsError, existing_file
 from jaxnas.nn.weights.foreign import (
     Imported,
     Place,
@@ -84,14 +83,12 @@ def _read_h5(path: Path) -> Imported:
         import h5py
     except ImportError as error:
         raise WeightsError(f"{path} is read with h5py: pip install 'jaxnas[imports]'") from error
+    path = existing_file(path)
     try:
-        reading.regular(path)
         with h5py.File(_unzipped(path) if path.suffix == ".keras" else path, "r") as file:
             return _from_keras(_h5_source(file, path), str(path))
     except WeightsError:
         raise
-    except FileNotFoundError as error:
-        raise WeightsError(f"there is no file {path}") from error
     except Exception as error:  # a damaged file can raise almost anything
         raise WeightsError(f"{path} is no HDF5 file or is damaged ({error})") from error
 

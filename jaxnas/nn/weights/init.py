@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnas.errors import SettingsError
 from jaxnas.nn import kernels
 from jaxnas.randomness import check_key
 
@@ -35,12 +36,16 @@ def abstract_variables(module: nn.Module, input_shape: tuple[int, ...], *args: A
     """Shapes and dtypes of the variables of `module` for images [h, w, c]; computes nothing.
 
     Raises:
+      TypeError: if `module` is none.
       ValueError: if `input_shape` is not three positive numbers.
     """
-    if len(input_shape) != 3 or not all(isinstance(n, int) and n > 0 for n in input_shape):
+    check_module(module)
+    numbers = input_shape if isinstance(input_shape, tuple | list) else ()
+    whole = all(isinstance(n, int) and n > 0 for n in numbers)
+    if len(numbers) != 3 or not whole or math.prod(numbers) >= 2**31:  # what XLA counts by
         raise ValueError(
             "input_shape must be height, width and channels of an image, such as (32, 32, 3), "
-            f"not {input_shape}"
+            f"not {input_shape!r}"
         )
     image = jax.ShapeDtypeStruct((1, *input_shape), jnp.float32)
 
@@ -51,12 +56,28 @@ def abstract_variables(module: nn.Module, input_shape: tuple[int, ...], *args: A
         return jax.eval_shape(init, jax.random.key(0), image)
 
 
+def check_module(module: Any) -> None:
+    """Raises a TypeError for what is no Flax module."""
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"a {type(module).__name__} is no network; nn.build makes one")
+
+
 def named_leaves(tree: Any) -> dict[str, Any]:
-    """The leaves of nested dictionaries by their keys, joined by ``/``."""
-    return {
-        "/".join(str(part.key) for part in path): leaf
-        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
-    }
+    """The leaves of nested dictionaries by their keys, joined by ``/``.
+
+    Raises:
+      SettingsError: if it is something else.
+    """
+    found = {}
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        if not path or not all(isinstance(part, jax.tree_util.DictKey) for part in path):
+            raise SettingsError(
+                "variables are nested dictionaries of arrays, such as {'params': ..., "
+                f"'batch_stats': ...}}, not a {type(tree).__name__} with a "
+                f"{type(leaf).__name__} at {jax.tree_util.keystr(path) or 'its top'}"
+            )
+        found["/".join(str(part.key) for part in path)] = leaf
+    return found
 
 
 def init(module: nn.Module, key: jax.Array, input_shape: tuple[int, ...], *args: Any) -> Any:
@@ -73,7 +94,7 @@ def init(module: nn.Module, key: jax.Array, input_shape: tuple[int, ...], *args:
       *args: further arguments of the module after the image, such as a supernet's gates.
 
     Raises:
-      TypeError: if `key` is no typed key.
+      TypeError: if `key` is no typed key, or `module` no module.
       ValueError: if `input_shape` is not three positive numbers.
     """
     check_key(key)

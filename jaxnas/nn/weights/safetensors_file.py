@@ -7,7 +7,6 @@ of its classes.
 
 from __future__ import annotations
 
-import json
 import os
 import uuid
 from collections.abc import Sequence
@@ -19,9 +18,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnas import reading
 from jaxnas.nn.network import Network, build
-from jaxnas.nn.weights.checks import Shape, WeightsError, check_fits, read_class_names
+from jaxnas.nn.weights.checks import (
+    Shape,
+    WeightsError,
+    check_fits,
+    class_names_text,
+    existing_file,
+    read_class_names,
+)
 from jaxnas.nn.weights.init import named_leaves
 from jaxnas.spaces.genotype import Genotype
 
@@ -57,8 +62,10 @@ def save_safetensors(
       class_names: of the network's logits, in their order; None to leave them out.
 
     Raises:
-      WeightsError: if the file cannot be written, naming what is no array of numbers, or if there
-        is not one name for each logit.
+      SettingsError: if `variables` are no nested dictionaries.
+      TypeError: if `genotype` is none.
+      WeightsError: if the file cannot be written, naming what is no array of numbers, if there are
+        no variables, or if there is not one name for each logit.
     """
     from safetensors.numpy import save
 
@@ -67,14 +74,20 @@ def save_safetensors(
         name: np.ascontiguousarray(leaf)
         for name, leaf in named_leaves(variables).items()
     }
+    if not arrays:
+        raise WeightsError(f"there is no variable in a {type(variables).__name__}, and none saved")
     if wrong := [name for name, array in arrays.items() if array.dtype.kind not in "biufV"]:
         raise WeightsError(f"{wrong[0]} is no array of numbers and cannot be saved")
+    if not isinstance(genotype, Genotype | None):
+        raise TypeError(f"genotype must be a Genotype or None, not a {type(genotype).__name__}")
     metadata = {} if genotype is None else {"genotype": genotype.to_json()}
     if class_names is not None:
-        metadata["class_names"] = json.dumps(list(class_names))
-        if (classifier := arrays.get(_CLASSIFIER)) is not None:
-            read_class_names(path, metadata["class_names"], classifier.shape[-1])
+        classifier = arrays.get(_CLASSIFIER)
+        classes = None if classifier is None else classifier.shape[-1]
+        metadata["class_names"] = class_names_text(path, class_names, classes)
     path = Path(path)
+    if not path.name:
+        raise WeightsError(f"{path} is no path of a file")
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         with open(temporary, "wb") as file:
@@ -148,11 +161,10 @@ def read_safetensors(
     """
     from safetensors import SafetensorError, safe_open
 
+    path = existing_file(path)
     try:
-        with safe_open(reading.regular(Path(path)), framework="numpy") as file:
+        with safe_open(path, framework="numpy") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except FileNotFoundError as error:
-        raise WeightsError(f"there is no file {path}") from error
     except (SafetensorError, OSError, TypeError, ValueError) as error:
         raise WeightsError(f"{path} is no safetensors file or is damaged ({error})") from error
 

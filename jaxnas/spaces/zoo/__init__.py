@@ -68,7 +68,7 @@ def named(name: str, *, channels: int | None = None, cells: int | None = None) -
         `channels` or `cells` are given, or if they are no positive numbers.
     """
     if name not in ZOO:
-        hint = alike(name, ZOO, f"the zoo has {', '.join(ZOO)}")
+        hint = alike(str(name), ZOO, f"the zoo has {', '.join(ZOO)}")
         raise ValueError(f"there is no base network {name!r}; {hint}")
     sizes = {"channels": channels, "cell_count": cells}
     given = {key: value for key, value in sizes.items() if value is not None}

@@ -86,8 +86,18 @@ def test_a_damaged_program_is_refused(damage):
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(WeightsError, match="nowhere cannot be read"):
+    with pytest.raises(WeightsError, match=r"there is no file .*nowhere"):
         load_exported(tmp_path / "nowhere")
+    with pytest.raises(WeightsError, match="it is a folder, not a file"):
+        load_exported(tmp_path)
+    with pytest.raises(WeightsError, match="a int is no path of a file"):
+        load_exported(3)  # which bytearray makes three bytes of
+
+
+@pytest.mark.parametrize("platforms", ["cpu", (), None, ("cpu", "gpu")])
+def test_platforms_are_a_tuple_of_known_ones(platforms):
+    with pytest.raises(ValueError, match=r"platforms must be a tuple out of cpu, .*, not "):
+        export(*whole("concat"), SHAPE, platforms)
 
 
 def test_a_program_that_calls_out_is_not_run():

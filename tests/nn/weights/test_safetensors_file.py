@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from jaxnas.errors import SettingsError
 from jaxnas.nn import WeightsError, build, init, load_network, load_safetensors, save_safetensors
+from jaxnas.nn.weights.safetensors_file import LoadedNetwork
 from jaxnas.spaces import AdaptationSpace
 from support.networks import CLASSES, SHAPE, SMALL, random_variables, whole, zero_gates
 
@@ -182,3 +184,50 @@ def test_a_network_that_takes_no_such_images_is_refused(saved):
     _, _, path = saved
     with pytest.raises(WeightsError, match=r"stem_conv/kernel as \[3, 3, 3, 4\]"):
         load_network(path, (8, 8, 1))
+
+
+@pytest.mark.parametrize(
+    ("variables", "error", "message"),
+    [
+        (None, WeightsError, "there is no variable in a NoneType"),
+        ({}, WeightsError, "there is no variable in a dict"),
+        (3, SettingsError, "nested dictionaries of arrays, .* not a int with a int at its top"),
+        ({"params": [1]}, SettingsError, r"not a dict with a int at \['params'\]\[0\]"),
+        (LoadedNetwork(None, {}, ("a",)), SettingsError, "not a LoadedNetwork with a str at"),
+    ],
+)
+def test_what_is_no_tree_of_variables_is_not_saved(tmp_path, variables, error, message):
+    with pytest.raises(error, match=message):
+        save_safetensors(variables, tmp_path / "weights")
+    assert not list(tmp_path.iterdir())
+
+
+def test_arguments_of_another_type_are_told_in_a_sentence(saved):
+    module, variables, path = saved
+    with pytest.raises(TypeError, match="genotype must be a Genotype or None, not a str"):
+        save_safetensors(variables, path, module.genotype.to_json())
+    letters = "abcdefgh"[:CLASSES]  # not one name for each logit, but one name
+    for names in (letters, set(letters)):
+        with pytest.raises(WeightsError, match="class_names must be a tuple or list of text"):
+            save_safetensors(variables, path, module.genotype, names)
+    with pytest.raises(WeightsError, match=r"\. is no path of a file"):
+        save_safetensors(variables, "")
+    with pytest.raises(TypeError, match="a Genotype is no network"):
+        load_safetensors(path, module.genotype, SHAPE)
+    for shape in (None, 3, "883"):
+        with pytest.raises(WeightsError, match="input_shape must be height, width and channels"):
+            load_network(path, shape)
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        ("", "cannot be read .it is a folder, not a file"),
+        (None, "a NoneType is no path of a file"),
+        ("x" * 300, "cannot be read .*too long"),
+        ("a\0b", r"'a\\x00b' cannot be read .*null"),
+    ],
+)
+def test_what_is_no_file_is_told_as_what_it_is(file, message):
+    with pytest.raises(WeightsError, match=message):
+        load_network(file, SHAPE)
