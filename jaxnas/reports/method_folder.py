@@ -55,12 +55,15 @@ def read_method(folder: Path) -> list[Finished]:
         finished = [
             Finished(
                 Result.from_record(each["result"]),
-                [row for row in rows if row["seed"] == each["result"]["seed"]],
+                [row for row in rows if row.get("seed") == each["result"]["seed"]],
                 None if each["theta"] is None else np.array(each["theta"], np.float32),
                 each["notes"],
             )
             for each in outcomes
         ]
+        for each in finished:
+            if not isinstance(each.notes, list) or not all(isinstance(n, str) for n in each.notes):
+                raise ValueError(f"notes must be a list of text, not {each.notes!r}")
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{path} is damaged or of another version ({error!r})") from error
     seeds = [each.result.seed for each in finished]

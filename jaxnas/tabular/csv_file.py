@@ -39,7 +39,7 @@ def read_csv(path: Path) -> MeasuredTable:
     try:
         packed = path.suffix == ".gz"
         with (gzip.open if packed else open)(
-            reading.regular(path), "rt", encoding="utf-8", newline=""
+            reading.regular(path), "rt", encoding="utf-8-sig", newline=""
         ) as file:
             return tabulate(_records(csv.reader(file, strict=True), path), str(path), _REMEDY)
     except (OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error) as error:

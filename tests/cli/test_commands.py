@@ -200,7 +200,9 @@ def test_cells_survive_the_way_to_text_and_back(run, tmp_path, name):
 def test_a_file_is_not_converted_onto_itself(refused, tmp_path):
     path = tmp_path / "cells.txt"
     path.write_text(DARTS)
-    assert "would be written over itself" in refused("convert", path, path)
+    (tmp_path / "same.txt").hardlink_to(path)
+    for other in (path, tmp_path / "same.txt"):
+        assert "would be written over itself" in refused("convert", path, other)
     assert path.read_text() == DARTS
 
 

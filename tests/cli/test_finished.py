@@ -47,6 +47,8 @@ def test_report_is_written_anew(run, run_dir):
 
 def test_what_is_no_finished_run_is_told(run, refused, run_dir, tmp_path):
     assert "is" in refused("report", tmp_path / "nowhere")
+    (tmp_path / "file").write_text("")
+    assert f"is {tmp_path / 'file'} the folder of a run?" in refused("report", tmp_path / "file")
     (tmp_path / "config.json").write_text('{"seeds": 3}')
     assert "is not the folder of an experiment" in refused("report", tmp_path)
     (tmp_path / "config.json").write_text("[]")
@@ -57,12 +59,18 @@ def test_what_is_no_finished_run_is_told(run, refused, run_dir, tmp_path):
     before = (run_dir / "results.json").read_bytes()
     outcome = run_dir / "cell_seed0" / "outcome.json"
     whole = outcome.read_text()
-    for damaged in ("[]", "NaN", "[" * 100_000, whole.replace('"seed": 0', '"seed": 3')):
+    texts = '"notes": [1]', '"notes": "abc"'
+    assert '"notes": ["A note on cell, seed 0."]' in whole
+    wrong = (whole.replace('"notes": ["A note on cell, seed 0."]', text) for text in texts)
+    for damaged in (*wrong, "[]", "NaN", "[" * 100_000, whole.replace('"seed": 0', '"seed": 3')):
         outcome.write_text(damaged)
         assert f"{outcome} is damaged" in refused("report", run_dir)
     outcome.write_text(whole)
     metrics = run_dir / "cell_seed0" / "metrics.jsonl"
     rows, table = metrics.read_text(), metrics.with_suffix(".csv").read_bytes()
+    metrics.write_text('{"epoch": 1, "train_loss": 2.0}\n')
+    assert f"{metrics} lacks rows of a seed" in refused("report", run_dir)
+    metrics.with_suffix(".csv").write_bytes(table)
     metrics.unlink()
     assert f"{metrics} lacks rows of a seed" in refused("report", run_dir)
     assert metrics.with_suffix(".csv").read_bytes() == table
@@ -126,11 +134,21 @@ def test_nonsense_is_not_exported(refused, tmp_path):
         outcome.replace("[0.5]", "[0.0]"),
         outcome.replace("[0.25]", "[0.25, 0.5]"),
         outcome.replace("[0.25]", '["abc"]'),
+        json.dumps(2 * json.loads(outcome)),  # a seed twice
         "[]",
     ):
         (folder / "outcome.json").write_text(change)
         assert "outcome.json is damaged" in refused("export", folder, "--out", out)
+    huge = json.loads(outcome)
+    huge[0]["images"]["shape"] = [10**9, 10**9, 1]
+    (folder / "outcome.json").write_text(json.dumps(huge))
+    assert "are too large (Python integer" in refused("export", folder, "--out", out)
     (folder / "outcome.json").write_text(outcome)
+    minus = {**left[0], "batch_stats": jax.tree.map(lambda leaf: -leaf, left[0]["batch_stats"])}
+    save_safetensors(minus, folder / "weights.safetensors", tiny.BASE, CLASS_NAMES)
+    assert "/var of its weights is not finite, or a variance below" in refused(
+        "export", folder, "--out", out
+    )
     broken = jax.tree.map(lambda leaf: leaf * np.nan, left[0])
     save_safetensors(broken, folder / "weights.safetensors", tiny.BASE, CLASS_NAMES)
     assert "of its weights is not finite" in refused("export", folder, "--out", out)

@@ -39,7 +39,8 @@ def test_columns_and_lines_may_come_in_any_order(table: MeasuredTable, tmp_path:
     rows = [line.split(",")[::-1] for line in official_table.lines()]
     rows[1:] = rows[:0:-1]
     path = tmp_path / "turned.csv"
-    path.write_text("\r\n".join(",".join([*row, "more"]) for row in rows))
+    text = "\r\n".join(",".join([*row, "more"]) for row in rows)
+    path.write_text(text, encoding="utf-8-sig")  # with the mark that spreadsheets put first
     assert_same(load_nasbench201(path), table)
 
 

@@ -92,7 +92,10 @@ def export(
     images = jax.ShapeDtypeStruct((batch, *input_shape), jnp.float32)
     own = tuple(platforms) == (jax.default_backend(),)
     with contextlib.nullcontext() if own else kernels.portable():
-        exported = jax.export.export(jax.jit(logits), platforms=platforms)(images)
+        try:
+            exported = jax.export.export(jax.jit(logits), platforms=platforms)(images)
+        except OverflowError as error:
+            raise WeightsError(f"images of shape {input_shape} are too large ({error})") from error
     if class_names is not None:
         names = class_names_text("class_names", class_names, exported.out_avals[0].shape[-1])
         exported = dataclasses.replace(exported, fun_name=names)

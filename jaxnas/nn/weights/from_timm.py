@@ -74,7 +74,10 @@ def import_timm(weights: Any) -> Imported:
             genotype = zoo.named(name)
             if name == "nasnet_a_large":
                 genotype = with_padded_pools(genotype, "timm", "avg")
-            channels = next(shape[1] for name, (shape, _) in source.items() if name in _STEMS)
+            stems = [shape for name, (shape, _) in source.items() if name in _STEMS]
+            if [len(shape) for shape in stems] != [4]:
+                raise WeightsError(f"{where} has no kernel of a stem, such as {_STEMS[-1]}")
+            channels = stems[0][1]
             return import_weights(
                 source, where, genotype, places(genotype), layer_of, _torch_leaf, channels
             )

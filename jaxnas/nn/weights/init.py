@@ -41,8 +41,7 @@ def abstract_variables(module: nn.Module, input_shape: tuple[int, ...], *args: A
     """
     check_module(module)
     numbers = input_shape if isinstance(input_shape, tuple | list) else ()
-    whole = all(isinstance(n, int) and n > 0 for n in numbers)
-    if len(numbers) != 3 or not whole or math.prod(numbers) >= 2**31:  # what XLA counts by
+    if len(numbers) != 3 or not all(isinstance(n, int) and n > 0 for n in numbers):
         raise ValueError(
             "input_shape must be height, width and channels of an image, such as (32, 32, 3), "
             f"not {input_shape!r}"

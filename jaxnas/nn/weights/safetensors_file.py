@@ -165,7 +165,8 @@ def read_safetensors(
     try:
         with safe_open(path, framework="numpy") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except (SafetensorError, OSError, TypeError, ValueError) as error:
+    # An AttributeError of dtypes that NumPy has not, as those of 8 bits.
+    except (SafetensorError, OSError, AttributeError, TypeError, ValueError) as error:
         raise WeightsError(f"{path} is no safetensors file or is damaged ({error})") from error
 
 

@@ -210,6 +210,8 @@ def test_every_weight_that_does_not_fit_is_named():
         ({"conv1.weight": np.zeros((8, 3, 3, 3))}, "the state dict is none of timm's"),
         ({"state_dict": {}}, "the state dict's state_dict is none of timm's"),
         ({"epoch": 3, "optimizer": {}}, "'epoch' is no array"),
+        ({"blocks.2.0.conv_pwl.weight": np.zeros(1)}, "has no kernel of a stem, such as conv_ste"),
+        ({"conv0.conv.weight": np.zeros(())}, "the state dict has no kernel of a stem"),
         (3, "a int is neither a state dict nor"),
         ("resnet.pth", "is a pickle, which can run code"),
         ("nowhere.safetensors", "there is no file nowhere"),

@@ -1,6 +1,7 @@
 """Variables to a safetensors file and back."""
 
 import dataclasses
+import json
 
 import jax
 import numpy as np
@@ -132,6 +133,13 @@ def test_a_damaged_file_is_refused(saved, damage):
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(WeightsError, match="is no safetensors file or is damaged"):
         load_safetensors(path, module, SHAPE)
+
+
+def test_a_dtype_that_numpy_has_not_is_told(tmp_path):
+    header = json.dumps({"a": {"dtype": "F8_E4M3", "shape": [4], "data_offsets": [0, 4]}}).encode()
+    (tmp_path / "a").write_bytes(len(header).to_bytes(8, "little") + header + b"0000")
+    with pytest.raises(WeightsError, match=r"is no safetensors file or is damaged .*float8"):
+        load_network(tmp_path / "a", SHAPE)
 
 
 def test_a_file_that_is_not_there_is_named(saved):
