@@ -19,8 +19,9 @@ from jaxnas.nn.weights.cut import cut, cut_chain, cut_like, cut_macro
 from jaxnas.nn.weights.export import export, load_exported
 from jaxnas.nn.weights.foreign import Imported
 from jaxnas.nn.weights.from_keras import import_keras
-from jaxnas.nn.weights.from_timm import import_timm
+from jaxnas.nn.weights.from_torch import import_timm, import_torchvision
 from jaxnas.nn.weights.init import abstract_variables, init
+from jaxnas.nn.weights.pretrained import import_weights
 from jaxnas.nn.weights.safetensors_file import load_network, load_safetensors, save_safetensors
 
 __all__ = [
@@ -55,6 +56,8 @@ __all__ = [
     "export",
     "import_keras",
     "import_timm",
+    "import_torchvision",
+    "import_weights",
     "init",
     "load_exported",
     "load_network",

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from jaxnas.nn import kernels
 from jaxnas.nn.heads import Outputs, Representation, finish
-from jaxnas.nn.layers import Conv, Dense, Noise, Relu, dropped
+from jaxnas.nn.layers import Conv, Dense, Noise, dropped
 from jaxnas.nn.operations import Style
 from jaxnas.spaces.genotype import Genotype
 
@@ -31,7 +31,7 @@ def classify(
     if genotype.rules.final_norm:
         x = style.norm("final_norm")(x, train)
     if genotype.rules.final_relu:
-        x = Relu()(x)
+        x = style.activate(x)
     x = x.astype(jnp.float32).mean((1, 2))
     if noise is not None:
         dropout_key = jax.random.fold_in(noise.key, len(genotype.blocks))
@@ -57,13 +57,13 @@ class AuxiliaryHead(nn.Module):
         imagenet = bool(self.large and rules.auxiliary_kernel)
         stride = 2 if imagenet else 3
         window = min(5, x.shape[1]), min(5, x.shape[2])
-        x = kernels.avg_pool(Relu()(x), window, (stride, stride), ((0, 0), (0, 0)))
+        x = kernels.avg_pool(style.activate(x), window, (stride, stride), ((0, 0), (0, 0)))
         x = style.norm("reduce_norm")(style.conv(128, 1, "reduce_conv")(x), train)
         sides = x.shape[1], x.shape[2]
         side = rules.auxiliary_kernel or max(sides)
         kernel, padding = (min(side, sides[0]), min(side, sides[1])), rules.auxiliary_padding
-        x = Conv(768, kernel, dtype=style.dtype, padding=padding, name="conv")(Relu()(x))
+        x = Conv(768, kernel, dtype=style.dtype, padding=padding, name="conv")(style.activate(x))
         if not imagenet:  # DARTS's code for ImageNet left it out
             x = style.norm("norm")(x, train)
-        x = Relu()(x).astype(jnp.float32).mean((1, 2))
+        x = style.activate(x).astype(jnp.float32).mean((1, 2))
         return Dense(self.num_classes, rules.bias, name="classifier")(x)

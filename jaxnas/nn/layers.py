@@ -133,13 +133,13 @@ class Dense(nn.Module):
         return input_shape[-1] * output_shape[-1]
 
 
-class Relu(nn.Module):
-    """ReLU, or ReLU6; a module, so that `flax.linen.intercept_methods` sees it."""
+class Activation(nn.Module):
+    """One of `ACTIVATIONS`; a module, so that `flax.linen.intercept_methods` sees it."""
 
-    six: bool = False
+    kind: str
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        return nn.relu6(x) if self.six else nn.relu(x)
+        return {"relu": nn.relu, "relu6": nn.relu6, "silu": nn.silu}[self.kind](x)
 
 
 def pad_shortcut(x: jax.Array, features: int, stride: int | tuple[int, int]) -> jax.Array:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from jaxnas.nn import kernels
 from jaxnas.nn.kernels import pair
-from jaxnas.nn.layers import BatchNorm, Conv, Dense, Relu, pad_shortcut, pads, weighted
+from jaxnas.nn.layers import Activation, BatchNorm, Conv, Dense, pad_shortcut, pads, weighted
 from jaxnas.spaces.families import FAMILIES, Family
 from jaxnas.spaces.genotype import Genotype
 
@@ -23,7 +23,7 @@ class Style:
 
     Attributes:
       family: of the genotype.
-      activation: of nodes, stem and head in the residual family.
+      activation: one of `ACTIVATIONS`.
       epsilon: of batch norm.
       dtype: of the computation.
       search: whether it is a supernet's in DARTS's manner: batch norms without scale and bias, and
@@ -56,8 +56,8 @@ class Style:
         return BatchNorm(self.dtype, self.epsilon, not self.search, name=name)
 
     def activate(self, x: jax.Array) -> jax.Array:
-        """The activation of the residual family's nodes."""
-        return Relu(self.activation == "relu6")(x)
+        """The genotype's activation."""
+        return Activation(self.activation)(x)
 
 
 class Op(nn.Module):
@@ -112,16 +112,16 @@ class Op(nn.Module):
                 # A quarter of the channels, three eighths for 1x3 (AmoebaNet's code).
                 inner = max(1, self.features * 3 // 8 if (1, 3) in sizes else self.features // 4)
                 dilation = 2 if "dil" in kind else 1
-                x = style.conv(inner, 1, "reduce")(Relu()(x))
+                x = style.conv(inner, 1, "reduce")(style.activate(x))
                 x = style.norm("norm_reduce")(x, train)
                 x = self._convolve(x, sizes, inner, dilation, "_inner", train, None)
-                x = style.conv(self.features, 1, "expand")(Relu()(x))
+                x = style.conv(self.features, 1, "expand")(style.activate(x))
                 return self._norm(x, train, gate)
             case _:
                 raise ValueError(f"operation {self.op!r} has no implementation")
 
     def _relu(self, x: jax.Array) -> jax.Array:
-        return Relu()(x) if self.style.rules.relu_first else x
+        return self.style.activate(x) if self.style.rules.relu_first else x
 
     def _norm(self, x: jax.Array, train: bool, gate: jax.Array | None) -> jax.Array:
         return self.style.norm("norm")(x, train, gate)
@@ -148,7 +148,7 @@ class Op(nn.Module):
             if last:
                 return style.norm("norm" + suffix)(x, train, gate)
             if style.rules.normed_pairs:
-                x = Relu()(style.norm(f"norm{suffix}_{index}")(x, train))
+                x = style.activate(style.norm(f"norm{suffix}_{index}")(x, train))
         raise AssertionError("an operation without a size")
 
     def _separable(
@@ -171,7 +171,7 @@ class Op(nn.Module):
                 stride=stride,
                 depthwise=True,
                 dilation=dilation,
-            )(Relu()(x))
+            )(style.activate(x))
             x = style.conv(self.features, 1, f"pointwise_{index}")(x)
             x = style.norm(f"norm_{index}")(x, train, gate if index == repeats - 1 else None)
         return x
@@ -191,7 +191,7 @@ class Op(nn.Module):
         if x.shape[-1] == self.features and kind != "avg_pool_conv":
             return self._norm(x, train, gate) if self.style.search else weighted(x, gate)
         if self.style.rules.pool_relu:
-            x = Relu()(x)
+            x = self.style.activate(x)
         x = self.style.conv(self.features, 1, "conv")(x)
         return self._norm(x, train, gate) if self.style.rules.pool_norm else weighted(x, gate)
 
@@ -257,6 +257,6 @@ class Match(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         if self.relu:
-            x = Relu()(x)
+            x = self.style.activate(x)
         x = project(x, self.features, self.stride, self.style)
         return self.style.norm("norm")(x, train)

@@ -18,7 +18,7 @@ import optax
 from jaxnas.errors import SettingsError
 from jaxnas.nn import inspection
 from jaxnas.nn.heads import Representation, WithAuxiliary
-from jaxnas.nn.layers import BatchNorm, Relu, weighted
+from jaxnas.nn.layers import Activation, BatchNorm, weighted
 from jaxnas.nn.operations import Op
 from jaxnas.nn.supernets.child_network import Child
 
@@ -55,7 +55,7 @@ def synflow(
         if isinstance(module, BatchNorm):
             x, _, *gate = arguments
             return weighted(x, *(gate or [None]))
-        if isinstance(module, Relu):
+        if isinstance(module, Activation):
             return arguments[0]
         if isinstance(module, Op) and module.op.startswith("squeeze_excite"):
             raise SettingsError(
@@ -98,7 +98,7 @@ def naswot(network: nn.Module, variables: Any, images: jax.Array, *args: Any) ->
 
     def look(call: Any, arguments: Any, kwargs: Any, context: Any) -> Any:
         module = context.module
-        if isinstance(module, Relu):
+        if isinstance(module, Activation) and module.kind != "silu":
             x = arguments[0]
             inspection.note(_alike(x > 0, inspection.present_channels(x)))
         gated = isinstance(module, Op) and context.method_name == "__call__" and len(arguments) > 2

@@ -15,7 +15,7 @@ import numpy as np
 
 from jaxnas.spaces.genotype import SKIP, Cell, Edge, Genotype, Node
 from jaxnas.spaces.space import Decision, Space, SpaceError
-from jaxnas.spaces.zoo.residual import inverted_cell, inverted_chain
+from jaxnas.spaces.zoo.inverted import inverted_cell, inverted_chain
 
 ZERO = "zero"
 """The candidate that leaves a block out."""
@@ -41,7 +41,7 @@ class ChainSpace(Space):
       head: channels of the 1x1 convolution before pooling.
       kernels: sides of the depthwise convolutions to choose from.
       expansions: expansions to choose from, of one digit.
-      small: for images of 32x32, see `zoo.residual.inverted_chain`.
+      small: for images of 32x32, see `zoo.inverted.inverted_chain`.
 
     Raises:
       ValueError: naming the field that is wrong.

@@ -96,16 +96,20 @@ _POOLS = "max_pool_3x3 avg_pool_3x3"
 _SEPARABLE = "sep_conv_3x3 sep_conv_5x5"
 _SIDES = (1, 3, 5, 7)
 
+_RESIDUAL = Family(
+    _names(
+        "conv_1x1 conv_3x3 conv_5x5 depthwise_conv_3x3 depthwise_conv_5x5 depthwise_conv_7x7",
+        "pad_shortcut avg_pool_3x3 squeeze_excite_4 squeeze_excite_12 squeeze_excite_24",
+    ),
+    relu_first=False,
+    stem_relu=True,
+)
+
 FAMILIES: dict[str, Family] = {
     # ResNet, MobileNetV2, MnasNet, the chains of ProxylessNAS, plain chains.
-    "residual": Family(
-        _names(
-            "conv_1x1 conv_3x3 conv_5x5 depthwise_conv_3x3 depthwise_conv_5x5 depthwise_conv_7x7",
-            "pad_shortcut avg_pool_3x3 squeeze_excite_4 squeeze_excite_12 squeeze_excite_24",
-        ),
-        relu_first=False,
-        stem_relu=True,
-    ),
+    "residual": _RESIDUAL,
+    # The same where TensorFlow's code defined them: EfficientNet as published.
+    "residual_same": dataclasses.replace(_RESIDUAL, padding="same"),
     # The cell networks of DARTS and NAT.
     "darts": Family(
         _names(

@@ -31,12 +31,14 @@ __all__ = [
     "Node",
 ]
 
-STEMS = ("small", "strided", "valid", "double")
+STEMS = ("small", "strided", "valid", "double", "pooled")
 """Forms of the stem: a 3x3 convolution of stride 1 (``small``), of stride 2 with padding
 (``strided``) or without (``valid``, NASNet's for ImageNet), or DARTS's three convolutions of
-stride 2 for ImageNet (``double``), whose first two also are the first block's older input."""
+stride 2 for ImageNet (``double``), whose first two also are the first block's older input; a 7x7
+convolution and a 3x3 max pooling, both of stride 2 (``pooled``, ResNet's for ImageNet)."""
 
-ACTIVATIONS = ("relu", "relu6")
+ACTIVATIONS = ("relu", "relu6", "silu")
+"""SiLU, x * sigmoid(x), is also called Swish."""
 
 MOST_OPERATIONS = 4000
 """Edges or nodes of all blocks together; a ResNet of 1,202 layers has 1,800 edges that carry
@@ -106,7 +108,7 @@ class Genotype:
       blocks: the network, from the image on.
       head: channels of the 1x1 convolution before pooling, 0 for none.
       stem_form: one of `STEMS`.
-      activation: of nodes and head in the ``residual`` family: ``relu`` or ``relu6``.
+      activation: one of `ACTIVATIONS`; it stands wherever the family has one.
       epsilon: of batch norm.
       auxiliary: the block after which an auxiliary head may stand, -1 for none.
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxnas.spaces.genotype import SKIP, Block, Cell, Edge, Genotype, Node
 from jaxnas.spaces.space import Decision, Space, SpaceError
-from jaxnas.spaces.zoo.residual import inverted_cell
+from jaxnas.spaces.zoo.inverted import inverted_cell
 
 CONVOLUTIONS = ("conv", "dconv", "mbconv3", "mbconv6")
 """A convolution, a depthwise one with a 1x1 one, and inverted-residual blocks of expansion 3 and 6.

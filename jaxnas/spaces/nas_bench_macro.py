@@ -10,7 +10,7 @@ import numpy as np
 from jaxnas.spaces.chain import left_out_last, unique_runs
 from jaxnas.spaces.genotype import Block, Cell, Edge, Genotype, Node
 from jaxnas.spaces.space import Decision, Space, SpaceError
-from jaxnas.spaces.zoo.residual import inverted_cell
+from jaxnas.spaces.zoo.inverted import inverted_cell
 
 MACRO_LAYERS = ("identity", "k3e3", "k5e6")
 """The options of a layer, in the order of the benchmark's digits."""

@@ -9,7 +9,7 @@ import pytest
 from jaxnas import nn
 from jaxnas.spaces import MnasNetSpace, SpaceError, zoo
 from jaxnas.spaces.mnasnet import CONVOLUTIONS, SKIPS
-from jaxnas.spaces.zoo.residual import inverted_cell
+from jaxnas.spaces.zoo.inverted import inverted_cell
 
 SMALL = MnasNetSpace(stages=((8, 2, 2), (12, 1, 1)), stem=4, head=4, small=True)
 

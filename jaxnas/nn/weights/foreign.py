@@ -30,10 +30,15 @@ class Imported(NamedTuple):
     Attributes:
       network: its genotype says what it is called.
       variables: float32 ``{"params": ..., "batch_stats": ...}``.
+      mean: of the images' channels in 0..1, which the source's published weights want subtracted;
+        None where it is not known.
+      std: of these channels, by which they want the difference divided; likewise.
     """
 
     network: Network
     variables: Any
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
 
 
 class SourceArray(NamedTuple):
@@ -50,14 +55,14 @@ class Place(NamedTuple):
     Attributes:
       cell: of the block.
       keras: suffix of the names of its layers.
-      timm: prefix of the names of its layers.
+      torch: prefix of the names of its layers in timm, torchvision or efficientnet_pytorch.
       resized: whether its older input is larger than its newer one.
     """
 
     cell: Cell
     keras: str
-    timm: str
-    resized: bool
+    torch: str
+    resized: bool = False
 
 
 LayerName = Callable[[Place, tuple[str, ...]], str]
@@ -114,7 +119,7 @@ def cell_places(genotype: Genotype) -> list[Place]:
     return places
 
 
-def import_weights(
+def convert_weights(
     source: Source,
     where: str,
     genotype: Genotype,

@@ -27,7 +27,7 @@ from jaxnas.nn.weights.foreign import (
     Source,
     SourceArray,
     cell_places,
-    import_weights,
+    convert_weights,
     with_padded_pools,
 )
 from jaxnas.spaces import zoo
@@ -160,7 +160,7 @@ def _from_keras(source: Source, where: str) -> Imported:
     if name is None:
         raise WeightsError(f"{where} is neither Keras's NASNetMobile nor NASNetLarge")
     genotype = with_padded_pools(zoo.named(name), "keras", "max avg")
-    return import_weights(
+    imported = convert_weights(
         _with_top(source),
         where,
         genotype,
@@ -169,6 +169,8 @@ def _from_keras(source: Source, where: str) -> Imported:
         _keras_leaf,
         stem[2],
     )
+    # keras.applications.nasnet.preprocess_input
+    return imported._replace(mean=(0.5,) * stem[2], std=(0.5,) * stem[2])
 
 
 def _with_top(source: Source) -> Source:

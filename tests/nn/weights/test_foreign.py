@@ -35,7 +35,7 @@ def images(side, batch=2):
 
 
 def assert_same_logits(imported, side, expected):
-    network, variables = imported
+    network, variables, *_ = imported
     with kernels.portable():
         found = jax.jit(lambda v, x: network.apply(v, x, train=False))(variables, images(side))
     assert found.shape == expected.shape
@@ -154,7 +154,7 @@ def mnasnet_state(name):
 def test_an_mnasnet_is_recognised_by_its_names(name, as_file, tmp_path):
     state = mnasnet_state(name)
     save_file(state, tmp_path / "model.safetensors")
-    network, variables = import_timm(tmp_path / "model.safetensors" if as_file else state)
+    network, variables, *_ = import_timm(tmp_path / "model.safetensors" if as_file else state)
     assert network.genotype.name == name
     assert network.outputs == CLASSES
     params = variables["params"]
@@ -278,7 +278,7 @@ def test_a_sequential_of_keras_for_grey_images_has_its_logits(tmp_path):
     expected = np.asarray(model(x, training=False))
     model.save(tmp_path / "grey.keras")
     for given in (model, tmp_path / "grey.keras"):
-        network, variables = import_keras(given)
+        network, variables, *_ = import_keras(given)
         with kernels.portable():
             found = jax.jit(lambda v, x, m=network: m.apply(v, x, train=False))(variables, x)
         assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max()

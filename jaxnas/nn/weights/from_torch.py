@@ -1,0 +1,251 @@
+"""Networks of timm and torchvision. PyTorch is imported for its own files alone.
+
+Weights are read from a state dict, from a safetensors file, and from a .pth or .pt by PyTorch's
+restricted reader, which makes tensors and plain containers and runs nothing else.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxnas.nn.weights.checks import WeightsError
+from jaxnas.nn.weights.foreign import Imported, Source, convert_weights
+from jaxnas.nn.weights.safetensors_file import read_safetensors
+from jaxnas.nn.weights.torch_layers import NAMINGS, Model, Naming, Normalisation, torch_leaf
+from jaxnas.spaces.genotype import Genotype
+
+PICKLES = (".pth", ".pt", ".bin", ".ckpt")
+"""Suffixes of the files that PyTorch writes."""
+
+_SAFE_TORCH = (2, 6)  # before it, weights_only could be got round (CVE-2025-32434)
+
+
+def import_timm(weights: Any, model: str | None = None) -> Imported:
+    """A network of timm: ResNet, MobileNetV2, EfficientNet, MnasNet, NASNet-A or PNASNet-5.
+
+    Names may all begin with ``module.`` or another of `_PREFIXES`, and the state dict may stand in
+    a checkpoint beside other things; where it has the averaged weights too, those are taken, as
+    timm does.
+
+    Args:
+      weights: a state dict of PyTorch tensors or NumPy arrays, or the path of a safetensors file or
+        of a .pth or .pt, which takes PyTorch to be read.
+      model: timm's name of the network, such as ``resnet18``, ``resnet34``, ``resnet50``,
+        ``mobilenetv2_100``, ``efficientnet_b0``, ``efficientnet_lite0``, these two with ``tf_``
+        before them, ``mnasnet_100``, ``semnasnet_100``, ``nasnetalarge`` or ``pnasnet5large``. None
+        for what names and shapes say, or a ``config.json`` of timm beside the file. They do not
+        tell a ``tf_`` network from its namesake, which computes something else.
+
+    Raises:
+      WeightsError: if it is none of them, naming what is missing, unknown or of another shape; if
+        it may be two networks; or if PyTorch is needed and missing.
+    """
+    return _import(weights, "timm", model)
+
+
+def import_torchvision(weights: Any) -> Imported:
+    """A network of torchvision: resnet18, resnet34, resnet50, mobilenet_v2 or efficientnet_b0.
+
+    Args:
+      weights: as `import_timm` takes them.
+
+    Raises:
+      WeightsError: as `import_timm` does.
+    """
+    return _import(weights, "torchvision", None)
+
+
+def import_as(weights: Any, base: Genotype) -> Imported:
+    """The network `base` with the weights of timm, torchvision or efficientnet_pytorch.
+
+    Args:
+      weights: as `import_timm` takes them.
+      base: the network, of any name.
+
+    Raises:
+      WeightsError: as `import_timm` does, and if the weights are of another network.
+    """
+    source, where, config = _read(weights)
+    found = _find(source, where, None)
+    models = [model for _, model in found]
+    for naming, model in found:
+        genotype = model.genotype()
+        if genotype == dataclasses.replace(base, name=genotype.name):
+            return _convert(source, where, naming, model, base, config)
+    names = " or ".join(dict.fromkeys(model.zoo for model in models))
+    raise WeightsError(
+        f"{where} holds weights of the zoo's {names}; {base.name} is another network"
+    )
+
+
+def _import(weights: Any, library: str, name: str | None) -> Imported:
+    source, where, config = _read(weights)
+    name = name or (config.get("architecture") if library == "timm" else None)
+    found = _find(source, where, library)
+    if name is not None:
+        found = [(naming, model) for naming, model in found if model.name == name]
+        if not found:
+            known = ", ".join(model.name for each in _of(library) for model in each.models)
+            raise WeightsError(
+                f"{where} does not hold the weights of {library}'s {name}, or that is none of the "
+                f"networks that are known: {known}"
+            )
+    if len(found) > 1:
+        names = " and ".join(model.name for _, model in found)
+        raise WeightsError(
+            f"{where} fits {library}'s {names}, which pad differently and so compute different "
+            "things; say which it is by model="
+        )
+    ((naming, model),) = found
+    return _convert(source, where, naming, model, model.genotype(), config)
+
+
+def _of(library: str | None) -> list[Naming]:
+    return [each for each in NAMINGS if library is None or library in each.libraries]
+
+
+def _find(source: Source, where: str, library: str | None) -> list[tuple[Naming, Model]]:
+    """The networks that weights may be of.
+
+    Raises:
+      WeightsError: if there is none.
+    """
+    namings = _of(library)
+    found = [(naming, model) for naming in namings for model in naming.found_in(source)]
+    if found:
+        return found
+    known = ", ".join(dict.fromkeys(model.name for each in namings for model in each.models))
+    library = library or " or ".join(dict.fromkeys(name for n in namings for name in n.libraries))
+    raise WeightsError(f"{where} holds none of these networks of {library}: {known}")
+
+
+def _convert(
+    source: Source,
+    where: str,
+    naming: Naming,
+    model: Model,
+    genotype: Genotype,
+    config: dict[str, Any],
+) -> Imported:
+    places, channels = naming.places(genotype), source[naming.stem][0][1]
+    imported = convert_weights(
+        source, where, genotype, places, naming.layer_of, torch_leaf, channels
+    )
+    if channels != 3:  # the normalisation of grey images depends on who made them so
+        return imported
+    mean, std = _normalisation(config) or model.normalisation
+    return imported._replace(mean=mean, std=std)
+
+
+def _normalisation(config: dict[str, Any]) -> Normalisation | None:
+    """What timm's ``config.json`` says of mean and standard deviation."""
+    settings = config.get("pretrained_cfg")
+    if not isinstance(settings, dict):
+        return None
+    found = []
+    for name in ("mean", "std"):
+        values = settings.get(name)
+        if not isinstance(values, list) or {type(each) for each in values} - {int, float}:
+            return None
+        found.append(tuple(values))
+    return found[0], found[1]
+
+
+# ---------------------------------------------------------------- reading
+
+
+# Where checkpoints keep a state dict, averaged weights first, and what wrappers put before names.
+_DICTS = ("state_dict_ema", "model_ema", "ema", "state_dict", "model")
+_PREFIXES = ("module.", "_orig_mod.", "ema_model.", *(f"{name}." for name in _DICTS))
+
+
+def _read(weights: Any) -> tuple[Source, str, dict[str, Any]]:
+    """The arrays by name, what holds them, and timm's ``config.json`` beside a file."""
+    config: dict[str, Any] = {}
+    if isinstance(weights, str | os.PathLike):
+        path = Path(weights)
+        config = _config_beside(path)
+        arrays: Any = _unpickled(path) if path.suffix in PICKLES else read_safetensors(path)[0]
+        where = str(path)
+    elif isinstance(weights, Mapping):
+        arrays, where = weights, "the state dict"
+    else:
+        raise WeightsError(
+            f"a {type(weights).__name__} is neither a state dict nor the path of a safetensors "
+            "file or of a .pth or .pt"
+        )
+    arrays = dict(arrays)
+    for name in _DICTS:
+        if isinstance(inner := arrays.get(name), Mapping):
+            arrays, where = dict(inner), f"{where}'s {name}"
+            break
+    source = {}
+    for name, value in _without_prefix(arrays).items():
+        if not hasattr(value, "shape"):
+            raise WeightsError(f"{where} is no state dict: its {name!r} is no array")
+        if name.rpartition(".")[2] != "num_batches_tracked":
+            source[name] = tuple(value.shape), lambda value=value: _numpy(value)
+    return source, where, config
+
+
+def _config_beside(path: Path) -> dict[str, Any]:
+    """timm's ``config.json`` beside a file, as its hub has it; empty if there is none."""
+    try:
+        config = json.loads((path.parent / "config.json").read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    known = isinstance(config, dict) and isinstance(config.get("architecture"), str)
+    return config if known else {}
+
+
+def _unpickled(path: Path) -> Mapping[str, Any]:
+    """What PyTorch's restricted reader makes of a file."""
+    if not path.is_file():
+        raise WeightsError(f"there is no file {path}")
+    try:
+        torch: Any = import_module("torch")
+    except ImportError as error:
+        raise WeightsError(
+            f"{path} is a pickle, which PyTorch alone reads without running code: "
+            "pip install torch, or give its safetensors file"
+        ) from error
+    if tuple(int(part) for part in torch.__version__.split(".")[:2]) < _SAFE_TORCH:
+        raise WeightsError(
+            f"{path} is a pickle, and PyTorch before 2.6 can be made to run code by one "
+            f"(CVE-2025-32434); this is {torch.__version__}; give its safetensors file"
+        )
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # damaged files make it raise almost anything
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise WeightsError(
+            f"{path} is no file of weights alone, or is damaged ({reason}); give a state dict or a "
+            "safetensors file"
+        ) from error
+    if not isinstance(found, Mapping):
+        raise WeightsError(f"{path} holds a {type(found).__name__} and no state dict")
+    return found
+
+
+def _without_prefix(arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """The arrays by their names without the prefixes that all of them have."""
+    # A counter of torch.optim.swa_utils.AveragedModel, which is no weight.
+    found = {str(name): value for name, value in arrays.items() if name != "n_averaged"}
+    while found and (
+        prefix := next((each for each in _PREFIXES if all(n.startswith(each) for n in found)), None)
+    ):
+        found = {name.removeprefix(prefix): value for name, value in found.items()}
+    return found
+
+
+def _numpy(value: Any) -> np.ndarray:
+    """A PyTorch tensor, of any device and floating dtype, or an array, as an array."""
+    return value.detach().float().cpu().numpy() if hasattr(value, "detach") else np.asarray(value)
