@@ -129,7 +129,7 @@ class Count:
         if row["stem"] == "cifar" and usual_stem(".txt", image_size) and not self.json:
             _console().print(
                 f"The stem is CIFAR's, which keeps {image_size} pixels a side; networks of DARTS's "
-                "cells take --stem imagenet.",
+                f"cells, {', '.join(zoo.TWO_FORMS)} take --stem imagenet.",
                 soft_wrap=True,
             )
 

@@ -35,8 +35,9 @@ class Comparison:
     base: tuple[str, ...] = ("resnet20",)
     """The networks: names of the zoo, genotype.json files, or .txt files of DARTS."""
     stem: Stem | None = None
-    """Stem of networks of DARTS's cells: cifar, a convolution of stride 1, or imagenet, three of
-    stride 2; by default their own, and for a .txt imagenet from images of 64 pixels on."""
+    """Form of networks of DARTS's cells, of resnet18, resnet34, resnet50 and mobilenet_v2: cifar,
+    whose stem has stride 1, or imagenet; by default their own, and for a .txt and these four names
+    imagenet from images of 64 pixels on."""
     method: tuple[MethodName, ...] = ("original", "nat", "adapt_cell", "adapt_full", "random")
     """Methods to compare: the network left alone; NAT and training anew (nat_faithful: with its
     code's quirks); PNAA by cell and over the whole network; random choices of the same spaces,

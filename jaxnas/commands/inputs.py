@@ -27,7 +27,7 @@ def load_data(flags: DataFlags) -> Dataset:
 
 
 def fit_stem(base: Genotype, source: str, stem: Stem | None, dataset: Dataset) -> Genotype:
-    """The network that flags name, with the stem for a data set's images where they name none.
+    """The network that flags name, in its form for a data set's images where they name none.
 
     Says it where that is not the network's own.
     """
@@ -35,8 +35,8 @@ def fit_stem(base: Genotype, source: str, stem: Stem | None, dataset: Dataset) -
     fitted = with_stem(base, usual_stem(source, side) if stem is None else None)
     if fitted != base:
         print(
-            f"{source} is built with ImageNet's stem, for images of {side} pixels; "
-            "--stem cifar has the other."
+            f"{source} is built as for ImageNet, since images have {side} pixels a side; "
+            "--stem cifar is the form for small ones."
         )
     return fitted
 

@@ -50,8 +50,9 @@ class SizeFlags:
     """Depth: DARTS's and PNASNet's cells, NASNet's 3N (reductions come on top), ENAS's layers; by
     default as published, or 20 for a .txt."""
     stem: Stem | None = None
-    """Stem of a network of DARTS's cells: cifar, a convolution of stride 1, or imagenet, three of
-    stride 2; by default the network's own, and for a .txt imagenet from images of 64 pixels on."""
+    """Form of a network of DARTS's cells, of resnet18, resnet34, resnet50 or mobilenet_v2: cifar,
+    whose stem has stride 1, or imagenet; by default the network's own, and for a .txt and these
+    four names imagenet from images of 64 pixels on."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,7 +17,7 @@ from jaxnas.spaces.zoo.darts_text import read_cells
 CHANNELS, CELLS = 36, 20
 """Sizes of a network whose cells alone are given: those of DARTS on CIFAR-10."""
 _MOST = 10_000  # channels or cells; more make no network that a machine holds
-_LARGE = 64  # pixels of the smaller side from which cells alone get the stem for ImageNet
+_LARGE = 64  # pixels of the smaller side from which a network is built as for ImageNet
 
 
 def load_base(
@@ -109,17 +109,22 @@ def stem_of(genotype: Genotype) -> Stem:
 
 
 def with_stem(genotype: Genotype, stem: Stem | None) -> Genotype:
-    """A network of DARTS's cells with that stem, and its name with it where it had another.
+    """A network in its form for those images.
+
+    A network of DARTS's cells gets that stem, and its name with it where it had another; one of the
+    zoo's `TWO_FORMS` becomes the other.
 
     Raises:
-      ConfigError: if it is none of DARTS's cells and has another.
+      ConfigError: if it is neither and has another stem.
     """
     if stem is None or stem == stem_of(genotype):
         return genotype
+    if (other := zoo.in_form(genotype, imagenet=stem == "imagenet")) is not None:
+        return other
     if genotype.family != "darts":
         raise ConfigError(
-            f"--stem {stem} is for networks of DARTS's cells; {genotype.name} is of the "
-            f"{genotype.family} family, whose stem is a part of its form"
+            f"--stem {stem} is for networks of DARTS's cells, {', '.join(zoo.TWO_FORMS)}; "
+            f"{genotype.name} is of the {genotype.family} family, whose stem is a part of its form"
         )
     renamed = dataclasses.replace(genotype, name=f"{genotype.name}-{stem}")
     return zoo.with_stem(renamed, imagenet=stem == "imagenet")
@@ -128,9 +133,11 @@ def with_stem(genotype: Genotype, stem: Stem | None) -> Genotype:
 def usual_stem(source: str, side: int) -> Stem | None:
     """The stem for images of that smaller side where the flags name none; None for its own.
 
-    The cells in a .txt file have none, and get ImageNet's from 64 pixels on.
+    The cells in a .txt file have none, and a bare name such as ``resnet50`` names two networks:
+    both are ImageNet's from 64 pixels on.
     """
-    return "imagenet" if source.endswith(".txt") and side >= _LARGE else None
+    open_form = source.endswith(".txt") or source in zoo.TWO_FORMS
+    return "imagenet" if open_form and side >= _LARGE else None
 
 
 def read_genotype(path: Path, what: str) -> Genotype:

@@ -151,6 +151,20 @@ def test_cells_of_a_text_get_the_stem_of_large_images_and_it_is_said(run, refuse
     )
 
 
+def test_a_name_of_two_forms_is_the_one_for_the_images(run):
+    for words, form, side in (
+        ([], "cifar", 32),
+        (["--image-size", 160], "imagenet", 160),
+        (["--image-size", 63], "cifar", 63),
+        (["--image-size", 160, "--stem", "cifar"], "cifar", 160),
+        (["--stem", "imagenet"], "imagenet", 224),
+    ):
+        found = json.loads(run("count", "resnet18", *words, "--classes", 1000, "--json"))
+        params = {"cifar": 11_173_962 + 990 * 513, "imagenet": 11_689_512}
+        assert (found["stem"], found["params"]) == (form, params[form]), words
+        assert found["image_size"] == side
+
+
 @pytest.mark.slow
 def test_dartss_cells_at_imagenets_size_cost_what_the_paper_says(run, tmp_path):
     path = tmp_path / "found.txt"

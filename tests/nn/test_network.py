@@ -95,7 +95,7 @@ EACH = [
         name,
         train,
         marks=()
-        if (name in ONE_OF_EACH_FAMILY if train else name in ("tangle", "states"))
+        if (name in ONE_OF_EACH_FAMILY if train else name in ("tangle", "states", "excited_chain"))
         else pytest.mark.slow,
     )
     for name in SMALL

@@ -1,6 +1,7 @@
 """Operations of every family against NumPy, weighted and not."""
 
 import functools
+import itertools
 
 import flax.linen
 import jax
@@ -10,7 +11,7 @@ import pytest
 
 from jaxnas.nn.operations import Op, Style
 from jaxnas.spaces.families import FAMILIES
-from jaxnas.spaces.genotype import NULL
+from jaxnas.spaces.genotype import ACTIVATIONS, NULL
 from support import reference
 from support.networks import assert_close, by_path, images, random_variables
 
@@ -142,7 +143,35 @@ def test_activations_inside_an_excitation_are_the_networks():
     shape = (*SIDES, 120)
     x = 20 * jnp.abs(images(shape=shape))
     found = []
-    for activation in ("relu", "relu6"):
+    for activation in ACTIVATIONS:
         op = Plain(Op("squeeze_excite_12", 120, 1, style("residual", activation)))
         found.append(op.apply(random_variables(op, shape=shape), x, train=False))
-    assert not np.allclose(*found)
+    for one, other in itertools.combinations(found, 2):
+        assert not np.allclose(one, other)
+
+
+def test_an_excitation_with_silu_is_efficientnets():
+    """Tan & Le 2019: the mean, a layer to a part of the channels, SiLU, one back, a sigmoid."""
+    x = images(shape=(*SIDES, 24))
+    op = Plain(Op("squeeze_excite_24", 24, 1, style("residual", "silu")))
+    variables = random_variables(op, shape=(*SIDES, 24))
+    (inner,) = variables["params"].values()
+    reduced = np.asarray(x).mean((1, 2)) @ inner["reduce"]["kernel"] + inner["reduce"]["bias"]
+    assert reduced.shape[-1] == 1
+    swished = reduced / (1 + np.exp(-reduced))
+    gate = 1 / (1 + np.exp(-(swished @ inner["expand"]["kernel"] + inner["expand"]["bias"])))
+    assert_close(op.apply(variables, x, train=False), x * gate[:, None, None])
+
+
+@pytest.mark.parametrize(
+    ("family", "op"),
+    [("darts", "conv_3x3"), ("darts", "sep_conv_3x3"), ("nasnet", "conv_1x3_3x1")],
+)
+def test_a_genotypes_activation_stands_wherever_its_family_has_one(family, op):
+    x = 10 * images(shape=(*SIDES, 4))
+    found = []
+    for activation in ACTIVATIONS:
+        module = Plain(Op(op, 4, 1, style(family, activation)))
+        found.append(module.apply(random_variables(module, shape=(*SIDES, 4)), x, train=False))
+    for one, other in itertools.combinations(found, 2):
+        assert not np.allclose(one, other)

@@ -320,3 +320,29 @@ def test_as_many_of_all_choices_are_dead_as_the_papers_say(name, cell, dead):
         for choices in graphs.assignments(8)
     )
     assert found == dead
+
+
+def test_networks_of_two_forms_are_found_by_both_names():
+    assert set(zoo.TWO_FORMS) == {"resnet18", "resnet34", "resnet50", "mobilenet_v2"}
+    for name in zoo.TWO_FORMS:
+        small, large = zoo.named(f"{name}_cifar"), zoo.named(f"{name}_imagenet")
+        assert dataclasses.replace(small, name=name) == zoo.named(name)
+        assert (small.stem_form, large.stem_form == "small") == ("small", False)
+        renamed = dataclasses.replace(zoo.named(name), name="my_own")
+        assert zoo.in_form(renamed, imagenet=True) == large
+        assert zoo.in_form(large, imagenet=False) == small
+    assert zoo.in_form(zoo.named("resnet20"), imagenet=True) is None
+
+
+@pytest.mark.parametrize("form", ["b0", "lite0"])
+def test_an_efficientnet_of_tensorflow_differs_in_padding_and_epsilon_alone(form):
+    pytorch, tensorflow = (zoo.named(f"{prefix}efficientnet_{form}") for prefix in ("", "tf_"))
+    assert (pytorch.rules.padding, tensorflow.rules.padding) == ("symmetric", "same")
+    assert (pytorch.epsilon, tensorflow.epsilon) == (1e-5, 1e-3)
+    again = dataclasses.replace(
+        tensorflow, name=pytorch.name, family=pytorch.family, epsilon=pytorch.epsilon
+    )
+    assert again == pytorch
+    assert pytorch.activation == {"b0": "silu", "lite0": "relu6"}[form]
+    excited = [any("excite" in e.op for e in cell.edges) for cell in pytorch.placed_cells()]
+    assert set(excited) == {form == "b0"}

@@ -252,6 +252,20 @@ def _chain():
     )
 
 
+def _excited_chain():
+    """The blocks of EfficientNet with SiLU and TensorFlow's padding, behind a pooled stem."""
+    chain = zoo.inverted_chain(
+        "excited_chain",
+        "k3e1c4s1q k5e6c6s2q k5e6c6s1q",
+        stem=4,
+        head=8,
+        activation="silu",
+        epsilon=1e-3,
+        same_padding=True,
+    )
+    return dataclasses.replace(chain, stem_form="pooled")
+
+
 SMALL = {
     "resnets": _resnets(),
     "bottlenecks": _bottlenecks(),
@@ -265,6 +279,7 @@ SMALL = {
     "macro": _macro(),
     "primitives": _primitives(),
     "chain": _chain(),
+    "excited_chain": _excited_chain(),
     "nasbench201": _nasbench201(),
     "nas2017": _nas2017(),
 }

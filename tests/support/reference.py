@@ -122,12 +122,17 @@ class Reference:
     def of(self, genotype):
         """The same for the style of a genotype."""
         self.family, self.epsilon = genotype.family, genotype.epsilon
-        self.act = (lambda x: np.clip(x, 0, 6)) if genotype.activation == "relu6" else relu
+        self.act = {
+            "relu": relu,
+            "relu6": lambda x: np.clip(x, 0, 6),
+            "silu": lambda x: x / (1 + np.exp(-x)),
+        }[genotype.activation]
         return self
 
     @property
     def padding(self):
-        return "same" if self.family in ("nasnet", "enas", "macro", "nas2017") else "symmetric"
+        same = self.family in ("nasnet", "enas", "macro", "nas2017", "residual_same")
+        return "same" if same else "symmetric"
 
     def leaf(self, tree, *path):
         for name in path:
@@ -166,7 +171,7 @@ class Reference:
     def op(self, path, op, x, features, stride):
         """One operation of the family."""
         family = self.family
-        before = (lambda each: each) if family == "residual" else relu
+        before = (lambda each: each) if family.startswith("residual") else relu
         kind, _, size = op.rpartition("_")
         size = tuple(int(side) for side in size.split("x")) if "x" in size else ()
         if family == "nas2017":
@@ -232,7 +237,9 @@ class Reference:
         stride = 1 if genotype.stem_form == "small" else 2
         padding = "valid" if genotype.stem_form == "valid" else None
         x = self.norm(("stem_norm",), self.conv(("stem_conv",), x, stride, padding=padding))
-        x = self.act(x) if self.family == "residual" else x
+        x = self.act(x) if self.family.startswith("residual") else x
+        if genotype.stem_form == "pooled":
+            x = pool(x, "max_pool", (3, 3), 2, self.padding)
         return x, x
 
     def inputs(self, index, older, newer, block):
@@ -263,7 +270,7 @@ class Reference:
             zip(genotype.blocks, genotype.placed_cells(), strict=True)
         ):
             newer = states[-1]
-            if genotype.family in ("residual", "nasbench201"):
+            if genotype.family in ("residual", "residual_same", "nasbench201"):
                 inputs = [newer]
             elif genotype.family in ("macro", "nas2017"):
                 inputs = [states[source + 2] for source in block.sources]

@@ -23,6 +23,7 @@ from jaxnas.spaces.zoo.nasnet import nasnet_network
 from jaxnas.spaces.zoo.residual import plain, resnet, staged_resnet
 
 __all__ = [
+    "TWO_FORMS",
     "ZOO",
     "darts_network",
     "enas_macro",

