@@ -62,7 +62,8 @@ def adapt(
         DARTS.
       dataset: a `data.Dataset`, what `data.load` takes, or x_train, y_train, x_test, y_test with
         images uint8 [n, h, w, c] and labels int [n].
-      granularity: ``cell``, one choice for each kind of cell, or ``full``, one for each block.
+      granularity: ``cell``, one choice for each kind of cell; ``full``, one for each block; or
+        ``block``, where blocks stay or go and operations inside may become identities.
       seed: equal seeds give equal bits.
       channels: of a node in the first cells of a cell network that `base` names; None for the
         published number.
@@ -86,7 +87,9 @@ def adapt(
             f"x_train, y_train, x_test, y_test; got {_described(dataset)}"
         )
     if granularity not in get_args(Granularity):
-        raise ConfigError(f"granularity must be 'cell' or 'full', not {granularity!r}")
+        raise ConfigError(
+            f"granularity is one of {', '.join(get_args(Granularity))}, not {granularity!r}"
+        )
     if type(seed) is not int or not 0 <= seed < 2**32:
         raise ConfigError(f"a seed is a whole number from 0 to 2**32 - 1, not {seed!r}")
     of_training, of_adaptation = (

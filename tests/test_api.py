@@ -52,7 +52,7 @@ def test_adapt_is_what_the_experiment_runs():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"granularity": "original"}, "granularity must be 'cell' or 'full', not 'original'"),
+        ({"granularity": "original"}, "granularity is one of cell, full, block, not 'original'"),
         ({"base": "resnet21"}, "--base resnet21 is neither a network of the zoo"),
         ({"epochs": 0}, "--epochs must be above 0"),
         ({"epochs": 10**30}, f"--epochs must be at most 1,000,000, not {10**30}"),

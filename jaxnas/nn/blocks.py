@@ -21,12 +21,14 @@ class BlockModule(nn.Module):
       block: channels and stride.
       style: of the network.
       gated: whether every edge also has an identity and is weighted by gates.
+      identities: which edges have that identity; None for all.
     """
 
     cell: Cell
     block: Block
     style: Style
     gated: bool
+    identities: tuple[bool, ...] | None = None
 
     @nn.compact
     def __call__(
@@ -99,6 +101,8 @@ class BlockModule(nn.Module):
             return None if op == NULL else run(op, None)
         assert gates is not None
         gate = gates[position]
+        if self.identities is not None and not self.identities[position]:
+            return None if op == NULL else run(op, gate[SAME])
         if op == NULL:
             return run(SKIP, gate[ID])
         identity = self.cell.identity(self.cell.edges[position])

@@ -26,6 +26,7 @@ class Network(nn.Module):
       genotype: the architecture.
       outputs: number of classes, or the heads of self-supervised learning.
       gated: True for the supernet, whose edges are weighted by gates.
+      identities: of each block of a supernet, which edges have an identity; None for all.
       dtype: of the computation; parameters, batch statistics and logits stay float32.
       auxiliary: whether it has the genotype's auxiliary head.
     """
@@ -35,6 +36,7 @@ class Network(nn.Module):
     gated: bool = False
     dtype: Any = jnp.float32
     auxiliary: bool = False
+    identities: tuple[tuple[bool, ...], ...] | None = None
 
     @nn.compact
     def __call__(
@@ -67,7 +69,8 @@ class Network(nn.Module):
         ):
             inputs = tuple(states[source] for source in genotype.inputs_of(index))
             inputs = self._preprocess(index, inputs, style, train)
-            module = BlockModule(cell, block, style, self.gated, name=f"block_{index}")
+            identities = None if self.identities is None else self.identities[index]
+            module = BlockModule(cell, block, style, self.gated, identities, name=f"block_{index}")
             states[index] = module(
                 inputs,
                 None if gates is None else gates[index],
@@ -167,7 +170,9 @@ def supernet(
     *,
     auxiliary: bool = False,
 ) -> Network:
-    """The base of `space` with an identity on every edge; called with gates [blocks, edges, 3].
+    """The base of `space` with an identity on every edge that may be one.
+
+    It is called with gates [blocks, edges, 3].
 
     Raises:
       TypeError: if `space` is none.
@@ -180,7 +185,14 @@ def supernet(
             f"not {space!r}"
         )
     _check_auxiliary(space.base, outputs, auxiliary)
-    return Network(space.base, outputs, gated=True, dtype=dtype, auxiliary=auxiliary)
+    return Network(
+        space.base,
+        outputs,
+        gated=True,
+        dtype=dtype,
+        auxiliary=auxiliary,
+        identities=space.identities,
+    )
 
 
 def _check_auxiliary(genotype: Genotype, outputs: Outputs, auxiliary: bool) -> None:

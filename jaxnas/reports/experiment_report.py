@@ -6,12 +6,15 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from jaxnas.reports.drawing.drawing import draw_adaptation
 from jaxnas.reports.method_folder import Finished, folder_name, read_method
 from jaxnas.reports.page import Section, write_page
 from jaxnas.reports.plots import learning_curves, theta_heatmap
 from jaxnas.reports.results import results_section, without_labels, write_results
 from jaxnas.spaces import AdaptationSpace, Genotype, GenotypeError
+from jaxnas.spaces.adaptation import granularity_of
 from jaxnas.storage import files
 from jaxnas.storage.directory import OUTCOME
 from jaxnas.storage.files import RunError
@@ -80,9 +83,10 @@ def _adapted(path: Path, base: Genotype, one: Finished) -> list[Section]:
     method, seed = one.result.method, one.result.seed
     stem = f"{method}_seed{seed}"
     theta, network = f"theta_{stem}", f"network_{stem}"
-    space = AdaptationSpace(base, "full" if method == "full" else "cell")
+    space = AdaptationSpace(base, granularity_of(method))
     edges = ([str(edge) for edge in cell.edges] for cell in space.cells)
-    theta_heatmap(one.theta, dict(zip(space.table_names, edges, strict=True)), path / theta)
+    drawn = np.where(space.possible, one.theta, 0.0)  # what is ruled out has a number far below
+    theta_heatmap(drawn, dict(zip(space.table_names, edges, strict=True)), path / theta)
     draw_adaptation(base, one.result.genotype, path / network)
     who = f"{method}, seed {seed}"
     return [

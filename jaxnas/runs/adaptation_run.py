@@ -23,7 +23,7 @@ from jaxnas.runs.loop import Journal, Kept
 from jaxnas.runs.space_run import RandomRun, SpaceRun
 from jaxnas.runs.training_run import Architecture, SeedOutcome, TrainingRun
 from jaxnas.spaces import Derivation, Genotype
-from jaxnas.spaces.adaptation import Granularity
+from jaxnas.spaces.adaptation import granularity_of
 from jaxnas.training.loop import Order
 
 # How far Adam can carry an architecture parameter by default, whatever the number of steps: DARTS's
@@ -258,7 +258,8 @@ def method_run(
     """The run of a method by its name; other arguments are those of the runs.
 
     ``original`` leaves the base alone, ``cell`` and ``full`` adapt it (unless for no epoch at all),
-    ``random_cell`` and ``random_full`` draw a network from the same space.
+    ``random_cell`` and ``random_full`` draw a network from the same space. ``block`` and
+    ``random_block`` do so by blocks that stay or go; see `AdaptationSpace`.
 
     Raises:
       ConfigError: for another method, or if settings, data and network do not fit each other.
@@ -266,7 +267,7 @@ def method_run(
     if method not in get_args(Method):
         raise ConfigError(f"a method is one of {', '.join(get_args(Method))}, not {method!r}")
     common = (method, base, dataset, settings, tuple(seeds), eval_every, supervision)
-    granularity: Granularity = "full" if method.endswith("full") else "cell"
+    granularity = granularity_of(method)
     if method.startswith("random"):
         return RandomRun(*common, granularity)
     adaptation = adaptation or AdaptationFlags()

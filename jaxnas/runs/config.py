@@ -11,7 +11,7 @@ from jaxnas.errors import UserError
 from jaxnas.field_types import other_type
 from jaxnas.jobs.worker_flags import WorkerFlags
 
-Method = Literal["original", "cell", "full", "random_cell", "random_full"]
+Method = Literal["original", "cell", "full", "block", "random_cell", "random_full", "random_block"]
 Stem = Literal["cifar", "imagenet"]
 
 
@@ -316,8 +316,9 @@ class Experiment:
     """The network to adapt: a name of the zoo, a genotype.json, or a .txt in the form of DARTS."""
     size: SizeFlags = dataclasses.field(default_factory=SizeFlags)
     methods: tuple[Method, ...] = ("original", "cell", "full")
-    """Methods to run: the base left alone; adapted with one choice per kind of cell, or per block;
-    or, as the control, with such choices drawn at random before training."""
+    """Methods to run: the base left alone; adapted with one choice per kind of cell, per block
+    (full), or by blocks that stay or go as a whole and what is inside (block); or, as the control,
+    with such choices drawn at random before training."""
     seed: int = 0
     """Seed of everything that is random."""
     seeds: tuple[int, ...] = ()

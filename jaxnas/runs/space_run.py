@@ -13,6 +13,7 @@ import numpy as np
 
 from jaxnas import nn, training
 from jaxnas.randomness import stream
+from jaxnas.runs.config import ConfigError
 from jaxnas.runs.genotype_files import refuse_unbuildable
 from jaxnas.runs.training_run import Architecture, TrainingRun, refuse_huge
 from jaxnas.spaces import AdaptationSpace, Derivation, Genotype
@@ -32,6 +33,10 @@ class SpaceRun(TrainingRun):
     def __post_init__(self) -> None:
         super().__post_init__()
         _refuse_no_supernet(self.base, self.dataset.input_shape)
+        try:
+            AdaptationSpace(self.base, self.granularity)
+        except ValueError as error:
+            raise ConfigError(f"--base {self.base.name}: {error}") from error
 
     @cached_property
     def _space(self) -> AdaptationSpace:

@@ -372,8 +372,8 @@ def test_the_zoo_lives_through_parameters_that_all_say_one_thing(zoo_space, fill
 
 
 def test_another_granularity_is_refused():
-    with pytest.raises(ValueError, match="'cell' or 'full', not 'block'"):
-        AdaptationSpace(zoo.named("resnet20"), "block")
+    with pytest.raises(ValueError, match="one of cell, full, block, not 'node'"):
+        AdaptationSpace(zoo.named("resnet20"), "node")
 
 
 @pytest.mark.parametrize("granularity", GRANULARITIES)

@@ -151,3 +151,9 @@ def test_refuses_networks():
 def test_refuses_choices(changes, message):
     with pytest.raises(ValueError, match=message):
         Nas2017Space(**changes)
+
+
+def test_the_network_that_nas_found_is_in_its_space():
+    space = Nas2017Space()
+    found = zoo.named("nas_v1")
+    assert space.decode(space.encode(found)) == dataclasses.replace(found, name=space.name)

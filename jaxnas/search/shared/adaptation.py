@@ -19,7 +19,7 @@ import optax
 from jaxnas.errors import SettingsError
 from jaxnas.randomness import stream
 from jaxnas.search.shared.costs import expected_cost
-from jaxnas.search.shared.estimators import ESTIMATORS, Estimator, Gates
+from jaxnas.search.shared.estimators import ESTIMATORS, Estimator, Gates, ruled_out
 from jaxnas.search.shared.supernet import Supernet
 from jaxnas.spaces import Space
 from jaxnas.tasks import Task
@@ -32,6 +32,7 @@ from jaxnas.training.train import (
 )
 
 _SAME = -1  # the last of the choices
+_NEVER = -1e9  # θ of what is ruled out; finite, so that sums with it stay numbers
 
 ArchData = Literal["train", "holdout"]
 
@@ -77,9 +78,11 @@ def initial_theta(space: Space) -> jax.Array:
 
     A null edge, which the figure does not show, has no operation to prefer and starts undecided, at
     [0, 0, 0]: none and same are one choice there, and would hold 79% of the softmax otherwise.
+    What an edge that has choices cannot become has a softmax of 0.
     """
     prefers_same = (space.possible & ~space.nothing)[..., _SAME].astype(np.float32)
-    return jnp.zeros(space.shape, jnp.float32).at[..., _SAME].set(prefers_same)
+    theta = jnp.zeros(space.shape, jnp.float32).at[..., _SAME].set(prefers_same)
+    return jnp.where(ruled_out(space), _NEVER, theta)
 
 
 def adaptation(

@@ -86,7 +86,13 @@ def raw(space: Space) -> Estimator:
     def scores(theta: jax.Array) -> jax.Array:
         return jnp.where(carries, theta, 0.5)
 
-    return Estimator(lambda theta, key: _plain(theta), clip, scores, 0.5)
+    never = ruled_out(space)
+    return Estimator(
+        lambda theta, key: _plain(jnp.where(never, 0.0, theta) if never.any() else theta),
+        clip,
+        scores,
+        0.5,
+    )
 
 
 def hard(space: Space) -> Estimator:
@@ -205,6 +211,11 @@ def straight_through(choices: jax.Array, probabilities: jax.Array) -> jax.Array:
     """One-hot `choices` with the gradient of `probabilities`, exactly one-hot in value."""
     hot = jax.nn.one_hot(choices, probabilities.shape[-1], dtype=probabilities.dtype)
     return hot + (probabilities - jax.lax.stop_gradient(probabilities))
+
+
+def ruled_out(space: Space) -> np.ndarray:
+    """bool [tables, edges, 3]: what is not possible where something else is; padding is not."""
+    return ~space.possible & space.possible.any(-1, keepdims=True)
 
 
 def _carries(space: Space) -> np.ndarray:

@@ -1,7 +1,13 @@
 """The {none, id, same} space over a known network, and what is read off architecture parameters."""
 
 from jaxnas.spaces.adaptation.cell_choices import CANDIDATES, ID, NONE, SAME
-from jaxnas.spaces.adaptation.space import AdaptationSpace, Derivation, Granularity, changes
+from jaxnas.spaces.adaptation.space import (
+    AdaptationSpace,
+    Derivation,
+    Granularity,
+    changes,
+    granularity_of,
+)
 
 __all__ = [
     "CANDIDATES",
@@ -12,4 +18,5 @@ __all__ = [
     "Derivation",
     "Granularity",
     "changes",
+    "granularity_of",
 ]

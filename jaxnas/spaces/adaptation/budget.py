@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxnas.spaces.adaptation.cell_choices import NONE, between, connected
+from jaxnas.spaces.adaptation.cell_choices import NONE, SAME, between, connected, pruned
 from jaxnas.spaces.adaptation.space import AdaptationSpace, Derivation
 from jaxnas.spaces.genotype import Cell
 
@@ -99,8 +99,7 @@ def derive_within(
         before, option = (int(each[index]) for each in steps[number])
         choices[number] = options[number].choices[option]
         index = before
-    genotype = space.decode(choices[space.valid])
-    return Derivation(choices, genotype, (), 0, limited=True)
+    return Derivation(choices, space.genotype(choices), (), 0, limited=True)
 
 
 def _best_end(cost: np.ndarray, score: np.ndarray, least: int) -> int:
@@ -141,26 +140,35 @@ def _all_options(space: AdaptationSpace, theta: np.ndarray, costs: np.ndarray) -
     carries = space.carries
     # On an edge without an operation, none and same are one choice.
     nothing = np.where(carries, -np.inf, theta).max(-1)
-    found: dict[Cell, np.ndarray] = {}
+    found: dict[tuple[Cell, bytes], tuple[np.ndarray, np.ndarray]] = {}
     options = []
     for table, cell in enumerate(space.cells):
-        if cell not in found:
-            found[cell] = _assignments(cell, carries[table])
-        choices = found[cell]
+        possible = space.possible[table]
+        if (key := (cell, possible.tobytes())) not in found:
+            found[key] = _assignments(cell, carries[table], possible)
+        choices, lost = found[key]
+        best = np.where(possible, theta[table], -np.inf).max(-1)
         cost, score = np.zeros(len(choices), np.int64), np.zeros(len(choices))
         for edge in range(len(cell.edges)):
             taken = choices[:, edge]
             cost += costs[table, edge][taken]
-            score += np.where(taken == NONE, nothing[table, edge], theta[table, edge][taken])
+            value = np.where(taken == NONE, nothing[table, edge], theta[table, edge][taken])
+            score += np.where(lost[:, edge], best[edge], value)
         kept = _best_of_each(cost, cost, score)
         options.append(_Options(cost[kept], score[kept], choices[kept]))
     return options
 
 
-def _assignments(cell: Cell, candidate_carries: np.ndarray) -> np.ndarray:
-    """int8 [assignments, edges]: what connects a cell's output and has nothing left to prune.
+def _assignments(
+    cell: Cell, candidate_carries: np.ndarray, possible: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """What connects a cell's output and has nothing left to prune.
 
-    Edges that carry nothing, and padding, are none.
+    Edges that carry nothing, and padding, are none. An edge that cannot be chosen to be none is so
+    where it lies on no path any more.
+
+    Returns:
+      int8 [assignments, edges], and bool of that shape, true where an edge went in that way.
     """
     edges = len(cell.edges)
     choices = np.zeros((3**edges, len(candidate_carries)), np.int8)
@@ -170,4 +178,8 @@ def _assignments(cell: Cell, candidate_carries: np.ndarray) -> np.ndarray:
     carried = candidate_carries[np.arange(edges), rows]
     kept = connected(cell, carried) & (carried == (rows != NONE)).all(1)
     kept &= (between(cell, carried) | ~carried).all(1)
-    return choices[kept]
+    lost = (choices == NONE) & ~possible[:, NONE] & possible.any(-1)
+    before = np.where(lost[:, :edges], SAME, rows)
+    kept &= possible[np.arange(edges), before].all(1)
+    kept &= (pruned(cell, before) == rows).all(1)
+    return choices[kept], lost[kept]

@@ -7,10 +7,11 @@ import dataclasses
 import functools
 import itertools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
-from jaxnas.spaces.genotype import NULL, Cell
+from jaxnas.spaces.genotype import NULL, SKIP, Cell
 
 NONE, ID, SAME = 0, 1, 2
 """The candidates, in the order of the paper's figure."""
@@ -33,6 +34,43 @@ def carrying(cell: Cell) -> np.ndarray:
     """bool [edges, 3]: whether a candidate carries anything; none never does, an identity does."""
     same = np.array([edge.op != NULL for edge in cell.edges], bool)
     return np.stack([np.zeros_like(same), np.ones_like(same), same], -1)
+
+
+def block_candidates(cell: Cell, widths: Sequence[int], *, keeps_size: bool) -> np.ndarray:
+    """bool [edges, 3]: what may become of edges where a block stays or goes as a whole.
+
+    What leads into the output beside a shortcut may be none: the block's operations go with it. An
+    operation may be an identity where that needs no weights, since the shape stays. All else stays:
+    shortcuts, null edges, convolutions that change the shape; and squeeze-and-excitation, which
+    belongs to its block.
+
+    Args:
+      cell: of the block.
+      widths: channels of its nodes, the inputs first.
+      keeps_size: whether its stride is 1.
+    """
+    into_output = [edge for edge in cell.edges if edge.target in cell.output]
+    shortcuts = [edge for edge in into_output if edge.source < cell.inputs < len(into_output)]
+    possible = np.zeros((len(cell.edges), len(CANDIDATES)), bool)
+    possible[:, SAME] = True
+    for index, edge in enumerate(cell.edges):
+        if edge in shortcuts or edge.op == NULL:
+            continue
+        others = [each for each in shortcuts if each.op != NULL]
+        possible[index, NONE] = edge in into_output and bool(others)
+        possible[index, ID] = (
+            edge.op != SKIP == cell.identity(edge)
+            and not edge.op.startswith("squeeze_excite")
+            and (keeps_size or not cell.crosses_stride(edge))
+            and widths[edge.source] == widths[edge.target]
+        )
+    return possible
+
+
+def pruned(cell: Cell, choices: np.ndarray) -> np.ndarray:
+    """`choices`, int32 [..., edges], with none on edges that lie on no path to the output."""
+    carried = carrying(cell)[np.arange(len(cell.edges)), choices]
+    return np.where(carried & between(cell, carried), choices, NONE)
 
 
 def flow(cell: Cell, carried: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -76,9 +114,7 @@ def canonical_choices(cell: Cell, choices: np.ndarray) -> np.ndarray:
     Where an edge is an identity already, id is same.
     """
     identities = np.array([cell.identity(edge) == edge.op for edge in cell.edges])
-    choices = np.where(identities & (choices == ID), SAME, choices)
-    carried = carrying(cell)[np.arange(len(cell.edges)), choices]
-    return np.where(carried & between(cell, carried), choices, NONE)
+    return pruned(cell, np.where(identities & (choices == ID), SAME, choices))
 
 
 def connect(cell: Cell, theta: np.ndarray, choices: np.ndarray) -> None:

@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import itertools
 import math
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -20,17 +20,26 @@ from jaxnas.spaces.adaptation.cell_choices import (
     NONE,
     SAME,
     between,
+    block_candidates,
     canonical_choices,
     carrying,
     connect,
     connected,
+    pruned,
     unique_choices,
     with_choices,
 )
 from jaxnas.spaces.genotype import NULL, SKIP, Cell, Genotype
 from jaxnas.spaces.space import Decision, Space, SpaceError
 
-Granularity = Literal["cell", "full"]
+Granularity = Literal["cell", "full", "block"]
+"""One choice for each kind of cell; one for each block; or that with only the choices that a
+trained network can take without new weights: whole blocks and the operations inside."""
+
+
+def granularity_of(method: str) -> Granularity:
+    """The granularity that a method's name ends with, such as ``random_full``; ``cell`` if none."""
+    return next((each for each in get_args(Granularity) if method.endswith(each)), "cell")
 
 
 class Derivation(NamedTuple):
@@ -87,24 +96,40 @@ class AdaptationSpace(Space):
 
     Attributes:
       base: the known network; its output must be reachable.
-      granularity: ``cell`` or ``full``.
+      granularity: ``cell``; ``full``; or ``block``, see `block_candidates`: blocks stay or go as a
+        whole, operations inside may become identities that need no weights.
 
     Raises:
-      ValueError: for another granularity, or a block of the base whose output is unreachable.
+      ValueError: for another granularity, a block of the base whose output is unreachable, or where
+        ``block`` leaves no choice or blocks have several inputs.
     """
 
     base: Genotype
     granularity: Granularity
 
     def __post_init__(self) -> None:
-        if self.granularity not in ("cell", "full"):
-            raise ValueError(f"granularity must be 'cell' or 'full', not {self.granularity!r}")
+        if self.granularity not in (known := get_args(Granularity)):
+            raise ValueError(
+                f"granularity must be one of {', '.join(known)}, not {self.granularity!r}"
+            )
         for index, cell in enumerate(self.base.placed_cells()):
             if not cell.connected():
                 raise ValueError(
                     f"base {self.base.name!r}: the output of block {index} (cell {cell.name!r}) "
                     "cannot be reached from its input"
                 )
+        if self.granularity != "block":
+            return
+        if self.base.rules.inputs != 1 or self.base.rules.wiring != "chain":
+            raise ValueError(
+                f"granularity 'block' is for networks whose blocks have one input, such as ResNet "
+                f"and MobileNetV2; {self.base.name!r} is of the {self.base.family} family"
+            )
+        if not self._free.any():
+            raise ValueError(
+                f"granularity 'block' leaves no choice: no block of {self.base.name!r} has a "
+                "shortcut, or an operation inside that keeps the shape"
+            )
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -126,7 +151,7 @@ class AdaptationSpace(Space):
     @property
     def table_of_block(self) -> np.ndarray:
         """int32 [blocks]: the table that each block reads."""
-        if self.granularity == "full":
+        if self.granularity != "cell":
             return np.arange(len(self.base.blocks), dtype=np.int32)
         names = [cell.name for cell in self.base.cells]
         return np.array([names.index(block.cell) for block in self.base.blocks], np.int32)
@@ -139,10 +164,38 @@ class AdaptationSpace(Space):
             valid[table, : len(cell.edges)] = True
         return valid
 
-    @property
+    @functools.cached_property
     def possible(self) -> np.ndarray:
-        """bool [tables, edges, 3]: False where there is padding."""
-        return np.repeat(self.valid[..., None], len(CANDIDATES), -1)
+        """bool [tables, edges, 3]: False at padding and at what `granularity` rules out."""
+        possible = np.repeat(self.valid[..., None], len(CANDIDATES), -1)
+        if self.granularity == "block":
+            width = self.base.stem
+            for table, (block, cell) in enumerate(zip(self.base.blocks, self.cells, strict=True)):
+                widths = cell.widths(block.channels, width)
+                possible[table, : len(cell.edges)] = block_candidates(
+                    cell, widths, keeps_size=block.stride == 1
+                )
+                width = sum(widths[node] for node in cell.output)
+        return possible
+
+    @functools.cached_property
+    def _free(self) -> np.ndarray:
+        """bool [tables, edges]: the edges that a candidate decides."""
+        return self.possible.sum(-1) > 1
+
+    @functools.cached_property
+    def _numbers(self) -> np.ndarray:
+        """int32 [decisions, 3]: the choices that the options of each decision are, then -1."""
+        possible = self.possible[self._free]
+        numbers = np.argsort(~possible, -1, kind="stable")
+        return np.where(np.take_along_axis(possible, numbers, -1), numbers, -1).astype(np.int32)
+
+    @property
+    def identities(self) -> tuple[tuple[bool, ...], ...] | None:
+        """Of each block, which edges may become an identity; None for all."""
+        if self.granularity != "block":
+            return None
+        return tuple(map(tuple, self.possible[..., ID].tolist()))
 
     @property
     def carries(self) -> np.ndarray:
@@ -162,23 +215,56 @@ class AdaptationSpace(Space):
 
     @functools.cached_property
     def decisions(self) -> tuple[Decision, ...]:
-        return tuple(
-            Decision(f"{table}, edge {index} ({edge})", CANDIDATES, "edge")
-            for table, cell in zip(self.table_names, self.cells, strict=True)
-            for index, edge in enumerate(cell.edges)
-        )
+        decisions = []
+        for place, numbers in zip(np.argwhere(self._free).tolist(), self._numbers, strict=True):
+            table, index = place
+            count = self.possible[table, index].sum()
+            options = tuple(CANDIDATES[number] for number in numbers[:count])
+            edge = self.cells[table].edges[index]
+            name = f"{self.table_names[table]}, edge {index} ({edge})"
+            decisions.append(Decision(name, options, "edge"))
+        return tuple(decisions)
 
     @property
     def levels(self) -> tuple[int, ...]:
         """A step decides a table."""
-        return tuple(itertools.accumulate(len(cell.edges) for cell in self.cells))
+        counts = self._free.sum(1).tolist()
+        return tuple(itertools.accumulate(count for count in counts if count))
 
     @property
     def unique_size(self) -> int:
+        if self.granularity == "block":
+            return math.prod(len(set(forms)) for forms in self._forms)
         return math.prod(map(unique_choices, self.cells))
+
+    @functools.cached_property
+    def _forms(self) -> list[list[int]]:
+        """Of each table of a block, the first of its rows of options that is the same network."""
+        found = []
+        for table, cell in enumerate(self.cells):
+            free = self._free[table]
+            first: dict[bytes, int] = {}
+            forms = []
+            options = [np.flatnonzero(each) for each in self.possible[table][free]]
+            for number, row in enumerate(itertools.product(*options)):
+                choices = np.full(len(cell.edges), SAME)
+                choices[free[: len(cell.edges)]] = row
+                forms.append(first.setdefault(pruned(cell, choices).tobytes(), number))
+            found.append(forms)
+        return found
 
     def canonical(self, candidates: np.ndarray) -> np.ndarray:
         array = np.array(candidates, np.int32)
+        if self.granularity == "block":
+            start = 0
+            for forms, count in zip(self._forms, self._free.sum(1).tolist(), strict=True):
+                part = array[..., start : start + count]
+                if count and part.shape[-1]:
+                    shape = self.options[start : start + count].tolist()
+                    number = np.ravel_multi_index(tuple(np.moveaxis(part, -1, 0)), shape)
+                    part[...] = np.stack(np.unravel_index(np.array(forms)[number], shape), -1)
+                start += count
+            return array
         start = 0
         for cell in self.cells:
             part = array[..., start : start + len(cell.edges)]
@@ -193,18 +279,46 @@ class AdaptationSpace(Space):
         Raises:
           SpaceError: see `complete`.
         """
-        choices = np.zeros(self.shape[:2], np.int32)
-        choices[self.valid] = self.complete(candidate)
+        complete = self.complete(candidate)
+        choices = self.base_choices()
+        choices[self._free] = self._numbers[np.arange(len(complete)), complete]
+        if self.granularity == "block":  # what fed a block that went is none
+            for row, cell in zip(choices, self.cells, strict=True):
+                row[: len(cell.edges)] = pruned(cell, row[: len(cell.edges)])
         return choices
+
+    def candidate(self, choices: np.ndarray) -> np.ndarray:
+        """int32 [decisions]: the candidate whose choices are int [tables, edges].
+
+        An edge that went with its block decides nothing; its decision has the first option.
+        """
+        return (self._numbers == choices[self._free][:, None]).argmax(-1).astype(np.int32)
 
     def one_hot_gates(self, choices: np.ndarray) -> np.ndarray:
         """Gates float32 [blocks, edges, 3] of one architecture, `choices` int [tables, edges]."""
         return np.eye(len(CANDIDATES), dtype=np.float32)[choices[self.table_of_block]]
 
     def table_costs(self, block_costs: np.ndarray) -> np.ndarray:
-        """Costs [blocks, edges, 3] summed over the blocks of each table: [tables, edges, 3]."""
+        """Costs [blocks, edges, 3] summed over the blocks of each table: [tables, edges, 3].
+
+        Where one edge decides of a whole block, it costs what goes with it and has no choice of its
+        own; without it that costs nothing.
+        """
         out = np.zeros(self.shape)
         np.add.at(out, self.table_of_block, block_costs)
+        if self.granularity == "block":
+            droppable = self._free & self.possible[..., NONE]
+            for table, cell in enumerate(self.cells):
+                if droppable[table].sum() != 1:
+                    continue
+                (last,) = np.flatnonzero(droppable[table])
+                choices = np.full(len(cell.edges), SAME)
+                choices[last] = NONE
+                gone = np.flatnonzero(
+                    (pruned(cell, choices) == NONE) & ~self._free[table, : len(cell.edges)]
+                )
+                out[table, last, [ID, SAME]] += out[table, gone, SAME].sum()
+                out[table, gone] = 0
         return out
 
     def base_choices(self) -> np.ndarray:
@@ -217,7 +331,10 @@ class AdaptationSpace(Space):
         Raises:
           SpaceError: see `complete`.
         """
-        choices = self.table(candidate)
+        return self.genotype(self.table(candidate))
+
+    def genotype(self, choices: np.ndarray) -> Genotype:
+        """The genotype of choices int [tables, edges]. Blocks that agree share a cell."""
         taken = {cell.name for cell in self.base.cells}
         variants: dict[Cell, str] = {}
         blocks = []
@@ -251,7 +368,7 @@ class AdaptationSpace(Space):
             for index, (edge, other) in enumerate(zip(cell.edges, found.edges, strict=False)):
                 if other.op != edge.op:
                     choices[table, index] = NONE if other.op == NULL else ID
-        candidate = choices[self.valid]
+        candidate = self.candidate(choices)
         again = self.decode(candidate)
         graphs = [
             [(block.channels, block.stride, cell.edges) for block, cell in zip(*each, strict=True)]
@@ -293,12 +410,18 @@ class AdaptationSpace(Space):
         open_tables = np.ones(len(choices), bool)
         while open_tables.any():
             drawn = np.where(self.valid, generator.integers(0, 3, choices.shape), NONE)
+            while (barred := self.valid & ~self._allows(drawn)).any():
+                drawn[barred] = generator.integers(0, 3, barred.sum())
             choices[open_tables] = drawn[open_tables]
             open_tables &= ~self.connected(choices)
         return self.derive(np.eye(3)[choices])
 
     def preferred(self, weights: np.ndarray) -> np.ndarray:
-        return self.derive(weights).choices[self.valid]
+        return self.candidate(self.derive(weights).choices)
+
+    def _allows(self, choices: np.ndarray) -> np.ndarray:
+        """bool [tables, edges]: whether choices int [tables, edges] are possible."""
+        return np.take_along_axis(self.possible, choices[..., None], -1)[..., 0]
 
     def derive(self, theta: np.ndarray) -> Derivation:
         """The arg max of architecture parameters, never with a dead block.
@@ -316,16 +439,17 @@ class AdaptationSpace(Space):
         theta = np.asarray(theta, np.float64)
         if theta.shape != self.shape or np.isnan(theta).any():
             raise ValueError(f"theta must be numbers {self.shape}; got shape {theta.shape}")
-        choices = np.where(self.valid, theta.argmax(-1), NONE).astype(np.int32)
+        best = np.where(self.possible, theta, -np.inf).argmax(-1)
+        choices = np.where(self.valid, best, NONE).astype(np.int32)
         dead = np.flatnonzero(~self.connected(choices))
-        pruned = 0
+        lost_edges = 0
         for table, cell in enumerate(self.cells):
             if table in dead:
                 connect(cell, theta[table], choices[table])
             row = choices[table, : len(cell.edges)]
             carried = carrying(cell)[np.arange(len(row)), row]
             lost = ~between(cell, carried)
-            pruned += int((carried & lost).sum())
+            lost_edges += int((carried & lost).sum())
             row[lost] = NONE
         repaired = tuple(self.table_names[table] for table in dead)
-        return Derivation(choices, self.decode(choices[self.valid]), repaired, pruned)
+        return Derivation(choices, self.genotype(choices), repaired, lost_edges)

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from jaxnas.hints import alike
 from jaxnas.spaces.genotype import Genotype
-from jaxnas.spaces.zoo import darts, enas, inverted, nasnet, residual
+from jaxnas.spaces.zoo import darts, enas, inverted, nas, nasnet, residual
 from jaxnas.spaces.zoo.darts import darts_network, with_stem
 from jaxnas.spaces.zoo.enas import enas_macro, enas_micro
 from jaxnas.spaces.zoo.inverted import inverted_chain, mobilenet_v2
@@ -45,6 +45,7 @@ ZOO: dict[str, Callable[..., Genotype]] = {
     **darts.ENTRIES,
     **nasnet.ENTRIES,
     **enas.ENTRIES,
+    **nas.ENTRIES,
 }
 """The genotypes by name; a value makes the genotype."""
 
@@ -72,7 +73,7 @@ def named(name: str, *, channels: int | None = None, cells: int | None = None) -
         raise ValueError(f"there is no base network {name!r}; {hint}")
     sizes = {"channels": channels, "cell_count": cells}
     given = {key: value for key, value in sizes.items() if value is not None}
-    if given and name in residual.ENTRIES | inverted.ENTRIES:
+    if given and name in residual.ENTRIES | inverted.ENTRIES | nas.ENTRIES:
         raise ValueError(f"{name} is no cell network: its channels and cells cannot be chosen")
     if not all(isinstance(size, int) and size > 0 for size in given.values()):
         raise ValueError(f"channels and cells of {name} must be positive whole numbers")

@@ -138,6 +138,8 @@ PUBLISHED = [
     ("enas_macro", {"channels": 72}, 10, 32, 23_950_008, None, None, None),
     ("enas_macro", {"channels": 36}, 10, 32, 5_997_852, None, None, None),
     ("enas_macro", {"channels": 128}, 10, 32, 75_636_608, None, None, None),
+    # The paper's table 1 prints 4.2M: convolutions 4,199,868, batch norms and the classifier.
+    ("nas_v1", {}, 10, 32, 4_199_868 + 2 * 636 + 490, 0, 4_199_868 * 1024 + 480, 2 * 636),
 ]
 # No published count: another size or use of what is counted above.
 OTHERS = {

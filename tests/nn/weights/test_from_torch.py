@@ -294,11 +294,11 @@ def test_imagenets_weights_name_what_is_on_two_photographs(lite0):
     imported, _ = lite0
     found = logits(imported, photographs(imported))
     assert imported.network.outputs == 1000
-    # ImageNet's numbers of classes: a palace, a monastery, a stupa; a daisy-like flower.
-    palace, monastery, stupa, castle, bell_cote = 698, 663, 832, 483, 442
-    top = found.argsort(1)[:, ::-1][:, :5].tolist()
-    assert set(top[0]) & {palace, monastery, stupa, castle, bell_cote}, top[0]
-    assert top[0][0] in {palace, monastery, stupa}
+    # ImageNet's numbers of classes. The temple is a palace; a bell cote and a monastery are near.
+    palace, bell_cote, monastery, daisy = 698, 442, 663, 985
+    top = found.argsort(1)[:, ::-1].tolist()
+    assert top[0][:3] == [palace, bell_cote, monastery]
+    assert top[1][0] == daisy
 
 
 @pytest.mark.slow
