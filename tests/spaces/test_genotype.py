@@ -366,7 +366,7 @@ GOOD, BAD = (SKIP, 0, 1), "cell 'c', edge 1 "
         (lambda: Block("c", 4, 0), "block of cell 'c': .* not 4 and 0"),
         (lambda: Block("c", 4, 1, 1), "block of cell 'c': previous must be 2 or 3, not 1"),
         (lambda: chain(stem_form="odd"), "'chain': stem_form must be one of small, .* not 'odd'"),
-        (lambda: chain(activation="elu"), "'chain': activation .* relu, relu6, not 'elu'"),
+        (lambda: chain(activation="elu"), "'chain': activation .* relu, relu6, silu, not 'elu'"),
         (lambda: chain(epsilon=0.0), "'chain': epsilon must be positive and finite, not 0.0"),
         (lambda: chain(epsilon=float("nan")), "epsilon must be positive and finite, not nan"),
         (lambda: chain(epsilon=float("inf")), "epsilon must be positive and finite, not inf"),

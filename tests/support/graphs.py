@@ -170,7 +170,11 @@ def flat_connected(genotype):
         size = cell.inputs + len(cell.nodes)
         names += [(index, node) for node in range(size)] + [(index, "out")]
         block = genotype.blocks[index]
-        back = [1] if genotype.family in ("residual", "nasbench201") else [block.previous, 1]
+        back = (
+            [1]
+            if genotype.family in ("residual", "residual_same", "nasbench201")
+            else [block.previous, 1]
+        )
         if genotype.family == "nasnet":
             back.reverse()
         if genotype.family in ("macro", "nas2017"):

@@ -7,8 +7,7 @@ averaged features.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -16,12 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnas.nn.network import Network, build
-from jaxnas.nn.weights.checks import Shape, WeightsError, check_shapes, shapes_of
+from jaxnas.nn.weights.checks import WeightsError, check_shapes, shapes_of
 from jaxnas.nn.weights.init import named_leaves
-from jaxnas.spaces.genotype import Cell, Genotype
-
-# An array that is read when it is needed, and its shape.
-Source = Mapping[str, tuple[Shape, Callable[[], np.ndarray]]]
+from jaxnas.nn.weights.source_layers import LayerName, Place, Source, SourceArrayOf
+from jaxnas.spaces.genotype import Genotype
 
 
 class Imported(NamedTuple):
@@ -41,52 +38,7 @@ class Imported(NamedTuple):
     std: tuple[float, ...] | None = None
 
 
-class SourceArray(NamedTuple):
-    """Where a variable comes from: the source's name and shape for it, and the way from there."""
-
-    name: str
-    shape: Shape
-    convert: Callable[[np.ndarray], np.ndarray]
-
-
-class Place(NamedTuple):
-    """What a block is called in the sources.
-
-    Attributes:
-      cell: of the block.
-      keras: suffix of the names of its layers.
-      torch: prefix of the names of its layers in timm, torchvision or efficientnet_pytorch.
-      resized: whether its older input is larger than its newer one.
-    """
-
-    cell: Cell
-    keras: str
-    torch: str
-    resized: bool = False
-
-
-LayerName = Callable[[Place, tuple[str, ...]], str]
-SourceArrayOf = Callable[[str, str, str, Shape], SourceArray]
-
 _SIDE = 224  # the variables are the same for images of any size
-
-
-def with_padded_pools(genotype: Genotype, source: str, kinds: str) -> Genotype:
-    """A NASNet whose strided pools of those kinds see their padding as zeros."""
-    names = {f"{kind}_pool_3x3" for kind in kinds.split()}
-    cells = tuple(
-        dataclasses.replace(
-            cell,
-            edges=tuple(
-                dataclasses.replace(edge, op=f"padded_{edge.op}")
-                if cell.name == "reduction" and edge.op in names and edge.source < cell.inputs
-                else edge
-                for edge in cell.edges
-            ),
-        )
-        for cell in genotype.cells
-    )
-    return dataclasses.replace(genotype, name=f"{genotype.name}_{source}", cells=cells)
 
 
 def _source_layer(places: Sequence[Place], module: tuple[str, ...], layer_of: LayerName) -> str:
@@ -99,24 +51,6 @@ def _source_layer(places: Sequence[Place], module: tuple[str, ...], layer_of: La
     if inputs:
         return layer_of(place, ("_".join(inputs), *rest))
     return layer_of(place, (rest[0].split("_")[1], *rest[1:]))  # edge_0_sep_conv_3x3
-
-
-def cell_places(genotype: Genotype) -> list[Place]:
-    """The places of the blocks of a NASNet or PNASNet, in order."""
-    places = []
-    in_place = genotype.name.startswith("pnasnet")
-    reductions = cells = 0
-    for index, cell in enumerate(genotype.placed_cells()):
-        if index < 2:
-            keras, timm = f"stem_{index + 1}", f"cell_stem_{index}"
-        elif cell.name == "reduction" and not in_place:
-            keras, timm = f"reduce_{cells}", f"reduction_cell_{reductions}"
-            reductions += 1
-        else:
-            keras, timm = str(cells + (reductions > 0)), f"cell_{cells}"
-            cells += 1
-        places.append(Place(cell, keras, timm, genotype.halves_older(index)))
-    return places
 
 
 def convert_weights(

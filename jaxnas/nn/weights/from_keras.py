@@ -21,13 +21,12 @@ from typing import Any
 import numpy as np
 
 from jaxnas.nn.weights.checks import Shape, WeightsError, existing_file
-from jaxnas.nn.weights.foreign import (
-    Imported,
+from jaxnas.nn.weights.foreign import Imported, convert_weights
+from jaxnas.nn.weights.source_layers import (
     Place,
     Source,
     SourceArray,
     cell_places,
-    convert_weights,
     with_padded_pools,
 )
 from jaxnas.spaces import zoo

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from jaxnas.nn.weights.checks import WeightsError
-from jaxnas.nn.weights.foreign import Imported, Source, convert_weights
+from jaxnas.nn.weights.foreign import Imported, convert_weights
 from jaxnas.nn.weights.safetensors_file import read_safetensors
+from jaxnas.nn.weights.source_layers import Source
 from jaxnas.nn.weights.torch_layers import NAMINGS, Model, Naming, Normalisation, torch_leaf
 from jaxnas.spaces.genotype import Genotype
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from jaxnas.nn.weights.checks import Shape
-from jaxnas.nn.weights.foreign import (
+from jaxnas.nn.weights.source_layers import (
     LayerName,
     Place,
     Source,

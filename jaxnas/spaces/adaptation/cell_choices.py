@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jaxnas.spaces.genotype import NULL, SKIP, Cell
+from jaxnas.spaces.genotype import NULL, SKIP, Cell, Genotype
 
 NONE, ID, SAME = 0, 1, 2
 """The candidates, in the order of the paper's figure."""
@@ -34,37 +34,6 @@ def carrying(cell: Cell) -> np.ndarray:
     """bool [edges, 3]: whether a candidate carries anything; none never does, an identity does."""
     same = np.array([edge.op != NULL for edge in cell.edges], bool)
     return np.stack([np.zeros_like(same), np.ones_like(same), same], -1)
-
-
-def block_candidates(cell: Cell, widths: Sequence[int], *, keeps_size: bool) -> np.ndarray:
-    """bool [edges, 3]: what may become of edges where a block stays or goes as a whole.
-
-    What leads into the output beside a shortcut may be none: the block's operations go with it. An
-    operation may be an identity where that needs no weights, since the shape stays. All else stays:
-    shortcuts, null edges, convolutions that change the shape; and squeeze-and-excitation, which
-    belongs to its block.
-
-    Args:
-      cell: of the block.
-      widths: channels of its nodes, the inputs first.
-      keeps_size: whether its stride is 1.
-    """
-    into_output = [edge for edge in cell.edges if edge.target in cell.output]
-    shortcuts = [edge for edge in into_output if edge.source < cell.inputs < len(into_output)]
-    possible = np.zeros((len(cell.edges), len(CANDIDATES)), bool)
-    possible[:, SAME] = True
-    for index, edge in enumerate(cell.edges):
-        if edge in shortcuts or edge.op == NULL:
-            continue
-        others = [each for each in shortcuts if each.op != NULL]
-        possible[index, NONE] = edge in into_output and bool(others)
-        possible[index, ID] = (
-            edge.op != SKIP == cell.identity(edge)
-            and not edge.op.startswith("squeeze_excite")
-            and (keeps_size or not cell.crosses_stride(edge))
-            and widths[edge.source] == widths[edge.target]
-        )
-    return possible
 
 
 def pruned(cell: Cell, choices: np.ndarray) -> np.ndarray:
@@ -174,3 +143,87 @@ def unique_choices(cell: Cell) -> int:
                     following[reached | {node}, still] += count * some
         counts = following
     return sum(count for (_, waiting), count in counts.items() if not waiting)
+
+
+# Whole blocks: granularity ``block``.
+
+
+def block_candidates(cell: Cell, widths: Sequence[int], *, keeps_size: bool) -> np.ndarray:
+    """bool [edges, 3]: what may become of edges where a block stays or goes as a whole.
+
+    What leads into the output beside a shortcut may be none: the block's operations go with it. An
+    operation may be an identity where that needs no weights, since the shape stays. All else stays:
+    shortcuts, null edges, convolutions that change the shape; and squeeze-and-excitation, which
+    belongs to its block.
+
+    Args:
+      cell: of the block.
+      widths: channels of its nodes, the inputs first.
+      keeps_size: whether its stride is 1.
+    """
+    into_output = [edge for edge in cell.edges if edge.target in cell.output]
+    shortcuts = [edge for edge in into_output if edge.source < cell.inputs < len(into_output)]
+    possible = np.zeros((len(cell.edges), len(CANDIDATES)), bool)
+    possible[:, SAME] = True
+    for index, edge in enumerate(cell.edges):
+        if edge in shortcuts or edge.op == NULL:
+            continue
+        others = [each for each in shortcuts if each.op != NULL]
+        possible[index, NONE] = edge in into_output and bool(others)
+        possible[index, ID] = (
+            edge.op != SKIP == cell.identity(edge)
+            and not edge.op.startswith("squeeze_excite")
+            and (keeps_size or not cell.crosses_stride(edge))
+            and widths[edge.source] == widths[edge.target]
+        )
+    return possible
+
+
+def candidates_of(base: Genotype) -> list[np.ndarray]:
+    """The `block_candidates` of each block of `base`, bool [edges, 3]."""
+    found = []
+    width = base.stem
+    for block, cell in zip(base.blocks, base.placed_cells(), strict=True):
+        widths = cell.widths(block.channels, width)
+        found.append(block_candidates(cell, widths, keeps_size=block.stride == 1))
+        width = sum(widths[node] for node in cell.output)
+    return found
+
+
+def same_networks(cell: Cell, possible: np.ndarray) -> list[int]:
+    """The first row of options that makes the same network, of each row in order.
+
+    Args:
+      cell: of the block.
+      possible: bool [edges, 3], its `block_candidates`.
+    """
+    free = possible.sum(-1) > 1
+    first: dict[bytes, int] = {}
+    found = []
+    rows = itertools.product(*(np.flatnonzero(each) for each in possible[free]))
+    for number, row in enumerate(rows):
+        choices = np.full(len(cell.edges), SAME)
+        choices[free] = row
+        found.append(first.setdefault(pruned(cell, choices).tobytes(), number))
+    return found
+
+
+def charge_deciding_edge(cell: Cell, possible: np.ndarray, costs: np.ndarray) -> None:
+    """Lets the edge that decides of a whole block cost what goes with it, in place.
+
+    That is what has no choice of its own. Nothing changes where no edge or several decide.
+
+    Args:
+      cell: of the block.
+      possible: bool [edges, 3], its `block_candidates`.
+      costs: [edges, 3], of each candidate.
+    """
+    free = possible.sum(-1) > 1
+    deciding = np.flatnonzero(free & possible[:, NONE])
+    if len(deciding) != 1:
+        return
+    choices = np.full(len(cell.edges), SAME)
+    choices[deciding] = NONE
+    gone = (pruned(cell, choices) == NONE) & ~free
+    costs[deciding[0], [ID, SAME]] += costs[gone, SAME].sum()
+    costs[gone] = 0

@@ -5,12 +5,11 @@ Every edge of the base keeps one of three choices: it disappears, becomes an ide
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import functools
 import itertools
 import math
-from typing import Literal, NamedTuple, get_args
+from typing import get_args
 
 import numpy as np
 
@@ -20,74 +19,20 @@ from jaxnas.spaces.adaptation.cell_choices import (
     NONE,
     SAME,
     between,
-    block_candidates,
+    candidates_of,
     canonical_choices,
     carrying,
+    charge_deciding_edge,
     connect,
     connected,
     pruned,
+    same_networks,
     unique_choices,
     with_choices,
 )
-from jaxnas.spaces.genotype import NULL, SKIP, Cell, Genotype
+from jaxnas.spaces.adaptation.derivation import Derivation, Granularity
+from jaxnas.spaces.genotype import NULL, Cell, Genotype
 from jaxnas.spaces.space import Decision, Space, SpaceError
-
-Granularity = Literal["cell", "full", "block"]
-"""One choice for each kind of cell; one for each block; or that with only the choices that a
-trained network can take without new weights: whole blocks and the operations inside."""
-
-
-def granularity_of(method: str) -> Granularity:
-    """The granularity that a method's name ends with, such as ``random_full``; ``cell`` if none."""
-    return next((each for each in get_args(Granularity) if method.endswith(each)), "cell")
-
-
-class Derivation(NamedTuple):
-    """An architecture read off architecture parameters.
-
-    Attributes:
-      choices: int32 [tables, edges], 0 none, 1 id, 2 same; padding is 0.
-      genotype: the architecture.
-      repaired: names of the tables whose arg max had left the output unreachable.
-      pruned: number of edges set to none since they lay on no path from input to output.
-      limited: whether a limit on the cost, and not the arg max, decided.
-    """
-
-    choices: np.ndarray
-    genotype: Genotype
-    repaired: tuple[str, ...]
-    pruned: int
-    limited: bool = False
-
-
-def changes(base: Genotype, adapted: Genotype) -> str:
-    """What became of the base's edges, in words, such as ``9 null edges became identities``.
-
-    Args:
-      base: the network.
-      adapted: the network with other operations on some of its edges; of equal cells otherwise.
-    """
-    counts = collections.Counter(
-        (before.op, after.op)
-        for old, new in zip(base.placed_cells(), adapted.placed_cells(), strict=True)
-        for before, after in zip(old.edges, new.edges, strict=True)
-        if before.op != after.op
-    )
-    told = []
-    for (old, new), count in counts.most_common():
-        many = count > 1
-        if old in _IDENTITIES:
-            before = "identities" if many else "identity"
-        else:
-            before = f"{old} edges" if many else f"{old} edge"
-        after = new
-        if new in _IDENTITIES:
-            after = "identities" if many else "an identity"
-        told.append(f"{count} {before} became {after}")
-    return ", ".join(told) or "none changed"
-
-
-_IDENTITIES = (SKIP, "pad_shortcut")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,13 +114,8 @@ class AdaptationSpace(Space):
         """bool [tables, edges, 3]: False at padding and at what `granularity` rules out."""
         possible = np.repeat(self.valid[..., None], len(CANDIDATES), -1)
         if self.granularity == "block":
-            width = self.base.stem
-            for table, (block, cell) in enumerate(zip(self.base.blocks, self.cells, strict=True)):
-                widths = cell.widths(block.channels, width)
-                possible[table, : len(cell.edges)] = block_candidates(
-                    cell, widths, keeps_size=block.stride == 1
-                )
-                width = sum(widths[node] for node in cell.output)
+            for table, found in enumerate(candidates_of(self.base)):
+                possible[table, : len(found)] = found
         return possible
 
     @functools.cached_property
@@ -192,7 +132,7 @@ class AdaptationSpace(Space):
 
     @property
     def identities(self) -> tuple[tuple[bool, ...], ...] | None:
-        """Of each block, which edges may become an identity; None for all."""
+        """Which edges of each block may become an identity; None for all."""
         if self.granularity != "block":
             return None
         return tuple(map(tuple, self.possible[..., ID].tolist()))
@@ -239,19 +179,11 @@ class AdaptationSpace(Space):
 
     @functools.cached_property
     def _forms(self) -> list[list[int]]:
-        """Of each table of a block, the first of its rows of options that is the same network."""
-        found = []
-        for table, cell in enumerate(self.cells):
-            free = self._free[table]
-            first: dict[bytes, int] = {}
-            forms = []
-            options = [np.flatnonzero(each) for each in self.possible[table][free]]
-            for number, row in enumerate(itertools.product(*options)):
-                choices = np.full(len(cell.edges), SAME)
-                choices[free[: len(cell.edges)]] = row
-                forms.append(first.setdefault(pruned(cell, choices).tobytes(), number))
-            found.append(forms)
-        return found
+        """For each block the `same_networks` of its options."""
+        return [
+            same_networks(cell, self.possible[table, : len(cell.edges)])
+            for table, cell in enumerate(self.cells)
+        ]
 
     def canonical(self, candidates: np.ndarray) -> np.ndarray:
         array = np.array(candidates, np.int32)
@@ -307,18 +239,9 @@ class AdaptationSpace(Space):
         out = np.zeros(self.shape)
         np.add.at(out, self.table_of_block, block_costs)
         if self.granularity == "block":
-            droppable = self._free & self.possible[..., NONE]
-            for table, cell in enumerate(self.cells):
-                if droppable[table].sum() != 1:
-                    continue
-                (last,) = np.flatnonzero(droppable[table])
-                choices = np.full(len(cell.edges), SAME)
-                choices[last] = NONE
-                gone = np.flatnonzero(
-                    (pruned(cell, choices) == NONE) & ~self._free[table, : len(cell.edges)]
-                )
-                out[table, last, [ID, SAME]] += out[table, gone, SAME].sum()
-                out[table, gone] = 0
+            for cell, possible, costs in zip(self.cells, self.possible, out, strict=True):
+                edges = len(cell.edges)
+                charge_deciding_edge(cell, possible[:edges], costs[:edges])
         return out
 
     def base_choices(self) -> np.ndarray:

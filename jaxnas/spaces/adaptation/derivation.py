@@ -1,0 +1,67 @@
+"""What an adaptation of a network is called and told by: granularity, derived network, changes."""
+
+from __future__ import annotations
+
+import collections
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+
+from jaxnas.spaces.genotype import SKIP, Genotype
+
+Granularity = Literal["cell", "full", "block"]
+"""One choice for each kind of cell; one for each block; or that with only the choices that a
+trained network can take without new weights: whole blocks and the operations inside."""
+
+
+def granularity_of(method: str) -> Granularity:
+    """The granularity that a method's name ends with, such as ``random_full``; ``cell`` if none."""
+    return next((each for each in get_args(Granularity) if method.endswith(each)), "cell")
+
+
+class Derivation(NamedTuple):
+    """An architecture read off architecture parameters.
+
+    Attributes:
+      choices: int32 [tables, edges], 0 none, 1 id, 2 same; padding is 0.
+      genotype: the architecture.
+      repaired: names of the tables whose arg max had left the output unreachable.
+      pruned: number of edges set to none since they lay on no path from input to output.
+      limited: whether a limit on the cost, and not the arg max, decided.
+    """
+
+    choices: np.ndarray
+    genotype: Genotype
+    repaired: tuple[str, ...]
+    pruned: int
+    limited: bool = False
+
+
+def changes(base: Genotype, adapted: Genotype) -> str:
+    """What became of the base's edges, in words, such as ``9 null edges became identities``.
+
+    Args:
+      base: the network.
+      adapted: the network with other operations on some of its edges; of equal cells otherwise.
+    """
+    counts = collections.Counter(
+        (before.op, after.op)
+        for old, new in zip(base.placed_cells(), adapted.placed_cells(), strict=True)
+        for before, after in zip(old.edges, new.edges, strict=True)
+        if before.op != after.op
+    )
+    told = []
+    for (old, new), count in counts.most_common():
+        many = count > 1
+        if old in _IDENTITIES:
+            before = "identities" if many else "identity"
+        else:
+            before = f"{old} edges" if many else f"{old} edge"
+        after = new
+        if new in _IDENTITIES:
+            after = "identities" if many else "an identity"
+        told.append(f"{count} {before} became {after}")
+    return ", ".join(told) or "none changed"
+
+
+_IDENTITIES = (SKIP, "pad_shortcut")
