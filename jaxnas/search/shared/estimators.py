@@ -86,13 +86,14 @@ def raw(space: Space) -> Estimator:
     def scores(theta: jax.Array) -> jax.Array:
         return jnp.where(carries, theta, 0.5)
 
-    never = ruled_out(space)
-    return Estimator(
-        lambda theta, key: _plain(jnp.where(never, 0.0, theta) if never.any() else theta),
-        clip,
-        scores,
-        0.5,
-    )
+    only = space.possible & (space.possible.sum(-1, keepdims=True) == 1)
+    decided = only | ruled_out(space)
+
+    def gates(theta: jax.Array, key: jax.Array) -> Gates:
+        del key
+        return _plain(jnp.where(decided, only, theta) if decided.any() else theta)
+
+    return Estimator(gates, clip, scores, 0.5)
 
 
 def hard(space: Space) -> Estimator:

@@ -171,7 +171,8 @@ def block_candidates(cell: Cell, widths: Sequence[int], *, keeps_size: bool) -> 
         others = [each for each in shortcuts if each.op != NULL]
         possible[index, NONE] = edge in into_output and bool(others)
         possible[index, ID] = (
-            edge.op != SKIP == cell.identity(edge)
+            edge.op != SKIP
+            and cell.identity(edge) == SKIP
             and not edge.op.startswith("squeeze_excite")
             and (keeps_size or not cell.crosses_stride(edge))
             and widths[edge.source] == widths[edge.target]
