@@ -7,7 +7,6 @@ restricted reader, which makes tensors and plain containers and runs nothing els
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Mapping
 from importlib import import_module
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxnas import reading
 from jaxnas.nn.weights.checks import WeightsError
 from jaxnas.nn.weights.foreign import Imported, convert_weights
 from jaxnas.nn.weights.safetensors_file import read_safetensors
@@ -200,8 +200,8 @@ def _read(weights: Any) -> tuple[Source, str, dict[str, Any]]:
 def _config_beside(path: Path) -> dict[str, Any]:
     """timm's ``config.json`` beside a file, as its hub has it; empty if there is none."""
     try:
-        config = json.loads((path.parent / "config.json").read_text("utf-8"))
-    except (OSError, ValueError, RecursionError):
+        config = reading.from_json(reading.read_text(path.parent / "config.json"))
+    except (OSError, ValueError):
         return {}
     known = isinstance(config, dict) and isinstance(config.get("architecture"), str)
     return config if known else {}
@@ -209,8 +209,12 @@ def _config_beside(path: Path) -> dict[str, Any]:
 
 def _unpickled(path: Path) -> Mapping[str, Any]:
     """What PyTorch's restricted reader makes of a file."""
-    if not path.is_file():
-        raise WeightsError(f"there is no file {path}")
+    try:
+        reading.regular(path)
+    except FileNotFoundError as error:
+        raise WeightsError(f"there is no file {path}") from error
+    except OSError as error:
+        raise WeightsError(f"{path} is no file of weights ({error})") from error
     try:
         torch: Any = import_module("torch")
     except ImportError as error:
