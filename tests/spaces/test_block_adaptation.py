@@ -6,12 +6,20 @@ import jax
 import numpy as np
 import pytest
 
-from jaxnas.nn import abstract_variables, build, candidate_costs, cost, supernet
+from jaxnas.nn import abstract_variables, build, candidate_costs, cost, cut, supernet
 from jaxnas.spaces import AdaptationSpace, zoo
 from jaxnas.spaces.adaptation import ID, NONE, SAME
 from jaxnas.spaces.adaptation.budget import derive_within
 from jaxnas.spaces.genotype import NULL, SKIP
-from support.networks import SMALL
+from support.networks import (
+    CLASSES,
+    SHAPE,
+    SMALL,
+    assert_close,
+    images,
+    random_variables,
+    zero_gates,
+)
 
 B0 = zoo.inverted_chain(
     "excited",
@@ -141,6 +149,29 @@ def test_the_supernet_has_no_weights_for_identities_that_cannot_be():
     base = abstract_variables(build(B0, 3), shape)
     assert found["params"].keys() == base["params"].keys()
     assert jax.tree.map(np.shape, found) == jax.tree.map(np.shape, base)
+
+
+def test_a_network_with_the_supernets_weights_computes_what_the_supernet_does():
+    space = AdaptationSpace(SMALL["excited_chain"], "block")
+    whole = supernet(space, CLASSES)
+    variables = random_variables(whole, zero_gates(space))
+    run = jax.jit(lambda gates: whole.apply(variables, images(), gates, train=False))
+
+    def alone(network, variables):
+        return jax.jit(lambda v: network.apply(v, images(), train=False))(variables)
+
+    same = space.one_hot_gates(space.base_choices())
+    assert_close(run(same), alone(build(space.base, CLASSES), variables))
+    gone = space.base_choices()
+    last = np.argwhere(space.possible[..., NONE])[-1].tolist()
+    theta = np.eye(3)[gone]
+    theta[tuple(last)] = [2, 0, 0]
+    theta[0, 0] = [0, 2, 0]  # its depthwise convolution
+    derived = space.derive(theta)
+    network = build(derived.genotype, CLASSES)
+    found = alone(network, cut(variables, network, SHAPE))
+    assert_close(run(space.one_hot_gates(derived.choices)), found)
+    assert not np.allclose(found, run(same))
 
 
 def test_networks_without_such_a_choice_are_refused():
