@@ -75,16 +75,15 @@ def import_as(weights: Any, base: Genotype) -> Imported:
       WeightsError: as `import_timm` does, and if the weights are of another network.
     """
     source, where, config = _read(weights)
-    found = _find(source, where, None)
-    models = [model for _, model in found]
-    for naming, model in found:
+    found, names = _find(source, where, None), []
+    told = [each for each in found if each[1].name == config.get("architecture")]
+    for naming, model in told or found:
         genotype = model.genotype()
         if genotype == dataclasses.replace(base, name=genotype.name):
             return _convert(source, where, naming, model, base, config)
-    names = " or ".join(dict.fromkeys(model.zoo for model in models))
-    raise WeightsError(
-        f"{where} holds weights of the zoo's {names}; {base.name} is another network"
-    )
+        names.append(genotype.name)
+    known = " or ".join(dict.fromkeys(names))
+    raise WeightsError(f"{where} holds weights of {known}; {base.name} is another network")
 
 
 def _import(weights: Any, library: str, name: str | None) -> Imported:

@@ -177,6 +177,8 @@ def test_a_network_that_names_and_shapes_do_not_tell_from_another_must_be_named(
     imported = import_timm(tmp_path / "model.safetensors")
     assert imported.network.genotype == zoo.named("efficientnet_lite0")
     assert (imported.mean, imported.std) == ((0.1, 0.2, 0.3), (1, 2, 0.5))
+    with pytest.raises(WeightsError, match="of efficientnet_lite0; tf_efficientnet_lite0 is"):
+        import_weights(tmp_path / "model.safetensors", zoo.named("tf_efficientnet_lite0"))
 
 
 def test_a_base_takes_weights_of_any_library_that_are_its_own(tmp_path):
@@ -193,7 +195,7 @@ def test_a_base_takes_weights_of_any_library_that_are_its_own(tmp_path):
         pytorch["_blocks.1._depthwise_conv.weight"][:, 0].transpose(1, 2, 0),
     )
     for weights, base in ((pytorch, "efficientnet_lite0"), (state, "mobilenet_v2_imagenet")):
-        with pytest.raises(WeightsError, match=f"of the zoo's .*tf_efficientnet_lite0; {base} is"):
+        with pytest.raises(WeightsError, match=f"weights of .*tf_efficientnet_lite0; {base} is"):
             import_weights(weights, zoo.named(base))
 
 
