@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from jaxnas import reading
-from jaxnas.nn.weights.checks import WeightsError
+from jaxnas.nn.weights.checks import WeightsError, existing_file
 from jaxnas.nn.weights.foreign import Imported, convert_weights
 from jaxnas.nn.weights.safetensors_file import read_safetensors
 from jaxnas.nn.weights.source_layers import Source
@@ -208,12 +208,7 @@ def _config_beside(path: Path) -> dict[str, Any]:
 
 def _unpickled(path: Path) -> Mapping[str, Any]:
     """What PyTorch's restricted reader makes of a file."""
-    try:
-        reading.regular(path)
-    except FileNotFoundError as error:
-        raise WeightsError(f"there is no file {path}") from error
-    except OSError as error:
-        raise WeightsError(f"{path} is no file of weights ({error})") from error
+    path = existing_file(path)
     try:
         torch: Any = import_module("torch")
     except ImportError as error:

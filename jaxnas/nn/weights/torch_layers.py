@@ -80,7 +80,8 @@ class Naming(NamedTuple):
             shape = source[name][0] if name in source else ()
             return (*shape[:1], *shape[-1:]) == (outputs, side) and model.without not in source
 
-        return [model for model in self.models if fits(model)] if self.stem in source else []
+        kernel = source[self.stem][0] if self.stem in source else ()
+        return [model for model in self.models if fits(model)] if len(kernel) == 4 else []
 
 
 def torch_leaf(layer: str, module: str, leaf: str, shape: Shape) -> SourceArray:
