@@ -109,6 +109,8 @@ def start_from(weights: Any, base: Genotype, dataset: Dataset, flags: Pretrained
     source = read_weights(weights)
     outputs, shape = dataset.num_classes, dataset.input_shape
     wanted = named_leaves(nn.abstract_variables(nn.build(base, outputs), shape))
+    # Parameters come first where an error names some.
+    wanted = dict(sorted(wanted.items(), key=lambda each: not each[0].startswith("params/")))
     body = {name: leaf.shape for name, leaf in wanted.items() if not _of_head(name)}
     head = {name: leaf.shape for name, leaf in wanted.items() if _of_head(name)}
     kept_head = _fits(source, head, dataset.class_names)
