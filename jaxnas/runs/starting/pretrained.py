@@ -21,6 +21,7 @@ from jaxnas.nn.weights.safetensors_file import load_image_form, read_safetensors
 from jaxnas.runs.config import ConfigError, Training
 from jaxnas.runs.flags.pretrained import PretrainedFlags
 from jaxnas.runs.load import load_run
+from jaxnas.runs.starting.buildable import refuse_no_network
 from jaxnas.spaces import AdaptationSpace, Genotype, SpaceError
 
 _AROUND_ZERO = Normalisation((0.5,) * 3, (0.5,) * 3)
@@ -108,6 +109,7 @@ def start_from(weights: Any, base: Genotype, dataset: Dataset, flags: Pretrained
     """
     source = read_weights(weights)
     outputs, shape = dataset.num_classes, dataset.input_shape
+    refuse_no_network(base, shape)
     wanted = named_leaves(nn.abstract_variables(nn.build(base, outputs), shape))
     # Parameters come first where an error names some.
     wanted = dict(sorted(wanted.items(), key=lambda each: not each[0].startswith("params/")))
@@ -134,7 +136,7 @@ def read_weights(weights: Any) -> GivenWeights:
     """Weights, and what their file says of them.
 
     Args:
-      weights: a network with its variables, such as `nn.Imported`; or the path of a .safetensors
+      weights: a network with its variables, such as `nn.Imported` or `Trained`; or the path of a .safetensors
         of this project, of a run's folder, or of a file that `nn.import_timm` or
         `nn.import_keras` reads.
 
@@ -143,9 +145,10 @@ def read_weights(weights: Any) -> GivenWeights:
       RunError, WeightsError: see `start_from`.
     """
     if hasattr(weights, "network") and hasattr(weights, "variables"):
-        names = getattr(weights, "class_names", None)
-        genotype = weights.network.genotype
-        return GivenWeights("the given network", _arrays(weights.variables), genotype, names, None)
+        genotype, arrays = weights.network.genotype, _arrays(weights.variables)
+        names, mean, std = (getattr(weights, each, None) for each in ("class_names", "mean", "std"))
+        normalisation = None if mean is None else Normalisation(tuple(mean), tuple(std))
+        return GivenWeights("the given network", arrays, genotype, names, normalisation)
     if not isinstance(weights, str | os.PathLike):
         raise ConfigError(
             "weights are the path of a file or of a run's folder, or a network with its variables "
