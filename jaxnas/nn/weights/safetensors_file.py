@@ -7,6 +7,7 @@ its classes, and which images it takes.
 
 from __future__ import annotations
 
+import json
 import os
 import uuid
 from collections.abc import Sequence

@@ -136,8 +136,8 @@ def read_weights(weights: Any) -> GivenWeights:
     """Weights, and what their file says of them.
 
     Args:
-      weights: a network with its variables, such as `nn.Imported` or `Trained`; or the path of a .safetensors
-        of this project, of a run's folder, or of a file that `nn.import_timm` or
+      weights: a network with its variables, such as `nn.Imported` or `Trained`; or the path of a
+        .safetensors of this project, of a run's folder, or of a file that `nn.import_timm` or
         `nn.import_keras` reads.
 
     Raises:
@@ -147,7 +147,9 @@ def read_weights(weights: Any) -> GivenWeights:
     if hasattr(weights, "network") and hasattr(weights, "variables"):
         genotype, arrays = weights.network.genotype, _arrays(weights.variables)
         names, mean, std = (getattr(weights, each, None) for each in ("class_names", "mean", "std"))
-        normalisation = None if mean is None else Normalisation(tuple(mean), tuple(std))
+        normalisation = None
+        if mean is not None and std is not None:
+            normalisation = Normalisation(tuple(mean), tuple(std))
         return GivenWeights("the given network", arrays, genotype, names, normalisation)
     if not isinstance(weights, str | os.PathLike):
         raise ConfigError(
