@@ -176,7 +176,7 @@ def _own(path: Path, arrays: dict[str, np.ndarray], metadata: Mapping[str, str])
     """The content of a file of `nn.save_safetensors`."""
     genotype = Genotype.from_json(metadata["genotype"]) if "genotype" in metadata else None
     kernel = arrays.get("params/classifier/kernel")
-    classes = kernel.shape[-1] if kernel is not None else 0
+    classes = kernel.shape[-1] if kernel is not None and kernel.ndim else 0
     names = read_class_names(path, metadata.get("class_names"), classes)
     form = load_image_form(path)
     normalisation = None if form is None else Normalisation(form.mean, form.std)
