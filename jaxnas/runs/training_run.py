@@ -88,11 +88,14 @@ class TrainingRun:
             raise ConfigError(
                 f"--devices {settings.devices} is more than the {jax.device_count()} there are"
             )
-        if settings.accumulate > self.total_steps:
-            raise ConfigError(
-                f"--accumulate {settings.accumulate} is more than the {self.total_steps} "
-                "steps of the run, so that the weights would never move"
-            )
+        alone = sum(self.steps[: self._head_epochs])  # of the head
+        rest = self.total_steps - alone
+        for steps, what in ((rest, "the run"), *([(alone, "--head-epochs")] if alone else [])):
+            if settings.accumulate > steps:
+                raise ConfigError(
+                    f"--accumulate {settings.accumulate} is more than the {steps} steps of {what}, "
+                    "so that weights would never move"
+                )
         _ = self._learner.objective  # which refuses what does not fit it
         refuse_no_network(self.base, self.dataset.input_shape)
 

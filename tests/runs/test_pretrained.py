@@ -188,7 +188,11 @@ def without_shortcut():
 @pytest.mark.parametrize(
     ("weights", "base", "message"),
     [
-        (source(wider()), tiny.BASE, "edge_0_conv_3x3/conv/kernel as [3, 3, 6, 6] instead of [3, 3, 4"),
+        (
+            source(wider()),
+            tiny.BASE,
+            "conv_3x3/conv/kernel as [3, 3, 6, 6] instead of [3, 3, 4",
+        ),
         (source(shape=(8, 8, 3)), tiny.BASE, "as [3, 3, 3, 4] instead of [3, 3, 1, 4]"),
         (source(), zoo.named("resnet20"), "resnet20"),
         (source(zoo.named("plain20")), zoo.named("resnet20_b"), "of which --base resnet20_b is no"),
