@@ -13,7 +13,10 @@ from jaxnas.commands.experiment import load_base
 from jaxnas.commands.inputs import fit_stem
 from jaxnas.hints import alike
 from jaxnas.runs.adaptation_run import method_run
-from jaxnas.runs.config import AdaptationFlags, ConfigError, Training
+from jaxnas.runs.config import ConfigError, Training
+from jaxnas.runs.flags.adaptation import AdaptationFlags
+from jaxnas.runs.flags.pretrained import PretrainedFlags
+from jaxnas.runs.starting.pretrained import start_from
 from jaxnas.spaces import Genotype
 from jaxnas.spaces.adaptation import Granularity
 
@@ -34,6 +37,9 @@ class Adapted(NamedTuple):
         time; None where no epoch adapts.
       notes: what the run had to say, such as edges repaired.
       class_names: of the network's logits, in their order: those of the data set.
+      mean: of each channel, in 0..1, by which its images are normalised: that of the data set, or
+        of the weights that training started from. `data.normalise` takes it and `std`.
+      std: standard deviation of each channel, likewise.
     """
 
     genotype: Genotype
@@ -43,6 +49,8 @@ class Adapted(NamedTuple):
     theta: np.ndarray | None
     notes: tuple[str, ...]
     class_names: tuple[str, ...]
+    mean: np.ndarray
+    std: np.ndarray
 
 
 def adapt(
@@ -53,6 +61,7 @@ def adapt(
     seed: int = 0,
     channels: int | None = None,
     cells: int | None = None,
+    weights: Any = None,
     **settings: Any,
 ) -> Adapted:
     """Adapts `base` while it trains on `dataset`.
@@ -68,12 +77,17 @@ def adapt(
       channels: of a node in the first cells of a cell network that `base` names; None for the
         published number.
       cells: its depth, as `spaces.zoo.named` takes it; None for the published one.
-      **settings: fields of `runs.config.Training` and `AdaptationFlags`, such as epochs=30.
+      weights: what training starts from: a network with its variables, such as `nn.import_timm`
+        gives, or the path of weights or of a run's folder; None for weights that are drawn. The
+        notes say which are taken and which are new.
+      **settings: fields of `runs.config.Training` and `AdaptationFlags`, such as epochs=30, and
+        with weights head_epochs and body_learning_rate_share.
 
     Raises:
       ConfigError: for a setting or a base that cannot be.
       GenotypeError: for a genotype.json that describes no network.
       DataError: for a data set that cannot be had or read.
+      RunError, WeightsError: for weights that cannot be read.
       TypeError: for a setting that does not exist.
       TrainingError: if the loss is no longer finite.
     """
@@ -92,18 +106,21 @@ def adapt(
         )
     if type(seed) is not int or not 0 <= seed < 2**32:
         raise ConfigError(f"a seed is a whole number from 0 to 2**32 - 1, not {seed!r}")
-    of_training, of_adaptation = (
-        [field.name for field in dataclasses.fields(kind)] for kind in (Training, AdaptationFlags)
-    )
-    known = of_training + of_adaptation
+    of_kinds = {
+        kind: [field.name for field in dataclasses.fields(kind) if field.name != "weights"]
+        for kind in (Training, AdaptationFlags, PretrainedFlags)
+    }
+    known = [name for names in of_kinds.values() for name in names]
     for name in settings:
         if name not in known:
             hint = alike(name, known, f"there are {', '.join(known)}", most=3)
             raise TypeError(f"there is no setting {name!r}; {hint}")
-    training = Training(**{name: settings[name] for name in of_training if name in settings})
-    adaptation = AdaptationFlags(
-        **{name: settings[name] for name in of_adaptation if name in settings}
+    training, adaptation, pretrained = (
+        {name: settings[name] for name in names if name in settings} for names in of_kinds.values()
     )
+    training, adaptation = Training(**training), AdaptationFlags(**adaptation)
+    pretrained = PretrainedFlags(**pretrained)
+    pretrained.refuse_beyond(training.epochs, weights)
     if isinstance(base, os.PathLike):
         base = os.fspath(base)
     if isinstance(base, str):
@@ -114,7 +131,13 @@ def adapt(
         )
     elif channels is not None or cells is not None:
         raise ConfigError("a genotype says its own channels and cells; leave them out")
-    run = method_run(granularity, base, dataset, training, (seed,), adaptation=adaptation)
+    start = None
+    if weights is not None:
+        start = start_from(weights, base, dataset, pretrained)
+        dataset = start.normalised(dataset)
+    run = method_run(
+        granularity, base, dataset, training, (seed,), adaptation=adaptation, start=start
+    )
     (outcome,) = run.run()
     result = outcome.result
     names = ("test_accuracy", "test_loss", "params", "macs", "seconds", "digest")
@@ -124,8 +147,10 @@ def adapt(
         outcome.variables,
         {name: getattr(result, name) for name in names},
         outcome.theta,
-        outcome.notes,
+        outcome.notes if start is None else (*start.told, *outcome.notes),
         dataset.class_names,
+        dataset.channel_mean(),
+        dataset.channel_std(),
     )
 
 

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 import jaxnas
-from jaxnas import data
+from jaxnas import data, nn
 from jaxnas.runs.config import ConfigError
 from jaxnas.spaces import Genotype, zoo
+from support import networks
 from support.tiny import BASE, FLAGS, dataset, images, run
 
 README = Path(__file__).parent.parent / "README.md"
@@ -40,6 +41,19 @@ def test_adapt_gives_the_network_that_it_measured():
 
 
 @pytest.mark.slow
+def test_adapt_starts_from_given_weights():
+    network = nn.build(BASE, 7)
+    given = nn.Imported(network, networks.random_variables(network, shape=(8, 8, 1)))
+    asked = {"granularity": "full", "target_cost": 0.8, "head_epochs": 1} | FLAGS
+    adapted = jaxnas.adapt(BASE, dataset(), weights=given, **asked)
+    assert adapted.notes[0].startswith("Training starts from the given network (tiny): ")
+    assert adapted.notes[1] == "The head is new: the weights have 7 classes, the data 4."
+    assert adapted.metrics["macs"] <= 0.8 * nn.cost(nn.build(BASE, 4), (8, 8, 1)).macs
+    assert adapted.mean == dataset().channel_mean()
+    assert adapted.std == dataset().channel_std()
+
+
+@pytest.mark.slow
 def test_adapt_is_what_the_experiment_runs():
     (outcome,) = run(method="full", seeds=(1,)).run()
     x_train, y_train = images(80, 0)
@@ -55,6 +69,8 @@ def test_adapt_is_what_the_experiment_runs():
         ({"granularity": "original"}, "granularity is one of cell, full, block, not 'original'"),
         ({"base": "resnet21"}, "--base resnet21 is neither a network of the zoo"),
         ({"epochs": 0}, "--epochs must be above 0"),
+        ({"head_epochs": 1}, "--head-epochs is for training from --weights"),
+        ({"weights": 3}, "weights are the path of a file or of a run's folder, or a network"),
         ({"epochs": 10**30}, f"--epochs must be at most 1,000,000, not {10**30}"),
         ({"epochs": "3"}, "--epochs must be a whole number, not '3'"),
         ({"batch_size": 50.5}, "--batch-size must be a whole number, not 50.5"),

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import rich.console
 
 from jaxnas.commands.comparison_config import Comparison
-from jaxnas.commands.inputs import fit_stem, load_data, run_folder
+from jaxnas.commands.inputs import fit_stem, load_data, load_start, run_folder
 from jaxnas.commands.methods.nat_method import cell_form, make_nat
 from jaxnas.commands.search_experiment import FOLDERS, FOUND, run_only
 from jaxnas.commands.training_jobs import run_method
@@ -35,12 +35,14 @@ from jaxnas.runs.config import ConfigError, Method
 from jaxnas.runs.genotype_files import load_base
 from jaxnas.runs.progress import ProgressBars
 from jaxnas.runs.search_run import Searched, SearchImages, SearchRun
+from jaxnas.runs.starting.pretrained import Start
 from jaxnas.runs.training_run import TrainingRun
 from jaxnas.spaces import AdaptationSpace, Genotype
 from jaxnas.storage import files
 from jaxnas.storage.directory import (
     DATA,
     OUTCOME,
+    WEIGHTS,
     RunDirectory,
     refuse_while_used,
     run_once,
@@ -90,6 +92,7 @@ class _Comparing:
     flags: Comparison
     bases: list[Genotype]
     dataset: Dataset
+    start: Start | None = None
 
     def cells(self) -> tuple[list[TableCell], list[str]]:
         """What is to be run, seed by seed, and why some of it is not."""
@@ -128,7 +131,8 @@ class _Comparing:
         every = max(1, settings.epochs // 4)
         method = _METHODS.get(cell.method, "original")
         network = genotype or cell.base
-        run = method_run(method, network, self.dataset, settings, cell.seeds, every)
+        start = None if cell.searches else self.start
+        run = method_run(method, network, self.dataset, settings, cell.seeds, every, start=start)
         return dataclasses.replace(run, method=cell.method)
 
     def search_run(self, cell: TableCell) -> SearchRun:
@@ -157,7 +161,10 @@ class _Comparing:
             )
             return [{"result": result.to_record(), "notes": notes} for result, notes in told]
 
-        run_once(path / cell.name, cell.recorded() | {DATA: self.dataset.fingerprint}, work)
+        config = cell.recorded() | {DATA: self.dataset.fingerprint}
+        if self.start is not None:
+            config[WEIGHTS] = self.start.fingerprint
+        run_once(path / cell.name, config, work)
 
     def _train(
         self, cell: TableCell, genotype: Genotype, path: Path, watcher: Watcher
@@ -239,10 +246,13 @@ def run_comparison(flags: Comparison, published: Mapping[tuple[str, str], str]) 
         fit_stem(base, name, flags.stem, dataset)
         for name, base in zip(flags.base, bases, strict=True)
     ]
-    comparing = _Comparing(flags, bases, dataset)
+    flags.pretrained.refuse_beyond(flags.training(bases[0]).epochs, flags.pretrained.weights)
+    if start := load_start(flags.pretrained, bases[0], dataset):
+        dataset = start.normalised(dataset)
+    comparing = _Comparing(flags, bases, dataset, start)
     cells, reasons = comparing.cells()
     name = f"compare-{flags.data.label}-{flags.budget}"
-    folder = run_folder(flags.run, name, flags.recorded(), dataset)
+    folder = run_folder(flags.run, name, flags.recorded(), dataset, start=start)
     path = folder.path
     if flags.run.overwrite:
         refuse_while_used(path)

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 from jaxnas.commands.methods.nat_method import NATSettings
 from jaxnas.jobs.worker_flags import WorkerFlags
 from jaxnas.runs.config import ConfigError, DataFlags, RunFlags, Stem, Training
+from jaxnas.runs.flags.pretrained import PretrainedFlags
 from jaxnas.spaces import Genotype
 
 MethodName = Literal["original", "nat", "nat_faithful", "adapt_cell", "adapt_full", "random"]
@@ -58,8 +59,12 @@ class Comparison:
     nat_cells: int | None = None
     """Number of cells in NAT's supernet; by default the budget's."""
     jobs: WorkerFlags = dataclasses.field(default_factory=WorkerFlags)
+    pretrained: PretrainedFlags = dataclasses.field(default_factory=PretrainedFlags)
+    """What the network starts from, where it is one; but what NAT found is trained anew."""
 
     def __post_init__(self) -> None:
+        if self.pretrained.weights is not None and len(self.base) > 1:
+            raise ConfigError("--weights are of one network; give one --base")
         for name in ("base", "method"):
             values = getattr(self, name)
             if not values or len(set(values)) < len(values):
@@ -140,4 +145,7 @@ class Comparison:
         """What processes that share a comparison must agree on."""
         overrides = {name: getattr(self, name) for name in _OVERRIDES}
         data = {name: getattr(self.data, name) for name in ("dataset", "train_limit")}
-        return {"budget": self.budget, "data": data} | overrides
+        recorded = {"budget": self.budget, "data": data} | overrides
+        if self.pretrained.weights is not None:
+            recorded["pretrained"] = self.pretrained.recorded()
+        return recorded

@@ -11,12 +11,16 @@ import tyro
 
 from jaxnas.commands.cost_front_report import point, write_front
 from jaxnas.commands.experiment import load_inputs, run_experiments
+from jaxnas.nn.costs.latency import network_latency
 from jaxnas.reports import read_results
+from jaxnas.reports.results import Result
 from jaxnas.runs.config import ConfigError, Experiment
 from jaxnas.runs.edge_costs import edge_costs
-from jaxnas.spaces import AdaptationSpace
+from jaxnas.spaces import AdaptationSpace, Genotype
 from jaxnas.storage import latency_table
 
+_ALONE = "original", "scratch"
+"""Methods that no target changes."""
 _BOTH = Experiment(methods=("original", "full"))
 
 
@@ -27,6 +31,8 @@ class CostFront:
     experiment: Annotated[Experiment, tyro.conf.OmitArgPrefixes] = _BOTH
     targets: tuple[float, ...] = (1.0, 0.85, 0.7, 0.55)
     """Largest costs of the adapted network, as shares of the base's; each is a run."""
+    measure_latency: bool = False
+    """Time every network that was found on this device too, whole, for a batch of --batch-size."""
 
     def __post_init__(self) -> None:
         if not self.targets or len(set(self.targets)) < len(self.targets):
@@ -35,17 +41,24 @@ class CostFront:
             raise ConfigError("give --targets, not --target-cost")
 
     def parts(self, path: Path) -> dict[float | None, Experiment]:
-        """The experiment of each target; of None that of the base left alone, where wanted."""
+        """The experiment of each target; of None those that leave the base alone, where wanted."""
         whole = self.experiment
-        adapting = tuple(method for method in whole.methods if method != "original")
+        alone, adapting = (
+            tuple(method for method in whole.methods if (method in _ALONE) == left_alone)
+            for left_alone in (True, False)
+        )
         parts: dict[float | None, Experiment] = {}
-        if "original" in whole.methods:
+        if alone:
             run = dataclasses.replace(whole.run, run_dir=path / "original")
-            parts[None] = dataclasses.replace(whole, methods=("original",), run=run)
-        for target in self.targets if adapting else ():
+            parts[None] = dataclasses.replace(whole, methods=alone, run=run)
+        for target in self.targets:
+            # Of the whole cost nothing is dropped: that is the base left alone.
+            methods = tuple(each for each in adapting if each != "norm" or target < 1)
+            if not methods:
+                continue
             parts[target] = dataclasses.replace(
                 whole,
-                methods=adapting,
+                methods=methods,
                 run=dataclasses.replace(whole.run, run_dir=path / f"target_{target:g}"),
                 adaptation=dataclasses.replace(whole.adaptation, target_cost=target),
             )
@@ -77,12 +90,22 @@ def run_cost_front(flags: CostFront) -> None:
         dtype=experiment.training.precision,
         table=table,
     )
-    points = []
+    found: list[tuple[float | None, list[Result]]] = []
     for method in experiment.methods:
         for target, part in parts.items():
             assert part.run.run_dir is not None
             rows = [row for row in read_results(part.run.run_dir) if row.method == method]
             if rows:
-                points.append(point(target, rows, space, cost))
+                found.append((target, rows))
+    seconds: dict[Genotype, float] = {}
+    if flags.measure_latency:
+        seconds = network_latency(
+            {row.genotype for _, rows in found for row in rows},
+            dataset.input_shape,
+            dataset.num_classes,
+            batch_size=experiment.training.batch_size,
+            dtype=experiment.training.precision,
+        )
+    points = [point(target, rows, space, cost, seconds) for target, rows in found]
     told = write_front(path, points, kind, f"{base.name} on {dataset.name}")
     told.print(rich.console.Console())

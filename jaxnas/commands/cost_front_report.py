@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxnas.reports import style
 from jaxnas.reports.page import Picture, Section, write_page
-from jaxnas.reports.results import Result, Summary, summaries
-from jaxnas.reports.statistics import Spread
+from jaxnas.reports.results import ORIGINAL, Result, Summary, summaries
+from jaxnas.reports.statistics import Spread, paired_difference
 from jaxnas.reports.tables import Column, Table
 from jaxnas.runs.edge_costs import COST_NAMES, EdgeCosts
-from jaxnas.spaces import AdaptationSpace
+from jaxnas.spaces import AdaptationSpace, Genotype
 from jaxnas.storage import files
 from jaxnas.storage.environment import environment
 
@@ -24,15 +24,21 @@ class Point(NamedTuple):
       target: share of the base's cost, None for the base left alone.
       summary: the seeds.
       cost: cost of their networks, percent of the base's.
+      latency: measured seconds of a batch of their networks; None where it was not measured.
     """
 
     target: float | None
     summary: Summary
     cost: Spread
+    latency: Spread | None = None
 
 
 def point(
-    target: float | None, rows: Sequence[Result], space: AdaptationSpace, edge_costs: EdgeCosts
+    target: float | None,
+    rows: Sequence[Result],
+    space: AdaptationSpace,
+    edge_costs: EdgeCosts,
+    seconds: Mapping[Genotype, float] | None = None,
 ) -> Point:
     """The point of one method's results, a seed each.
 
@@ -41,13 +47,15 @@ def point(
       rows: the results.
       space: adaptation space of granularity ``full`` over their base.
       edge_costs: costs of that space.
+      seconds: measured, of a batch of each network; None or empty where that was not measured.
     """
     (summary,) = summaries(rows)
     cost = Spread.of(
         100 * edge_costs.share(space.table(space.encode(row.genotype))) for row in rows
     )
     assert cost is not None  # there is one row at least
-    return Point(target, summary, cost)
+    latency = Spread.of(seconds[row.genotype] for row in rows) if seconds else None
+    return Point(target, summary, cost, latency)
 
 
 def write_front(folder: Path, points: Sequence[Point], kind: str, title: str) -> Table:
@@ -63,11 +71,15 @@ def write_front(folder: Path, points: Sequence[Point], kind: str, title: str) ->
       RunError: if a file cannot be written.
     """
     names = ("method", "target", "n", "accuracy", "accuracy_std", "cost", "cost_std")
+    names += ("params", "macs", "latency", "latency_std")
     rows = [
-        [group.method, target, len(group.results), *group.accuracy, *cost, *_sizes(group)]
-        for target, group, cost in points
+        [
+            *(group.method, target, len(group.results), *group.accuracy, *cost, *_sizes(group)),
+            *(latency or (None, None)),
+        ]
+        for target, group, cost, latency in points
     ]
-    table = Table([*map(Column, names), Column("params"), Column("macs")], rows)
+    table = Table([*map(Column, names)], rows)
     files.write_bytes(folder / "front.csv", table.csv().encode())
     _draw(folder / "front", points, kind, title)
     drawn = Picture("Accuracy against cost", "front.svg")
@@ -90,13 +102,28 @@ def _table(points: Sequence[Point], kind: str) -> Table:
         Column("test accuracy %", ".2f"),
         Column("parameters", ",.0f"),
         Column("multiply-adds", ",.0f"),
+        Column("latency, ms", ".2f"),
+        Column("less the original's accuracy"),
     ]
+    alone = next((each.summary for each in points if each.summary.method == ORIGINAL), None)
     rows = []
-    for target, group, cost in points:
+    for target, group, cost, latency in points:
         text = None if target is None else f"{100 * target:g}%"
         numbers = [len(group.results), cost, group.accuracy, *_sizes(group)]
-        rows.append([group.method, text, *numbers])
-    return Table(columns, rows, note="Mean ± sample standard deviation (n - 1) over the seeds.")
+        if latency is not None:
+            latency = Spread(1e3 * latency.mean, latency.std and 1e3 * latency.std)
+        against = None
+        if alone is not None and group != alone:
+            ours, theirs = (
+                {row.seed: row.test_accuracy for row in each.results} for each in (group, alone)
+            )
+            against = str(paired_difference(ours, theirs) or "")
+        rows.append([group.method, text, *numbers, latency, against])
+    note = (
+        "Mean ± sample standard deviation (n - 1) over the seeds; differences by pairs of seeds, "
+        "with a 95% interval. Latency is the median time of a batch, where it was measured."
+    )
+    return Table(columns, rows, note=note)
 
 
 def _draw(path: Path, points: Sequence[Point], kind: str, title: str) -> None:

@@ -12,16 +12,19 @@ from pathlib import Path
 import jax
 import rich.console
 
-from jaxnas.commands.inputs import fit_stem, load_data, run_folder
+from jaxnas.commands.inputs import fit_stem, load_data, load_start, run_folder
 from jaxnas.commands.training_jobs import trainer, training_job
 from jaxnas.data import Dataset
 from jaxnas.jobs.folders import FolderJob, do_all
 from jaxnas.reports.experiment_report import notes, write_experiment
 from jaxnas.reports.results import results_table
 from jaxnas.runs.adaptation_run import AdaptationRun, method_run
-from jaxnas.runs.config import Experiment, SelfSupervision
+from jaxnas.runs.config import Experiment
+from jaxnas.runs.flags.self_supervision import SelfSupervision
 from jaxnas.runs.genotype_files import load_base
 from jaxnas.runs.progress import ProgressBars
+from jaxnas.runs.space_run import SpaceRun
+from jaxnas.runs.starting.pretrained import Start
 from jaxnas.runs.training_run import TrainingRun
 from jaxnas.spaces import Genotype
 from jaxnas.storage import latency_table
@@ -76,8 +79,11 @@ def run_experiments(
     """
     console = rich.console.Console(markup=False)  # names and paths may hold brackets
     executor = experiments[0].jobs.executor()  # before a device is used
+    if start := load_start(experiments[0].pretrained, base, dataset):
+        dataset = start.normalised(dataset)
     plans = [
-        _plan(experiment, name, base, dataset, latencies, supervision) for experiment in experiments
+        _plan(experiment, name, base, dataset, latencies, supervision, start)
+        for experiment in experiments
     ]
     with contextlib.ExitStack() as stack:
         jobs: dict[str, FolderJob] = {}
@@ -90,7 +96,7 @@ def run_experiments(
             if message := _left_over(runs):
                 console.print(message, highlight=False, soft_wrap=True)
             for run in runs:
-                if isinstance(run, AdaptationRun):
+                if isinstance(run, SpaceRun):
                     run.refuse_unreachable()  # now that there is a folder, which to measure takes
                 job = training_job(run, folder.path)
                 prefix = f"{folder.path.name}/" if len(plans) > 1 else ""
@@ -123,6 +129,7 @@ def _plan(
     dataset: Dataset,
     latencies: Path | None,
     supervision: SelfSupervision | None,
+    start: Start | None,
 ) -> tuple[RunDirectory, list[TrainingRun]]:
     """An experiment's folder, checked, and what is to be run in it."""
     place = f"{name}-{experiment.data.label}-{base.name}"
@@ -143,6 +150,7 @@ def _plan(
             latency_table=(latencies or path / latency_table.FILE).resolve(),
             supervision=supervision,
             adaptation=experiment.adaptation,
+            start=start,
         )
         for seeds in groups
         for method in experiment.methods
@@ -162,10 +170,11 @@ def _plan(
     bound = experiment.training.bound_to_epochs
     if not bound and adaptations and experiment.adaptation.adapt_epochs is None:
         bound = "--adapt-epochs follows --epochs unless it is given from the start"
-    folder = run_folder(experiment.run, place, recorded, dataset, bound)
+    folder = run_folder(experiment.run, place, recorded, dataset, bound, start)
     if experiment.adaptation.cost != "latency":
-        for run in adaptations:
-            run.refuse_unreachable()
+        for run in runs:
+            if isinstance(run, SpaceRun):
+                run.refuse_unreachable()
     return folder, runs
 
 

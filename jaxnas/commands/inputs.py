@@ -7,10 +7,12 @@ from typing import Any
 from jaxnas import data
 from jaxnas.data import Dataset
 from jaxnas.runs.config import DataFlags, RunFlags, Stem
+from jaxnas.runs.flags.pretrained import PretrainedFlags
 from jaxnas.runs.genotype_files import usual_stem, with_stem
 from jaxnas.runs.search_config import SearchFlags
+from jaxnas.runs.starting.pretrained import Start, start_from
 from jaxnas.spaces import Genotype
-from jaxnas.storage.directory import DATA, RunDirectory
+from jaxnas.storage.directory import DATA, WEIGHTS, RunDirectory
 
 
 def load_data(flags: DataFlags) -> Dataset:
@@ -41,12 +43,26 @@ def fit_stem(base: Genotype, source: str, stem: Stem | None, dataset: Dataset) -
     return fitted
 
 
+def load_start(flags: PretrainedFlags, base: Genotype, dataset: Dataset) -> Start | None:
+    """What training of `base` starts from by the flags, None for what is drawn; prints what it is.
+
+    Raises:
+      UserError: see `start_from`.
+    """
+    if flags.weights is None:
+        return None
+    start = start_from(flags.weights, base, dataset, flags)
+    print(*start.told, sep="\n", flush=True)
+    return start
+
+
 def run_folder(
     flags: RunFlags,
     name: str,
     recorded: dict[str, Any],
     dataset: Dataset,
     bound_to_epochs: str = "its learning rate is laid out over all epochs",
+    start: Start | None = None,
 ) -> RunDirectory:
     """The folder of a run, checked but not entered.
 
@@ -56,18 +72,23 @@ def run_folder(
       recorded: what a resumed run must agree on, but for its data.
       dataset: what a resumed run must agree on likewise.
       bound_to_epochs: why a resumed run cannot have more epochs; empty where it can.
+      start: what training starts from, which a resumed run must agree on too; None if it is drawn.
 
     Raises:
       RunError: if it cannot be used.
     """
     recorded = recorded | {DATA: dataset.fingerprint}
+    told = dataset.described
+    if start is not None:
+        recorded[WEIGHTS] = start.fingerprint
+        told = "\n".join([told, *start.told])
     folder = RunDirectory(
         flags.path(name),
         recorded,
         resume=flags.resume,
         overwrite=flags.overwrite,
         growing=dict.fromkeys(("training.epochs", "epochs", "search_epochs"), bound_to_epochs),
-        data=dataset.described,
+        data=told,
     )
     folder.check()  # what follows may take long
     return folder

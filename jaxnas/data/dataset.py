@@ -5,12 +5,29 @@ import json
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
 from jaxnas.data.augmentation import Augmentation
 from jaxnas.data.errors import DataError
 from jaxnas.errors import refuse_other_bytes
+
+
+class Normalisation(NamedTuple):
+    """Mean and standard deviation that images are normalised by in place of their own.
+
+    Attributes:
+      mean: of each channel, in units of 0..1.
+      std: standard deviation of each channel, in units of 0..1.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+IMAGENET = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+"""What torchvision's and most of timm's weights were trained with (torchvision's `transforms`)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +46,8 @@ class Dataset:
       class_names: one name per class.
       augmentation: what suits these images while training.
       notes: what was left out or decided while they were read, a sentence each.
+      normalisation: of other images, as weights need that were trained on these; None to compute
+        it from the training images.
 
     Raises:
       DataError: on construction, if the fields do not fit the above or each other.
@@ -43,6 +62,7 @@ class Dataset:
     class_names: tuple[str, ...]
     augmentation: Augmentation
     notes: tuple[str, ...] = ()
+    normalisation: Normalisation | None = None
 
     def __post_init__(self) -> None:
         for field in ("train_images", "train_labels", "test_images", "test_labels"):
@@ -71,6 +91,15 @@ class Dataset:
                 f"images {self.test_images.shape[1:]} (height, width, channels): make them equal."
             )
         _refuse_missing_classes(self.name, self.train_labels, self.num_classes, self.class_names)
+        channels = self.train_images.shape[3]
+        if self.normalisation is not None and any(
+            len(each) != channels for each in self.normalisation
+        ):
+            raise DataError(
+                f"{self.name}'s images have {channels} channel{'s' * (channels > 1)} and its "
+                f"normalisation {len(self.normalisation.mean)} means and "
+                f"{len(self.normalisation.std)} deviations: give one of each per channel."
+            )
 
     def _check_part(self, part: str, images: np.ndarray, labels: np.ndarray) -> None:
         _refuse_no_images(images, f"{self.name}'s {part} images")
@@ -136,8 +165,13 @@ class Dataset:
         return replace(self, train_images=self.train_images[:n], train_labels=self.train_labels[:n])
 
     def channel_mean(self) -> np.ndarray:
-        """Mean of each channel over the training images: float32 [C], in units of 0..1."""
-        means = [mean for mean, _ in self._channel_moments()]
+        """Mean of each channel over the training images: float32 [C], in units of 0..1.
+
+        A `normalisation` that was given takes its place, as it does in `channel_std`.
+        """
+        if self.normalisation is not None:
+            return np.asarray(self.normalisation.mean, np.float32)
+        means = [mean for mean, _ in self._channel_moments]
         return np.asarray(means, np.float32)
 
     def channel_std(self) -> np.ndarray:
@@ -145,9 +179,12 @@ class Dataset:
 
         It is 1 for a channel that never changes, so that normalising leaves that channel at 0.
         """
-        deviations = [std or 1.0 for _, std in self._channel_moments()]
+        if self.normalisation is not None:
+            return np.asarray(self.normalisation.std, np.float32)
+        deviations = [std or 1.0 for _, std in self._channel_moments]
         return np.asarray(deviations, np.float32)
 
+    @cached_property
     def _channel_moments(self) -> list[tuple[float, float]]:
         # Whole-number histograms make the result independent of the order of summation.
         channels = self.train_images.shape[3]
@@ -195,8 +232,8 @@ def from_arrays(
     """
     train_images = _as_images(x_train, f"{name}'s training images")
     test_images = _as_images(x_test, f"{name}'s test images")
-    train_labels = _as_labels(y_train, f"{name}'s training labels")
-    test_labels = _as_labels(y_test, f"{name}'s test labels")
+    train_labels = as_labels(y_train, f"{name}'s training labels")
+    test_labels = as_labels(y_test, f"{name}'s test labels")
     num_classes = 1 + max(int(train_labels.max()), int(test_labels.max()))
     if num_classes > len(train_labels) + len(test_labels):  # before there are as many names
         _refuse_missing_classes(name, train_labels, num_classes)
@@ -280,7 +317,8 @@ def _as_images(images: object, what: str) -> np.ndarray:
     return array
 
 
-def _as_labels(labels: object, what: str) -> np.ndarray:
+def as_labels(labels: object, what: str) -> np.ndarray:
+    """Labels int32 [n] of an array of whole numbers; a DataError that says `what` they are else."""
     array = _plain(labels, what)
     # By kind, as NumPy counts time spans among the integers.
     if array.dtype.kind not in "iu" or array.ndim != 1 or not array.size:

@@ -1,7 +1,7 @@
 """How an architecture computes: Flax modules built from genotypes."""
 
 from jaxnas.nn.costs.cost import CandidateCosts, Cost, candidate_costs, cost
-from jaxnas.nn.heads import HEADS, Outputs, Projector, Representation, WithAuxiliary
+from jaxnas.nn.heads import HEAD_MODULES, HEADS, Outputs, Projector, Representation, WithAuxiliary
 from jaxnas.nn.layers import Noise
 from jaxnas.nn.network import Network, build, supernet
 from jaxnas.nn.supernets.chain_supernet import ChainSupernet, Pair
@@ -26,6 +26,7 @@ from jaxnas.nn.weights.safetensors_file import load_network, load_safetensors, s
 
 __all__ = [
     "HEADS",
+    "HEAD_MODULES",
     "CandidateCosts",
     "ChainSupernet",
     "Child",

@@ -42,6 +42,9 @@ class Projector:
 HEADS = ("projection", "prediction")
 """Names of a `Projector`'s modules in a network."""
 
+HEAD_MODULES = ("classifier", "auxiliary", *HEADS)
+"""Names of all modules of a network that depend on what is learned: the others are its body."""
+
 Outputs = int | Projector
 """What a network ends in: so many classes, 0 for the features alone, or the heads."""
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from jaxnas.field_types import other_type
 from jaxnas.reports.page import Section
 from jaxnas.reports.statistics import Spread, paired_difference
@@ -99,6 +101,37 @@ _FIELDS = tuple(field.name for field in dataclasses.fields(Result))
 _DERIVED = ("accelerator_seconds",)
 """Properties that results.csv has beside the fields."""
 _ADDED = {"changes", "scores", "search_seconds"}  # which rows of earlier versions lack
+
+
+class SeedOutcome(NamedTuple):
+    """What one seed of a run came to.
+
+    Attributes:
+      result: the row of the table, with the final network.
+      variables: trained ``params`` and ``batch_stats``.
+      theta: float32 [epochs of adaptation + 1, tables, edges, 3], θ over time, from the start on;
+        None where nothing adapts.
+      notes: what a reader of the result should know.
+    """
+
+    result: Result
+    variables: Any
+    theta: np.ndarray | None
+    notes: tuple[str, ...]
+
+
+class Architecture(NamedTuple):
+    """The network that a seed ends with.
+
+    Attributes:
+      genotype: the network.
+      changes: what became of the base's edges, in words; empty where it was left alone.
+      notes: what a reader should know of it.
+    """
+
+    genotype: Genotype
+    changes: str = ""
+    notes: tuple[str, ...] = ()
 
 
 class Summary(NamedTuple):

@@ -16,14 +16,17 @@ import numpy as np
 from jaxnas import nn, search, training
 from jaxnas.data import Dataset, epoch_permutation, rounds
 from jaxnas.randomness import stream
-from jaxnas.runs.config import AdaptationFlags, ConfigError, Method, SelfSupervision, Training
-from jaxnas.runs.edge_costs import EdgeCosts, edge_costs
+from jaxnas.reports.results import Architecture, SeedOutcome
+from jaxnas.runs.config import ConfigError, Method, Training
+from jaxnas.runs.flags.adaptation import AdaptationFlags, EstimatorName
+from jaxnas.runs.flags.self_supervision import SelfSupervision
 from jaxnas.runs.learner import Phase
 from jaxnas.runs.loop import Journal, Kept
-from jaxnas.runs.space_run import RandomRun, SpaceRun
-from jaxnas.runs.training_run import Architecture, SeedOutcome, TrainingRun
+from jaxnas.runs.space_run import NormRun, RandomRun, SpaceRun
+from jaxnas.runs.starting.pretrained import Start
+from jaxnas.runs.training_run import TrainingRun
 from jaxnas.spaces import Derivation, Genotype
-from jaxnas.spaces.adaptation import granularity_of
+from jaxnas.spaces.adaptation import Granularity, granularity_of
 from jaxnas.training.loop import Order
 
 # How far Adam can carry an architecture parameter by default, whatever the number of steps: DARTS's
@@ -46,33 +49,39 @@ class _Fixed(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class AdaptationRun(SpaceRun):
-    """Adaptation of the base while it trains.
-
-    Attributes:
-      latency_table: where measured latencies are kept, as a resumed run needs; None to keep none.
-      adaptation: how the architecture adapts.
-    """
-
-    latency_table: Path | None = None
-    adaptation: AdaptationFlags = dataclasses.field(default_factory=AdaptationFlags)
+    """Adaptation of the base while it trains."""
 
     def __post_init__(self) -> None:
-        self.adaptation.refuse_beyond(self.settings.epochs)
+        self.adaptation.refuse_beyond(self._body_epochs)
         super().__post_init__()
         edges = max((len(cell.edges) for cell in self.base.cells), default=0)
-        if edges > 16 and self.adaptation.estimator not in ("mixed", "raw"):
+        if edges > 16 and self._estimator not in ("mixed", "raw"):
             raise ConfigError(
-                f"--estimator {self.adaptation.estimator} goes through the 2^{edges} patterns of a "
+                f"--estimator {self._estimator} goes through the 2^{edges} patterns of a "
                 "cell's edges, which are too many; use mixed or raw"
             )
 
     @property
+    def _estimator(self) -> EstimatorName:
+        return self.adaptation.reading(self.start is not None)
+
+    @property
+    def _body_epochs(self) -> int:
+        """Epochs in which all weights move; the architecture adapts in the first of them."""
+        return self.settings.epochs - self._head_epochs
+
+    @property
     def _joint_epochs(self) -> int:
-        return self.adaptation.joint_epochs(self.settings.epochs)
+        return self.adaptation.joint_epochs(self._body_epochs)
 
     @property
     def _waiting_epochs(self) -> int:
-        return self.adaptation.waiting_epochs(self.settings.epochs)
+        return self.adaptation.waiting_epochs(self._body_epochs)
+
+    @property
+    def _fixed_from(self) -> int:
+        """Epochs before the architecture is fixed."""
+        return self._head_epochs + self._joint_epochs
 
     @property
     def _held_out(self) -> int:
@@ -83,14 +92,13 @@ class AdaptationRun(SpaceRun):
 
     @property
     def _images(self) -> tuple[int, ...]:
-        count, adapting = len(self.dataset.train_images), self._joint_epochs
-        fixed = self.settings.epochs - adapting
-        return (count - self._held_out,) * adapting + (count,) * fixed
+        count, fixed = len(self.dataset.train_images), self.settings.epochs - self._fixed_from
+        return (count - self._held_out,) * self._fixed_from + (count,) * fixed
 
     @property
     def arch_learning_rate(self) -> float:
         """Learning rate of θ: what the settings say, or the default for the number of its steps."""
-        moving = self.steps[self._waiting_epochs : self._joint_epochs]
+        moving = self.steps[self._head_epochs + self._waiting_epochs : self._fixed_from]
         steps = max(1, sum(moving) // self.adaptation.arch_every)
         travel = _ARCH_TRAVEL * min(1.0, steps / _FEW_ARCH_STEPS) ** 2
         return self.adaptation.arch_learning_rate or travel / steps
@@ -104,25 +112,8 @@ class AdaptationRun(SpaceRun):
             "arch_learning_rate": self.arch_learning_rate,
         }
 
-    @cached_property
-    def _costs(self) -> EdgeCosts:
-        return edge_costs(
-            self.adaptation.cost,
-            self._space,
-            self.dataset.input_shape,
-            self.dataset.num_classes,
-            batch_size=self.settings.batch_size,
-            dtype=self._learner.dtype,
-            table=self.latency_table,
-        )
-
-    def refuse_unreachable(self) -> None:
-        """Raises a ConfigError where no network of the space is as cheap as the target."""
-        if self.adaptation.target_cost is not None:
-            self._costs.refuse_unreachable(self._space, self.adaptation.target_cost)
-
     def _order_of(self, key: jax.Array, epoch: int) -> Order:
-        if epoch >= self._joint_epochs or not self._held_out:
+        if epoch >= self._fixed_from or not self._held_out:
             return super()._order_of(key, epoch)
         count, held_out = len(self.dataset.train_images), self._held_out
         epoch_key = jax.random.fold_in(stream(key, "order"), epoch)
@@ -140,21 +131,25 @@ class AdaptationRun(SpaceRun):
         if settings.target_cost is not None:
             decode = partial(self._costs.derive, self._space, settings.target_cost)
         table_of_block = self._space.table_of_block
-        zeros = np.zeros((len(table_of_block), *self._space.shape[1:]), np.float32)
+
+        def draw(key: jax.Array) -> Any:
+            zeros = jnp.zeros((len(table_of_block), *self._space.shape[1:]))
+            return learner.variables(key, self._supernet, learner.given, zeros)
+
         return search.adaptation(
             search.Supernet(
                 training.flax_apply(self._supernet),
-                lambda key: learner.variables(key, self._supernet, jnp.asarray(zeros)),
+                draw,
                 lambda gates: gates[table_of_block],
                 decode,
             ),
             self._space,
             learner.task,
             learner.optimizer,
-            estimator=settings.estimator,
+            estimator=self._estimator,
             arch_optimizer=settings.arch_optimizer,
             arch_learning_rate=self.arch_learning_rate,
-            warmup_steps=sum(self.steps[: self._waiting_epochs]),
+            warmup_steps=sum(self.steps[: self._head_epochs + self._waiting_epochs]),
             arch_data=settings.arch_data,
             arch_every=settings.arch_every,
             cost_weight=settings.cost_weight,
@@ -163,8 +158,27 @@ class AdaptationRun(SpaceRun):
         )
 
     @cached_property
-    def _first_state(self) -> Callable[[jax.Array], Any]:
-        return jax.jit(self._learner.seeds.each(self._adaptation.init))
+    def _network(self) -> nn.Network:
+        return self._supernet
+
+    @cached_property
+    def _theta(self) -> jax.Array:
+        """Every seed's θ at the start."""
+        theta, seeds = search.initial_theta(self._space), self._learner.seeds
+        return jnp.stack([theta] * len(self.seeds)) if seeds.wide else theta
+
+    @cached_property
+    def _start_gates(self) -> jax.Array | None:
+        reading = search.ESTIMATORS[self._estimator](self._space)
+
+        def gates(theta: jax.Array, key: jax.Array) -> jax.Array:
+            read = reading.gates(theta, key).gates if self._head_epochs else theta
+            return read[self._space.table_of_block]
+
+        return self._learner.seeds.each(gates)(self._theta, self._keys)
+
+    def _state(self, variables: Any, gates: jax.Array | None) -> search.AdaptationState:
+        return self._adaptation.start(variables)
 
     @cached_property
     def _first_phase(self) -> Phase:
@@ -210,10 +224,10 @@ class AdaptationRun(SpaceRun):
     def _begin(self) -> Kept:
         self.refuse_unreachable()
         kept = super()._begin()
-        return kept._replace(meta=kept.meta | {"theta": [np.asarray(kept.state.theta).tolist()]})
+        return kept._replace(meta=kept.meta | {"theta": [np.asarray(self._theta).tolist()]})
 
     def _advance(self, kept: Kept, progress: Callable[[], None]) -> Kept | None:
-        if kept.epoch == self._joint_epochs < self.settings.epochs:
+        if kept.epoch == self._fixed_from < self.settings.epochs:
             kept = self._enter_fixed(kept)
         after = super()._advance(kept, progress)
         if after is not None and after.meta["phase"] == _JOINT:
@@ -228,10 +242,7 @@ class AdaptationRun(SpaceRun):
         return kept._replace(state=state, meta=kept.meta | {"phase": _FIXED, "scores": {}})
 
     def _architectures(self, meta: dict[str, Any]) -> list[Architecture]:
-        derived, target = self._fixed(meta).derived, self.adaptation.target_cost
-        if target is None:
-            return [self._architecture(each) for each in derived]
-        return [self._architecture(each, self._costs.note(each, target)) for each in derived]
+        return [self._architecture(each) for each in self._fixed(meta).derived]
 
     def _outcomes(self, kept: Kept, journal: Journal) -> list[SeedOutcome]:
         if kept.meta["phase"] == _JOINT:
@@ -254,23 +265,33 @@ def method_run(
     latency_table: Path | None = None,
     supervision: SelfSupervision | None = None,
     adaptation: AdaptationFlags | None = None,
+    start: Start | None = None,
 ) -> TrainingRun:
     """The run of a method by its name; other arguments are those of the runs.
 
     ``original`` leaves the base alone, ``cell`` and ``full`` adapt it (unless for no epoch at all),
     ``random_cell`` and ``random_full`` draw a network from the same space. ``block`` and
-    ``random_block`` do so by blocks that stay or go; see `AdaptationSpace`.
+    ``random_block`` do so by blocks that stay or go; see `AdaptationSpace`. From given weights
+    ``norm`` leaves out the operations of the smallest, and ``scratch`` trains the base without
+    them.
 
     Raises:
       ConfigError: for another method, or if settings, data and network do not fit each other.
     """
     if method not in get_args(Method):
         raise ConfigError(f"a method is one of {', '.join(get_args(Method))}, not {method!r}")
+    if start is None and method in ("norm", "scratch"):
+        raise ConfigError(f"{method} is a control of training from --weights; give them")
+    if start is not None:
+        dataset = start.normalised(dataset)
     common = (method, base, dataset, settings, tuple(seeds), eval_every, supervision)
-    granularity = granularity_of(method)
-    if method.startswith("random"):
-        return RandomRun(*common, granularity)
     adaptation = adaptation or AdaptationFlags()
-    if method == "original" or not adaptation.joint_epochs(settings.epochs):
+    if method == "scratch":
         return TrainingRun(*common)
-    return AdaptationRun(*common, granularity, latency_table, adaptation)
+    body_epochs = settings.epochs - (0 if start is None else start.head_epochs)
+    granularity = granularity_of(method)
+    adapts = method in get_args(Granularity) and adaptation.joint_epochs(body_epochs)
+    if not adapts and method in ("original", *get_args(Granularity)):
+        return TrainingRun(*common, start)
+    kind = NormRun if method == "norm" else AdaptationRun if adapts else RandomRun
+    return kind(*common, start, granularity, latency_table, adaptation)

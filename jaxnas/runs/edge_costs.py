@@ -55,19 +55,20 @@ class EdgeCosts(NamedTuple):
                 f"{100 * smallest:.1f}% of its {COST_NAMES[self.kind]}"
             )
 
-    def derive(self, space: AdaptationSpace, target: float, theta: np.ndarray) -> Derivation:
+    def derive(
+        self, space: AdaptationSpace, target: float, theta: np.ndarray, *, spend: bool = False
+    ) -> Derivation:
         """The best architecture that costs at most `target` of the base, and not much less.
 
         See `spaces.adaptation.budget.derive_within`.
         """
+        most, least = self.range_of(target)
+        return derive_within(space, theta, self.candidates, most, least, spend=spend)
+
+    def range_of(self, target: float) -> tuple[int, int]:
+        """What the candidates that are chosen may cost together, and what they should at least."""
         least = math.ceil((target - TOLERANCE) * self.base)
-        return derive_within(
-            space,
-            theta,
-            self.candidates,
-            self._allowed(target) - self.fixed,
-            least - self.fixed,
-        )
+        return self._allowed(target) - self.fixed, least - self.fixed
 
     def note(self, derivation: Derivation, target: float) -> str:
         """What a derived network costs beside what it may cost, in words."""

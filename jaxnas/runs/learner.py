@@ -9,16 +9,23 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from jaxnas import nn, tasks, training
 from jaxnas.data import Dataset
+from jaxnas.nn.weights.init import named_leaves
 from jaxnas.randomness import stream
-from jaxnas.runs.config import SelfSupervision, Training
+from jaxnas.runs.config import Training
+from jaxnas.runs.flags.self_supervision import SelfSupervision
 from jaxnas.runs.objectives import Objective, SelfSupervised, Supervised
+from jaxnas.runs.starting.pretrained import Start
 from jaxnas.spaces import Genotype
 from jaxnas.training.loop import Data
 from jaxnas.training.train import Step
+
+HEAD = "head"
+"""The phase in which the head learns alone."""
 
 GatesOf = Callable[[Any], jax.Array | None]
 """State to the gates under which its network is judged; None for a network without."""
@@ -81,6 +88,7 @@ class Learner:
       supervision: how without labels; None to learn the labels.
       steps: of each epoch.
       seeds: that train side by side.
+      start: what training starts from; None for variables that are drawn.
 
     Raises:
       ConfigError: if settings and data do not fit each other.
@@ -91,6 +99,17 @@ class Learner:
     supervision: SelfSupervision | None
     steps: tuple[int, ...]
     seeds: Seeds
+    start: Start | None = None
+
+    @property
+    def head_epochs(self) -> int:
+        """The first epochs, in which the head alone learns."""
+        return 0 if self.start is None else self.start.head_epochs
+
+    @property
+    def given(self) -> dict[str, np.ndarray]:
+        """The variables that are not drawn, by name."""
+        return {} if self.start is None else self.start.given
 
     @cached_property
     def objective(self) -> Objective:
@@ -113,11 +132,23 @@ class Learner:
 
     @cached_property
     def optimizer(self) -> optax.GradientTransformation:
-        """The weights' optimizer."""
+        """The weights' optimizer, of the epochs in which all of them move."""
+        share = 1.0 if self.start is None else self.start.body_share
+        steps = self.steps[self.head_epochs :]
+        return training.slower_body(self._optimizer(steps, self.settings.rising_epochs), share)
+
+    @cached_property
+    def head_optimizer(self) -> optax.GradientTransformation:
+        """The head's, of the epochs in which it alone moves: the same schedule over them."""
+        return self._optimizer(self.steps[: self.head_epochs], 0)
+
+    def _optimizer(
+        self, steps_of_epochs: tuple[int, ...], rising_epochs: int
+    ) -> optax.GradientTransformation:
         settings = self.settings
         moves, warmup = (
             -(-sum(steps) // settings.accumulate)
-            for steps in (self.steps, self.steps[: settings.rising_epochs])
+            for steps in (steps_of_epochs, steps_of_epochs[:rising_epochs])
         )
         common: dict[str, Any] = {
             "momentum": settings.momentum,
@@ -158,9 +189,19 @@ class Learner:
         auxiliary = self.settings.auxiliary_weight > 0
         return nn.build(genotype, self.objective.outputs, self.dtype, auxiliary=auxiliary)
 
-    def variables(self, key: jax.Array, network: nn.Network, *gates: jax.Array) -> Any:
-        """Initial variables of a seed with this root key."""
-        return nn.init(network, stream(key, "init"), self.dataset.input_shape, *gates)
+    def variables(self, key: jax.Array, network: nn.Network, given: Any, *gates: jax.Array) -> Any:
+        """Initial variables of a seed with this root key: `given` by name, drawn for the rest."""
+        drawn = nn.init(network, stream(key, "init"), self.dataset.input_shape, *gates)
+        if not given:
+            return drawn
+        values = [given.get(name, leaf) for name, leaf in named_leaves(drawn).items()]
+        return jax.tree.unflatten(jax.tree.structure(drawn), values)
+
+    def head_phase(self, network: nn.Network, abstract: Any) -> Phase:
+        """A phase in which the head of `network` learns alone."""
+        apply = training.flax_apply(network)
+        step = training.head_step(apply, self.task, self.head_optimizer, self.settings.dropout)
+        return self.phase(HEAD, network, step, lambda state: state.gates, abstract)
 
     def weights_phase(self, name: str, network: nn.Network, abstract: Any) -> Phase:
         """A phase that trains the weights of `network` alone."""

@@ -1,23 +1,30 @@
-"""Training of networks of the {none, id, same} space: what draws and adapts them shares."""
+"""Training of networks of the {none, id, same} space that are chosen before the first step.
+
+What adapts them while they train (`runs.adaptation_run`) shares their space and its costs.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from functools import cached_property, lru_cache
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnas import nn, training
+from jaxnas import nn
 from jaxnas.randomness import stream
-from jaxnas.runs.config import ConfigError
-from jaxnas.runs.genotype_files import refuse_unbuildable
-from jaxnas.runs.training_run import Architecture, TrainingRun, refuse_huge
-from jaxnas.spaces import AdaptationSpace, Derivation, Genotype
-from jaxnas.spaces.adaptation import Granularity, changes
+from jaxnas.reports.results import Architecture
+from jaxnas.runs.config import AdaptationFlags, ConfigError
+from jaxnas.runs.edge_costs import EdgeCosts, edge_costs
+from jaxnas.runs.starting.buildable import refuse_no_supernet
+from jaxnas.runs.starting.edge_norms import edge_norms
+from jaxnas.runs.training_run import TrainingRun
+from jaxnas.spaces import AdaptationSpace, Derivation
+from jaxnas.spaces.adaptation import ID, Granularity, changes
+from jaxnas.spaces.adaptation.smallest_norm import without_smallest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,13 +33,17 @@ class SpaceRun(TrainingRun):
 
     Attributes:
       granularity: of the space.
+      latency_table: where measured latencies are kept, as a resumed run needs; None to keep none.
+      adaptation: what a network may cost, and how the architecture adapts.
     """
 
     granularity: Granularity = "cell"
+    latency_table: Path | None = None
+    adaptation: AdaptationFlags = dataclasses.field(default_factory=AdaptationFlags)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _refuse_no_supernet(self.base, self.dataset.input_shape)
+        refuse_no_supernet(self.base, self.dataset.input_shape)
         try:
             AdaptationSpace(self.base, self.granularity)
         except ValueError as error:
@@ -41,6 +52,23 @@ class SpaceRun(TrainingRun):
     @cached_property
     def _space(self) -> AdaptationSpace:
         return AdaptationSpace(self.base, self.granularity)
+
+    @cached_property
+    def _costs(self) -> EdgeCosts:
+        return edge_costs(
+            self.adaptation.cost,
+            self._space,
+            self.dataset.input_shape,
+            self.dataset.num_classes,
+            batch_size=self.settings.batch_size,
+            dtype=self._learner.dtype,
+            table=self.latency_table,
+        )
+
+    def refuse_unreachable(self) -> None:
+        """Raises a ConfigError where no network of the space is as cheap as the target."""
+        if self.adaptation.target_cost is not None:
+            self._costs.refuse_unreachable(self._space, self.adaptation.target_cost)
 
     @cached_property
     def _supernet(self) -> nn.Network:
@@ -64,8 +92,10 @@ class SpaceRun(TrainingRun):
         """float32 [seeds, blocks, edges, 3] of the architecture of each seed."""
         return jnp.stack([self._space.one_hot_gates(each.choices) for each in derived])
 
-    def _architecture(self, derivation: Derivation, *more: str) -> Architecture:
-        """A derived network with what a reader should know of it, and `more` of that."""
+    def _architecture(self, derivation: Derivation) -> Architecture:
+        """A derived network with what a reader should know of it."""
+        target = self.adaptation.target_cost
+        more = () if target is None else (self._costs.note(derivation, target),)
         edges = sum(len(cell.edges) for cell in self.base.placed_cells())
         told = changes(self.base, derivation.genotype)
         notes = [f"of the network's {edges} edges, {told}.", *more]
@@ -82,43 +112,83 @@ class SpaceRun(TrainingRun):
 
 
 @dataclasses.dataclass(frozen=True)
-class RandomRun(SpaceRun):
-    """Training of networks that are drawn from the space before the first step."""
+class ChosenRun(SpaceRun):
+    """Training of networks of the space that are chosen before the first step."""
 
     @cached_property
-    def _drawn(self) -> list[Derivation]:
+    def _chosen(self) -> list[Derivation]:
         """The architecture of each seed."""
-        keys = [stream(jax.random.key(seed), "random") for seed in self.seeds]
-        return [
-            self._space.random(np.random.default_rng(np.asarray(jax.random.key_data(key))))
-            for key in keys
-        ]
+        raise NotImplementedError
 
     @cached_property
     def _network(self) -> nn.Network:
-        return self._fixed_network(self._drawn)
+        return self._fixed_network(self._chosen)
 
     @cached_property
-    def _first_state(self) -> Callable[[jax.Array], Any]:
-        learner, network = self._learner, self._network  # drawn before anything is traced
-        if not learner.seeds.wide:
-            return super()._first_state
-        all_gates = self._gates(self._drawn)
+    def _start_gates(self) -> jax.Array | None:
+        return self._gates(self._chosen) if self._learner.seeds.wide else None
 
-        def first(key: jax.Array, gates: jax.Array) -> training.TrainState:
-            variables = learner.variables(key, network, jnp.zeros_like(gates))
-            return training.init(variables, learner.optimizer, gates)
-
-        return jax.jit(lambda keys: jax.vmap(first)(keys, all_gates))
+    def refuse_unreachable(self) -> None:
+        """Raises a ConfigError where no network can be chosen that is as cheap as the target."""
+        super().refuse_unreachable()
+        if self.adaptation.target_cost is not None:
+            _ = self._chosen
 
     def _architectures(self, meta: dict[str, Any]) -> list[Architecture]:
-        return [self._architecture(each) for each in self._drawn]
+        return [self._architecture(each) for each in self._chosen]
 
 
-@lru_cache
-def _refuse_no_supernet(base: Genotype, shape: tuple[int, ...]) -> None:
-    """Raises a ConfigError where `base` makes no supernet for images of `shape` [h, w, c]."""
-    with refuse_unbuildable(f"--base {base.name}", f"shape {list(shape)}"):
-        space = AdaptationSpace(base, "full")
-        gates = jnp.zeros(space.shape)
-        refuse_huge(nn.abstract_variables(nn.supernet(space, 2), shape, gates))
+@dataclasses.dataclass(frozen=True)
+class RandomRun(ChosenRun):
+    """Training of networks that are drawn from the space, of a target's cost where there is one."""
+
+    @cached_property
+    def _chosen(self) -> list[Derivation]:
+        target = self.adaptation.target_cost
+        drawn = []
+        for seed in self.seeds:
+            key = jax.random.key_data(stream(jax.random.key(seed), "random"))
+            generator = np.random.default_rng(np.asarray(key))
+            if target is None:
+                drawn.append(self._space.random(generator))
+            else:  # of the networks of that cost, the best by preferences that are drawn
+                preferences = generator.gumbel(size=self._space.shape)
+                drawn.append(self._costs.derive(self._space, target, preferences, spend=True))
+        return drawn
+
+
+@dataclasses.dataclass(frozen=True)
+class NormRun(ChosenRun):
+    """Training of what is left of the base without the operations of the smallest weights.
+
+    It is what a pruning tool does, and a control of adaptation: see `without_smallest`.
+    """
+
+    def __post_init__(self) -> None:
+        if self.start is None or self.adaptation.target_cost is None:
+            raise ConfigError(
+                "norm drops operations whose --weights are small until --target-cost is met; give "
+                "both"
+            )
+        super().__post_init__()
+
+    @cached_property
+    def _chosen(self) -> list[Derivation]:
+        target = self.adaptation.target_cost
+        assert target is not None
+        most, least = self._costs.range_of(target)
+        identities = nn.candidate_costs(
+            self._space, self.dataset.input_shape, self.dataset.num_classes, "params"
+        ).candidates[..., ID]
+        try:
+            left = without_smallest(
+                self._space,
+                edge_norms(self.base, self._learner.given),
+                identities == 0,
+                self._costs.candidates,
+                most,
+                least,
+            )
+        except ValueError as error:
+            raise ConfigError(f"--target-cost {target}, norm: {error}") from error
+        return [left] * len(self.seeds)

@@ -7,59 +7,30 @@ state alone: see `runs.loop`.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable
-from functools import cached_property, lru_cache
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxnas import nn, training
 from jaxnas.data import Dataset, epoch_permutation
 from jaxnas.jobs.job import UNWATCHED, Watcher
 from jaxnas.randomness import stream
-from jaxnas.reports.results import Result
-from jaxnas.runs.config import ConfigError, SelfSupervision, Training
-from jaxnas.runs.genotype_files import refuse_unbuildable
-from jaxnas.runs.learner import Learner, Phase, Seeds
+from jaxnas.reports.results import Architecture, Result, SeedOutcome
+from jaxnas.runs.config import ConfigError, Training
+from jaxnas.runs.flags.self_supervision import SelfSupervision
+from jaxnas.runs.learner import HEAD, Learner, Phase, Seeds
 from jaxnas.runs.loop import Journal, Kept, TrainingError, all_finite
 from jaxnas.runs.objectives import as_lists, of_seed, readable
+from jaxnas.runs.starting.buildable import refuse_no_network
+from jaxnas.runs.starting.pretrained import Start
 from jaxnas.spaces import Genotype
 from jaxnas.storage.digest import run_digest
 from jaxnas.storage.directory import RunDirectory
 from jaxnas.training.loop import Order
-
-
-class SeedOutcome(NamedTuple):
-    """What one seed of a run came to.
-
-    Attributes:
-      result: the row of the table, with the final network.
-      variables: trained ``params`` and ``batch_stats``.
-      theta: float32 [epochs of adaptation + 1, tables, edges, 3], θ over time, from the start on;
-        None where nothing adapts.
-      notes: what a reader of the result should know.
-    """
-
-    result: Result
-    variables: Any
-    theta: np.ndarray | None
-    notes: tuple[str, ...]
-
-
-class Architecture(NamedTuple):
-    """The network that a seed ends with.
-
-    Attributes:
-      genotype: the network.
-      changes: what became of the base's edges, in words; empty where it was left alone.
-      notes: what a reader should know of it.
-    """
-
-    genotype: Genotype
-    changes: str = ""
-    notes: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +45,7 @@ class TrainingRun:
       seeds: one, or several to train side by side in one program.
       eval_every: epochs from one test to the next.
       supervision: how it learns without labels; None to learn the labels.
+      start: what training starts from; None for variables that are drawn.
 
     Raises:
       ConfigError: if settings, data and network do not fit each other.
@@ -86,9 +58,12 @@ class TrainingRun:
     seeds: tuple[int, ...]
     eval_every: int = 1
     supervision: SelfSupervision | None = None
+    start: Start | None = None
 
     def __post_init__(self) -> None:
         settings, images = self.settings, min(self._images)
+        if self.start is not None:
+            self.start.refuse_beyond(settings, labels=self.supervision is None)
         if settings.batch_size > images:
             raise ConfigError(
                 f"--batch-size {settings.batch_size} is more than the {images} training images "
@@ -113,13 +88,21 @@ class TrainingRun:
             raise ConfigError(
                 f"--devices {settings.devices} is more than the {jax.device_count()} there are"
             )
-        if settings.accumulate > self.total_steps:
-            raise ConfigError(
-                f"--accumulate {settings.accumulate} is more than the {self.total_steps} "
-                "steps of the run, so that the weights would never move"
-            )
+        alone = sum(self.steps[: self._head_epochs])  # of the head
+        rest = self.total_steps - alone
+        for steps, what in ((rest, "the run"), *([(alone, "--head-epochs")] if alone else [])):
+            if settings.accumulate > steps:
+                raise ConfigError(
+                    f"--accumulate {settings.accumulate} is more than the {steps} steps of {what}, "
+                    "so that weights would never move"
+                )
         _ = self._learner.objective  # which refuses what does not fit it
-        _refuse_no_network(self.base, self.dataset.input_shape)
+        refuse_no_network(self.base, self.dataset.input_shape)
+
+    @property
+    def _head_epochs(self) -> int:
+        """The first epochs, in which the head alone learns."""
+        return 0 if self.start is None else self.start.head_epochs
 
     @property
     def _images(self) -> tuple[int, ...]:
@@ -138,7 +121,8 @@ class TrainingRun:
 
     @cached_property
     def _learner(self) -> Learner:
-        return Learner(self.dataset, self.settings, self.supervision, self.steps, Seeds(self.seeds))
+        seeds = Seeds(self.seeds)
+        return Learner(self.dataset, self.settings, self.supervision, self.steps, seeds, self.start)
 
     @cached_property
     def _keys(self) -> jax.Array:
@@ -164,19 +148,50 @@ class TrainingRun:
         return self._learner.build(self.base)
 
     @cached_property
+    def _start_gates(self) -> jax.Array | None:
+        """The gates of each seed's network, where what is trained is a supernet; else None."""
+        return None
+
+    def _state(self, variables: Any, gates: jax.Array | None) -> Any:
+        """The state of one seed before the first step that moves all of these variables."""
+        return training.init(variables, self._learner.optimizer, gates)
+
+    def _head_state(self, variables: Any, gates: jax.Array | None) -> training.TrainState:
+        """The state of one seed before the first step that moves the head alone."""
+        return training.head_init(variables, self._learner.head_optimizer, gates)
+
+    def _from_keys(self, begin: Callable[[Any, Any], Any]) -> Callable[[jax.Array], Any]:
+        """Root keys to what `begin` makes of first variables and gates; compiled."""
+        # What is built once is built before anything is traced.
+        learner, network, all_gates = self._learner, self._network, self._start_gates
+
+        def first(key: jax.Array, given: Any, gates: jax.Array | None) -> Any:
+            more = () if gates is None else (jnp.zeros_like(gates),)
+            return begin(learner.variables(key, network, given, *more), gates)
+
+        each = (0, None, None if all_gates is None else 0)
+        compiled = jax.jit(jax.vmap(first, each) if learner.seeds.wide else first)
+        return lambda keys: compiled(keys, learner.given, all_gates)
+
+    @cached_property
     def _first_state(self) -> Callable[[jax.Array], Any]:
-        """Root keys to the state before the first epoch; compiled."""
-        learner = self._learner
-
-        def first(key: jax.Array) -> training.TrainState:
-            return training.init(learner.variables(key, self._network), learner.optimizer)
-
-        return jax.jit(learner.seeds.each(first))
+        """Root keys to the state before the first step that moves all weights."""
+        return self._from_keys(self._state)
 
     @cached_property
     def _first_phase(self) -> Phase:
         abstract = jax.eval_shape(self._first_state, self._keys)
         return self._learner.weights_phase("original", self._network, abstract)
+
+    @cached_property
+    def _first_head_state(self) -> Callable[[jax.Array], training.TrainState]:
+        """Root keys to the state before the first step that moves the head alone."""
+        return self._from_keys(self._head_state)
+
+    @cached_property
+    def _head_phase(self) -> Phase:
+        abstract = jax.eval_shape(self._first_head_state, self._keys)
+        return self._learner.head_phase(self._network, abstract)
 
     def _phase(self, meta: dict[str, Any]) -> Phase:
         """The phase of an epoch that ended with this metadata.
@@ -184,6 +199,8 @@ class TrainingRun:
         Raises:
           ValueError: if it is of another kind of run.
         """
+        if meta["phase"] == HEAD and self._head_epochs:
+            return self._head_phase
         if meta["phase"] != self._first_phase.name:
             raise ValueError(f"its phase is {meta['phase']}")
         return self._first_phase
@@ -224,11 +241,15 @@ class TrainingRun:
 
     def _begin(self) -> Kept:
         """What there is before the first epoch."""
-        phase, state = self._first_phase, self._first_state(self._keys)
+        phase, first = self._first_phase, self._first_state
+        if self._head_epochs:
+            phase, first = self._head_phase, self._first_head_state
+        state = first(self._keys)
         meta = {"phase": phase.name, "seeds": list(self.seeds), "first": {}, "scores": {}}
         if not self._learner.objective.judges_untrained:
             return Kept(0, state, meta)
-        scores = phase.evaluate_untrained(state)
+        judge = phase.evaluate_untrained if self.start is None else phase.evaluate
+        scores = judge(state)
         rows = self._rows(0, phase.name, {}, scores)
         return Kept(0, state, meta | {"first": as_lists(scores)}, rows)
 
@@ -237,6 +258,8 @@ class TrainingRun:
         epochs, done = self.settings.epochs, kept.epoch + 1
         if kept.epoch == epochs:
             return None
+        if kept.meta["phase"] == HEAD and kept.epoch == self._head_epochs:
+            kept = self._enter_body(kept)
         phase, order = self._phase(kept.meta), self._order(kept.epoch)
         images = {part: self._learner.data[part] for part in order}
         state, metrics = phase.epoch(kept.state, images, order, self._keys, progress)
@@ -245,6 +268,15 @@ class TrainingRun:
         score = float(np.mean(scores[self._learner.objective.headline])) if scores else -1.0
         meta = kept.meta | {"scores": as_lists(scores)}
         return Kept(done, state, meta, self._rows(done, phase.name, metrics, scores), score)
+
+    def _enter_body(self, kept: Kept) -> Kept:
+        """The end of the epochs of the head alone as the start of those of all weights."""
+        begin = self._learner.seeds.each(self._state)
+        state = jax.jit(begin)(kept.state.variables, kept.state.gates)
+        # The number of the step is what randomness depends on, and goes on.
+        state = jax.tree.map(jnp.copy, state._replace(step=kept.state.step))
+        meta = kept.meta | {"phase": self._first_phase.name, "scores": {}}
+        return kept._replace(state=state, meta=meta)
 
     def _refuse_non_finite(
         self, metrics: dict[str, jax.Array], scores: dict[str, jax.Array], state: Any, epoch: int
@@ -355,17 +387,3 @@ class TrainingRun:
         notes = (*judged.notes, *architecture.notes)
         told = tuple(f"{self.method}, seed {seed}: {note}" for note in notes)
         return SeedOutcome(result, judged.variables, None, told)
-
-
-@lru_cache
-def _refuse_no_network(base: Genotype, shape: tuple[int, ...]) -> None:
-    """Raises a ConfigError where `base` makes no network for images of `shape` [h, w, c]."""
-    with refuse_unbuildable(f"--base {base.name}", f"shape {list(shape)}"):
-        refuse_huge(nn.abstract_variables(nn.build(base, 2), shape))
-
-
-def refuse_huge(variables: Any) -> None:
-    """Raises a ValueError for more numbers than an int32 counts."""
-    count = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(variables))
-    if count >= 2**31:
-        raise ValueError(f"it has {count:,} parameters")

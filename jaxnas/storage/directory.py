@@ -26,6 +26,8 @@ OUTCOME = "outcome.json"
 """What the folder of finished work has: its outcome, written last."""
 DATA = "data_sha256"
 """The field of a configuration that holds `Dataset.fingerprint`, which a resumed run must have."""
+WEIGHTS = "weights_sha256"
+"""The field that holds the fingerprint of the weights that training started from, if any."""
 DATA_READ = "data.txt"
 """What the folder of a run on images has: which were read, and which were left out."""
 
@@ -255,6 +257,7 @@ class RunDirectory:
         del earlier["environment"]
         before, now = _flat(earlier), _flat(self._config)
         data_before, data_now = before.pop(DATA, _ABSENT), now.pop(DATA, _ABSENT)
+        weights_before, weights_now = before.pop(WEIGHTS, _ABSENT), now.pop(WEIGHTS, _ABSENT)
         different = {
             name: f"{name} was {before.get(name, _ABSENT)} and is {now.get(name, _ABSENT)}"
             for name in dict.fromkeys([*before, *now])
@@ -269,6 +272,14 @@ class RunDirectory:
                 else f"{self.path} holds a run that began with another data set: "
                 f"{', '.join(flags) or 'its images, labels or class names were others'}; resume "
                 "with the earlier one, use --overwrite, or use another --run-dir"
+            )
+        if weights_before != weights_now:
+            how = "without" if weights_before == _ABSENT else "from other"
+            if weights_now == _ABSENT:
+                how = "from"
+            raise RunError(
+                f"{self.path} holds a run that began {how} --weights; resume it as it began, use "
+                "--overwrite, or use another --run-dir"
             )
         grown = [
             name

@@ -14,7 +14,14 @@ from jaxnas.training.loop import (
     python_loop,
     scan_loop,
 )
-from jaxnas.training.optimizer import accumulate, lars, learning_rates, scheduled_sgd, sgd
+from jaxnas.training.optimizer import (
+    accumulate,
+    lars,
+    learning_rates,
+    scheduled_sgd,
+    sgd,
+    slower_body,
+)
 from jaxnas.training.probe import (
     FeatureStatistics,
     Probe,
@@ -29,6 +36,8 @@ from jaxnas.training.train import (
     TrainState,
     batch_loss,
     flax_apply,
+    head_init,
+    head_step,
     init,
     train_step,
 )
@@ -49,6 +58,8 @@ __all__ = [
     "feature_statistics",
     "first_bad_step",
     "flax_apply",
+    "head_init",
+    "head_step",
     "init",
     "knn_accuracy",
     "lars",
@@ -59,6 +70,7 @@ __all__ = [
     "scan_loop",
     "scheduled_sgd",
     "sgd",
+    "slower_body",
     "statistics_estimator",
     "train_step",
     "warn_of_few_steps",

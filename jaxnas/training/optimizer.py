@@ -9,6 +9,7 @@ import jax
 import optax
 
 from jaxnas.errors import SettingsError
+from jaxnas.nn.heads import HEAD_MODULES
 
 Schedule = Literal["cosine", "step", "constant"]
 
@@ -122,6 +123,22 @@ def accumulate(optimizer: optax.GradientTransformation, every: int) -> optax.Gra
     if every == 1:
         return optimizer
     return optax.MultiSteps(optimizer, every).gradient_transformation()
+
+
+def slower_body(
+    optimizer: optax.GradientTransformation, share: float
+) -> optax.GradientTransformation:
+    """The optimiser, with `share` of its learning rate for all parameters but the head's."""
+    if share == 1:
+        return optimizer
+
+    def body(params: Any) -> Any:
+        return {
+            module: jax.tree.map(lambda _, module=module: module not in HEAD_MODULES, tree)
+            for module, tree in params.items()
+        }
+
+    return optax.chain(optimizer, optax.masked(optax.scale(share), body))
 
 
 def learning_rates(

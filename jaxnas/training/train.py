@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxnas.nn.heads import WithAuxiliary
+from jaxnas.nn.heads import HEAD_MODULES, WithAuxiliary
 from jaxnas.nn.layers import Noise
 from jaxnas.randomness import stream
 from jaxnas.tasks.task import Task
@@ -80,7 +80,8 @@ def flax_apply(network: Any) -> Apply:
     ) -> tuple[Any, Any]:
         arguments = (inputs,) if gates is None else (inputs, gates)
         if not train:
-            return network.apply(variables, *arguments, train=False), variables["batch_stats"]
+            outputs = network.apply(variables, *arguments, train=False, noise=noise)
+            return outputs, variables["batch_stats"]
         outputs, changed = network.apply(
             variables, *arguments, train=True, noise=noise, mutable=["batch_stats"]
         )
@@ -115,6 +116,50 @@ def init(
     return TrainState(
         jnp.zeros((), jnp.int32), variables, optimizer.init(variables["params"]), gates
     )
+
+
+def head_init(
+    variables: Any, optimizer: optax.GradientTransformation, gates: jax.Array | None = None
+) -> TrainState:
+    """The state before the first `head_step`; `optimizer` remembers of the head alone."""
+    opt_state = optimizer.init(_head(variables["params"]))
+    return TrainState(jnp.zeros((), jnp.int32), variables, opt_state, gates)
+
+
+def _head(params: Any) -> Any:
+    return {module: tree for module, tree in params.items() if module in HEAD_MODULES}
+
+
+def head_step(
+    apply: Apply, task: Task, optimizer: optax.GradientTransformation, dropout: float
+) -> Step:
+    """A step in which the head alone learns, on the batch's part ``train``.
+
+    The body computes in test mode: its parameters stay, and so do its batch statistics, by which
+    its batch norms normalise. An auxiliary head, which test mode has not, stays as well.
+    """
+    regularisation = Regularisation(dropout=dropout)
+
+    def step(
+        state: TrainState, batch: Batch, key: jax.Array
+    ) -> tuple[TrainState, dict[str, jax.Array]]:
+        augment_key = jax.random.fold_in(stream(key, "augment"), state.step)
+        params = state.variables["params"]
+        head = _head(params)
+        inputs, targets = task.prepare(augment_key, *batch["train"])
+
+        def loss_of(head: Any) -> jax.Array:
+            variables = {**state.variables, "params": {**params, **head}}
+            noise = regularisation.noise(key, state.step)
+            return task.loss(apply(variables, inputs, state.gates, False, noise)[0], targets)
+
+        loss, gradient = jax.value_and_grad(loss_of)(head)
+        updates, opt_state = optimizer.update(gradient, state.opt_state, head)
+        moved: Any = optax.apply_updates(head, updates)
+        variables = {**state.variables, "params": {**params, **moved}}
+        return TrainState(state.step + 1, variables, opt_state, state.gates), {"loss": loss}
+
+    return step
 
 
 def train_step(

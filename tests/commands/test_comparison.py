@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from jaxnas.reports import read_results
 from jaxnas.reports.comparison_report import compare, comparison_table, write_comparison
 from jaxnas.reports.results import ORIGINAL
 from jaxnas.runs.config import ConfigError, DataFlags, RunFlags
+from jaxnas.runs.flags.pretrained import PretrainedFlags
 from jaxnas.runs.training_run import TrainingRun
 from jaxnas.search.shared.supernet import Found
 from jaxnas.spaces import Genotype, zoo
@@ -240,6 +242,10 @@ def test_what_is_left_out_is_told_before_training(inputs, tmp_path, monkeypatch,
         ({"nat_channels": 0}, "--nat-channels must be at least 1"),
         ({"base": ()}, "--base must name at least one"),
         ({"method": ("nat", "nat")}, "--method must name at least one, each once"),
+        (
+            {"base": ("resnet20", "plain20"), "pretrained": PretrainedFlags(Path("a.safetensors"))},
+            "--weights are of one network; give one --base",
+        ),
     ],
 )
 def test_impossible_flags_are_refused(changes, message):

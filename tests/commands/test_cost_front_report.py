@@ -74,6 +74,12 @@ def test_the_tables_have_every_point(points, tmp_path):
     assert "| original |  | 2 | 100.0 ± 0.0 | 80.50 ± 0.71 |" in text
     assert "multiply-adds, % of the base" in text
     assert f"| full | 50% | 1 | {points[2].cost:.1f} | 50.00 |" in text
+    assert "| -15.50 [" in text  # 70 and 60 less 80 and 81
+    assert "| -30.00 (n = 1: no interval) |" in text
+    assert "latency, ms" not in text
+    timed = [each._replace(latency=Spread(0.0125, 0.001)) for each in points]
+    write_front(tmp_path, timed, "macs", "tiny on tiny")
+    assert "| 12.50 ± 1.00 |" in (tmp_path / "front.md").read_text()
 
 
 def test_the_picture_is_the_same_every_time(points, tmp_path):

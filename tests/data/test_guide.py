@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from jaxnas.data import Augmentation, load, loading
-from jaxnas.runs.training_run import SeedOutcome, TrainingRun
+from jaxnas.reports.results import SeedOutcome
+from jaxnas.runs.training_run import TrainingRun
 from jaxnas.storage.directory import RunDirectory
 from support import pages, scripts
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -21,12 +21,13 @@ from jaxnas.compilation import jit
 from jaxnas.nn.costs.cost import cost_table, supernet_of
 from jaxnas.nn.kernels import pair
 from jaxnas.nn.layers import Conv, Dense
+from jaxnas.nn.network import build
 from jaxnas.nn.operations import Match, Op, Style
 from jaxnas.nn.weights.checks import Shape
 from jaxnas.nn.weights.init import abstract_variables
 from jaxnas.spaces.adaptation.space import AdaptationSpace
 from jaxnas.spaces.chain import ChainSpace
-from jaxnas.spaces.genotype import SKIP
+from jaxnas.spaces.genotype import SKIP, Genotype
 
 TimedPart = tuple[nn.Module, Shape]
 """A layer on its own, and the shape [h, w, c] (of a dense layer [c]) of what it is given."""
@@ -144,6 +145,39 @@ def candidate_latency(
         path: 0.0 if _is_free(*part) else parts[part_name(*part)] for path, part in placed.items()
     }
     return Latency(*cost_table(space, seconds), parts)
+
+
+def network_latency(
+    genotypes: Collection[Genotype],
+    input_shape: Shape,
+    num_classes: int,
+    *,
+    batch_size: int,
+    rounds: int = 20,
+    dtype: Any = jnp.float32,
+) -> dict[Genotype, float]:
+    """Seconds of a forward pass of one batch of each network, whole, on the present device.
+
+    Args:
+      genotypes: the networks.
+      input_shape: [h, w, c] of an image.
+      num_classes: size of the output.
+      batch_size: images in the batch.
+      rounds: timed calls of each.
+      dtype: of the computation.
+    """
+    images = jnp.ones((batch_size, *input_shape), dtype)
+
+    def call(genotype: Genotype) -> Callable[[], Any]:
+        network = build(genotype, num_classes, jnp.dtype(dtype))
+        shapes = abstract_variables(network, input_shape)
+        variables = jax.tree.map(lambda leaf: jnp.full(leaf.shape, 0.1, leaf.dtype), shapes)
+        program = jit(lambda variables, x: network.apply(variables, x, train=False), many=1)
+        return lambda: program(variables, images)
+
+    named = {genotype.to_json(): genotype for genotype in genotypes}
+    seconds = measure({name: call(genotype) for name, genotype in named.items()}, rounds)
+    return {genotype: seconds[name] for name, genotype in named.items()}
 
 
 def _is_free(module: nn.Module, shape: Shape) -> bool:

@@ -60,6 +60,7 @@ class Adaptation(NamedTuple):
 
     Attributes:
       init: typed key to the first `AdaptationState`.
+      start: the supernet's ``params`` and ``batch_stats`` to the first `AdaptationState`.
       step: (state, batch, key) to the next state and the scalars ``loss`` and ``redrawn`` (tables
         whose first sample was disconnected); the batch has a part ``train`` and, where θ learns
         from held-out images, a part ``arch``.
@@ -68,6 +69,7 @@ class Adaptation(NamedTuple):
     """
 
     init: Callable[[jax.Array], AdaptationState]
+    start: Callable[[Any], AdaptationState]
     step: Step
     gates: Callable[[AdaptationState, jax.Array], jax.Array]
     derive: Callable[[jax.Array], Any]
@@ -144,8 +146,7 @@ def adaptation(
     valid = space.possible
     price = np.zeros(space.shape, np.float32) if costs is None else np.float32(costs)
 
-    def init(key: jax.Array) -> AdaptationState:
-        variables = supernet.init(key)
+    def start(variables: Any) -> AdaptationState:
         theta = initial_theta(space)
         return AdaptationState(
             jnp.zeros((), jnp.int32),
@@ -154,6 +155,9 @@ def adaptation(
             theta,
             theta_optimizer.init(theta),
         )
+
+    def init(key: jax.Array) -> AdaptationState:
+        return start(supernet.init(key))
 
     def loss_of(
         learned: tuple[Any, jax.Array],
@@ -248,4 +252,4 @@ def adaptation(
     def derive(theta: jax.Array) -> Any:
         return supernet.decode(np.asarray(reading.scores(theta)))
 
-    return Adaptation(init, step, gates, derive)
+    return Adaptation(init, start, step, gates, derive)

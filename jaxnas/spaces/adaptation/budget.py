@@ -46,7 +46,13 @@ def cheapest(space: AdaptationSpace, costs: np.ndarray) -> int:
 
 
 def derive_within(
-    space: AdaptationSpace, theta: np.ndarray, costs: np.ndarray, most: int, least: int = 0
+    space: AdaptationSpace,
+    theta: np.ndarray,
+    costs: np.ndarray,
+    most: int,
+    least: int = 0,
+    *,
+    spend: bool = False,
 ) -> Derivation:
     """The architecture with the largest sum of parameters whose cost is at most `most`.
 
@@ -67,6 +73,7 @@ def derive_within(
       costs: int [tables, edges, 3], of each candidate, over all blocks that share the table.
       most: what all candidates chosen may cost.
       least: what they should cost where θ itself would cost too much.
+      spend: whether they should where θ itself would cost less, too.
 
     Raises:
       ValueError: for parameters or costs of another shape, no numbers or negative; for a cell of
@@ -74,7 +81,7 @@ def derive_within(
     """
     own = space.derive(theta)
     _check_costs(space, costs)
-    if cost_of(costs, own.choices) <= most:
+    if (least if spend else 0) <= cost_of(costs, own.choices) <= most:
         return own
     options = _all_options(space, np.asarray(theta, np.float64), costs)
     smallest = _cheapest(options)

@@ -1,0 +1,276 @@
+"""Weights that training starts from: read, fitted to a base and its images, and told of."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxnas import nn
+from jaxnas.data import Dataset
+from jaxnas.data.dataset import IMAGENET, Normalisation
+from jaxnas.nn.weights.checks import check_shapes, read_class_names
+from jaxnas.nn.weights.init import named_leaves
+from jaxnas.nn.weights.safetensors_file import load_image_form, read_safetensors
+from jaxnas.runs.config import ConfigError, Training
+from jaxnas.runs.flags.pretrained import PretrainedFlags
+from jaxnas.runs.load import load_run
+from jaxnas.runs.starting.buildable import refuse_no_network
+from jaxnas.spaces import AdaptationSpace, Genotype, SpaceError
+
+_AROUND_ZERO = Normalisation((0.5,) * 3, (0.5,) * 3)
+_KERAS = (".h5", ".hdf5", ".keras")
+
+
+class GivenWeights(NamedTuple):
+    """Weights as they were found.
+
+    Attributes:
+      where: what they came from, for messages.
+      arrays: float32 by name, such as ``params/stem_conv/kernel``.
+      genotype: of their network; None where the file does not say.
+      class_names: of its logits; None where the file does not say.
+      normalisation: of its images; None where the file does not say.
+    """
+
+    where: str
+    arrays: dict[str, np.ndarray]
+    genotype: Genotype | None
+    class_names: tuple[str, ...] | None
+    normalisation: Normalisation | None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Start:
+    """What training starts from, and how.
+
+    Attributes:
+      given: float32 by name, the variables that are not drawn; of the supernet of a base too, whose
+        variables have the same names.
+      normalisation: of the images; None for the data set's own.
+      told: which weights are taken, which are new and which are left, a sentence each.
+      head_epochs: the first epochs, in which the head alone learns.
+      body_share: learning rate of all but the head, as a share of the head's.
+    """
+
+    given: dict[str, np.ndarray]
+    normalisation: Normalisation | None
+    told: tuple[str, ...]
+    head_epochs: int = 0
+    body_share: float = 1.0
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256, as hex digits, of the given variables and the normalisation."""
+        sha256 = hashlib.sha256(json.dumps(self.normalisation).encode())
+        for name, array in sorted(self.given.items()):
+            sha256.update(f"{name} {array.shape}".encode())
+            sha256.update(np.ascontiguousarray(array))
+        return sha256.hexdigest()
+
+    def refuse_beyond(self, settings: Training, *, labels: bool) -> None:
+        """Raises a ConfigError where the head cannot learn alone, or not for so long."""
+        if self.head_epochs and not labels:
+            raise ConfigError("--head-epochs is for training with labels; leave it out")
+        if settings.rising_epochs > settings.epochs - self.head_epochs:
+            raise ConfigError(
+                f"--rate-warmup-epochs {settings.rising_epochs} must fit in the epochs after "
+                f"--head-epochs {self.head_epochs}"
+            )
+
+    def normalised(self, dataset: Dataset) -> Dataset:
+        """The data set, whose images are normalised as the weights want them."""
+        if self.normalisation is None:
+            return dataset
+        return dataclasses.replace(dataset, normalisation=self.normalisation)
+
+
+def start_from(weights: Any, base: Genotype, dataset: Dataset, flags: PretrainedFlags) -> Start:
+    """What training of `base` starts from.
+
+    Args:
+      weights: see `read_weights`.
+      base: the network that is trained: that of the weights, or one that turns edges of it into
+        nothing or identities.
+      dataset: what is learned.
+      flags: how.
+
+    Raises:
+      ConfigError: naming what does not fit, if the weights are not of such a network, or of images
+        of other channels.
+      RunError: for a folder that holds no finished network, or several.
+      WeightsError: for a file that cannot be read.
+    """
+    source = read_weights(weights)
+    outputs, shape = dataset.num_classes, dataset.input_shape
+    refuse_no_network(base, shape)
+    wanted = named_leaves(nn.abstract_variables(nn.build(base, outputs), shape))
+    # Parameters come first where an error names some.
+    wanted = dict(sorted(wanted.items(), key=lambda each: not each[0].startswith("params/")))
+    body = {name: leaf.shape for name, leaf in wanted.items() if not _of_head(name)}
+    head = {name: leaf.shape for name, leaf in wanted.items() if _of_head(name)}
+    kept_head = _fits(source, head, dataset.class_names)
+    given = {name: source.arrays[name] for name in body if name in source.arrays}
+    new = [name for name in body if name not in given]
+    _refuse_other_network(source, base, body)
+    _refuse_other_channels(source, shape[-1])
+    if kept_head:
+        given |= {name: source.arrays[name] for name in head}
+    for name, array in given.items():
+        if not np.isfinite(array).all():
+            raise ConfigError(f"--weights {source.where}: {name} is not finite")
+    ignored = [name for name in source.arrays if name not in wanted and not _of_head(name)]
+    told = _told(source, base, dataset, len(body), new, ignored, kept_head=kept_head)
+    return Start(
+        given, source.normalisation, told, flags.head_epochs, float(flags.body_learning_rate_share)
+    )
+
+
+def read_weights(weights: Any) -> GivenWeights:
+    """Weights, and what their file says of them.
+
+    Args:
+      weights: a network with its variables, such as `nn.Imported` or `Trained`; or the path of a
+        .safetensors of this project, of a run's folder, or of a file that `nn.import_timm` or
+        `nn.import_keras` reads.
+
+    Raises:
+      ConfigError: for anything else.
+      RunError, WeightsError: see `start_from`.
+    """
+    if hasattr(weights, "network") and hasattr(weights, "variables"):
+        genotype, arrays = weights.network.genotype, _arrays(weights.variables)
+        names, mean, std = (getattr(weights, each, None) for each in ("class_names", "mean", "std"))
+        normalisation = None
+        if mean is not None and std is not None:
+            normalisation = Normalisation(tuple(mean), tuple(std))
+        return GivenWeights("the given network", arrays, genotype, names, normalisation)
+    if not isinstance(weights, str | os.PathLike):
+        raise ConfigError(
+            "weights are the path of a file or of a run's folder, or a network with its variables "
+            f"such as nn.import_timm gives; got a {type(weights).__name__}"
+        )
+    path = Path(weights)
+    if path.is_dir():
+        trained = load_run(path)
+        normalisation = Normalisation(tuple(trained.mean), tuple(trained.std))
+        genotype, names = trained.network.genotype, trained.class_names
+        return GivenWeights(str(path), _arrays(trained.variables), genotype, names, normalisation)
+    if path.suffix == ".safetensors":
+        arrays, metadata = read_safetensors(path)
+        if "genotype" in metadata or any(name.startswith("params/") for name in arrays):
+            return _own(path, arrays, metadata)
+    imported = (nn.import_keras if path.suffix in _KERAS else nn.import_timm)(path)
+    genotype = imported.network.genotype
+    normalisation = _AROUND_ZERO if genotype.name.startswith(("nasnet", "pnasnet")) else IMAGENET
+    return GivenWeights(str(path), _arrays(imported.variables), genotype, None, normalisation)
+
+
+def _own(path: Path, arrays: dict[str, np.ndarray], metadata: Mapping[str, str]) -> GivenWeights:
+    """The content of a file of `nn.save_safetensors`."""
+    genotype = Genotype.from_json(metadata["genotype"]) if "genotype" in metadata else None
+    kernel = arrays.get("params/classifier/kernel")
+    classes = kernel.shape[-1] if kernel is not None and kernel.ndim else 0
+    names = read_class_names(path, metadata.get("class_names"), classes)
+    form = load_image_form(path)
+    normalisation = None if form is None else Normalisation(form.mean, form.std)
+    floats = {name: np.asarray(array, np.float32) for name, array in arrays.items()}
+    return GivenWeights(str(path), floats, genotype, names, normalisation)
+
+
+def _arrays(variables: Any) -> dict[str, np.ndarray]:
+    return {name: np.asarray(leaf, np.float32) for name, leaf in named_leaves(variables).items()}
+
+
+def _of_head(name: str) -> bool:
+    return name.split("/")[1] in nn.HEAD_MODULES
+
+
+def _fits(
+    source: GivenWeights, head: Mapping[str, tuple[int, ...]], class_names: tuple[str, ...]
+) -> bool:
+    """Whether the source's head is one for these classes."""
+    if source.class_names is not None and source.class_names != class_names:
+        return False
+    found = {name: array.shape for name, array in source.arrays.items()}
+    return all(found.get(name) == shape for name, shape in head.items())
+
+
+def _refuse_other_network(
+    source: GivenWeights, base: Genotype, body: Mapping[str, tuple[int, ...]]
+) -> None:
+    """Raises a ConfigError where the weights are of a network that `base` is not made of."""
+    found = {name: array.shape for name, array in source.arrays.items() if name in body}
+    if source.genotype is None:
+        wanted = body
+    else:
+        wanted = {name: shape for name, shape in body.items() if name in found}
+    try:
+        check_shapes(f"--weights {source.where}", found, wanted)
+        if source.genotype is not None:
+            AdaptationSpace(source.genotype, "full").encode(base)
+    except SpaceError as error:
+        raise ConfigError(
+            f"--weights {source.where} are of {source.genotype and source.genotype.name}, of which "
+            f"--base {base.name} is no network with edges left out or identities ({error})"
+        ) from error
+    except nn.WeightsError as error:
+        raise ConfigError(str(error).replace("the network:", f"--base {base.name}:")) from error
+
+
+def _refuse_other_channels(source: GivenWeights, channels: int) -> None:
+    if source.normalisation is None:
+        return
+    own = len(source.normalisation.mean)
+    if own != channels:
+        raise ConfigError(
+            f"--weights {source.where} are for images of {own} channels; the data set's have "
+            f"{channels}"
+        )
+
+
+def _told(
+    source: GivenWeights,
+    base: Genotype,
+    dataset: Dataset,
+    count: int,
+    new: list[str],
+    ignored: list[str],
+    *,
+    kept_head: bool,
+) -> tuple[str, ...]:
+    """What a reader should know of a start."""
+    network = base.name if source.genotype is None else source.genotype.name
+    told = [
+        f"Training starts from {source.where} ({network}): {count - len(new)} of the {count} "
+        "variables of the network's body are taken."
+    ]
+    if new:
+        told.append(f"New, of identities between shapes: {_some(new)}.")
+    if kept_head:
+        told.append("The head is taken too: its classes are the data set's.")
+    else:
+        kernel = source.arrays.get("params/classifier/kernel")
+        there = "no classes" if kernel is None else f"{kernel.shape[-1]:,} classes"
+        if kernel is not None and kernel.shape[-1] == dataset.num_classes:
+            there += " of other names"
+        told.append(f"The head is new: the weights have {there}, the data {dataset.num_classes:,}.")
+    if ignored:
+        told.append(f"Ignored, as {base.name} has no such variables: {_some(ignored)}.")
+    if source.normalisation is None:
+        told.append("The weights do not say how images are normalised: as the data set's own are.")
+    else:
+        mean, std = ([round(value, 4) for value in each] for each in source.normalisation)
+        told.append(f"Images are normalised as for the weights: mean {mean}, deviation {std}.")
+    return tuple(told)
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - 3
+    return ", ".join(names[:3]) + (f" and {more} more" if more > 0 else "")
