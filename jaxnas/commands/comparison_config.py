@@ -7,7 +7,8 @@ from typing import Any, Literal, get_args
 
 from jaxnas.commands.methods.nat_method import NATSettings
 from jaxnas.jobs.worker_flags import WorkerFlags
-from jaxnas.runs.config import ConfigError, DataFlags, RunFlags, Stem, Training
+from jaxnas.runs.config import ConfigError, RunFlags, Stem, Training
+from jaxnas.runs.data_flags import DataFlags
 from jaxnas.spaces import Genotype
 
 MethodName = Literal["original", "nat", "nat_faithful", "adapt_cell", "adapt_full", "random"]

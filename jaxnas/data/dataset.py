@@ -5,12 +5,33 @@ import json
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
 from jaxnas.data.augmentation import Augmentation
 from jaxnas.data.errors import DataError
 from jaxnas.errors import refuse_other_bytes
+
+
+class Normalisation(NamedTuple):
+    """Mean and standard deviation that images are normalised by in place of their own.
+
+    Attributes:
+      mean: of each channel, in units of 0..1.
+      std: standard deviation of each channel, in units of 0..1.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+IMAGENET = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+"""What torchvision's and most of timm's weights were trained with (torchvision's `transforms`)."""
+
+
+_AT_ONCE = 1000
+"""Images that are scanned together; more would copy much memory, and decode much of it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +50,10 @@ class Dataset:
       class_names: one name per class.
       augmentation: what suits these images while training.
       notes: what was left out or decided while they were read, a sentence each.
+      normalisation: of other images, as weights need that were trained on these; None to compute
+        it from the training images.
+      host_workers: number of processes (0 for threads) that read images, which are arrays or
+        `FileImages` then, step by step while they are learned; None to hold all on the device.
 
     Raises:
       DataError: on construction, if the fields do not fit the above or each other.
@@ -43,11 +68,15 @@ class Dataset:
     class_names: tuple[str, ...]
     augmentation: Augmentation
     notes: tuple[str, ...] = ()
+    normalisation: Normalisation | None = None
+    host_workers: int | None = None
 
     def __post_init__(self) -> None:
         for field in ("train_images", "train_labels", "test_images", "test_labels"):
             what = f"{self.name}'s {field.replace('train', 'training').replace('_', ' ')}"
-            object.__setattr__(self, field, _plain(getattr(self, field), what))
+            given = getattr(self, field)
+            if self.host_workers is None or isinstance(given, np.ndarray):
+                object.__setattr__(self, field, _plain(given, what))
         if self.num_classes < 2:
             raise DataError(
                 f"{self.name} has {self.num_classes} class: to classify, give at least 2 classes."
@@ -71,6 +100,20 @@ class Dataset:
                 f"images {self.test_images.shape[1:]} (height, width, channels): make them equal."
             )
         _refuse_missing_classes(self.name, self.train_labels, self.num_classes, self.class_names)
+        if self.augmentation.crop_area is not None and self.host_workers is None:
+            raise DataError(
+                f"{self.name}'s images are on the device, and random crops are made on the host: "
+                "load them with on_host=True."
+            )
+        channels = self.train_images.shape[3]
+        if self.normalisation is not None and any(
+            len(each) != channels for each in self.normalisation
+        ):
+            raise DataError(
+                f"{self.name}'s images have {channels} channel{'s' * (channels > 1)} and its "
+                f"normalisation {len(self.normalisation.mean)} means and "
+                f"{len(self.normalisation.std)} deviations: give one of each per channel."
+            )
 
     def _check_part(self, part: str, images: np.ndarray, labels: np.ndarray) -> None:
         _refuse_no_images(images, f"{self.name}'s {part} images")
@@ -94,11 +137,23 @@ class Dataset:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256, as hex digits, of images, labels and class names; computed once."""
+        return self._scanned[0]
+
+    @cached_property
+    def _scanned(self) -> tuple[str, np.ndarray]:
+        """The fingerprint, and int64 [C, 256], how often each channel of the training images has
+        each value: both in one pass, since it may decode all files."""
         sha256 = hashlib.sha256(json.dumps(self.class_names).encode())
+        counts = np.zeros((self.train_images.shape[3], 256), np.int64)
         for array in (self.train_images, self.train_labels, self.test_images, self.test_labels):
             sha256.update(str(array.shape).encode())
-            sha256.update(np.ascontiguousarray(array))
-        return sha256.hexdigest()
+            for start in range(0, len(array), _AT_ONCE):
+                chunk = np.ascontiguousarray(array[start : start + _AT_ONCE])
+                sha256.update(chunk)
+                if array is self.train_images:
+                    for channel, row in enumerate(counts):
+                        row += np.bincount(chunk[..., channel].ravel(), minlength=256)
+        return sha256.hexdigest(), counts
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -136,8 +191,13 @@ class Dataset:
         return replace(self, train_images=self.train_images[:n], train_labels=self.train_labels[:n])
 
     def channel_mean(self) -> np.ndarray:
-        """Mean of each channel over the training images: float32 [C], in units of 0..1."""
-        means = [mean for mean, _ in self._channel_moments()]
+        """Mean of each channel over the training images: float32 [C], in units of 0..1.
+
+        A `normalisation` that was given takes its place, as it does in `channel_std`.
+        """
+        if self.normalisation is not None:
+            return np.asarray(self.normalisation.mean, np.float32)
+        means = [mean for mean, _ in self._channel_moments]
         return np.asarray(means, np.float32)
 
     def channel_std(self) -> np.ndarray:
@@ -145,20 +205,17 @@ class Dataset:
 
         It is 1 for a channel that never changes, so that normalising leaves that channel at 0.
         """
-        deviations = [std or 1.0 for _, std in self._channel_moments()]
+        if self.normalisation is not None:
+            return np.asarray(self.normalisation.std, np.float32)
+        deviations = [std or 1.0 for _, std in self._channel_moments]
         return np.asarray(deviations, np.float32)
 
+    @cached_property
     def _channel_moments(self) -> list[tuple[float, float]]:
         # Whole-number histograms make the result independent of the order of summation.
-        channels = self.train_images.shape[3]
-        counts = np.zeros((channels, 256), np.int64)
-        for start in range(0, len(self.train_images), 1000):  # bounds bincount's int64 copy
-            chunk = self.train_images[start : start + 1000]
-            for channel in range(channels):
-                counts[channel] += np.bincount(chunk[..., channel].ravel(), minlength=256)
         moments = []
         values = range(256)
-        for row in counts.tolist():
+        for row in self._scanned[1].tolist():
             n = sum(row)
             first = sum(v * c for v, c in zip(values, row, strict=True))
             second = sum(v * v * c for v, c in zip(values, row, strict=True))
@@ -195,8 +252,8 @@ def from_arrays(
     """
     train_images = _as_images(x_train, f"{name}'s training images")
     test_images = _as_images(x_test, f"{name}'s test images")
-    train_labels = _as_labels(y_train, f"{name}'s training labels")
-    test_labels = _as_labels(y_test, f"{name}'s test labels")
+    train_labels = as_labels(y_train, f"{name}'s training labels")
+    test_labels = as_labels(y_test, f"{name}'s test labels")
     num_classes = 1 + max(int(train_labels.max()), int(test_labels.max()))
     if num_classes > len(train_labels) + len(test_labels):  # before there are as many names
         _refuse_missing_classes(name, train_labels, num_classes)
@@ -280,7 +337,8 @@ def _as_images(images: object, what: str) -> np.ndarray:
     return array
 
 
-def _as_labels(labels: object, what: str) -> np.ndarray:
+def as_labels(labels: object, what: str) -> np.ndarray:
+    """Labels int32 [n] of an array of whole numbers; a DataError that says `what` they are else."""
     array = _plain(labels, what)
     # By kind, as NumPy counts time spans among the integers.
     if array.dtype.kind not in "iu" or array.ndim != 1 or not array.size:

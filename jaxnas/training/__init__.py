@@ -11,6 +11,7 @@ from jaxnas.training.loop import (
     default_loop,
     eager_loop,
     first_bad_step,
+    host_loop,
     python_loop,
     scan_loop,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "feature_statistics",
     "first_bad_step",
     "flax_apply",
+    "host_loop",
     "init",
     "knn_accuracy",
     "lars",

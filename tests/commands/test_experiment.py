@@ -22,11 +22,11 @@ from jaxnas.reports import read_results
 from jaxnas.runs.config import (
     AdaptationFlags,
     ConfigError,
-    DataFlags,
     Experiment,
     RunFlags,
     Training,
 )
+from jaxnas.runs.data_flags import DataFlags
 from jaxnas.runs.loop import TrainingError
 from jaxnas.runs.training_run import TrainingRun
 from jaxnas.spaces import Block, Genotype, GenotypeError, zoo
