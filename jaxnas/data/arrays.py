@@ -7,10 +7,10 @@ import numpy as np
 
 from jaxnas import reading
 from jaxnas.data.augmentation import Augmentation
-from jaxnas.data.dataset import Dataset, as_labels, from_arrays
+from jaxnas.data.dataset import Dataset, as_labels, from_arrays, refuse_no_memory
 from jaxnas.data.errors import DataError
 from jaxnas.data.reader_options import Reading
-from jaxnas.data.resizing import fit_array, refuse_no_memory
+from jaxnas.data.resizing import fit_array
 
 _PARTS = ("x_train", "y_train", "x_test", "y_test")
 _DIGITS_TRAIN = 1437  # the first four fifths of 1,797

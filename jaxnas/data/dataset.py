@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxnas.allocation import free_memory
 from jaxnas.data.augmentation import Augmentation
 from jaxnas.data.errors import DataError
 from jaxnas.errors import refuse_other_bytes
@@ -351,3 +352,15 @@ def as_labels(labels: object, what: str) -> np.ndarray:
             f"{what} run from {array.min()} to {array.max()}: number the classes from 0."
         )
     return array.astype(np.int32)
+
+
+def refuse_no_memory(name: str, count: int, shape: tuple[int, int, int]) -> None:
+    """Raises a DataError if so many images of shape [h, w, c] are more than the free memory."""
+    height, width, channels = shape
+    needed, free = count * height * width * channels, free_memory()
+    if needed > free:
+        raise DataError(
+            f"{name}'s {count:,} images of {width}x{height} pixels need "
+            f"{needed / 2**30:,.1f} GiB of memory, and {free / 2**30:,.1f} GiB are free: "
+            "make them smaller, or take fewer."
+        )

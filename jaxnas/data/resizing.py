@@ -12,9 +12,6 @@ import math
 import numpy as np
 from PIL import Image
 
-from jaxnas.allocation import free_memory
-from jaxnas.data.errors import DataError
-
 FILTER = Image.Resampling.BICUBIC
 
 
@@ -92,15 +89,3 @@ def fit_array(images: np.ndarray, side: int, crop_share: float = 1.0) -> np.ndar
             plane = Image.fromarray(np.ascontiguousarray(image[..., channel]))
             fitted[index, ..., channel] = np.asarray(fit(plane, side, crop_share))
     return fitted
-
-
-def refuse_no_memory(name: str, count: int, shape: tuple[int, int, int]) -> None:
-    """Raises a DataError if so many images of shape [h, w, c] are more than the free memory."""
-    height, width, channels = shape
-    needed, free = count * height * width * channels, free_memory()
-    if needed > free:
-        raise DataError(
-            f"{name}'s {count:,} images of {width}x{height} pixels need "
-            f"{needed / 2**30:,.1f} GiB of memory, and {free / 2**30:,.1f} GiB are free: "
-            "make them smaller, or take fewer."
-        )

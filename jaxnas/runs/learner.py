@@ -13,7 +13,7 @@ import optax
 
 from jaxnas import nn, tasks, training
 from jaxnas.data import Dataset
-from jaxnas.data.host import HostData
+from jaxnas.data.host.stream import HostData
 from jaxnas.randomness import stream
 from jaxnas.runs.config import SelfSupervision, Training
 from jaxnas.runs.objectives import Objective, SelfSupervised, Supervised

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnas.data.host import HostData
+from jaxnas.data.host.stream import HostData
 from jaxnas.nn.layers import BATCH_NORM_MOMENTUM
 from jaxnas.tasks.task import Task
 from jaxnas.training.train import Apply

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnas.compilation import MANY_RUNS, jit
-from jaxnas.data.host import HostData
+from jaxnas.data.host.stream import HostData
 from jaxnas.training.train import Step
 
 Data = dict[str, tuple[jax.Array, jax.Array]]

@@ -14,7 +14,7 @@ READ = """
 import resource, sys
 import numpy as np
 from jaxnas.data import epoch_permutation, load
-from jaxnas.data.host import HostData
+from jaxnas.data.host.stream import HostData
 import jax
 
 on_host = sys.argv[2] == "host"

@@ -97,7 +97,7 @@ def test_the_test_images_are_judged_as_on_the_device():
     import jax.numpy as jnp
 
     from jaxnas import training
-    from jaxnas.data.host import HostData
+    from jaxnas.data.host.stream import HostData
     from jaxnas.tasks import supervised
 
     images, labels = tiny.images(23, 1)

@@ -9,14 +9,13 @@ from typing import cast
 import numpy as np
 
 from jaxnas.data.augmentation import Augmentation
-from jaxnas.data.dataset import Dataset
+from jaxnas.data.dataset import Dataset, refuse_no_memory
 from jaxnas.data.errors import BrokenImageError, DataError
 from jaxnas.data.folders.file_images import FileImages, other_size
 from jaxnas.data.folders.image_files import Head, read_head, read_image, read_pixels
 from jaxnas.data.folders.notes import broken_files
 from jaxnas.data.folders.threads import in_threads
 from jaxnas.data.reader_options import Reading
-from jaxnas.data.resizing import refuse_no_memory
 
 Labelled = tuple[Path, int]
 """An image file and the number of its class."""

@@ -19,14 +19,14 @@ from jaxnas.data.errors import DataError
 from jaxnas.data.folders.file_images import FileImages
 from jaxnas.data.resizing import random_resized_crop
 
-Images = np.ndarray | FileImages
+_Images = np.ndarray | FileImages
 """uint8 [n, h, w, c], on the host."""
 
-Rows = dict[str, np.ndarray]
+_Rows = dict[str, np.ndarray]
 """int32 [steps, batch], or [steps, seeds, batch]: which images of a part each step takes."""
 
-_AHEAD = 2  # steps, or handfuls of them, that wait decoded
-_THREADS = 16  # grain's own default
+_AHEAD = 2  # steps that wait for each process
+_THREADS = 8  # of this process, each with a step that waits
 
 
 class HostData(NamedTuple):
@@ -39,7 +39,7 @@ class HostData(NamedTuple):
       workers: processes that read; 0 to read by threads of this one.
     """
 
-    parts: dict[str, tuple[Images, np.ndarray]]
+    parts: dict[str, tuple[_Images, np.ndarray]]
     epoch: int = 0
     crop_area: float | None = None
     workers: int = 0
@@ -50,7 +50,7 @@ class HostData(NamedTuple):
         """The images and labels of some steps after the other, on the device.
 
         Args:
-          order: see `Rows`; of parts that there are.
+          order: see `_Rows`; of parts that there are.
           steps: in a chunk; the last one may have fewer.
           keys: random key of each seed, [seeds] or scalar as `order` has or lacks that axis; for
             random crops.
@@ -88,17 +88,17 @@ class HostData(NamedTuple):
     def _read_steps(self, source: _Steps, first: int) -> Iterator[dict[str, np.ndarray]]:
         grain = import_module("grain")
         steps = grain.MapDataset.source(source)[first:]
-        # Within a process of several each thread would compete with other processes.
-        threads = grain.ReadOptions(
-            num_threads=1 if self.workers else _THREADS, prefetch_buffer_size=_AHEAD
-        )
-        read = steps.to_iter_dataset(threads)
+        threads = 1 if self.workers else _THREADS
+        read = steps.to_iter_dataset(grain.ReadOptions(threads, prefetch_buffer_size=threads))
         if self.workers:
+            flags = import_module("absl.flags").FLAGS
+            if not flags.is_parsed():  # grain reads its own, and the command line is not absl's
+                flags.mark_as_parsed()
             options = grain.MultiprocessingOptions(self.workers, per_worker_buffer_size=_AHEAD)
             read = read.mp_prefetch(options)
         return iter(read)
 
-    def _on_device(self, rows: Rows, start: int, taken: list[dict[str, np.ndarray]]) -> Any:
+    def _on_device(self, rows: _Rows, start: int, taken: list[dict[str, np.ndarray]]) -> Any:
         """A chunk of steps, from the step `start` on."""
         data, order = {}, {}
         for part, each in rows.items():
@@ -114,7 +114,7 @@ class HostData(NamedTuple):
 class _Steps:
     """What grain reads from: the images of each step, by part."""
 
-    def __init__(self, data: HostData, rows: Rows, seeds: np.ndarray) -> None:
+    def __init__(self, data: HostData, rows: _Rows, seeds: np.ndarray) -> None:
         self._data, self._rows, self._seeds = data, rows, seeds
 
     def __len__(self) -> int:
@@ -138,7 +138,7 @@ class _Steps:
         return np.stack(cropped)
 
 
-def _one(images: Images, index: int) -> np.ndarray:
+def _one(images: _Images, index: int) -> np.ndarray:
     return images.decoded(index) if isinstance(images, FileImages) else images[index]
 
 
