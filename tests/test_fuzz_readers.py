@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from jaxnas.data import load
-from jaxnas.data.image_files import read_head, read_pixels
+from jaxnas.data.folders.image_files import read_head, read_pixels
 from jaxnas.data.pickles import read_batch
 from jaxnas.errors import UserError
 from jaxnas.nn.weights.export import load_exported

@@ -112,7 +112,14 @@ class ChildTraining:
 
     def __post_init__(self) -> None:
         plain = Training()
-        for name in ("auxiliary_weight", "drop_path", "dropout", "devices", "accumulate"):
+        for name in (
+            "auxiliary_weight",
+            "drop_path",
+            "dropout",
+            "devices",
+            "accumulate",
+            "class_weights",
+        ):
             if getattr(self.settings, name) != getattr(plain, name):
                 text = flag(name).replace("--", "--child.")
                 raise ConfigError(

@@ -7,7 +7,8 @@ from typing import Any, Literal, get_args
 
 from jaxnas.commands.methods.nat_method import NATSettings
 from jaxnas.jobs.worker_flags import WorkerFlags
-from jaxnas.runs.config import ConfigError, DataFlags, RunFlags, Stem, Training
+from jaxnas.runs.config import ConfigError, RunFlags, Stem, Training
+from jaxnas.runs.flags.data import DataFlags
 from jaxnas.runs.flags.pretrained import PretrainedFlags
 from jaxnas.spaces import Genotype
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from jaxnas import data
 from jaxnas.data import Dataset
-from jaxnas.runs.config import DataFlags, RunFlags, Stem
+from jaxnas.runs.config import RunFlags, Stem
+from jaxnas.runs.flags.data import DataFlags
 from jaxnas.runs.flags.pretrained import PretrainedFlags
 from jaxnas.runs.genotype_files import usual_stem, with_stem
 from jaxnas.runs.search_config import SearchFlags
@@ -21,7 +23,13 @@ def load_data(flags: DataFlags) -> Dataset:
     Raises:
       DataError: if it cannot be found, read or limited.
     """
-    dataset = data.load(flags.dataset, flags.data_dir, download=flags.download)
+    dataset = data.load(flags.dataset, flags.data_dir, download=flags.download, **flags.reading)
+    if flags.flip is not None:
+        augmentation = dataclasses.replace(dataset.augmentation, flip=flags.flip)
+        dataset = dataclasses.replace(dataset, augmentation=augmentation)
+    if flags.crop_area is not None:
+        augmentation = dataclasses.replace(dataset.augmentation, pad=0, crop_area=flags.crop_area)
+        dataset = dataclasses.replace(dataset, augmentation=augmentation)
     if flags.train_limit is not None:
         dataset = dataset.limit(flags.train_limit)
     print(dataset.described, flush=True)

@@ -1,23 +1,27 @@
 """Data sets kept as arrays: an .npz file, and the digits shipped with scikit-learn."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from jaxnas import reading
 from jaxnas.data.augmentation import Augmentation
-from jaxnas.data.dataset import Dataset, from_arrays
+from jaxnas.data.dataset import Dataset, as_labels, from_arrays, refuse_no_memory
 from jaxnas.data.errors import DataError
+from jaxnas.data.reader_options import Reading
+from jaxnas.data.resizing import fit_array
 
 _PARTS = ("x_train", "y_train", "x_test", "y_test")
 _DIGITS_TRAIN = 1437  # the first four fifths of 1,797
 
 
-def load_npz(path: Path) -> Dataset:
+def load_npz(path: Path, how: Reading) -> Dataset:
     """Reads an .npz file that holds x_train, y_train, x_test and y_test, as `from_arrays` takes.
 
     If it holds x and y instead, the last tenth (at least one image) is the test part: shuffle
-    before saving if the images are sorted by class. The data set has the file's name.
+    before saving if the images are sorted by class, or have the test part drawn. The data set has
+    the file's name.
 
     Raises:
       DataError: if the file is damaged, lacks these arrays, or holds Python objects.
@@ -27,6 +31,7 @@ def load_npz(path: Path) -> Dataset:
         with reading.regular(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
             names = set(archive.files)
             if names.issuperset(_PARTS):
+                how.refuse_drawing(str(path))
                 x_train, y_train, x_test, y_test = (archive[part] for part in _PARTS)
             elif {"x", "y"} <= names:
                 x, y = np.atleast_1d(archive["x"], archive["y"])
@@ -40,8 +45,12 @@ def load_npz(path: Path) -> Dataset:
                         f"{path} holds {len(x)} image{'s' * (len(x) != 1)} in x: save at least 2, "
                         "as one is for the test."
                     )
-                cut = len(x) - max(1, len(x) // 10)
-                x_train, y_train, x_test, y_test = x[:cut], y[:cut], x[cut:], y[cut:]
+                test = np.arange(len(x)) >= len(x) - max(1, len(x) // 10)
+                if how.test_share is not None:
+                    labels = as_labels(y, f"{path}'s labels")
+                    names = tuple(str(each) for each in range(1 + labels.max()))
+                    test = how.draw_test(str(path), labels, names)
+                x_train, y_train, x_test, y_test = x[~test], y[~test], x[test], y[test]
             else:
                 raise DataError(
                     f"{path} holds {sorted(names)}: save x_train, y_train, x_test and y_test, "
@@ -53,7 +62,30 @@ def load_npz(path: Path) -> Dataset:
         raise DataError(
             f"{path} cannot be read ({error}): save plain arrays with numpy.savez."
         ) from error
-    return from_arrays(x_train, y_train, x_test, y_test, name=path.stem)
+    dataset = from_arrays(x_train, y_train, x_test, y_test, name=path.stem)
+    return as_read(dataset, replace(how, test_share=None))
+
+
+def as_read(dataset: Dataset, how: Reading) -> Dataset:
+    """A data set of arrays, with images of the size and the channels that are wanted.
+
+    Pads of the augmentation grow with the images.
+
+    Raises:
+      DataError: if the memory does not suffice, or a test part is to be drawn though it has one.
+    """
+    how.refuse_drawing(dataset.name)
+    side, channels = how.image_size, dataset.input_shape[2]
+    train, test, augmentation = dataset.train_images, dataset.test_images, dataset.augmentation
+    if side is not None:
+        wanted = 3 if how.rgb and channels == 1 else channels
+        refuse_no_memory(dataset.name, len(train) + len(test), (side, side, wanted))
+        train, test = (fit_array(each, side, how.crop_share) for each in (train, test))
+        grown = side / min(dataset.input_shape[:2])
+        augmentation = replace(augmentation, pad=round(augmentation.pad * grown))
+    if how.rgb and channels == 1:
+        train, test = (np.repeat(each, 3, 3) for each in (train, test))
+    return replace(dataset, train_images=train, test_images=test, augmentation=augmentation)
 
 
 def load_digits() -> Dataset:

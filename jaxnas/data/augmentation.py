@@ -22,14 +22,19 @@ class Augmentation:
       pad: zero pixels added to each border before a window of the image's size is cut out.
       flip: whether each image is mirrored left to right with probability 1/2.
       cutout: side, in pixels, of the square blanked out; 0 for none (DARTS uses 16 on CIFAR).
+      crop_area: least share of an image's area that is cut out at random and resized before all
+        else (`resizing.random_resized_crop`): on the host, so that `prepare` has no part in it;
+        None for whole images.
 
     Raises:
-      DataError: if `pad` or `cutout` is not an integer of at least 0.
+      DataError: if the crop's area is not above 0 and at most 1, or if `pad` or `cutout` is not an
+        integer of at least 0.
     """
 
     pad: int = 4
     flip: bool = True
     cutout: int = 0
+    crop_area: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("pad", "cutout"):
@@ -38,6 +43,9 @@ class Augmentation:
                 raise DataError(
                     f"Augmentation's {name} is {value!r}: give a whole number of pixels, 0 or more."
                 )
+
+        if self.crop_area is not None and not 0 < self.crop_area <= 1:
+            raise DataError(f"--crop-area must be above 0 and at most 1, not {self.crop_area}.")
 
     @staticmethod
     def for_side(side: int) -> "Augmentation":

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxnas.allocation import free_memory
 from jaxnas.data.augmentation import Augmentation
 from jaxnas.data.errors import DataError
 from jaxnas.errors import refuse_other_bytes
@@ -30,6 +31,10 @@ IMAGENET = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """What torchvision's and most of timm's weights were trained with (torchvision's `transforms`)."""
 
 
+_AT_ONCE = 1000
+"""Images that are scanned together; more would copy much memory, and decode much of it."""
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Images to learn from (train) and to be judged on (test).
@@ -48,6 +53,8 @@ class Dataset:
       notes: what was left out or decided while they were read, a sentence each.
       normalisation: of other images, as weights need that were trained on these; None to compute
         it from the training images.
+      host_workers: number of processes (0 for threads) that read images, which are arrays or
+        `FileImages` then, step by step while they are learned; None to hold all on the device.
 
     Raises:
       DataError: on construction, if the fields do not fit the above or each other.
@@ -63,11 +70,14 @@ class Dataset:
     augmentation: Augmentation
     notes: tuple[str, ...] = ()
     normalisation: Normalisation | None = None
+    host_workers: int | None = None
 
     def __post_init__(self) -> None:
         for field in ("train_images", "train_labels", "test_images", "test_labels"):
             what = f"{self.name}'s {field.replace('train', 'training').replace('_', ' ')}"
-            object.__setattr__(self, field, _plain(getattr(self, field), what))
+            given = getattr(self, field)
+            if self.host_workers is None or isinstance(given, np.ndarray):
+                object.__setattr__(self, field, _plain(given, what))
         if self.num_classes < 2:
             raise DataError(
                 f"{self.name} has {self.num_classes} class: to classify, give at least 2 classes."
@@ -91,6 +101,11 @@ class Dataset:
                 f"images {self.test_images.shape[1:]} (height, width, channels): make them equal."
             )
         _refuse_missing_classes(self.name, self.train_labels, self.num_classes, self.class_names)
+        if self.augmentation.crop_area is not None and self.host_workers is None:
+            raise DataError(
+                f"{self.name}'s images are on the device, and random crops are made on the host: "
+                "load them with on_host=True."
+            )
         channels = self.train_images.shape[3]
         if self.normalisation is not None and any(
             len(each) != channels for each in self.normalisation
@@ -123,11 +138,23 @@ class Dataset:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256, as hex digits, of images, labels and class names; computed once."""
+        return self._scanned[0]
+
+    @cached_property
+    def _scanned(self) -> tuple[str, np.ndarray]:
+        """The fingerprint, and int64 [C, 256], how often each channel of the training images has
+        each value: both in one pass, since it may decode all files."""
         sha256 = hashlib.sha256(json.dumps(self.class_names).encode())
+        counts = np.zeros((self.train_images.shape[3], 256), np.int64)
         for array in (self.train_images, self.train_labels, self.test_images, self.test_labels):
             sha256.update(str(array.shape).encode())
-            sha256.update(np.ascontiguousarray(array))
-        return sha256.hexdigest()
+            for start in range(0, len(array), _AT_ONCE):
+                chunk = np.ascontiguousarray(array[start : start + _AT_ONCE])
+                sha256.update(chunk)
+                if array is self.train_images:
+                    for channel, row in enumerate(counts):
+                        row += np.bincount(chunk[..., channel].ravel(), minlength=256)
+        return sha256.hexdigest(), counts
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -187,15 +214,9 @@ class Dataset:
     @cached_property
     def _channel_moments(self) -> list[tuple[float, float]]:
         # Whole-number histograms make the result independent of the order of summation.
-        channels = self.train_images.shape[3]
-        counts = np.zeros((channels, 256), np.int64)
-        for start in range(0, len(self.train_images), 1000):  # bounds bincount's int64 copy
-            chunk = self.train_images[start : start + 1000]
-            for channel in range(channels):
-                counts[channel] += np.bincount(chunk[..., channel].ravel(), minlength=256)
         moments = []
         values = range(256)
-        for row in counts.tolist():
+        for row in self._scanned[1].tolist():
             n = sum(row)
             first = sum(v * c for v, c in zip(values, row, strict=True))
             second = sum(v * v * c for v, c in zip(values, row, strict=True))
@@ -331,3 +352,15 @@ def as_labels(labels: object, what: str) -> np.ndarray:
             f"{what} run from {array.min()} to {array.max()}: number the classes from 0."
         )
     return array.astype(np.int32)
+
+
+def refuse_no_memory(name: str, count: int, shape: tuple[int, int, int]) -> None:
+    """Raises a DataError if so many images of shape [h, w, c] are more than the free memory."""
+    height, width, channels = shape
+    needed, free = count * height * width * channels, free_memory()
+    if needed > free:
+        raise DataError(
+            f"{name}'s {count:,} images of {width}x{height} pixels need "
+            f"{needed / 2**30:,.1f} GiB of memory, and {free / 2**30:,.1f} GiB are free: "
+            "make them smaller, or take fewer."
+        )

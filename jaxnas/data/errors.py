@@ -1,7 +1,26 @@
-"""The one error of this storey."""
+"""What is raised when data cannot be used."""
+
+from pathlib import Path
 
 from jaxnas.errors import UserError
 
 
 class DataError(UserError, ValueError):
-    """Data that cannot be found, read or used; its message is one sentence that says what to do."""
+    """Data that cannot be found, read or used; the message says what to do."""
+
+
+class BrokenImageError(DataError):
+    """An image file that cannot be decoded.
+
+    Attributes:
+      path: the file.
+      cause: why not, in a few words.
+    """
+
+    def __init__(self, path: Path, cause: str, advice: str) -> None:
+        """`advice` is what to do, after the colon."""
+        super().__init__(path, cause, advice)  # by which it is pickled
+        self.path, self.cause, self._advice = path, cause, advice
+
+    def __str__(self) -> str:
+        return f"{self.path} cannot be read as an image ({self.cause}): {self._advice}."

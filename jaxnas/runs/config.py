@@ -15,6 +15,7 @@ from jaxnas.runs.flags.checks import (
     refuse_wrong_fields,
     refuse_zero,
 )
+from jaxnas.runs.flags.data import DataFlags
 from jaxnas.runs.flags.pretrained import PretrainedFlags
 
 Method = Literal[
@@ -29,26 +30,6 @@ Method = Literal[
     "scratch",
 ]
 Stem = Literal["cifar", "imagenet"]
-
-
-@dataclasses.dataclass(frozen=True)
-class DataFlags:
-    """The data set that is learned."""
-
-    dataset: str = "cifar10"
-    """The data set: cifar10, cifar100, tiny_imagenet, digits, tfds:NAME, a folder of class folders,
-    or an .npz file."""
-    data_dir: Path | None = None
-    """The folder of data sets; by default $JAXNAS_DATA_DIR, or ./data."""
-    download: bool = False
-    """Fetch the data set if it is not there: CIFAR-10, CIFAR-100 and those of tfds:NAME."""
-    train_limit: int | None = None
-    """Number of training images to use, the first ones; by default all, or those of a budget."""
-
-    @property
-    def label(self) -> str:
-        """The data set's name as a part of a folder's name."""
-        return self.dataset.replace(":", "-").replace("/", "-")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,10 +69,12 @@ def without_places(flags: Any) -> dict[str, Any]:
     """The fields of an experiment's flags that a resumed run must agree on.
 
     These are all but `RunFlags`, `WorkerFlags` and the folder of data sets: where things are and
-    who does them makes no difference.
+    who does them makes no difference, nor whether images wait on the host or on the device.
     """
     fields = dataclasses.asdict(flags)
-    del fields["run"], fields["jobs"], fields["data"]["data_dir"], fields["data"]["download"]
+    del fields["run"], fields["jobs"]
+    for name in ("data_dir", "download", "data_on", "data_workers"):
+        del fields["data"][name]
     return fields
 
 
@@ -116,6 +99,9 @@ class Training:
     """Let batch norms and biases decay too."""
     label_smoothing: float = 0.0
     """Share of the target spread over all classes."""
+    class_weights: Literal["equal", "balanced"] = "equal"
+    """Weights of the classes in the training loss: equal, or balanced, n / (k n_c) for each of k
+    classes with n_c of the n training images; scores never have them."""
     grad_clip: float | None = None
     """Largest global norm of the gradient."""
     auxiliary_weight: float = 0.0

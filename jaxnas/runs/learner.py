@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,7 @@ import optax
 
 from jaxnas import nn, tasks, training
 from jaxnas.data import Dataset
+from jaxnas.data.host.stream import HostData
 from jaxnas.nn.weights.init import named_leaves
 from jaxnas.randomness import stream
 from jaxnas.runs.config import Training
@@ -178,11 +179,25 @@ class Learner:
 
     @cached_property
     def data(self) -> Data:
-        """The images on the device, in the parts ``train``, ``arch`` (the same) and ``test``."""
-        data = self.dataset
+        """The images on the device, in the parts ``train``, ``arch`` (the same) and ``test``.
+
+        Those of a data set on the host stay there; ``test`` is as `training.evaluator` takes it.
+        """
+        data: Any = self.dataset
+        if data.host_workers is not None:
+            train = data.train_images, data.train_labels
+            test = {"all": (data.test_images, data.test_labels)}
+            hosted: Any = HostData(test, workers=data.host_workers), data.test_labels
+            return {"train": train, "arch": train, "test": hosted}
         train = jnp.asarray(data.train_images), jnp.asarray(data.train_labels)
         test = jnp.asarray(data.test_images), jnp.asarray(data.test_labels)
         return {"train": train, "arch": train, "test": test}
+
+    def images(self, parts: Iterable[str], epoch: int) -> Any:
+        """The parts of the data that an epoch learns from, as its loop takes them."""
+        data = {part: self.data[part] for part in parts}
+        workers, area = self.dataset.host_workers, self.dataset.augmentation.crop_area
+        return data if workers is None else HostData(cast(Any, data), epoch, area, workers)
 
     def build(self, genotype: Genotype) -> nn.Network:
         """The network that is trained of a genotype, with its auxiliary head if that counts."""
@@ -232,5 +247,8 @@ class Learner:
             own = gates(state)
             return scores(estimate(state.variables, own, self.data["train"][0]), own)
 
-        epoch = training.default_loop(sum(self.steps))(self.seeds.each(step))
+        loop = training.default_loop(sum(self.steps))
+        if self.dataset.host_workers is not None:
+            loop = training.host_loop(loop)
+        epoch = loop(self.seeds.each(step))
         return Phase(name, epoch, evaluate, evaluate_untrained, abstract)

@@ -66,12 +66,15 @@ class Supervised:
     def task(self) -> tasks.Task:
         """Cross-entropy on augmented images."""
         augmentation = dataclasses.replace(self.dataset.augmentation, cutout=self.settings.cutout)
+        labels, classes = self.dataset.train_labels, self.dataset.num_classes
+        balanced = self.settings.class_weights == "balanced"
         return tasks.supervised(
-            self.dataset.num_classes,
+            classes,
             self.dataset.channel_mean(),
             self.dataset.channel_std(),
             augmentation,
             label_smoothing=self.settings.label_smoothing,
+            class_weights=tasks.balanced_class_weights(labels, classes) if balanced else None,
             dtype=jnp.dtype(self.settings.precision),
         )
 
@@ -135,13 +138,18 @@ class SelfSupervised:
             raise ConfigError(
                 "--batch-size 1 leaves SimCLR no other image to tell one from; give at least 2"
             )
+        if self.dataset.host_workers is not None:
+            raise ConfigError(
+                "--data-on host is for training with labels: features of all images are compared "
+                "without; leave it out, and --crop-area, for which views have --crop"
+            )
         channels = self.dataset.input_shape[-1]
         if channels not in (1, 3):
             raise ConfigError(
                 f"views are for images of 1 or 3 channels; {self.dataset.name} has {channels}"
             )
-        for name in ("label_smoothing", "auxiliary_weight", "cutout"):
-            if getattr(self.settings, name):
+        for name in ("label_smoothing", "auxiliary_weight", "cutout", "class_weights"):
+            if getattr(self.settings, name) != getattr(Training(), name):
                 raise ConfigError(
                     f"--{name.replace('_', '-')} is for training with labels; leave it out"
                 )

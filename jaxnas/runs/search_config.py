@@ -10,12 +10,12 @@ from typing import Any, Literal
 from jaxnas.jobs.worker_flags import WorkerFlags
 from jaxnas.runs.config import (
     ConfigError,
-    DataFlags,
     RunFlags,
     Training,
     refuse_below_one,
     without_places,
 )
+from jaxnas.runs.flags.data import DataFlags
 
 
 @contextlib.contextmanager

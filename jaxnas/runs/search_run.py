@@ -34,11 +34,21 @@ class SearchImages:
       dataset: what is learned.
       train_share: share of the images in the part ``train``; the others are ``arch``.
       seed: of the experiment.
+
+    Raises:
+      ConfigError: for a data set on the host.
     """
 
     dataset: Dataset
     train_share: float
     seed: int
+
+    def __post_init__(self) -> None:
+        if self.dataset.host_workers is not None:
+            raise ConfigError(
+                "--data-on host and --crop-area are for training and adaptation; a search holds "
+                "its images on the device, so leave them out"
+            )
 
     @property
     def key(self) -> jax.Array:

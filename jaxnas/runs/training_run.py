@@ -261,7 +261,7 @@ class TrainingRun:
         if kept.meta["phase"] == HEAD and kept.epoch == self._head_epochs:
             kept = self._enter_body(kept)
         phase, order = self._phase(kept.meta), self._order(kept.epoch)
-        images = {part: self._learner.data[part] for part in order}
+        images = self._learner.images(order, kept.epoch)
         state, metrics = phase.epoch(kept.state, images, order, self._keys, progress)
         scores = phase.evaluate(state) if done == epochs or done % self.eval_every == 0 else {}
         self._refuse_non_finite(metrics, scores, state, kept.epoch)

@@ -20,6 +20,7 @@ def supervised(
     augmentation: Augmentation,
     *,
     label_smoothing: float = 0.0,
+    class_weights: np.ndarray | None = None,
     dtype: Any = jnp.float32,
 ) -> Task:
     """Cross-entropy on augmented images.
@@ -30,6 +31,8 @@ def supervised(
       std: float32 [c], their standard deviation.
       augmentation: what training does to an image.
       label_smoothing: share of the target spread over all classes; the score never has it.
+      class_weights: float32 [num_classes], by which the loss of an image counts in the mean over
+        the batch; None for 1 each. The score never has them.
       dtype: of the network's inputs.
     """
 
@@ -40,7 +43,10 @@ def supervised(
 
     def loss(logits: jax.Array, labels: jax.Array) -> jax.Array:
         targets = optax.smooth_labels(jax.nn.one_hot(labels, num_classes), label_smoothing)
-        return optax.softmax_cross_entropy(logits, targets).mean()
+        losses = optax.softmax_cross_entropy(logits, targets)
+        if class_weights is not None:
+            losses = losses * jnp.asarray(class_weights, jnp.float32)[labels]
+        return losses.mean()
 
     def score(logits: jax.Array, labels: jax.Array) -> Scores:
         return {
@@ -59,3 +65,20 @@ def supervised(
         score=score,
         outputs=num_classes,
     )
+
+
+def balanced_class_weights(labels: np.ndarray, num_classes: int) -> np.ndarray:
+    """n / (k n_c) for each of k classes with n_c of the n labels, as scikit-learn's ``balanced``.
+
+    Their mean over the labels is 1 (King & Zeng 2001, which scikit-learn's
+    `compute_class_weight` names).
+
+    Args:
+      labels: int [n], in which every class occurs.
+      num_classes: k.
+
+    Returns:
+      float32 [num_classes].
+    """
+    counts = np.bincount(labels, minlength=num_classes)
+    return (len(labels) / (num_classes * counts)).astype(np.float32)

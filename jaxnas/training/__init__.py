@@ -11,6 +11,7 @@ from jaxnas.training.loop import (
     default_loop,
     eager_loop,
     first_bad_step,
+    host_loop,
     python_loop,
     scan_loop,
 )
@@ -60,6 +61,7 @@ __all__ = [
     "flax_apply",
     "head_init",
     "head_step",
+    "host_loop",
     "init",
     "knn_accuracy",
     "lars",

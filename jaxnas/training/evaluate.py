@@ -9,7 +9,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from jaxnas.data.host.stream import HostData
 from jaxnas.nn.layers import BATCH_NORM_MOMENTUM
 from jaxnas.tasks.task import Task
 from jaxnas.training.train import Apply
@@ -48,12 +50,13 @@ def warn_of_few_steps(what: str, steps: int) -> None:
 
 def evaluator(
     apply: Apply, task: Task, batch_size: int = 500, *, wide: bool = False
-) -> Callable[[Any, jax.Array | None, jax.Array, jax.Array], dict[str, jax.Array]]:
+) -> Callable[[Any, jax.Array | None, Any, Any], dict[str, jax.Array]]:
     """A function (variables, gates, images, labels) to the mean of each of the task's scores.
 
-    Batch norm uses its running statistics. Images are uint8 [n, h, w, c] on the device; the last
-    batch is filled up and the filling left out of the mean. Where `wide`, variables and gates have
-    a leading axis of networks, and so have the scores.
+    Batch norm uses its running statistics. Images are uint8 [n, h, w, c] on the device, or a
+    `HostData` that has them and their labels in the part ``all``; the last batch is filled up and
+    the filling left out of the mean. Where `wide`, variables and gates have a leading axis of
+    networks, and so have the scores.
     """
 
     @jax.jit
@@ -63,10 +66,11 @@ def evaluator(
         images: jax.Array,
         labels: jax.Array,
         start: jax.Array,
+        end: jax.Array,
     ) -> dict[str, jax.Array]:
         index = start + jnp.arange(size(len(images)))
-        inside = index < len(images)
-        index = jnp.minimum(index, len(images) - 1)
+        inside = index < end
+        index = jnp.minimum(index, end - 1)
         inputs = task.inputs(images[index])
 
         def sums(variables: Any, gates: jax.Array | None) -> dict[str, jax.Array]:
@@ -80,16 +84,24 @@ def evaluator(
         return min(batch_size, count)
 
     def evaluate(
-        variables: Any, gates: jax.Array | None, images: jax.Array, labels: jax.Array
+        variables: Any, gates: jax.Array | None, images: Any, labels: Any
     ) -> dict[str, jax.Array]:
-        step = size(len(images))
+        count = len(labels)
+        starts = range(0, count, size(count))
+        if isinstance(images, HostData):
+            rows = np.minimum(np.arange(len(starts) * size(count)), count - 1)
+            read = images.chunks({"all": rows.reshape(len(starts), -1)}, 1)
+            batches = (
+                (data["all"], 0, min(count - at, size(count)))
+                for at, (data, _) in zip(starts, read, strict=True)
+            )
+        else:
+            batches = (((images, labels), start, count) for start in starts)
         sums = [
-            batch_scores(variables, gates, images, labels, jnp.asarray(start, jnp.int32))
-            for start in range(0, len(images), step)
+            batch_scores(variables, gates, *pair, jnp.int32(start), jnp.int32(end))
+            for pair, start, end in batches
         ]
-        return {
-            name: jnp.stack([each[name] for each in sums]).sum(0) / len(images) for name in sums[0]
-        }
+        return {name: jnp.stack([each[name] for each in sums]).sum(0) / count for name in sums[0]}
 
     return evaluate
 

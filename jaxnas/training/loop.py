@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnas.compilation import MANY_RUNS, jit
+from jaxnas.data.host.stream import HostData
 from jaxnas.training.train import Step
 
 Data = dict[str, tuple[jax.Array, jax.Array]]
@@ -28,13 +29,13 @@ Order = dict[str, jax.Array]
 class Epoch(Protocol):
     """(state, data, order, key, after each step) to the state and metrics [steps] by name.
 
-    The state given is used up.
+    The data are `Data`, or of a `host_loop` a `HostData`. The state given is used up.
     """
 
     def __call__(
         self,
         state: Any,
-        data: Data,
+        data: Any,
         order: Order,
         key: jax.Array,
         progress: Callable[[], None] = ...,
@@ -121,6 +122,41 @@ def scan_loop(step: Step) -> Epoch:
         return state, metrics
 
     return epoch
+
+
+_STEPS_AT_ONCE = 32
+"""Most steps whose images are handed to an accelerator together."""
+
+
+def host_loop(loop: LoopFn) -> LoopFn:
+    """A loop whose data are `HostData`: some steps after the other, each by the loop given.
+
+    The steps handed over at once divide those of an epoch, so that one program serves for all; on a
+    CPU, where a step is run by itself, it is one. The results are bitwise those of the loop over
+    the same images on the device, where a step's program is compiled to the same operations.
+    """
+
+    def hosted(step: Step) -> Epoch:
+        epoch = loop(step)
+
+        def whole(
+            state: Any,
+            data: HostData,
+            order: Order,
+            key: jax.Array,
+            progress: Callable[[], None] = _nothing,
+        ) -> tuple[Any, dict[str, jax.Array]]:
+            most = 1 if jax.default_backend() == "cpu" else min(_STEPS_AT_ONCE, _steps(order))
+            at_once = next(each for each in range(most, 0, -1) if _steps(order) % each == 0)
+            rows = []
+            for images, indices in data.chunks(order, at_once, key):
+                state, metrics = epoch(state, images, indices, key, progress)
+                rows.append(metrics)
+            return state, {name: jnp.concatenate([row[name] for row in rows]) for name in rows[0]}
+
+        return whole
+
+    return hosted
 
 
 def default_loop(runs: int = 0) -> LoopFn:

@@ -13,7 +13,8 @@ import pytest
 
 from jaxnas import nn
 from jaxnas.cli import main
-from jaxnas.runs.config import DataFlags, Experiment
+from jaxnas.runs.config import Experiment
+from jaxnas.runs.flags.data import DataFlags
 from jaxnas.spaces import Genotype, Nas2017Space, zoo
 from jaxnas.spaces.genotype import NULL
 from jaxnas.spaces.zoo.darts_text import write_cells

@@ -15,7 +15,8 @@ from jaxnas.children.child_searchers import Trial, best
 from jaxnas.children.child_training import ChildrenFailed, Outcome
 from jaxnas.children.child_winners import cells_at_full_size
 from jaxnas.commands.child_experiment import beside_random, check_trained, run_children
-from jaxnas.runs.config import DataFlags, RunFlags, Training
+from jaxnas.runs.config import RunFlags, Training
+from jaxnas.runs.flags.data import DataFlags
 from jaxnas.spaces import Genotype
 from jaxnas.storage.directory import RunDirectory
 from support import tiny

@@ -15,7 +15,8 @@ from jaxnas.jobs.job import Watcher
 from jaxnas.reports import read_results
 from jaxnas.reports.comparison_report import compare, comparison_table, write_comparison
 from jaxnas.reports.results import ORIGINAL
-from jaxnas.runs.config import ConfigError, DataFlags, RunFlags
+from jaxnas.runs.config import ConfigError, RunFlags
+from jaxnas.runs.flags.data import DataFlags
 from jaxnas.runs.flags.pretrained import PretrainedFlags
 from jaxnas.runs.training_run import TrainingRun
 from jaxnas.search.shared.supernet import Found

@@ -19,8 +19,9 @@ from jaxnas import nn
 from jaxnas.commands import experiment
 from jaxnas.commands.experiment import load_base, run_experiment
 from jaxnas.reports import read_results
-from jaxnas.runs.config import ConfigError, DataFlags, Experiment, RunFlags, Training
+from jaxnas.runs.config import ConfigError, Experiment, RunFlags, Training
 from jaxnas.runs.flags.adaptation import AdaptationFlags
+from jaxnas.runs.flags.data import DataFlags
 from jaxnas.runs.loop import TrainingError
 from jaxnas.runs.training_run import TrainingRun
 from jaxnas.spaces import Block, Genotype, GenotypeError, zoo

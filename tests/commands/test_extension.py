@@ -6,7 +6,8 @@ import pytest
 
 from jaxnas.commands.experiment import run_experiment
 from jaxnas.reports import read_results
-from jaxnas.runs.config import DataFlags, Experiment, RunFlags, Training
+from jaxnas.runs.config import Experiment, RunFlags, Training
+from jaxnas.runs.flags.data import DataFlags
 from jaxnas.storage import RunDirectory, RunError
 from jaxnas.storage.directory import OUTCOME
 from support import tiny

@@ -9,7 +9,8 @@ import pytest
 from jaxnas import data
 from jaxnas.commands.experiment import run_experiment
 from jaxnas.reports.method_folder import read_method
-from jaxnas.runs.config import DataFlags, Experiment, RunFlags
+from jaxnas.runs.config import Experiment, RunFlags
+from jaxnas.runs.flags.data import DataFlags
 from jaxnas.runs.load import load_run
 from jaxnas.spaces import AdaptationSpace, Genotype, zoo
 from jaxnas.spaces.families import FAMILIES

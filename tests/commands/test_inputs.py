@@ -1,7 +1,7 @@
 """What a command says of the data that it reads."""
 
 from jaxnas.commands.inputs import load_data
-from jaxnas.runs.config import DataFlags
+from jaxnas.runs.flags.data import DataFlags
 
 
 def test_a_command_prints_once_what_it_has_read(capsys):

@@ -9,7 +9,8 @@ import pytest
 from jaxnas.commands.experiment import run_experiment
 from jaxnas.jobs.job import Watcher
 from jaxnas.reports import read_results
-from jaxnas.runs.config import DataFlags, Experiment, RunFlags
+from jaxnas.runs.config import Experiment, RunFlags
+from jaxnas.runs.flags.data import DataFlags
 from jaxnas.storage import RunError
 from jaxnas.storage.checkpoints import Checkpoints
 from jaxnas.storage.directory import RunDirectory

@@ -8,7 +8,8 @@ import pytest
 
 from jaxnas.commands.experiment import run_experiment
 from jaxnas.jobs.worker_flags import WorkerFlags
-from jaxnas.runs.config import DataFlags, Experiment, RunFlags
+from jaxnas.runs.config import Experiment, RunFlags
+from jaxnas.runs.flags.data import DataFlags
 from support import tiny
 from support.killing import call
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxnas.data import Augmentation, DataError, folders, load
+from jaxnas.data import Augmentation, DataError, load
 from support.picture_files import picture, save, tiny_imagenet
 
 
@@ -212,7 +212,7 @@ def test_a_changed_pixel_of_a_png_is_found(tmp_path: Path):
 
 
 def test_memory_that_does_not_suffice_is_told_before_it_is_taken(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(folders, "free_memory", lambda: 2**30)
+    monkeypatch.setattr("jaxnas.data.dataset.free_memory", lambda: 2**30)
     Image.new("1", (8000, 8000)).convert("P").save(tmp_path / "large.png")
     for name in ("train/a", "train/b", "test/a"):
         (tmp_path / name).mkdir(parents=True)

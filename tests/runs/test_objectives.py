@@ -14,7 +14,7 @@ from jaxnas.jobs.job import Watcher
 from jaxnas.randomness import stream
 from jaxnas.runs.config import ConfigError, Training
 from jaxnas.runs.flags.self_supervision import SelfSupervision
-from jaxnas.runs.objectives import SelfSupervised
+from jaxnas.runs.objectives import SelfSupervised, Supervised
 from jaxnas.tasks import supervised
 from support import tiny
 
@@ -233,3 +233,14 @@ def test_simsiam_trains_too():
     )
     assert np.isfinite(outcome.result.test_loss)
     assert outcome.result.scores["feature_std"] > 0
+
+
+def test_balanced_classes_are_weighted_by_the_training_images():
+    dataset = tiny.dataset()
+    labels = np.maximum(dataset.train_labels, 1)  # class 0 is to be rare, not absent
+    labels[0] = 0
+    rare = dataclasses.replace(dataset, train_labels=labels)
+    logits, one = jnp.zeros((1, 4)), jnp.zeros(1, jnp.int32)
+    plain = Supervised(rare, Training(epochs=1)).task.loss(logits, one)
+    balanced = Supervised(rare, Training(epochs=1, class_weights="balanced")).task.loss(logits, one)
+    assert float(balanced / plain) == pytest.approx(len(labels) / 4)

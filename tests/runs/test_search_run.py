@@ -13,7 +13,8 @@ import pytest
 from jaxnas.commands.search_experiment import SearchMethod, run_search
 from jaxnas.jobs.job import Watcher
 from jaxnas.reports import read_results
-from jaxnas.runs.config import ConfigError, DataFlags, RunFlags, Training
+from jaxnas.runs.config import ConfigError, RunFlags, Training
+from jaxnas.runs.flags.data import DataFlags
 from jaxnas.runs.loop import TrainingError
 from jaxnas.runs.search_config import SearchExperiment
 from jaxnas.runs.search_run import SearchImages, SearchRun

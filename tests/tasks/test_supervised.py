@@ -4,9 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from sklearn.utils.class_weight import compute_class_weight
 
 from jaxnas.data import Augmentation, normalise, prepare
-from jaxnas.tasks import supervised
+from jaxnas.tasks import balanced_class_weights, supervised
 
 MEAN = np.array([0.5, 0.4, 0.3], np.float32)
 STD = np.array([0.25, 0.2, 0.3], np.float32)
@@ -96,6 +97,27 @@ def test_training_augments_by_its_key():
     np.testing.assert_array_equal(first, expected(jax.random.key(0), images))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+def test_balanced_weights_are_scikit_learns():
+    labels = np.array([0, 0, 0, 1, 2, 2, 0, 0])
+    found = balanced_class_weights(labels, 3)
+    np.testing.assert_allclose(found, [8 / (3 * 5), 8 / 3, 8 / (3 * 2)], rtol=1e-6)
+    expected = compute_class_weight("balanced", classes=np.arange(3), y=labels)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert found[labels].mean() == pytest.approx(1)
+
+
+def test_class_weights_are_in_the_loss_alone():
+    _, labels, logits = batch()
+    weights = np.arange(1, 8, dtype=np.float32)
+    losses = -log_softmax(logits)[np.arange(5), labels]
+    expected = (weights[labels] * losses).mean()
+    weighted = task(class_weights=weights)
+    assert float(weighted.loss(logits, labels)) == pytest.approx(expected, rel=1e-6)
+    np.testing.assert_array_equal(
+        weighted.score(logits, labels)["loss"], task().score(logits, labels)["loss"]
+    )
 
 
 def test_a_task_knows_its_outputs():

@@ -1,5 +1,6 @@
 """Image files: their pixels as a viewer shows them, or why they cannot be read."""
 
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,8 @@ import numpy as np
 from PIL import Image, ImageFile, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from jaxnas import reading
-from jaxnas.data.errors import DataError
+from jaxnas.data.errors import BrokenImageError, DataError
+from jaxnas.data.resizing import fit
 
 SUFFIXES = frozenset(
     {
@@ -64,15 +66,12 @@ def read_head(path: Path) -> Head:
         return Head(*image.size, grey, getattr(image, "n_frames", 1) > 1)
 
 
-def read_pixels(path: Path, channels: int) -> np.ndarray:
+def read_image(path: Path, channels: int) -> Image.Image:
     """The first image of a file, turned as its EXIF orientation says, without transparency.
 
     Args:
       path: the file.
-      channels: 1 for grey, 3 for RGB.
-
-    Returns:
-      uint8 [h, w, channels].
+      channels: 1 for grey (mode L), 3 for RGB.
 
     Raises:
       DataError: if it cannot be decoded, with the reason.
@@ -84,7 +83,19 @@ def read_pixels(path: Path, channels: int) -> np.ndarray:
         turned = ImageOps.exif_transpose(image)
         # Pillow warns when a palette with transparency is not read by way of RGBA.
         whole = turned.convert("RGBA") if turned.mode == "P" else turned
-        pixels = np.asarray(whole.convert("L" if channels == 1 else "RGB"))
+        return whole.convert("L" if channels == 1 else "RGB")
+
+
+def read_pixels(
+    path: Path, channels: int, side: int | None = None, crop_share: float = 1.0
+) -> np.ndarray:
+    """The image of `read_image`, of its own size or, with a side, as `resizing.fit` makes it.
+
+    Returns:
+      uint8 [h, w, channels].
+    """
+    image = read_image(path, channels)
+    pixels = np.asarray(image if side is None else fit(image, side, crop_share))
     return pixels.reshape(*pixels.shape[:2], channels)
 
 
@@ -94,14 +105,40 @@ def refuse_link_to_nothing(path: Path) -> None:
         raise DataError(f"{told}: mend or remove it.")
 
 
+class _Quiet:
+    """Keeps warnings of damaged EXIF fields and of sizes away while any thread is inside.
+
+    `warnings.catch_warnings` is the process's: two threads that leave it in the order in which they
+    came would leave the first one's filters behind.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._inside = threading.Lock(), 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._caught = warnings.catch_warnings()
+                self._caught.__enter__()
+                warnings.simplefilter("ignore")
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._caught.__exit__(None, None, None)
+
+
+_QUIET = _Quiet()
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
     refuse_link_to_nothing(path)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of damaged EXIF fields and of sizes
-            with Image.open(reading.regular(path), formats=_DECODERS) as image:
-                yield image
+        with _QUIET, Image.open(reading.regular(path), formats=_DECODERS) as image:
+            yield image
     except DataError:
         raise
     except PermissionError as error:
@@ -110,14 +147,10 @@ def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
         raise DataError(f"{path} does not exist: add it, or remove its entry.") from error
     except UnidentifiedImageError as error:
         cause = f"its content is none of {FORMATS}" if path.stat().st_size else "it is empty"
-        raise DataError(
-            f"{path} cannot be read as an image ({cause}): replace or remove it."
-        ) from error
+        raise BrokenImageError(path, cause, "replace or remove it") from error
     except Exception as error:  # a damaged file can raise almost anything
         cause = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
-        raise DataError(
-            f"{path} cannot be read as an image ({cause}): save it anew, or remove it."
-        ) from error
+        raise BrokenImageError(path, cause, "save it anew, or remove it") from error
 
 
 def _deep(image: ImageFile.ImageFile) -> bool:

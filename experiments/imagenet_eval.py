@@ -1,0 +1,101 @@
+"""Top-1 and top-5 accuracy of given weights on ImageNet's validation images.
+
+    python experiments/imagenet_eval.py --weights mnasnet_100.safetensors --data-dir imagenet
+
+The protocol: the shorter side resized to 256 pixels (Pillow's bicubic), the middle 224 cut out,
+each image once. Weights are a safetensors file of timm's, or one that a run of jaxnas left. The
+images are read from val/ID/*, ID a WordNet id, and need grain (`pip install "jaxnas[grain]"`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnas import data, nn, training
+from jaxnas.commands.script import run_script
+from jaxnas.data.folders import imagenet_validation
+from jaxnas.data.host import HostData, refuse_no_grain
+from jaxnas.nn.weights.safetensors_file import read_safetensors
+from jaxnas.tasks import supervised
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """Weights, and the images that judge them."""
+
+    weights: Path
+    """The weights: a safetensors file of a network of timm's that `nn.import_timm` knows, or of
+    jaxnas's own."""
+    data_dir: Path = Path("data")
+    """The folder of ImageNet, or the one that holds its folder imagenet."""
+    image_size: int = 224
+    """Side in pixels of the square that each image becomes."""
+    crop_share: float = 0.875
+    """Side of that square as a share of the resized image's shorter side."""
+    mean: tuple[float, float, float] | None = None
+    """Mean of each channel by which the weights' training normalised images, in 0..1; by default
+    the one of their source, ImageNet's where it is not known."""
+    std: tuple[float, float, float] | None = None
+    """Standard deviation of each channel likewise."""
+    limit: int | None = None
+    """Number of images to judge by, spread evenly over the classes; by default all."""
+    batch_size: int = 100
+    """Number of images in a batch."""
+    workers: int = 0
+    """Number of processes that read images; 0 for threads."""
+    out: Path | None = None
+    """A JSON file for the result."""
+
+
+def main(flags: Evaluation) -> None:
+    """Prints the accuracies."""
+    refuse_no_grain()
+    side = flags.image_size
+    reading = data.Reading(image_size=side, crop_share=flags.crop_share)
+    images, labels = imagenet_validation(flags.data_dir, reading)
+    classes = int(labels.max()) + 1
+    if flags.limit is not None:
+        rows = np.linspace(0, len(labels) - 1, min(flags.limit, len(labels))).astype(int)
+        images, labels = images[rows], labels[rows]
+    network, variables, *source = _network(flags.weights, (side, side, 3))
+    if network.outputs != classes:
+        raise nn.WeightsError(
+            f"{flags.weights} tells {network.outputs} classes apart, and the images have {classes}"
+        )
+    mean, std = (
+        np.asarray(given or known or usual, np.float32)
+        for given, known, usual in zip((flags.mean, flags.std), source, data.IMAGENET, strict=True)
+    )
+    task = supervised(classes, mean, std, data.Augmentation())._replace(score=top_scores)
+    evaluate = training.evaluator(training.flax_apply(network), task, flags.batch_size)
+    read = HostData({"all": (images, labels)}, workers=flags.workers)
+    found = {name: float(each) for name, each in evaluate(variables, None, read, labels).items()}
+    found |= {"images": len(labels)}
+    print(f"top-1 {100 * found['top_1']:.2f}%, top-5 {100 * found['top_5']:.2f}%")
+    if flags.out is not None:
+        flags.out.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def top_scores(logits: jax.Array, labels: jax.Array) -> dict[str, jax.Array]:
+    """Whether the label has the largest logit, and one of the five largest; float32 [b]."""
+    own = jnp.take_along_axis(logits, labels[:, None], 1)
+    above = (logits > own).sum(1)
+    return {f"top_{most}": (above < most).astype(jnp.float32) for most in (1, 5)}
+
+
+def _network(weights: Path, shape: tuple[int, int, int]) -> nn.Imported:
+    """The network of a file of jaxnas's, else of timm's."""
+    if "genotype" in read_safetensors(weights)[1]:
+        loaded = nn.load_network(weights, shape)
+        return nn.Imported(loaded.network, loaded.variables)
+    return nn.import_timm(weights)
+
+
+if __name__ == "__main__":
+    run_script(Evaluation, __doc__, main)

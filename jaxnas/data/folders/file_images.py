@@ -1,0 +1,79 @@
+"""Images in files that are decoded when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from jaxnas.data.errors import DataError
+from jaxnas.data.folders.image_files import read_image, read_pixels
+from jaxnas.data.folders.threads import in_threads
+
+
+@dataclass(frozen=True, eq=False)
+class FileImages:
+    """The images of files, as an array uint8 [n, h, w, c] would hold them.
+
+    A slice or an array of indices takes some of the files and decodes none; `numpy.asarray` decodes
+    all that are left.
+
+    Attributes:
+      paths: the files; an array of `Path` objects [n].
+      one: (height, width, channels) of every image.
+      side: see `Reading.image_size`; None where the files have the one size.
+      crop_share: see `Reading`.
+      first: the file that the others are compared with where sizes differ.
+    """
+
+    paths: np.ndarray
+    one: tuple[int, int, int]
+    side: int | None
+    crop_share: float
+    first: Path
+
+    dtype = np.dtype(np.uint8)
+    ndim = 4
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """[n, height, width, channels]."""
+        return (len(self.paths), *self.one)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, rows: Any) -> FileImages:
+        return replace(self, paths=self.paths[rows])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        images = np.empty(self.shape, np.uint8)
+        for index, pixels in enumerate(in_threads(self._decode, self.paths.tolist())):
+            images[index] = pixels
+        return images if dtype is None else images.astype(dtype)
+
+    def decoded(self, index: int) -> np.ndarray:
+        """uint8 [h, w, c] of one file."""
+        return self._decode(self.paths[index])
+
+    def _decode(self, path: Path) -> np.ndarray:
+        pixels = read_pixels(path, self.one[2], self.side, self.crop_share)
+        if pixels.shape != self.one:
+            raise other_size(path, pixels.shape[1::-1], self.first, self.one[1::-1])
+        return pixels
+
+    def whole(self, index: int) -> Image.Image:
+        """The image of a file before it is resized, of mode L or RGB."""
+        return read_image(self.paths[index], self.one[2])
+
+
+def other_size(path: Path, size: Sequence[int], first: Path, wanted: Sequence[int]) -> DataError:
+    """The error of a file that is not (width, height) pixels as the first one is."""
+    return DataError(
+        f"{path} is {size[0]}x{size[1]} pixels but {first} is {wanted[0]}x{wanted[1]}: "
+        "resize all images to one size, or say --image-size N to have it done."
+    )
