@@ -58,5 +58,5 @@ def test_the_peak_of_20000_jpegs_is_that_of_2000(tmp_path: Path):
     whole = peak(tmp_path / "20000", "device")
     images = 18_000 * SIDE**2 * 3 / 2**20  # MiB of the difference, were it in memory
     print(f"peak of 2,000: {few:.0f} MiB, of 20,000: {many:.0f}, of 20,000 in memory: {whole:.0f}")
-    assert many - few < 0.1 * images
+    assert many - few < 0.2 * images  # paths and what their files say of themselves
     assert whole - many > 0.6 * images
