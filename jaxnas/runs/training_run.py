@@ -222,7 +222,8 @@ class TrainingRun:
           TrainingError: naming the step, if loss or weights are no longer finite. The last good
             checkpoint stays.
         """
-        training.warn_of_few_steps(self.method, self.total_steps)
+        if self.start is None:  # given statistics start from no such values
+            training.warn_of_few_steps(self.method, self.total_steps)
         journal = Journal(directory, watcher)
         kept = journal.run(
             abstract=self._abstract,
