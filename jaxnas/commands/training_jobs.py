@@ -14,6 +14,7 @@ from jaxnas.data import Dataset
 from jaxnas.jobs.folders import FolderJob
 from jaxnas.jobs.job import Watcher, Work
 from jaxnas.nn import save_safetensors
+from jaxnas.nn.weights.safetensors_file import image_form
 from jaxnas.reports.method_folder import folder_name, seed_suffix
 from jaxnas.runs.loop import TrainingError
 from jaxnas.runs.training_run import SeedOutcome, TrainingRun
@@ -73,8 +74,9 @@ def run_method(run: TrainingRun, top: Path, watcher: Watcher) -> None:
             suffix = seed_suffix(outcome.result.seed, len(outcomes))
             folder.write_text(f"genotype{suffix}.json", outcome.result.genotype.to_json() + "\n")
             weights = folder.path / f"weights{suffix}.safetensors"
+            form = image_form(*_images(run.dataset).values())
             names = run.dataset.class_names
-            save_safetensors(outcome.variables, weights, outcome.result.genotype, names)
+            save_safetensors(outcome.variables, weights, outcome.result.genotype, names, form)
         return [_as_json(outcome, run.dataset) for outcome in outcomes]
 
     config = {"method": run.method, "base": run.base.name, "seeds": run.seeds}
@@ -103,12 +105,16 @@ def refuse_exhaustion(what: str, flag: str) -> Iterator[None]:
 def _as_json(outcome: SeedOutcome, dataset: Dataset) -> dict[str, Any]:
     return {
         "result": outcome.result.to_record(),
-        "images": {
-            "shape": dataset.input_shape,
-            "mean": dataset.channel_mean().tolist(),
-            "std": dataset.channel_std().tolist(),
-            "class_names": dataset.class_names,
-        },
+        "images": _images(dataset) | {"class_names": dataset.class_names},
         "theta": None if outcome.theta is None else outcome.theta.tolist(),
         "notes": list(outcome.notes),
+    }
+
+
+def _images(dataset: Dataset) -> dict[str, Any]:
+    """Which images a network of this data set takes: the fields of an `ImageForm`."""
+    return {
+        "shape": dataset.input_shape,
+        "mean": dataset.channel_mean().tolist(),
+        "std": dataset.channel_std().tolist(),
     }

@@ -1,12 +1,13 @@
 """Variables of networks in safetensors files, which hold arrays and cannot run code.
 
 A variable is named by its path, such as ``params/block_0/edge_0_conv_3x3/conv/kernel``. The file's
-metadata may hold the genotype, so that the network can be built from the file alone, and the names
-of its classes.
+metadata may hold the genotype, so that the network can be built from the file alone, the names of
+its classes, and which images it takes.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import uuid
 from collections.abc import Sequence
@@ -33,6 +34,20 @@ from jaxnas.spaces.genotype import Genotype
 _CLASSIFIER = "params/classifier/kernel"
 
 
+class ImageForm(NamedTuple):
+    """Images as a network takes them: float32, of uint8 (images / 255 - mean) / std.
+
+    Attributes:
+      shape: [h, w, c] of those that it was trained on.
+      mean: of each channel, in 0..1; `data.normalise` takes it and `std`.
+      std: standard deviation of each channel, in 0..1.
+    """
+
+    shape: tuple[int, int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
 class LoadedNetwork(NamedTuple):
     """A network from a file.
 
@@ -52,6 +67,7 @@ def save_safetensors(
     path: str | os.PathLike[str],
     genotype: Genotype | None = None,
     class_names: Sequence[str] | None = None,
+    image_form: ImageForm | None = None,
 ) -> None:
     """Writes variables to a file, atomically.
 
@@ -60,6 +76,7 @@ def save_safetensors(
       path: of the file; one that is there is replaced.
       genotype: of the network; `load_network` needs it.
       class_names: of the network's logits, in their order; None to leave them out.
+      image_form: of the images that the network takes; None to leave it out.
 
     Raises:
       SettingsError: if `variables` are no nested dictionaries.
@@ -85,6 +102,8 @@ def save_safetensors(
         classifier = arrays.get(_CLASSIFIER)
         classes = None if classifier is None else classifier.shape[-1]
         metadata["class_names"] = class_names_text(path, class_names, classes)
+    if image_form is not None:
+        metadata["images"] = json.dumps(image_form._asdict())
     path = Path(path)
     if not path.name:
         raise WeightsError(f"{path} is no path of a file")
@@ -149,6 +168,37 @@ def load_network(path: str | os.PathLike[str], input_shape: Shape) -> LoadedNetw
         raise WeightsError(f"{path} holds a genotype of no network: {error}") from error
     names = read_class_names(path, metadata.get("class_names"), classifier.shape[1])
     return LoadedNetwork(network, _match(path, arrays, network, input_shape), names)
+
+
+def load_image_form(path: str | os.PathLike[str]) -> ImageForm | None:
+    """Which images the network in a file of `save_safetensors` takes; None where it does not say.
+
+    Raises:
+      WeightsError: as `read_safetensors`, and if what it says is damaged.
+    """
+    _, metadata = read_safetensors(path)
+    if "images" not in metadata:
+        return None
+    try:
+        fields = json.loads(metadata["images"])
+        return image_form(fields["shape"], fields["mean"], fields["std"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"{path} says wrongly which images it takes ({error})") from error
+
+
+def image_form(shape: Sequence[int], mean: Sequence[float], std: Sequence[float]) -> ImageForm:
+    """The form of images [h, w, c] with these moments of each channel.
+
+    Raises:
+      ValueError: if there is not one finite number for each channel, or a `std` is not above 0.
+    """
+    height, width, channels = shape
+    for values in (mean, std):
+        if len(values) != channels or not np.isfinite(np.array(values, float)).all():
+            raise ValueError(f"{list(values)} is no number for each of {channels} channels")
+    if not min(std) > 0:
+        raise ValueError(f"std {list(std)} is not above 0")
+    return ImageForm((height, width, channels), tuple(mean), tuple(std))
 
 
 def read_safetensors(
