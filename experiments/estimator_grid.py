@@ -17,7 +17,8 @@ from pathlib import Path
 from jaxnas.commands.script import run_script
 from jaxnas.data import load
 from jaxnas.runs.adaptation_run import method_run
-from jaxnas.runs.config import AdaptationFlags, Training
+from jaxnas.runs.config import Training
+from jaxnas.runs.flags.adaptation import AdaptationFlags
 from jaxnas.spaces import zoo
 from jaxnas.storage import files
 

@@ -23,7 +23,8 @@ import tyro
 
 from jaxnas.commands.experiment import run_experiment
 from jaxnas.commands.script import run_script
-from jaxnas.runs.config import Experiment, SelfSupervision, Training
+from jaxnas.runs.config import Experiment, Training
+from jaxnas.runs.flags.self_supervision import SelfSupervision
 
 DEFAULTS = Experiment(
     base="darts_v2",

@@ -13,7 +13,8 @@ from jaxnas.commands.experiment import load_base
 from jaxnas.commands.inputs import fit_stem
 from jaxnas.hints import alike
 from jaxnas.runs.adaptation_run import method_run
-from jaxnas.runs.config import AdaptationFlags, ConfigError, Training
+from jaxnas.runs.config import ConfigError, Training
+from jaxnas.runs.flags.adaptation import AdaptationFlags
 from jaxnas.spaces import Genotype
 from jaxnas.spaces.adaptation import Granularity
 

@@ -19,7 +19,8 @@ from jaxnas.jobs.folders import FolderJob, do_all
 from jaxnas.reports.experiment_report import notes, write_experiment
 from jaxnas.reports.results import results_table
 from jaxnas.runs.adaptation_run import AdaptationRun, method_run
-from jaxnas.runs.config import Experiment, SelfSupervision
+from jaxnas.runs.config import Experiment
+from jaxnas.runs.flags.self_supervision import SelfSupervision
 from jaxnas.runs.genotype_files import load_base
 from jaxnas.runs.progress import ProgressBars
 from jaxnas.runs.training_run import TrainingRun

@@ -16,8 +16,10 @@ import numpy as np
 from jaxnas import nn, search, training
 from jaxnas.data import Dataset, epoch_permutation, rounds
 from jaxnas.randomness import stream
-from jaxnas.runs.config import AdaptationFlags, ConfigError, Method, SelfSupervision, Training
+from jaxnas.runs.config import ConfigError, Method, Training
 from jaxnas.runs.edge_costs import EdgeCosts, edge_costs
+from jaxnas.runs.flags.adaptation import AdaptationFlags
+from jaxnas.runs.flags.self_supervision import SelfSupervision
 from jaxnas.runs.learner import Phase
 from jaxnas.runs.loop import Journal, Kept
 from jaxnas.runs.space_run import RandomRun, SpaceRun

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from jaxnas.errors import UserError
-from jaxnas.field_types import other_type
 from jaxnas.jobs.worker_flags import WorkerFlags
+from jaxnas.runs.flags.adaptation import AdaptationFlags
+from jaxnas.runs.flags.checks import (
+    ConfigError,
+    flag,
+    refuse_below_one,
+    refuse_wrong_fields,
+    refuse_zero,
+)
 
 Method = Literal["original", "cell", "full", "random_cell", "random_full"]
 Stem = Literal["cifar", "imagenet"]
-
-
-class ConfigError(UserError, RuntimeError):
-    """A setting that cannot be; the message names the flag."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,136 +177,6 @@ class Training:
 
 
 @dataclasses.dataclass(frozen=True)
-class AdaptationFlags:
-    """How the architecture adapts while the weights train."""
-
-    adapt_epochs: int | None = None
-    """Number of epochs in which the architecture adapts, the first ones; a third of all by
-    default."""
-    warmup_epochs: int | None = None
-    """Number of these epochs before the architecture first moves; a third of them by default."""
-    estimator: Literal["mixed", "raw", "hard", "sampled", "two_path"] = "mixed"
-    """Way in which architecture parameters weight the edges."""
-    arch_optimizer: Literal["adam", "sgd"] = "adam"
-    """Optimizer of the architecture parameters: Adam, or SGD without momentum."""
-    arch_learning_rate: float | None = None
-    """Learning rate of the architecture parameters; for Adam 6 / (their steps) by default, less
-    below 90."""
-    arch_data: Literal["train", "holdout"] = "train"
-    """Images that move the architecture: the weights' own batch, or held-out training images."""
-    arch_every: int = 1
-    """Number of steps from one move of the architecture to the next."""
-    holdout: float = 0.1
-    """Share of the training images held out while the architecture adapts, for holdout."""
-    cost_weight: float = 0.0
-    """Weight in the loss of the expected cost, as a share of the base's."""
-    target_cost: float | None = None
-    """Largest cost of the adapted network, as a share of the base's."""
-    cost: Literal["macs", "params", "latency"] = "macs"
-    """Cost of a network: its multiply-adds, its parameters, or its time for a batch on this
-    device."""
-
-    def __post_init__(self) -> None:
-        refuse_wrong_fields(self)
-        refuse_zero(self, "arch_every")
-        if self.cost_weight < 0:
-            raise ConfigError(f"--cost-weight must not be negative, not {self.cost_weight}")
-        if not 0 < self.holdout < 1:
-            raise ConfigError(f"--holdout must be between 0 and 1, not {self.holdout}")
-        if self.target_cost is not None and not 0 < self.target_cost <= 1:
-            raise ConfigError(
-                f"--target-cost must be above 0 and at most 1, not {self.target_cost}"
-            )
-        if self.arch_learning_rate is not None:
-            refuse_zero(self, "arch_learning_rate")
-        if self.arch_optimizer == "sgd" and self.arch_learning_rate is None:
-            raise ConfigError("--arch-optimizer sgd needs --arch-learning-rate")
-
-    def refuse_beyond(self, epochs: int) -> None:
-        """Raises a ConfigError unless the adaptation fits into so many epochs of training."""
-        joint = self.joint_epochs(epochs)
-        if not 0 <= joint <= epochs:
-            raise ConfigError(
-                f"--adapt-epochs must be from 0 to --epochs ({epochs}), not {self.adapt_epochs}"
-            )
-        if not 0 <= self.waiting_epochs(epochs) <= joint:
-            raise ConfigError(
-                f"--warmup-epochs must be from 0 to --adapt-epochs ({joint}), "
-                f"not {self.warmup_epochs}"
-            )
-
-    def joint_epochs(self, epochs: int) -> int:
-        """Number of epochs in which weights and architecture train, of all epochs of training."""
-        return -(-epochs // 3) if self.adapt_epochs is None else self.adapt_epochs
-
-    def waiting_epochs(self, epochs: int) -> int:
-        """Number of these epochs before θ first moves."""
-        if self.warmup_epochs is not None:
-            return self.warmup_epochs
-        joint = self.joint_epochs(epochs)
-        return joint // 3 if joint != 2 else 1
-
-
-@dataclasses.dataclass(frozen=True)
-class SelfSupervision:
-    """How a network learns without labels, and how what it learned is judged with them."""
-
-    method: Literal["simclr", "simsiam"] = "simclr"
-    """Method: SimCLR (Chen et al. 2020) or SimSiam (Chen & He 2021); that of PNAA is not known."""
-    temperature: float | None = None
-    """Temperature of SimCLR's loss; 0.5 by default."""
-    jitter: float = 0.5
-    """Strength s of the colour jitter of both views, as SimCLR's code counts it: factors of
-    1 - 0.8 s to 1 + 0.8 s on brightness, contrast and saturation, a turn of the hue of up to 0.2 s
-    of the circle (s up to 2.5)."""
-    crop: float | None = None
-    """Least share of an image's area in a view; 0.08 for SimCLR and 0.2 for SimSiam by default."""
-    blur: float = 0.0
-    """Probability that a view is blurred, each of the two on its own, by a Gaussian of 0.1 to 2
-    pixels in a kernel of a tenth of the image's side (at least 3); both papers have 0 on CIFAR-10.
-    """
-    solarize: float = 0.0
-    """Probability that a view is solarized, each of the two on its own: values of at least half are
-    inverted; both papers have 0."""
-    neighbours: int = 200
-    """Number of neighbours of the nearest-neighbour classifier, weighted at temperature 0.1."""
-    probe_epochs: int = 100
-    """Number of epochs of the linear classifier on the frozen features, in the end."""
-
-    def __post_init__(self) -> None:
-        if self.temperature is not None and self.method != "simclr":
-            raise ConfigError(
-                f"--temperature is SimCLR's; leave it out with --method {self.method}"
-            )
-        for name in ("temperature", "neighbours", "probe_epochs"):
-            value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value > 0):
-                raise ConfigError(f"{flag(name)} must be above 0, not {value}")
-        if not (math.isfinite(self.jitter) and self.jitter >= 0):
-            raise ConfigError(f"--jitter must be 0 or more, not {self.jitter}")
-        for name in ("blur", "solarize"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"{flag(name)} must be from 0 to 1, not {getattr(self, name)}")
-        if not 0 < self.smallest_crop <= 1:
-            raise ConfigError(f"--crop must be above 0 and at most 1, not {self.crop}")
-
-    @property
-    def smallest_crop(self) -> float:
-        """Least share of an image's area in a view."""
-        if self.crop is not None:
-            return self.crop
-        return 0.08 if self.method == "simclr" else 0.2
-
-    @property
-    def resolved(self) -> dict[str, float]:
-        """What is in force where the flags leave it to the method."""
-        found = {"crop": self.smallest_crop}
-        if self.method == "simclr":
-            found["temperature"] = 0.5 if self.temperature is None else self.temperature
-        return found
-
-
-@dataclasses.dataclass(frozen=True)
 class Experiment:
     """Adapts a known network while it trains, next to the same network left alone."""
 
@@ -352,40 +223,6 @@ class Experiment:
         fields = without_places(self)
         del fields["seed"]
         return fields | {"seeds": self.all_seeds}
-
-
-_MOST = 1_000_000
-"""The largest whole number of a setting: an epoch costs some bytes before it begins."""
-
-
-def flag(name: str) -> str:
-    """The command-line flag of a field."""
-    return "--" + name.replace("_", "-")
-
-
-def refuse_wrong_fields(flags: Any) -> None:
-    """Raises a ConfigError naming the first field of another type, not finite or too large."""
-    if wrong := other_type(flags):
-        raise ConfigError(f"{flag(wrong[0])} must be {wrong[1]}, not {wrong[2]!r}")
-    for name, value in vars(flags).items():
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ConfigError(f"{flag(name)} must be finite, not {value}")
-        if isinstance(value, int) and value > _MOST:
-            raise ConfigError(f"{flag(name)} must be at most {_MOST:,}, not {value}")
-
-
-def refuse_zero(flags: Any, *names: str) -> None:
-    """Raises a ConfigError that names the first of these fields that is not above 0."""
-    for name in names:
-        if not getattr(flags, name) > 0:
-            raise ConfigError(f"{flag(name)} must be above 0, not {getattr(flags, name)}")
-
-
-def refuse_below_one(flags: Any, *names: str) -> None:
-    """Raises a ConfigError that names the first of these fields that is below 1."""
-    for name in names:
-        if getattr(flags, name) < 1:
-            raise ConfigError(f"{flag(name)} must be at least 1, not {getattr(flags, name)}")
 
 
 def settings_of(flags: Any) -> dict[str, Any]:

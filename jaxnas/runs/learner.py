@@ -14,7 +14,8 @@ import optax
 from jaxnas import nn, tasks, training
 from jaxnas.data import Dataset
 from jaxnas.randomness import stream
-from jaxnas.runs.config import SelfSupervision, Training
+from jaxnas.runs.config import Training
+from jaxnas.runs.flags.self_supervision import SelfSupervision
 from jaxnas.runs.objectives import Objective, SelfSupervised, Supervised
 from jaxnas.spaces import Genotype
 from jaxnas.training.loop import Data

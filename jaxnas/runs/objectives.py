@@ -14,7 +14,8 @@ import numpy as np
 from jaxnas import nn, tasks, training
 from jaxnas.data import Dataset, Views
 from jaxnas.randomness import stream
-from jaxnas.runs.config import ConfigError, SelfSupervision, Training
+from jaxnas.runs.config import ConfigError, Training
+from jaxnas.runs.flags.self_supervision import SelfSupervision
 from jaxnas.spaces import Genotype
 from jaxnas.tasks.task import Scores
 from jaxnas.training.loop import Data

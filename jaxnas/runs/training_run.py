@@ -20,7 +20,8 @@ from jaxnas.data import Dataset, epoch_permutation
 from jaxnas.jobs.job import UNWATCHED, Watcher
 from jaxnas.randomness import stream
 from jaxnas.reports.results import Result
-from jaxnas.runs.config import ConfigError, SelfSupervision, Training
+from jaxnas.runs.config import ConfigError, Training
+from jaxnas.runs.flags.self_supervision import SelfSupervision
 from jaxnas.runs.genotype_files import refuse_unbuildable
 from jaxnas.runs.learner import Learner, Phase, Seeds
 from jaxnas.runs.loop import Journal, Kept, TrainingError, all_finite

@@ -19,14 +19,8 @@ from jaxnas import nn
 from jaxnas.commands import experiment
 from jaxnas.commands.experiment import load_base, run_experiment
 from jaxnas.reports import read_results
-from jaxnas.runs.config import (
-    AdaptationFlags,
-    ConfigError,
-    DataFlags,
-    Experiment,
-    RunFlags,
-    Training,
-)
+from jaxnas.runs.config import ConfigError, DataFlags, Experiment, RunFlags, Training
+from jaxnas.runs.flags.adaptation import AdaptationFlags
 from jaxnas.runs.loop import TrainingError
 from jaxnas.runs.training_run import TrainingRun
 from jaxnas.spaces import Block, Genotype, GenotypeError, zoo

@@ -12,7 +12,8 @@ from jaxnas import nn, training
 from jaxnas.data import Augmentation
 from jaxnas.jobs.job import Watcher
 from jaxnas.randomness import stream
-from jaxnas.runs.config import ConfigError, SelfSupervision, Training
+from jaxnas.runs.config import ConfigError, Training
+from jaxnas.runs.flags.self_supervision import SelfSupervision
 from jaxnas.runs.objectives import SelfSupervised
 from jaxnas.tasks import supervised
 from support import tiny

@@ -10,7 +10,8 @@ import numpy as np
 
 from jaxnas import data
 from jaxnas.runs.adaptation_run import method_run
-from jaxnas.runs.config import AdaptationFlags, Training
+from jaxnas.runs.config import Training
+from jaxnas.runs.flags.adaptation import AdaptationFlags
 from jaxnas.spaces import Block, Cell, Edge, Genotype, Node
 from jaxnas.storage import RunDirectory
 

@@ -1,0 +1,1 @@
+"""Groups of flags, and the checks that all share."""
