@@ -45,8 +45,11 @@ def test_adapt_is_what_the_experiment_runs():
     x_train, y_train = images(80, 0)
     x_test, y_test = images(40, 1)
     arrays = (x_train, y_train, x_test, y_test)
-    adapted = jaxnas.adapt(BASE, arrays, granularity="full", seed=1, **FLAGS)
+    told = []
+    adapted = jaxnas.adapt(BASE, arrays, granularity="full", seed=1, on_epoch=told.append, **FLAGS)
     assert adapted.metrics["digest"] == outcome.result.digest
+    assert [row["epoch"] for row in told] == [1, 2, 3, 4]
+    assert told[-1]["test_accuracy"] == adapted.metrics["test_accuracy"]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import rich.progress
 import tyro
 
 from jaxnas.children.child_config import CellSearchFlags
-from jaxnas.cli.output import console, print_json, print_list, say, write
+from jaxnas.cli.output import Flag, console, print_json, print_list, say, write
 from jaxnas.reports.tables import Column, Table
 from jaxnas.runs.config import ConfigError, Experiment, SizeFlags, settings_of
 from jaxnas.runs.genotype_files import (
@@ -28,7 +28,6 @@ from jaxnas.storage import files
 CellSpaceName = Literal["nasnet", "pnas", "enas_micro"]
 
 Size = Annotated[SizeFlags, tyro.conf.OmitArgPrefixes]
-Flag = tyro.conf.FlagCreatePairsOff[bool]
 NetworkSource = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME|FILE")]
 
 

@@ -9,12 +9,11 @@ from typing import Annotated
 
 import tyro
 
-from jaxnas.cli.output import console, print_json, say, write
+from jaxnas.cli.output import Flag, console, print_json, say, write
 from jaxnas.runs.config import ConfigError, refuse_below_one
 from jaxnas.storage import files
 
-Flag = tyro.conf.FlagCreatePairsOff[bool]
-Source = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN|WEIGHTS")]
+TrainedSource = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN|WEIGHTS")]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +42,7 @@ class _Classify:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Evaluate(_Classify):
+class EvaluateTrained(_Classify):
     """Judges a trained network on the test images of a data set: overall and by class.
 
     jaxnas evaluate runs/x/cell_seed0 --dataset my_photos/ --out evaluation
@@ -52,7 +51,7 @@ class Evaluate(_Classify):
     what it is mostly taken for.
     """
 
-    source: Source
+    source: TrainedSource
     """The folder of a method in a run, such as runs/x/cell_seed0, or of a run of one method; or a
     .safetensors file."""
     dataset: str
@@ -101,7 +100,7 @@ class Evaluate(_Classify):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Predict(_Classify):
+class PredictImages(_Classify):
     """Says what images show, by a trained network: the likeliest classes and their probabilities.
 
     jaxnas predict runs/x/cell_seed0 photo.jpg holidays/ --top 3 --out predictions.csv
@@ -109,7 +108,7 @@ class Predict(_Classify):
     Images are decoded and normalised as those that the network was trained on.
     """
 
-    source: Source
+    source: TrainedSource
     """The folder of a method in a run, such as runs/x/cell_seed0, or of a run of one method; or a
     .safetensors file."""
     images: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGES")]
@@ -148,33 +147,37 @@ class Export:
     run_dir: Annotated[Path, tyro.conf.Positional]
     """The folder of a method in a run, such as runs/x/cell_seed0, or of a run of one method."""
     out: Path
-    """The file to write: .stablehlo, a program of jax.export, or .safetensors, the weights."""
+    """The file to write: .stablehlo, a program of jax.export, .onnx, a model for other runtimes, or
+    .safetensors, the weights."""
     seed: int | None = None
     """Seed of the network, in a folder of seeds that were trained side by side."""
 
     def run(self) -> None:
-        if self.out.suffix not in (".stablehlo", ".safetensors"):
-            raise ConfigError(f"--out {self.out} must be a .stablehlo or a .safetensors file")
+        if self.out.suffix not in (".stablehlo", ".onnx", ".safetensors"):
+            raise ConfigError(f"--out {self.out} must be a .stablehlo, .onnx or .safetensors file")
         from jaxnas.nn import save_safetensors
         from jaxnas.nn.weights.export import export
+        from jaxnas.nn.weights.onnx_file import export_onnx
         from jaxnas.nn.weights.safetensors_file import image_form
         from jaxnas.runs.load import load_run
 
         trained = load_run(self.run_dir, self.seed)
+        network, variables, shape = trained.network, trained.variables, trained.input_shape
+        names = trained.class_names
         if self.out.suffix == ".stablehlo":
-            shape, names = trained.input_shape, trained.class_names
-            program = export(trained.network, trained.variables, shape, class_names=names)
-            write(self.out, program)
-            reader = f"load_exported({str(self.out)!r})"
+            write(self.out, export(network, variables, shape, class_names=names))
+            reader = f"jaxnas.nn.load_exported({str(self.out)!r})"
+        elif self.out.suffix == ".onnx":
+            write(self.out, export_onnx(network, variables, shape, names))
+            reader = f"onnxruntime.InferenceSession({str(self.out)!r})"
         else:
-            genotype, names = trained.network.genotype, trained.class_names
-            form = image_form(trained.input_shape, trained.mean, trained.std)
-            save_safetensors(trained.variables, self.out, genotype, names, form)
+            form = image_form(shape, trained.mean, trained.std)
+            save_safetensors(variables, self.out, network.genotype, names, form)
             say(f"Wrote {self.out}")
-            reader = f"load_network({str(self.out)!r}, {trained.input_shape})"
+            reader = f"jaxnas.nn.load_network({str(self.out)!r}, {shape})"
         say(
-            f"Read it with jaxnas.nn.{reader}. It takes images "
-            f"[b, {', '.join(map(str, trained.input_shape))}] in 0..1, less "
+            f"Read it with {reader}. It takes images "
+            f"[b, {', '.join(map(str, shape))}] in 0..1, less "
             f"{_rounded(trained.mean)} and divided by {_rounded(trained.std)}."
         )
 

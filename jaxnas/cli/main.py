@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import tyro
 
 from jaxnas.cli.commands import Adapt, Convert, Count, Search, Show, Zoo
-from jaxnas.cli.finished import Evaluate, Export, Predict, Report
+from jaxnas.cli.finished import EvaluateTrained, Export, PredictImages, Report
 from jaxnas.commands.script import get_ready, parse_flags, run_command
 
 Command = (
@@ -15,8 +15,8 @@ Command = (
     | Annotated[Show, tyro.conf.subcommand("show")]
     | Annotated[Count, tyro.conf.subcommand("count")]
     | Annotated[Convert, tyro.conf.subcommand("convert")]
-    | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
-    | Annotated[Predict, tyro.conf.subcommand("predict")]
+    | Annotated[EvaluateTrained, tyro.conf.subcommand("evaluate")]
+    | Annotated[PredictImages, tyro.conf.subcommand("predict")]
     | Annotated[Export, tyro.conf.subcommand("export")]
     | Annotated[Adapt, tyro.conf.subcommand("adapt")]
     | Annotated[Search, tyro.conf.subcommand("search")]
@@ -36,7 +36,7 @@ def main() -> None:
         )
 
     def run(command: Any) -> None:
-        if isinstance(command, Adapt | Search | Evaluate | Predict):
+        if isinstance(command, Adapt | Search | EvaluateTrained | PredictImages):
             get_ready()
         command.run()
 

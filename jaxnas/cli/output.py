@@ -7,8 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import rich.console
+import tyro
 
 from jaxnas.runs.config import ConfigError
+
+Flag = tyro.conf.FlagCreatePairsOff[bool]
+"""A flag that is off unless it is given."""
 
 
 def console() -> rich.console.Console:

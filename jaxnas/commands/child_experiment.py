@@ -191,7 +191,8 @@ def run_children(
         **{f"{each}, finals": experiment.finalists for each in searches},
         **{f"{each}, full size": full.total_steps for each in searches},
     }
-    with folder as directory, ProgressBars(console, bars) as progress:
+    board = experiment.run.board(path)
+    with folder as directory, ProgressBars(console, bars, board) as progress:
         store = ChildStore(directory)
         with executor:
             trainers = Evaluator(executor, make)

@@ -99,7 +99,8 @@ def run_experiments(
                 jobs[job.name], steps[job.name] = job, run.total_steps
                 seeds = ", ".join(map(str, run.seeds))
                 titles[job.name] = f"{prefix}{run.method}, seed {seeds}"
-        with ProgressBars(console, steps) as bars, executor:
+        board = flags.run.board(plans[0][0].path)
+        with ProgressBars(console, steps, board) as bars, executor:
             do_all(
                 executor,
                 functools.partial(trainer, dataset),

@@ -128,7 +128,8 @@ class Learner:
         if settings.optimizer == "lars":
             optimizer = training.lars(settings.learning_rate, moves, **common)
         else:
-            optimizer = training.sgd(
+            make = training.sgd if settings.optimizer == "sgd" else training.adamw
+            optimizer = make(
                 settings.learning_rate,
                 moves,
                 schedule=settings.schedule,
@@ -148,11 +149,31 @@ class Learner:
 
     @cached_property
     def data(self) -> Data:
-        """The images on the device, in the parts ``train``, ``arch`` (the same) and ``test``."""
+        """The images on the device, in the parts ``train``, ``arch`` (the same) and ``test``; where
+        training may stop early also ``validation``, those of ``train`` that are held out."""
         data = self.dataset
         train = jnp.asarray(data.train_images), jnp.asarray(data.train_labels)
         test = jnp.asarray(data.test_images), jnp.asarray(data.test_labels)
-        return {"train": train, "arch": train, "test": test}
+        parts = {"train": train, "arch": train, "test": test}
+        if self._held_out:
+            rows = self._shuffled[: self._held_out]
+            parts["validation"] = train[0][rows], train[1][rows]
+        return parts
+
+    @property
+    def _held_out(self) -> int:
+        return self.settings.held_out(len(self.dataset.train_images))
+
+    @cached_property
+    def _shuffled(self) -> jax.Array:
+        """The training images, those held out first: the same for every seed and method."""
+        return jax.random.permutation(
+            stream(jax.random.key(0), "validation"), len(self.dataset.train_images)
+        )
+
+    def learned_rows(self, rows: jax.Array) -> jax.Array:
+        """Where those of the images that are not held out stand, which these numbers count."""
+        return self._shuffled[self._held_out :][rows] if self._held_out else rows
 
     def build(self, genotype: Genotype) -> nn.Network:
         """The network that is trained of a genotype, with its auxiliary head if that counts."""
@@ -163,10 +184,26 @@ class Learner:
         """Initial variables of a seed with this root key."""
         return nn.init(network, stream(key, "init"), self.dataset.input_shape, *gates)
 
+    def first_state(self, variables: Any, gates: jax.Array | None = None) -> training.TrainState:
+        """The state before the first step that trains the weights alone."""
+        return training.init(
+            variables,
+            self.optimizer,
+            gates,
+            averages=self.settings.weight_average > 0,
+            stops=self.settings.early_stopping is not None,
+        )
+
     def weights_phase(self, name: str, network: nn.Network, abstract: Any) -> Phase:
         """A phase that trains the weights of `network` alone."""
         apply = training.flax_apply(network)
-        step = training.train_step(apply, self.task, self.optimizer, self.regularisation)
+        step = training.train_step(
+            apply,
+            self.task,
+            self.optimizer,
+            self.regularisation,
+            self.settings.weight_average,
+        )
         return self.phase(name, network, step, lambda state: state.gates, abstract)
 
     def phase(
@@ -186,7 +223,7 @@ class Learner:
         estimate = training.statistics_estimator(apply, self.objective.task, wide=wide)
 
         def evaluate(state: Any) -> dict[str, jax.Array]:
-            return scores(state.variables, gates(state))
+            return scores(training.judged_variables(state), gates(state))
 
         def evaluate_untrained(state: Any) -> dict[str, jax.Array]:
             own = gates(state)

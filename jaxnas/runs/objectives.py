@@ -65,23 +65,36 @@ class Supervised:
     @cached_property
     def task(self) -> tasks.Task:
         """Cross-entropy on augmented images."""
-        augmentation = dataclasses.replace(self.dataset.augmentation, cutout=self.settings.cutout)
+        settings = self.settings
+        augmentation = dataclasses.replace(
+            self.dataset.augmentation,
+            cutout=settings.cutout,
+            operations=settings.rand_augment,
+            magnitude=settings.rand_magnitude,
+        )
         return tasks.supervised(
             self.dataset.num_classes,
             self.dataset.channel_mean(),
             self.dataset.channel_std(),
             augmentation,
-            label_smoothing=self.settings.label_smoothing,
-            dtype=jnp.dtype(self.settings.precision),
+            label_smoothing=settings.label_smoothing,
+            mixup=settings.mixup,
+            cutmix=settings.cutmix,
+            dtype=jnp.dtype(settings.precision),
         )
 
     def evaluator(self, apply: Apply, data: Data, *, wide: bool) -> Evaluate:
-        """Loss and accuracy on the test images; `data` has the parts ``train`` and ``test``."""
+        """Loss and accuracy on the images of the parts ``test`` and, where there are held-out ones,
+        ``validation`` of `data`."""
         evaluate = training.evaluator(apply, self.task, wide=wide)
 
         def scores(variables: Any, gates: jax.Array | None) -> Scores:
-            found = evaluate(variables, gates, *data["test"])
-            return {f"test_{name}": score for name, score in found.items()}
+            return {
+                f"{part}_{name}": score
+                for part in ("test", "validation")
+                if part in data
+                for name, score in evaluate(variables, gates, *data[part]).items()
+            }
 
         return scores
 
@@ -140,7 +153,12 @@ class SelfSupervised:
             raise ConfigError(
                 f"views are for images of 1 or 3 channels; {self.dataset.name} has {channels}"
             )
-        for name in ("label_smoothing", "auxiliary_weight", "cutout"):
+        if self.settings.recipe == "modern":
+            raise ConfigError("--recipe modern is for training with labels; leave it out")
+        for name in (
+            *("label_smoothing", "auxiliary_weight", "cutout", "mixup", "cutmix", "rand_augment"),
+            "early_stopping",
+        ):
             if getattr(self.settings, name):
                 raise ConfigError(
                     f"--{name.replace('_', '-')} is for training with labels; leave it out"

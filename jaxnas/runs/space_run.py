@@ -102,7 +102,7 @@ class RandomRun(SpaceRun):
 
         def first(key: jax.Array, gates: jax.Array) -> training.TrainState:
             variables = learner.variables(key, network, jnp.zeros_like(gates))
-            return training.init(variables, learner.optimizer, gates)
+            return learner.first_state(variables, gates)
 
         return jax.jit(lambda keys: jax.vmap(first)(keys, all_gates))
 

@@ -10,6 +10,8 @@ import numpy as np
 import optax
 
 from jaxnas.data.augmentation import Augmentation, normalise, prepare
+from jaxnas.randomness import stream
+from jaxnas.tasks.mixing import mix
 from jaxnas.tasks.task import Scores, Task
 
 
@@ -20,6 +22,8 @@ def supervised(
     augmentation: Augmentation,
     *,
     label_smoothing: float = 0.0,
+    mixup: float = 0.0,
+    cutmix: float = 0.0,
     dtype: Any = jnp.float32,
 ) -> Task:
     """Cross-entropy on augmented images.
@@ -30,16 +34,24 @@ def supervised(
       std: float32 [c], their standard deviation.
       augmentation: what training does to an image.
       label_smoothing: share of the target spread over all classes; the score never has it.
+      mixup: alpha of `mixing.mixup` while training; 0 for none.
+      cutmix: alpha of `mixing.cutmix` likewise; where neither is 0, each batch has one of them.
       dtype: of the network's inputs.
     """
 
     def prepare_batch(
         key: jax.Array, images: jax.Array, labels: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
-        return prepare(key, images, mean, std, augmentation, dtype), labels
+        inputs = prepare(key, images, mean, std, augmentation, dtype)
+        if not mixup and not cutmix:
+            return inputs, labels
+        targets = jax.nn.one_hot(labels, num_classes)
+        return mix(stream(key, "mix"), inputs, targets, mixup, cutmix)
 
-    def loss(logits: jax.Array, labels: jax.Array) -> jax.Array:
-        targets = optax.smooth_labels(jax.nn.one_hot(labels, num_classes), label_smoothing)
+    def loss(logits: jax.Array, targets: jax.Array) -> jax.Array:
+        if targets.ndim == 1:  # classes, not shares of them
+            targets = jax.nn.one_hot(targets, num_classes)
+        targets = optax.smooth_labels(targets, label_smoothing)
         return optax.softmax_cross_entropy(logits, targets).mean()
 
     def score(logits: jax.Array, labels: jax.Array) -> Scores:

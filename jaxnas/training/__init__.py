@@ -1,5 +1,6 @@
 """How weights are found: pure functions over optax, the one loop that runs them, and probes."""
 
+from jaxnas.training.averaging import moving_average
 from jaxnas.training.evaluate import (
     evaluator,
     extractor,
@@ -14,7 +15,7 @@ from jaxnas.training.loop import (
     python_loop,
     scan_loop,
 )
-from jaxnas.training.optimizer import accumulate, lars, learning_rates, scheduled_sgd, sgd
+from jaxnas.training.optimizer import accumulate, adamw, lars, learning_rates, scheduled_sgd, sgd
 from jaxnas.training.probe import (
     FeatureStatistics,
     Probe,
@@ -30,6 +31,7 @@ from jaxnas.training.train import (
     batch_loss,
     flax_apply,
     init,
+    judged_variables,
     train_step,
 )
 
@@ -41,6 +43,7 @@ __all__ = [
     "Step",
     "TrainState",
     "accumulate",
+    "adamw",
     "batch_loss",
     "default_loop",
     "eager_loop",
@@ -50,10 +53,12 @@ __all__ = [
     "first_bad_step",
     "flax_apply",
     "init",
+    "judged_variables",
     "knn_accuracy",
     "lars",
     "learning_rates",
     "linear_probe",
+    "moving_average",
     "python_loop",
     "ridge_accuracy",
     "scan_loop",

@@ -180,7 +180,7 @@ def load_image_form(path: str | os.PathLike[str]) -> ImageForm | None:
     if "images" not in metadata:
         return None
     try:
-        fields = json.loads(metadata["images"])
+        fields = reading.from_json(metadata["images"])
         return image_form(fields["shape"], fields["mean"], fields["std"])
     except (KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"{path} says wrongly which images it takes ({error})") from error
