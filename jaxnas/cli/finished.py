@@ -126,6 +126,8 @@ class PredictImages(_Classify):
         from jaxnas.runs.load import load_trained
 
         refuse_below_one(self, "top")
+        if not self.images:
+            raise ConfigError("there is no image to predict; name files or folders of them")
         if self.out is not None and self.out.suffix not in (".csv", ".json"):
             raise ConfigError(f"--out {self.out} must be a .csv or a .json file")
         paths = image_paths(self.images)

@@ -125,12 +125,15 @@ def test_what_does_not_fit_the_network_is_told(refused, tmp_path):
     assert f"{image} is 9x9 pixels, and the network takes 8x8" in refused(
         "predict", tmp_path / "run", image
     )
+    assert "there is no image to predict" in refused("predict", tmp_path / "run")
     (tmp_path / "empty").mkdir()
     assert "empty holds no image" in refused("predict", tmp_path / "run", tmp_path / "empty")
     (tmp_path / "no.png").write_bytes(b"no")
     assert "no.png cannot be read as an image" in refused(
         "predict", tmp_path / "run", image, tmp_path / "no.png"
     )
+    (tmp_path / "empty" / "a.png").symlink_to(tmp_path / "nowhere")
+    assert "a link to" in refused("predict", tmp_path / "run", tmp_path / "empty")
     assert "must be a .csv or a .json" in refused(
         "predict", tmp_path / "run", image, "--out", tmp_path / "a.txt"
     )

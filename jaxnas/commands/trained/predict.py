@@ -27,7 +27,7 @@ def image_paths(sources: Iterable[str | os.PathLike[str]]) -> list[Path]:
         own = [source]
         if source.is_dir():
             below = (path for path in sorted(source.rglob("*")) if path.suffix.lower() in SUFFIXES)
-            own = [each for each in below if each.is_file() and not _hidden(each, source)]
+            own = [each for each in below if not (each.is_dir() or _hidden(each, source))]
             if not own:
                 raise DataError(f"{source} holds no image of {FORMATS}.")
         found += own
