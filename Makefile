@@ -79,7 +79,7 @@ clean:
 	$(OLDEST)/python -m pip install $(PIP_FLAGS) -c constraints.txt -e ".[oldest-test]"
 	@touch $@
 
-.venv-onnx/.dev: .venv/bin/python pyproject.toml constraints.txt
+.venv-onnx/.dev: pyproject.toml constraints.txt | .venv/bin/python
 	test -x $(ONNX)/python || "$(PYTHON)" -m venv .venv-onnx
 	sed 's/^orbax-checkpoint==.*/orbax-checkpoint==0.11.36/' constraints.txt > .venv-onnx/constraints.txt
 	$(ONNX)/python -m pip install $(PIP_FLAGS) -c .venv-onnx/constraints.txt -e ".[oldest-test,onnx]"

@@ -120,7 +120,8 @@ def max_pool(
 
     The gradient goes to the first of equals, row by row, as in PyTorch and XLA.
     """
-    return max_pool_slices(x, _window(x, window, stride, 1, padding))
+    form = max_pool_xla if _portable.get() else max_pool_slices
+    return form(x, _window(x, window, stride, 1, padding))
 
 
 def avg_pool(
@@ -313,15 +314,18 @@ avg_pool_slices.defvjp(_avg_pool_forward, _avg_pool_backward)
 
 def avg_pool_xla(x: jax.Array, window: Window) -> jax.Array:
     """`avg_pool` as XLA's windowed reduction."""
-    total = lax.reduce_window(
-        _wide(x),
-        0.0,
-        lax.add,
-        (1, *window.size, 1),
-        (1, *window.stride, 1),
-        ((0, 0), *window.padding, (0, 0)),
-    )
+    total = _reduced(_wide(x), 0.0, lax.add, window)
     return (total / window.counts()).astype(x.dtype)
+
+
+def max_pool_xla(x: jax.Array, window: Window) -> jax.Array:
+    """`max_pool` as XLA's windowed reduction, the gradient of which a GPU sums in any order."""
+    return _reduced(x, np.array(-np.inf, x.dtype), lax.max, window)
+
+
+def _reduced(x: jax.Array, start: Any, reduction: Any, window: Window) -> jax.Array:
+    strides, padding = (1, *window.stride, 1), ((0, 0), *window.padding, (0, 0))
+    return lax.reduce_window(x, start, reduction, (1, *window.size, 1), strides, padding)
 
 
 def _window(
