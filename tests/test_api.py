@@ -61,7 +61,7 @@ def test_adapt_is_what_the_experiment_runs():
         ({"epochs": 10**30}, f"--epochs must be at most 1,000,000, not {10**30}"),
         ({"epochs": "3"}, "--epochs must be a whole number, not '3'"),
         ({"batch_size": 50.5}, "--batch-size must be a whole number, not 50.5"),
-        ({"optimizer": "adam"}, "--optimizer must be one of 'sgd', 'lars', not 'adam'"),
+        ({"optimizer": "adam"}, "--optimizer must be one of 'sgd', 'lars', 'adamw', not 'adam'"),
         ({"precision": "float16"}, "--precision must be one of 'float32', 'bfloat16', not"),
         ({"cost": "money"}, "--cost must be one of 'macs', 'params', 'latency', not 'money'"),
         ({"seed": 2**40}, f"a seed is a whole number from 0 to 2**32 - 1, not {2**40}"),

@@ -19,7 +19,7 @@ import functools
 import itertools
 import operator
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -120,7 +120,7 @@ def max_pool(
 
     The gradient goes to the first of equals, row by row, as in PyTorch and XLA.
     """
-    form = max_pool_xla if _portable.get() else max_pool_slices
+    form = max_pool_planes if _portable.get() == "onnx" else max_pool_slices
     return form(x, _window(x, window, stride, 1, padding))
 
 
@@ -135,15 +135,14 @@ def avg_pool(
     return form(x, _window(x, window, stride, 1, padding))
 
 
-_portable: contextvars.ContextVar[bool] = contextvars.ContextVar("portable", default=False)
+_portable: contextvars.ContextVar[str] = contextvars.ContextVar("portable", default="")
 
 
 @contextlib.contextmanager
-def portable() -> Iterator[None]:
-    """Takes XLA's own primitives whatever the backend: for programs that run elsewhere, and for
-    programs that are only looked at, which are much shorter so. Holds while a function is traced.
-    """
-    token = _portable.set(True)
+def portable(to: Literal["xla", "onnx"] = "xla") -> Iterator[None]:
+    """Takes XLA's own primitives whatever the backend, while a function is traced: for programs
+    that run elsewhere (to onnx, in forms that it has), or are only looked at, much shorter so."""
+    token = _portable.set(to)
     try:
         yield
     finally:
@@ -292,6 +291,12 @@ def _max_pool_backward(window: Window, winner: jax.Array, gradient: jax.Array) -
 max_pool_slices.defvjp(_max_pool_forward, _max_pool_backward)
 
 
+def max_pool_planes(x: jax.Array, window: Window) -> jax.Array:
+    """`max_pool` as XLA's windowed reduction of single planes [b * c, h, w]: ONNX's has no more."""
+    planes = _reduced(x.transpose(0, 3, 1, 2).reshape(-1, *window.image), -np.inf, lax.max, window)
+    return planes.reshape(-1, x.shape[3], *planes.shape[1:]).transpose(0, 2, 3, 1)
+
+
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def avg_pool_slices(x: jax.Array, window: Window) -> jax.Array:
     """`avg_pool` as a sum of shifted slices."""
@@ -318,14 +323,11 @@ def avg_pool_xla(x: jax.Array, window: Window) -> jax.Array:
     return (total / window.counts()).astype(x.dtype)
 
 
-def max_pool_xla(x: jax.Array, window: Window) -> jax.Array:
-    """`max_pool` as XLA's windowed reduction, the gradient of which a GPU sums in any order."""
-    return _reduced(x, np.array(-np.inf, x.dtype), lax.max, window)
-
-
-def _reduced(x: jax.Array, start: Any, reduction: Any, window: Window) -> jax.Array:
-    strides, padding = (1, *window.stride, 1), ((0, 0), *window.padding, (0, 0))
-    return lax.reduce_window(x, start, reduction, (1, *window.size, 1), strides, padding)
+def _reduced(x: jax.Array, start: float, reduction: Any, window: Window) -> jax.Array:
+    """[n, h, w] or [n, h, w, c], reduced in windows of h and w."""
+    size, stride = ((1, *each, 1)[: x.ndim] for each in (window.size, window.stride))
+    pad = ((0, 0), *window.padding, (0, 0))[: x.ndim]
+    return lax.reduce_window(x, np.array(start, x.dtype), reduction, size, stride, pad)
 
 
 def _window(

@@ -52,7 +52,7 @@ def export_onnx(
         return network.apply(variables, images, train=False)
 
     try:
-        with _quiet(), kernels.portable():
+        with _quiet(), kernels.portable("onnx"):
             model: Any = to_onnx(
                 logits,
                 [("B", *input_shape)],
