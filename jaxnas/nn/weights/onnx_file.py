@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from jaxnas.nn import kernels
 from jaxnas.nn.network import Network
-from jaxnas.nn.weights.checks import WeightsError, check_fits, read_class_names
+from jaxnas.nn.weights.checks import WeightsError, check_fits, class_names_text
 from jaxnas.nn.weights.init import named_leaves
 
 CLASS_NAMES = "class_names"
@@ -64,9 +63,8 @@ def export_onnx(
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise WeightsError(f"jax2onnx cannot convert {network.genotype.name} ({reason})") from error
     if class_names is not None:
-        names = json.dumps(list(class_names))
         outputs = model.graph.output[0].type.tensor_type.shape.dim[-1].dim_value
-        read_class_names("class_names", names, outputs)
+        names = class_names_text("class_names", class_names, outputs)
         model.metadata_props.add(key=CLASS_NAMES, value=names)
     return model.SerializeToString()
 

@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnas import reading
 from jaxnas.nn.network import Network, build
 from jaxnas.nn.weights.checks import (
     Shape,
