@@ -2,6 +2,7 @@
 # needed (3.14 as soon as TensorFlow, which reads some data sets, has wheels for it).
 BIN := .venv/bin
 OLDEST := .venv-oldest/bin
+ONNX := .venv-onnx/bin
 # $(call newest,3.13 3.12): the first of these Pythons that answers and can make environments. One on
 # the PATH may be a shim of pyenv's that stands for nothing, while pyenv has that version.
 newest = $(shell for version in $(1); do \
@@ -14,10 +15,10 @@ PYTHON_OLDEST ?= $(call newest,3.11)
 GPU := $(shell nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null | awk -F. \
 	'$$1 ~ /^[0-9]+$$/ { print ($$1 >= 580) ? "cuda13" : "cuda12"; exit }')
 comma := ,
-PIP_FLAGS := --quiet --disable-pip-version-check -c constraints.txt
-PIP := $(BIN)/python -m pip install $(PIP_FLAGS)
+PIP_FLAGS := --quiet --disable-pip-version-check
+PIP := $(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt
 
-.PHONY: run test test-slow test-oldest lint format typecheck benchmark clean
+.PHONY: run test test-slow test-oldest test-onnx lint format typecheck benchmark clean
 
 run: .venv/.run
 	$(BIN)/python experiments/proxyless_cifar.py --dataset digits --train-limit 300 --base resnet20_cells --epochs 24 --batch-size 32 --run-dir runs/digits --overwrite
@@ -27,6 +28,11 @@ test: .venv/.dev
 
 test-slow: .venv/.slow
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow
+	$(MAKE) test-onnx
+
+# jax2onnx and its runtime, which want an older Orbax than the other tests have.
+test-onnx: .venv-onnx/.dev
+	$(ONNX)/python -m pytest -n 2 --dist worksteal tests/nn/weights/test_onnx_file.py
 
 # The oldest Python and JAX that are supported, on the tests that tell most.
 test-oldest: .venv-oldest/.dev
@@ -48,7 +54,7 @@ benchmark: .venv/.run
 	$(BIN)/python benchmarks/training_step.py
 
 clean:
-	rm -rf .venv .venv-oldest .cache build *.egg-info
+	rm -rf .venv .venv-oldest .venv-onnx .cache build *.egg-info
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 with its venv module is needed, and none answers: install one, or say make PYTHON=/path/to/python"; exit 1; }
@@ -70,5 +76,11 @@ clean:
 .venv-oldest/.dev: pyproject.toml constraints.txt
 	@test -n "$(PYTHON_OLDEST)" || { echo "Python 3.11 with its venv module is needed, and does not answer: install it, or say make PYTHON_OLDEST=/path/to/python3.11"; exit 1; }
 	test -x $(OLDEST)/python || "$(PYTHON_OLDEST)" -m venv .venv-oldest
-	$(OLDEST)/python -m pip install $(PIP_FLAGS) -e ".[oldest-test]"
+	$(OLDEST)/python -m pip install $(PIP_FLAGS) -c constraints.txt -e ".[oldest-test]"
+	@touch $@
+
+.venv-onnx/.dev: pyproject.toml constraints.txt | .venv/bin/python
+	test -x $(ONNX)/python || "$(PYTHON)" -m venv .venv-onnx
+	sed 's/^orbax-checkpoint==.*/orbax-checkpoint==0.11.36/' constraints.txt > .venv-onnx/constraints.txt
+	$(ONNX)/python -m pip install $(PIP_FLAGS) -c .venv-onnx/constraints.txt -e ".[oldest-test,onnx]"
 	@touch $@

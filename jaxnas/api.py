@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Callable
 from typing import Any, NamedTuple, get_args
 
 import numpy as np
@@ -12,6 +13,7 @@ from jaxnas import data, nn
 from jaxnas.commands.experiment import load_base
 from jaxnas.commands.inputs import fit_stem
 from jaxnas.hints import alike
+from jaxnas.jobs.job import UNWATCHED, Watcher
 from jaxnas.runs.adaptation_run import method_run
 from jaxnas.runs.config import ConfigError, Training
 from jaxnas.runs.flags.adaptation import AdaptationFlags
@@ -62,6 +64,7 @@ def adapt(
     channels: int | None = None,
     cells: int | None = None,
     weights: Any = None,
+    on_epoch: Callable[[dict[str, Any]], None] | None = None,
     **settings: Any,
 ) -> Adapted:
     """Adapts `base` while it trains on `dataset`.
@@ -80,6 +83,10 @@ def adapt(
       weights: what training starts from: a network with its variables, such as `nn.import_timm`
         gives, or the path of weights or of a run's folder; None for weights that are drawn. The
         notes say which are taken and which are new.
+      on_epoch: called after each epoch with its row of metrics: ``epoch`` (0 before the first step,
+        where something is measured then), ``seed``, ``phase``, ``train_loss``, ``test_accuracy`` in
+        percent, ``test_loss``, ``seconds``, ...; what it returns is ignored, and what it raises
+        ends the training.
       **settings: fields of `runs.config.Training` and `AdaptationFlags`, such as epochs=30, and
         with weights head_epochs and body_learning_rate_share.
 
@@ -138,7 +145,8 @@ def adapt(
     run = method_run(
         granularity, base, dataset, training, (seed,), adaptation=adaptation, start=start
     )
-    (outcome,) = run.run()
+    watcher = UNWATCHED if on_epoch is None else Watcher(on_epoch=on_epoch)
+    (outcome,) = run.run(watcher=watcher)
     result = outcome.result
     names = ("test_accuracy", "test_loss", "params", "macs", "seconds", "digest")
     return Adapted(

@@ -59,8 +59,11 @@ def test_adapt_is_what_the_experiment_runs():
     x_train, y_train = images(80, 0)
     x_test, y_test = images(40, 1)
     arrays = (x_train, y_train, x_test, y_test)
-    adapted = jaxnas.adapt(BASE, arrays, granularity="full", seed=1, **FLAGS)
+    told = []
+    adapted = jaxnas.adapt(BASE, arrays, granularity="full", seed=1, on_epoch=told.append, **FLAGS)
     assert adapted.metrics["digest"] == outcome.result.digest
+    assert [row["epoch"] for row in told] == [1, 2, 3, 4]
+    assert told[-1]["test_accuracy"] == adapted.metrics["test_accuracy"]
 
 
 @pytest.mark.parametrize(
@@ -74,7 +77,7 @@ def test_adapt_is_what_the_experiment_runs():
         ({"epochs": 10**30}, f"--epochs must be at most 1,000,000, not {10**30}"),
         ({"epochs": "3"}, "--epochs must be a whole number, not '3'"),
         ({"batch_size": 50.5}, "--batch-size must be a whole number, not 50.5"),
-        ({"optimizer": "adam"}, "--optimizer must be one of 'sgd', 'lars', not 'adam'"),
+        ({"optimizer": "adam"}, "--optimizer must be one of 'sgd', 'lars', 'adamw', not 'adam'"),
         ({"precision": "float16"}, "--precision must be one of 'float32', 'bfloat16', not"),
         ({"cost": "money"}, "--cost must be one of 'macs', 'params', 'latency', not 'money'"),
         ({"seed": 2**40}, f"a seed is a whole number from 0 to 2**32 - 1, not {2**40}"),

@@ -69,6 +69,13 @@ def commonest_failure(outcomes: Iterable[Outcome]) -> str:
     return reason
 
 
+_OF_CHILDREN = {
+    *("epochs", "batch_size", "learning_rate", "schedule", "momentum", "weight_decay"),
+    *("decay_norm_and_bias", "grad_clip", "rate_warmup_epochs", "precision"),
+}
+"""Settings that children train by."""
+
+
 class _Programs(NamedTuple):
     """What a network is trained and judged by.
 
@@ -112,15 +119,8 @@ class ChildTraining:
 
     def __post_init__(self) -> None:
         plain = Training()
-        for name in (
-            "auxiliary_weight",
-            "drop_path",
-            "dropout",
-            "devices",
-            "accumulate",
-            "class_weights",
-        ):
-            if getattr(self.settings, name) != getattr(plain, name):
+        for name in (field.name for field in dataclasses.fields(Training)):
+            if name not in _OF_CHILDREN and getattr(self.settings, name) != getattr(plain, name):
                 text = flag(name).replace("--", "--child.")
                 raise ConfigError(
                     f"{text} is not for children: they train as they are, on one device"

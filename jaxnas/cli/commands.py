@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,6 +11,7 @@ import rich.progress
 import tyro
 
 from jaxnas.children.child_config import CellSearchFlags
+from jaxnas.cli.output import Flag, console, print_json, print_list, say, write
 from jaxnas.reports.tables import Column, Table
 from jaxnas.runs.config import ConfigError, Experiment, SizeFlags, settings_of
 from jaxnas.runs.genotype_files import (
@@ -28,7 +28,6 @@ from jaxnas.storage import files
 CellSpaceName = Literal["nasnet", "pnas", "enas_micro"]
 
 Size = Annotated[SizeFlags, tyro.conf.OmitArgPrefixes]
-Flag = tyro.conf.FlagCreatePairsOff[bool]
 NetworkSource = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME|FILE")]
 
 
@@ -61,12 +60,12 @@ class Zoo:
             ):
                 row |= count(network, *_usual(network))
         if self.json:
-            _print_json(rows)
+            print_json(rows)
         else:  # as many columns as a narrow terminal holds
             kept = ("name", "family", "blocks", "params", "macs") if self.counts else tuple(rows[0])
             words = ("name", "family")
             columns = [Column(name, "" if name in words else ",", name in words) for name in kept]
-            Table(columns, [[row[name] for name in kept] for row in rows]).print(_console())
+            Table(columns, [[row[name] for name in kept] for row in rows]).print(console())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,11 +83,11 @@ class Show:
         if self.out is None:
             from jaxnas.cli.tree import tree
 
-            _console().print(tree(genotype))
+            console().print(tree(genotype))
             return
         suffix = self.out.suffix.removeprefix(".")
         if suffix in _DRAWN:
-            _write(self.out, _drawn(genotype, suffix))
+            write(self.out, _drawn(genotype, suffix))
             return
         if suffix and not self.out.is_dir():
             raise ConfigError(
@@ -96,7 +95,7 @@ class Show:
             )
         files.make_folder(self.out)
         for form in _DRAWN:
-            _write(self.out / f"{genotype.name}.{form}", _drawn(genotype, form))
+            write(self.out / f"{genotype.name}.{form}", _drawn(genotype, form))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,12 +124,11 @@ class Count:
             if not 1 <= value <= _MOST:
                 raise ConfigError(f"{flag} must be from 1 to {_MOST}, not {value}")
         row = {"name": genotype.name} | count(genotype, classes, image_size)
-        _print_json(row) if self.json else _print_list(row)
+        print_json(row) if self.json else print_list(row)
         if row["stem"] == "cifar" and usual_stem(".txt", image_size) and not self.json:
-            _console().print(
+            say(
                 f"The stem is CIFAR's, which keeps {image_size} pixels a side; networks of DARTS's "
                 f"cells, {', '.join(zoo.TWO_FORMS)} take --stem imagenet.",
-                soft_wrap=True,
             )
 
 
@@ -152,72 +150,17 @@ class Convert:
             raise ConfigError(f"{self.dest} would be written over itself; give another name")
         genotype = load_genotype(self.source, **dataclasses.asdict(self.size))
         if self.dest.suffix == ".json":
-            _write(self.dest, (genotype.to_json() + "\n").encode())
-            _console().print(f"Its stem is that for {stem_of(genotype)}.")
+            write(self.dest, (genotype.to_json() + "\n").encode())
+            say(f"Its stem is that for {stem_of(genotype)}.")
         elif self.dest.suffix == ".txt":
-            _write(self.dest, (_cells_text(genotype, self.form) + "\n").encode())
-            _console().print(
+            write(self.dest, (_cells_text(genotype, self.form) + "\n").encode())
+            say(
                 f"That form holds the two cells alone: say --cells {len(genotype.blocks)} "
                 f"--channels {genotype.blocks[0].channels} --stem {stem_of(genotype)} where it is "
                 "read, for this network.",
-                soft_wrap=True,
             )
         else:
             raise ConfigError(f"{self.dest} must be a .json or a .txt file")
-
-
-@dataclasses.dataclass(frozen=True)
-class Export:
-    """Exports the trained network of a finished run, to be run elsewhere."""
-
-    run_dir: Annotated[Path, tyro.conf.Positional]
-    """The folder of a method in a run, such as runs/x/cell_seed0, or of a run of one method."""
-    out: Path
-    """The file to write: .stablehlo, a program of jax.export, or .safetensors, the weights."""
-    seed: int | None = None
-    """Seed of the network, in a folder of seeds that were trained side by side."""
-
-    def run(self) -> None:
-        if self.out.suffix not in (".stablehlo", ".safetensors"):
-            raise ConfigError(f"--out {self.out} must be a .stablehlo or a .safetensors file")
-        from jaxnas.nn import WeightsError, save_safetensors
-        from jaxnas.nn.weights.export import export
-        from jaxnas.runs.load import load_run
-
-        trained = load_run(self.run_dir, self.seed)
-        if self.out.suffix == ".stablehlo":
-            shape, names = trained.input_shape, trained.class_names
-            program = export(trained.network, trained.variables, shape, class_names=names)
-            _write(self.out, program)
-            reader = f"load_exported({str(self.out)!r})"
-        else:
-            try:
-                genotype = trained.network.genotype
-                save_safetensors(trained.variables, self.out, genotype, trained.class_names)
-            except WeightsError as error:
-                raise ConfigError(str(error)) from error
-            _console().print(f"Wrote {self.out}", soft_wrap=True)
-            reader = f"load_network({str(self.out)!r}, {trained.input_shape})"
-        _console().print(
-            f"Read it with jaxnas.nn.{reader}. It takes images "
-            f"[b, {', '.join(map(str, trained.input_shape))}] in 0..1, less "
-            f"{_rounded(trained.mean)} and divided by {_rounded(trained.std)}.",
-            soft_wrap=True,
-        )
-
-
-@dataclasses.dataclass(frozen=True)
-class Report:
-    """Writes tables, pictures and report.md of a finished run anew."""
-
-    run_dir: Annotated[Path, tyro.conf.Positional]
-    """The run's --run-dir."""
-
-    def run(self) -> None:
-        from jaxnas.reports.experiment_report import write_experiment
-
-        write_experiment(self.run_dir)
-        _console().print(f"Report: {self.run_dir / 'report.md'}", soft_wrap=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -321,31 +264,3 @@ def _cells_text(genotype: Genotype, form: Literal["pairs", "triples"] | None) ->
             "cells say more; use .json"
         )
     return text
-
-
-def _write(path: Path, content: bytes) -> None:
-    try:
-        path.write_bytes(content)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be written ({error.strerror})") from error
-    _console().print(f"Wrote {path}", soft_wrap=True)
-
-
-def _console() -> rich.console.Console:
-    return rich.console.Console(markup=False, highlight=False)  # names may hold brackets
-
-
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=1))
-
-
-def _rounded(values: list[float]) -> list[float]:
-    return [float(f"{value:.8g}") for value in values]  # float32 and no more
-
-
-def _print_list(row: dict[str, Any]) -> None:
-    """A line a field: numbers are never cut, however narrow the terminal."""
-    width = max(map(len, row))
-    for name, value in row.items():
-        text = f"{value:,}" if isinstance(value, int) else value
-        _console().print(f"{name.replace('_', ' '):{width}}  {text}", soft_wrap=True)

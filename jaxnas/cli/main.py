@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import tyro
 
-from jaxnas.cli.commands import Adapt, Convert, Count, Export, Report, Search, Show, Zoo
+from jaxnas.cli.commands import Adapt, Convert, Count, Search, Show, Zoo
+from jaxnas.cli.finished import EvaluateTrained, Export, PredictImages, Report
 from jaxnas.commands.script import get_ready, parse_flags, run_command
 
 Command = (
@@ -14,6 +15,8 @@ Command = (
     | Annotated[Show, tyro.conf.subcommand("show")]
     | Annotated[Count, tyro.conf.subcommand("count")]
     | Annotated[Convert, tyro.conf.subcommand("convert")]
+    | Annotated[EvaluateTrained, tyro.conf.subcommand("evaluate")]
+    | Annotated[PredictImages, tyro.conf.subcommand("predict")]
     | Annotated[Export, tyro.conf.subcommand("export")]
     | Annotated[Adapt, tyro.conf.subcommand("adapt")]
     | Annotated[Search, tyro.conf.subcommand("search")]
@@ -33,7 +36,7 @@ def main() -> None:
         )
 
     def run(command: Any) -> None:
-        if isinstance(command, Adapt | Search):
+        if isinstance(command, Adapt | Search | EvaluateTrained | PredictImages):
             get_ready()
         command.run()
 

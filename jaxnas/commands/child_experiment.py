@@ -191,7 +191,7 @@ def run_children(
         **{f"{each}, finals": experiment.finalists for each in searches},
         **{f"{each}, full size": full.total_steps for each in searches},
     }
-    with folder as directory, ProgressBars(console, bars) as progress:
+    with folder as directory, ProgressBars(console, bars, experiment.run.board(path)) as progress:
         store = ChildStore(directory)
         with executor:
             trainers = Evaluator(executor, make)

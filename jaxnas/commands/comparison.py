@@ -267,7 +267,7 @@ def run_comparison(flags: Comparison, published: Mapping[tuple[str, str], str]) 
         pass
     jobs = [FolderJob(cell.name, cell, path / cell.name) for cell in cells]
     busy = 0
-    with ProgressBars(console, steps) as bars, executor:
+    with ProgressBars(console, steps, flags.run.board(path)) as bars, executor:
         make = functools.partial(_runner, comparing, path.resolve())
         for _, error in do_in_folders(
             executor, make, path, jobs, lambda job: bars.watch(job.name, job.name), bars.skip

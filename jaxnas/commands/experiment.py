@@ -104,7 +104,9 @@ def run_experiments(
                 jobs[job.name], steps[job.name] = job, run.total_steps
                 seeds = ", ".join(map(str, run.seeds))
                 titles[job.name] = f"{prefix}{run.method}, seed {seeds}"
-        with ProgressBars(console, steps) as bars, executor:
+        top = plans[0][0].path
+        board = experiments[0].run.board(top if len(plans) == 1 else top.parent)
+        with ProgressBars(console, steps, board) as bars, executor:
             do_all(
                 executor,
                 functools.partial(trainer, dataset),

@@ -111,7 +111,7 @@ def run_search(
         steps |= dict.fromkeys(folders.values(), random.total_steps)
         titles = {FOLDERS[row]: f"{run.name}, seed {seed}" for row, run in runs.items()}
         titles |= {folders[row]: f"{row}, seed {seed}" for row in rows}
-        with ProgressBars(console, steps) as bars, executor:
+        with ProgressBars(console, steps, experiment.run.board(path)) as bars, executor:
 
             def watch(job: Job) -> AbstractContextManager[Watcher]:
                 return bars.watch(job.name, titles[job.name])

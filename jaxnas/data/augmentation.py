@@ -11,7 +11,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike, DTypeLike
 
+from jaxnas.data.augmenting.rand_augment import rand_augment
 from jaxnas.data.errors import DataError
+from jaxnas.randomness import stream
 
 
 @dataclass(frozen=True)
@@ -25,23 +27,27 @@ class Augmentation:
       crop_area: least share of an image's area that is cut out at random and resized before all
         else (`resizing.random_resized_crop`): on the host, so that `prepare` has no part in it;
         None for whole images.
+      operations: number of RandAugment's operations for each image; 0 for none.
+      magnitude: their strength, see `rand_augment`.
 
     Raises:
-      DataError: if the crop's area is not above 0 and at most 1, or if `pad` or `cutout` is not an
-        integer of at least 0.
+      DataError: if the crop's area is not above 0 and at most 1, or if one of the other numbers is
+        not an integer of at least 0.
     """
 
     pad: int = 4
     flip: bool = True
     cutout: int = 0
     crop_area: float | None = None
+    operations: int = 0
+    magnitude: int = 9
 
     def __post_init__(self) -> None:
-        for name in ("pad", "cutout"):
+        for name in ("pad", "cutout", "operations", "magnitude"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 0:
                 raise DataError(
-                    f"Augmentation's {name} is {value!r}: give a whole number of pixels, 0 or more."
+                    f"Augmentation's {name} is {value!r}: give a whole number, 0 or more."
                 )
 
         if self.crop_area is not None and not 0 < self.crop_area <= 1:
@@ -157,7 +163,7 @@ def prepare(
     augmentation: Augmentation,
     dtype: DTypeLike = jnp.float32,
 ) -> jax.Array:
-    """Makes a training batch: crop, flip, normalise, cutout.
+    """Makes a training batch: crop, flip, RandAugment, normalise, cutout.
 
     The crop pads the raw image with 0 (black), and the cutout comes after normalisation, so its 0
     is the mean colour; both are as in DARTS's code. For evaluation, use `normalise` alone.
@@ -180,4 +186,7 @@ def prepare(
     images = random_crop(crop_key, images, augmentation.pad)
     if augmentation.flip:
         images = random_flip(flip_key, images)
+    if augmentation.operations:
+        drawn, strength = augmentation.operations, augmentation.magnitude
+        images = rand_augment(stream(key, "rand_augment"), images, drawn, strength)
     return cutout(cutout_key, normalise(images, mean, std, dtype), augmentation.cutout)

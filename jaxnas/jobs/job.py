@@ -36,11 +36,14 @@ class Watcher(NamedTuple):
       progress: called after every step.
       say: told of checkpoints that cannot be used, in a sentence.
       tell: told each epoch, in a line.
+      on_epoch: told each epoch's rows of metrics, one after the other: ``epoch``, ``seconds`` of
+        the run so far, and what the run measures.
     """
 
     progress: Callable[[], None] = _ignore
     say: Callable[[str], None] = _ignore
     tell: Callable[[str], None] = _ignore
+    on_epoch: Callable[[dict[str, Any]], None] = _ignore
 
 
 UNWATCHED = Watcher()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import functools
 import pickle
 import time
 import traceback
@@ -190,11 +191,11 @@ class WorkerPool(abc.ABC):
         return None
 
 
-def _pass_on(watcher: Watcher, steps: int, lines: list[tuple[str, str]]) -> None:
+def _pass_on(watcher: Watcher, steps: int, told: list[tuple[str, Any]]) -> None:
     for _ in range(steps):
         watcher.progress()
-    for kind, line in lines:
-        getattr(watcher, kind)(line)
+    for kind, what in told:
+        getattr(watcher, kind)(what)
 
 
 def _death(deaths: Counter[str | None], job: str | None, reason: str) -> WorkersError | None:
@@ -223,24 +224,26 @@ def start_work(make: MakeWork, send: Callable[[Message], None]) -> Work | None:
 
 def do_job(work: Work, job: Job, send: Callable[[Message], None]) -> None:
     """In a worker: does a job, and sends what it tells and at last what it comes to."""
-    steps, lines, sent = 0, [], time.monotonic()
+    steps, told, sent = 0, [], time.monotonic()
 
     def news(now: bool) -> None:
-        nonlocal steps, lines, sent
+        nonlocal steps, told, sent
         if now or time.monotonic() - sent > _NEWS_SECONDS:
-            send(Message("told", (steps, lines)))
-            steps, lines, sent = 0, [], time.monotonic()
+            send(Message("told", (steps, told)))
+            steps, told, sent = 0, [], time.monotonic()
 
     def progress() -> None:
         nonlocal steps
         steps += 1
         news(now=False)
 
-    def line(kind: str, text: str) -> None:
-        lines.append((kind, text))
+    def tell(kind: str, what: Any) -> None:
+        told.append((kind, what))
         news(now=True)
 
-    watcher = Watcher(progress, lambda text: line("say", text), lambda text: line("tell", text))
+    watcher = Watcher(
+        progress, *(functools.partial(tell, kind) for kind in ("say", "tell", "on_epoch"))
+    )
     try:
         result = work(job.payload, watcher)
         news(now=True)

@@ -21,6 +21,7 @@ from jaxnas.nn.weights.foreign import Imported
 from jaxnas.nn.weights.from_keras import import_keras
 from jaxnas.nn.weights.from_torch import import_timm, import_torchvision
 from jaxnas.nn.weights.init import abstract_variables, init
+from jaxnas.nn.weights.onnx_file import export_onnx
 from jaxnas.nn.weights.pretrained import import_weights
 from jaxnas.nn.weights.safetensors_file import load_network, load_safetensors, save_safetensors
 
@@ -55,6 +56,7 @@ __all__ = [
     "cut_like",
     "cut_macro",
     "export",
+    "export_onnx",
     "import_keras",
     "import_timm",
     "import_torchvision",

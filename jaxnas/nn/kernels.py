@@ -19,7 +19,7 @@ import functools
 import itertools
 import operator
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -120,7 +120,8 @@ def max_pool(
 
     The gradient goes to the first of equals, row by row, as in PyTorch and XLA.
     """
-    return max_pool_slices(x, _window(x, window, stride, 1, padding))
+    form = max_pool_planes if _portable.get() == "onnx" else max_pool_slices
+    return form(x, _window(x, window, stride, 1, padding))
 
 
 def avg_pool(
@@ -134,15 +135,14 @@ def avg_pool(
     return form(x, _window(x, window, stride, 1, padding))
 
 
-_portable: contextvars.ContextVar[bool] = contextvars.ContextVar("portable", default=False)
+_portable: contextvars.ContextVar[str] = contextvars.ContextVar("portable", default="")
 
 
 @contextlib.contextmanager
-def portable() -> Iterator[None]:
-    """Takes XLA's own primitives whatever the backend: for programs that run elsewhere, and for
-    programs that are only looked at, which are much shorter so. Holds while a function is traced.
-    """
-    token = _portable.set(True)
+def portable(to: Literal["xla", "onnx"] = "xla") -> Iterator[None]:
+    """Takes XLA's own primitives whatever the backend, while a function is traced: for programs
+    that run elsewhere (to onnx, in forms that it has), or are only looked at, much shorter so."""
+    token = _portable.set(to)
     try:
         yield
     finally:
@@ -291,6 +291,12 @@ def _max_pool_backward(window: Window, winner: jax.Array, gradient: jax.Array) -
 max_pool_slices.defvjp(_max_pool_forward, _max_pool_backward)
 
 
+def max_pool_planes(x: jax.Array, window: Window) -> jax.Array:
+    """`max_pool` as XLA's windowed reduction of single planes [b * c, h, w]: ONNX's has no more."""
+    planes = _reduced(x.transpose(0, 3, 1, 2).reshape(-1, *window.image), -np.inf, lax.max, window)
+    return planes.reshape(-1, x.shape[3], *planes.shape[1:]).transpose(0, 2, 3, 1)
+
+
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def avg_pool_slices(x: jax.Array, window: Window) -> jax.Array:
     """`avg_pool` as a sum of shifted slices."""
@@ -313,15 +319,15 @@ avg_pool_slices.defvjp(_avg_pool_forward, _avg_pool_backward)
 
 def avg_pool_xla(x: jax.Array, window: Window) -> jax.Array:
     """`avg_pool` as XLA's windowed reduction."""
-    total = lax.reduce_window(
-        _wide(x),
-        0.0,
-        lax.add,
-        (1, *window.size, 1),
-        (1, *window.stride, 1),
-        ((0, 0), *window.padding, (0, 0)),
-    )
+    total = _reduced(_wide(x), 0.0, lax.add, window)
     return (total / window.counts()).astype(x.dtype)
+
+
+def _reduced(x: jax.Array, start: float, reduction: Any, window: Window) -> jax.Array:
+    """[n, h, w] or [n, h, w, c], reduced in windows of h and w."""
+    size, stride = ((1, *each, 1)[: x.ndim] for each in (window.size, window.stride))
+    pad = ((0, 0), *window.padding, (0, 0))[: x.ndim]
+    return lax.reduce_window(x, np.array(start, x.dtype), reduction, size, stride, pad)
 
 
 def _window(

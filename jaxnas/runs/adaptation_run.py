@@ -53,6 +53,11 @@ class AdaptationRun(SpaceRun):
 
     def __post_init__(self) -> None:
         self.adaptation.refuse_beyond(self._body_epochs)
+        if self.settings.early_stopping is not None and self._fixed_from == self.settings.epochs:
+            raise ConfigError(
+                "--early-stopping needs epochs in which the architecture is fixed: give fewer "
+                "--adapt-epochs than --epochs"
+            )
         super().__post_init__()
         edges = max((len(cell.edges) for cell in self.base.cells), default=0)
         if edges > 16 and self._estimator not in ("mixed", "raw"):
@@ -88,11 +93,11 @@ class AdaptationRun(SpaceRun):
         """Images that move θ alone while the architecture adapts."""
         if self.adaptation.arch_data == "train":
             return 0
-        return max(1, round(self.adaptation.holdout * len(self.dataset.train_images)))
+        return max(1, round(self.adaptation.holdout * self._learned))
 
     @property
     def _images(self) -> tuple[int, ...]:
-        count, fixed = len(self.dataset.train_images), self.settings.epochs - self._fixed_from
+        count, fixed = self._learned, self.settings.epochs - self._fixed_from
         return (count - self._held_out,) * self._fixed_from + (count,) * fixed
 
     @property
@@ -115,12 +120,13 @@ class AdaptationRun(SpaceRun):
     def _order_of(self, key: jax.Array, epoch: int) -> Order:
         if epoch >= self._fixed_from or not self._held_out:
             return super()._order_of(key, epoch)
-        count, held_out = len(self.dataset.train_images), self._held_out
+        count, held_out = self._learned, self._held_out
         epoch_key = jax.random.fold_in(stream(key, "order"), epoch)
         shuffled = jax.random.permutation(stream(key, "holdout"), count)
         train = epoch_permutation(epoch_key, count - held_out, self.settings.batch_size)
         arch = rounds(stream(epoch_key, "arch"), held_out, train.shape)
-        return {"train": shuffled[held_out:][train], "arch": shuffled[arch]}
+        rows = {"train": shuffled[held_out:][train], "arch": shuffled[arch]}
+        return {part: self._learner.learned_rows(each) for part, each in rows.items()}
 
     @cached_property
     def _adaptation(self) -> search.Adaptation:
@@ -155,6 +161,7 @@ class AdaptationRun(SpaceRun):
             cost_weight=settings.cost_weight,
             costs=costs,
             regularisation=learner.regularisation,
+            average_decay=learner.settings.weight_average,
         )
 
     @cached_property
@@ -210,13 +217,16 @@ class AdaptationRun(SpaceRun):
 
     def _fix(self, state: search.AdaptationState, derived: list[Derivation]) -> training.TrainState:
         """The state that goes on once θ is fixed: the same weights, nothing started anew."""
-        if self._learner.seeds.wide:
-            gates = self._gates(derived)
-            return training.TrainState(state.step, state.variables, state.opt_state, gates)
-        network = self._fixed_network(derived)
-        variables = nn.cut(state.variables, network, self.dataset.input_shape)
-        wanted = jax.eval_shape(self._learner.optimizer.init, variables["params"])
-        return training.TrainState(state.step, variables, nn.cut_like(state.opt_state, wanted))
+        variables, opt_state, average = state.variables, state.opt_state, state.average
+        gates = self._gates(derived) if self._learner.seeds.wide else None
+        if gates is None:
+            network, shape = self._fixed_network(derived), self.dataset.input_shape
+            variables = nn.cut(variables, network, shape)
+            average = None if average is None else nn.cut(average, network, shape)
+            wanted = jax.eval_shape(self._learner.optimizer.init, variables["params"])
+            opt_state = nn.cut_like(opt_state, wanted)
+        best = variables if self.settings.early_stopping is not None else None
+        return training.TrainState(state.step, variables, opt_state, gates, average, best)
 
     def _phase(self, meta: dict[str, Any]) -> Phase:
         return self._fixed(meta).phase if meta["phase"] == _FIXED else super()._phase(meta)

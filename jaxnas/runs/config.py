@@ -12,11 +12,13 @@ from jaxnas.runs.flags.checks import (
     ConfigError,
     flag,
     refuse_below_one,
+    refuse_negative,
     refuse_wrong_fields,
     refuse_zero,
 )
 from jaxnas.runs.flags.data import DataFlags
 from jaxnas.runs.flags.pretrained import PretrainedFlags
+from jaxnas.storage.tensorboard import require
 
 Method = Literal[
     "original",
@@ -59,6 +61,17 @@ class RunFlags:
     """Go on with an interrupted run in the run directory."""
     overwrite: bool = False
     """Delete an earlier run in the run directory."""
+    tensorboard: bool = False
+    """Write the metrics of every epoch for TensorBoard too, into the folder tensorboard of the run
+    directory."""
+
+    def __post_init__(self) -> None:
+        if self.tensorboard:
+            require()
+
+    def board(self, folder: Path) -> Path | None:
+        """Where metrics are written for TensorBoard, for the run in `folder`; None for nowhere."""
+        return folder / "tensorboard" if self.tensorboard else None
 
     def path(self, name: str) -> Path:
         """The folder: that of the flags, or runs/NAME."""
@@ -76,6 +89,10 @@ def without_places(flags: Any) -> dict[str, Any]:
     for name in ("data_dir", "download", "data_on", "data_workers"):
         del fields["data"][name]
     return fields
+
+
+MODERN = {"label_smoothing": 0.1, "weight_average": 0.999, "cutmix": 1.0}
+"""What `--recipe modern` has."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,9 +130,33 @@ class Training:
     """Probability of dropping an input of the classifier."""
     cutout: int = 0
     """Side of the square cut out of each training image, 0 for none."""
-    optimizer: Literal["sgd", "lars"] = "sgd"
-    """Optimizer of the weights: SGD, or LARS for large batches (its momentum is not Nesterov's);
-    for LARS give a learning rate of about 1.0 x batch / 256, as SimCLR's code has on CIFAR-10."""
+    recipe: Literal["plain", "modern"] = "plain"
+    """Settings in force where their own flags are left at 0: plain has none of them, modern has
+    --label-smoothing 0.1, --weight-average 0.999 and --cutmix 1 (from the literature; which set is
+    best here has not been measured yet)."""
+    mixup: float = 0.0
+    """Alpha of mixup, which blends training images and their labels in pairs, 0 for none; 0.2 is
+    usual (Zhang et al. 2018)."""
+    cutmix: float = 0.0
+    """Alpha of CutMix, which pastes a box of another training image and shares the label, 0 for
+    none; 1 is usual (Yun et al. 2019). With --mixup too, each batch has one of them."""
+    rand_augment: int = 0
+    """Number of RandAugment's operations for each training image, 0 for none; 2 is usual (Cubuk et
+    al. 2020)."""
+    rand_magnitude: int = 9
+    """Strength of RandAugment's operations, from 0 to 30."""
+    weight_average: float = 0.0
+    """Decay of the exponential moving average of the weights, step by step, by which the network is
+    judged and which is what is left in the end; 0 for none, 0.999 is usual."""
+    early_stopping: int | None = None
+    """Number of epochs without a better accuracy on held-out training images after which training
+    stops; the weights are then those of the best epoch of the fixed architecture."""
+    validation: float = 0.1
+    """Share of the training images held out for --early-stopping."""
+    optimizer: Literal["sgd", "lars", "adamw"] = "sgd"
+    """Optimizer of the weights: SGD, LARS for large batches (its momentum is not Nesterov's), or
+    AdamW (its momentum is beta 1); for LARS give a learning rate of about 1.0 x batch / 256, as
+    SimCLR's code has on CIFAR-10, for AdamW one of about 0.001 and a weight decay of about 0.05."""
     rate_warmup_epochs: int | None = 0
     """Number of epochs in which the learning rate rises from 0, before the schedule;
     None for a tenth of all, at most 10."""
@@ -130,16 +171,30 @@ class Training:
 
     def __post_init__(self) -> None:
         refuse_wrong_fields(self)
+        if self.recipe == "modern":
+            for name, value in MODERN.items():
+                object.__setattr__(self, name, getattr(self, name) or value)
         refuse_zero(self, "epochs", "batch_size", "learning_rate")
-        for name in ("weight_decay", "cutout", "auxiliary_weight"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{flag(name)} must not be negative, not {getattr(self, name)}")
-        for name in ("momentum", "label_smoothing", "drop_path", "dropout"):
+        for name in ("weight_decay", "cutout", "auxiliary_weight", "mixup", "cutmix"):
+            refuse_negative(self, name)
+        for name in ("rand_augment", "rand_magnitude"):
+            if not 0 <= getattr(self, name) <= 30:
+                raise ConfigError(f"{flag(name)} must be from 0 to 30")
+        for name in ("momentum", "label_smoothing", "drop_path", "dropout", "weight_average"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{flag(name)} must be from 0 to below 1")
         if self.grad_clip is not None:
             refuse_zero(self, "grad_clip")
         refuse_below_one(self, "accumulate", "devices")
+        if self.early_stopping is not None:
+            refuse_below_one(self, "early_stopping")
+        if not 0 < self.validation < 1:
+            raise ConfigError(f"--validation must be between 0 and 1, not {self.validation}")
+        if self.optimizer == "adamw" and self.learning_rate >= 0.1:
+            raise ConfigError(
+                "--optimizer adamw diverges at a --learning-rate of 0.1, SGD's; give one of about "
+                "0.001, and a --weight-decay of about 0.05"
+            )
         if not 0 <= self.rising_epochs <= self.epochs:
             raise ConfigError(
                 f"--rate-warmup-epochs must be from 0 to --epochs ({self.epochs}), "
@@ -153,6 +208,10 @@ class Training:
             raise ConfigError(
                 f"--batch-size {self.batch_size} does not split evenly over {self.devices} devices"
             )
+
+    def held_out(self, images: int) -> int:
+        """Number of so many training images that say when training stops."""
+        return 0 if self.early_stopping is None else max(1, round(self.validation * images))
 
     @property
     def bound_to_epochs(self) -> str:

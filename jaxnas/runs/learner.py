@@ -159,7 +159,8 @@ class Learner:
         if settings.optimizer == "lars":
             optimizer = training.lars(settings.learning_rate, moves, **common)
         else:
-            optimizer = training.sgd(
+            make = training.sgd if settings.optimizer == "sgd" else training.adamw
+            optimizer = make(
                 settings.learning_rate,
                 moves,
                 schedule=settings.schedule,
@@ -179,19 +180,50 @@ class Learner:
 
     @cached_property
     def data(self) -> Data:
-        """The images on the device, in the parts ``train``, ``arch`` (the same) and ``test``.
+        """The images on the device, in the parts ``train``, ``arch`` (the same) and ``test``; where
+        training may stop early also ``validation``, those of ``train`` that are held out.
 
-        Those of a data set on the host stay there; ``test`` is as `training.evaluator` takes it.
+        Those of a data set on the host stay there; ``test`` and ``validation`` are as
+        `training.evaluator` takes them.
         """
         data: Any = self.dataset
+        rows = np.asarray(self._shuffled[: self._held_out])
         if data.host_workers is not None:
+
+            def hosted(images: Any, labels: Any) -> Any:
+                return HostData({"all": (images, labels)}, workers=data.host_workers), labels
+
             train = data.train_images, data.train_labels
-            test = {"all": (data.test_images, data.test_labels)}
-            hosted: Any = HostData(test, workers=data.host_workers), data.test_labels
-            return {"train": train, "arch": train, "test": hosted}
+            parts = {
+                "train": train,
+                "arch": train,
+                "test": hosted(data.test_images, data.test_labels),
+            }
+            if self._held_out:
+                parts["validation"] = hosted(train[0][rows], train[1][rows])
+            return parts
         train = jnp.asarray(data.train_images), jnp.asarray(data.train_labels)
         test = jnp.asarray(data.test_images), jnp.asarray(data.test_labels)
-        return {"train": train, "arch": train, "test": test}
+        parts = {"train": train, "arch": train, "test": test}
+        if self._held_out:
+            rows = self._shuffled[: self._held_out]
+            parts["validation"] = train[0][rows], train[1][rows]
+        return parts
+
+    @property
+    def _held_out(self) -> int:
+        return self.settings.held_out(len(self.dataset.train_images))
+
+    @cached_property
+    def _shuffled(self) -> jax.Array:
+        """The training images, those held out first: the same for every seed and method."""
+        return jax.random.permutation(
+            stream(jax.random.key(0), "validation"), len(self.dataset.train_images)
+        )
+
+    def learned_rows(self, rows: jax.Array) -> jax.Array:
+        """Where those of the images that are not held out stand, which these numbers count."""
+        return self._shuffled[self._held_out :][rows] if self._held_out else rows
 
     def images(self, parts: Iterable[str], epoch: int) -> Any:
         """The parts of the data that an epoch learns from, as its loop takes them."""
@@ -218,10 +250,26 @@ class Learner:
         step = training.head_step(apply, self.task, self.head_optimizer, self.settings.dropout)
         return self.phase(HEAD, network, step, lambda state: state.gates, abstract)
 
+    def first_state(self, variables: Any, gates: jax.Array | None = None) -> training.TrainState:
+        """The state before the first step that trains the weights alone."""
+        return training.init(
+            variables,
+            self.optimizer,
+            gates,
+            averages=self.settings.weight_average > 0,
+            stops=self.settings.early_stopping is not None,
+        )
+
     def weights_phase(self, name: str, network: nn.Network, abstract: Any) -> Phase:
         """A phase that trains the weights of `network` alone."""
         apply = training.flax_apply(network)
-        step = training.train_step(apply, self.task, self.optimizer, self.regularisation)
+        step = training.train_step(
+            apply,
+            self.task,
+            self.optimizer,
+            self.regularisation,
+            self.settings.weight_average,
+        )
         return self.phase(name, network, step, lambda state: state.gates, abstract)
 
     def phase(
@@ -241,7 +289,7 @@ class Learner:
         estimate = training.statistics_estimator(apply, self.objective.task, wide=wide)
 
         def evaluate(state: Any) -> dict[str, jax.Array]:
-            return scores(state.variables, gates(state))
+            return scores(training.judged_variables(state), gates(state))
 
         def evaluate_untrained(state: Any) -> dict[str, jax.Array]:
             own = gates(state)

@@ -1,16 +1,20 @@
-"""The trained network that a finished run left."""
+"""Trained networks, of a finished run or a file of weights, and what they say of images."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
+from jaxnas.data import normalise
 from jaxnas.nn import WeightsError, load_network
 from jaxnas.nn.network import Network
 from jaxnas.nn.weights.init import named_leaves
+from jaxnas.nn.weights.safetensors_file import ImageForm, image_form, load_image_form
 from jaxnas.reports.method_folder import seed_suffix
 from jaxnas.storage import files
 from jaxnas.storage.directory import OUTCOME
@@ -26,9 +30,10 @@ class Trained(NamedTuple):
       input_shape: [h, w, c] of an image.
       mean: of each channel, in 0..1; `data.normalise` takes it and `std`.
       std: standard deviation of each channel.
-      result: the row of the run's table: ``method``, ``seed``, ``test_accuracy``, ...
+      result: the row of the run's table: ``method``, ``seed``, ``test_accuracy``, ...; empty for a
+        file of weights.
       class_names: of the network's logits, in their order; None in a run of a version that did not
-        keep them.
+        keep them, and in a file that does not say.
     """
 
     network: Network
@@ -67,29 +72,111 @@ def load_run(run_dir: str | os.PathLike[str], seed: int | None = None) -> Traine
             wrong = "say which by --seed" if seed is None else f"there is no seed {seed}"
             raise RunError(f"{there}; {wrong}")
         result, images = by_seed[seed]["result"], by_seed[seed]["images"]
-        height, width, channels = images["shape"]
         suffix = seed_suffix(result["seed"], len(by_seed))
-        shape = (height, width, channels)
-        found = load_network(folder / f"weights{suffix}.safetensors", shape)
-        network, variables, class_names = found
-        moments = images["mean"], images["std"]
-        for values in moments:
-            if len(values) != channels or not np.isfinite(np.array(values, float)).all():
-                raise ValueError(f"{values} is no number for each of {channels} channels")
-        if not min(images["std"]) > 0:
-            raise ValueError(f"std {images['std']} is not above 0")
-        for name, leaf in named_leaves(variables).items():
-            values = np.asarray(leaf, np.float32)
-            if not np.isfinite(values).all() or (name.endswith("/var") and values.min() < 0):
-                raise RunError(
-                    f"{folder}: {name} of its weights is not finite, or a variance below 0; train "
-                    "it anew"
-                )
-        return Trained(network, variables, shape, *moments, result, class_names)
+        form = image_form(images["shape"], images["mean"], images["std"])
+        return _trained(folder / f"weights{suffix}.safetensors", form, result)
     except WeightsError as error:
         raise RunError(str(error)) from error
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{path} is damaged or of another version ({error!r})") from error
+
+
+def load_trained(
+    source: str | os.PathLike[str],
+    seed: int | None = None,
+    moments: tuple[Sequence[float], Sequence[float]] | None = None,
+    shape: tuple[int, int, int] | None = None,
+) -> Trained:
+    """The network of a run, as `load_run` takes it, or of a .safetensors file with its genotype.
+
+    Args:
+      source: the folder or the file.
+      seed: see `load_run`.
+      moments: mean and standard deviation of each channel, in 0..1, by which images are normalised;
+        None for those that the run or the file says.
+      shape: [h, w, c] of the images, for a file that does not say its own.
+
+    Raises:
+      RunError: as `load_run`, and for a file that does not say what is left out.
+      WeightsError: for a file that cannot be read.
+    """
+    path = Path(source)
+    if not path.is_file() and path.suffix != ".safetensors":
+        trained = load_run(path, seed)
+        if moments is None:
+            return trained
+        form = _told_form(trained.input_shape, moments)
+        return trained._replace(mean=list(form.mean), std=list(form.std))
+    if seed is not None:
+        raise RunError(f"{path} is a file of one network; leave out --seed {seed}")
+    form = load_image_form(path)
+    if form is not None and moments is not None:
+        form = _told_form(form.shape, moments)
+    elif form is None:
+        if moments is None or shape is None:
+            raise RunError(
+                f"{path} does not say how images are normalised for it; say so by --mean and "
+                "--std, in 0..1 for each channel, as its source does"
+            )
+        form = _told_form(shape, moments)
+    return _trained(path, form, {})
+
+
+def told_side(source: str | os.PathLike[str], seed: int | None = None) -> int | None:
+    """Side in pixels of the images that a run or a file of weights takes, if it says a square.
+
+    Arguments and errors are those of `load_trained`.
+    """
+    path = Path(source)
+    if not path.is_file() and path.suffix != ".safetensors":
+        shape = load_run(path, seed).input_shape
+    else:
+        form = load_image_form(path)
+        shape = (0, 1, 1) if form is None else form.shape
+    return shape[0] if shape[0] == shape[1] else None
+
+
+def _told_form(
+    shape: tuple[int, int, int], moments: tuple[Sequence[float], Sequence[float]]
+) -> ImageForm:
+    try:
+        return image_form(shape, *moments)
+    except ValueError as error:
+        raise RunError(f"--mean and --std: {error}") from error
+
+
+def classifier(trained: Trained, batch_size: int) -> Callable[[np.ndarray], np.ndarray]:
+    """A function from images uint8 [n, h, w, c], n at most `batch_size`, to logits float32.
+
+    One program takes them all: a batch that is not full is filled up, and the filling left out.
+    """
+
+    @jax.jit
+    def logits(variables: Any, images: jax.Array) -> jax.Array:
+        inputs = normalise(images, np.array(trained.mean), np.array(trained.std))
+        outputs: Any = trained.network.apply(variables, inputs, train=False)
+        return outputs
+
+    def classify(images: np.ndarray) -> np.ndarray:
+        missing = batch_size - len(images)
+        filled = np.pad(images, ((0, missing), (0, 0), (0, 0), (0, 0)))
+        return np.asarray(logits(trained.variables, filled), np.float32)[: len(images)]
+
+    return classify
+
+
+def _trained(path: Path, form: ImageForm, result: dict[str, Any]) -> Trained:
+    """The network in a file of weights, which must be finite."""
+    network, variables, class_names = load_network(path, form.shape)
+    for name, leaf in named_leaves(variables).items():
+        values = np.asarray(leaf, np.float32)
+        if not np.isfinite(values).all() or (name.endswith("/var") and values.min() < 0):
+            raise RunError(
+                f"{path.parent}: {name} of its weights is not finite, or a variance below 0; train "
+                "it anew"
+            )
+    moments = list(form.mean), list(form.std)
+    return Trained(network, variables, form.shape, *moments, result, class_names)
 
 
 def _method_folder(folder: Path) -> Path:

@@ -131,6 +131,7 @@ class Journal:
             self._watcher.tell(line(timed))
             if self._directory is not None:
                 self._directory.log(timed)
+            self._watcher.on_epoch(timed)
 
 
 def all_finite(state: Any) -> bool:

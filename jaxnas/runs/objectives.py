@@ -65,26 +65,38 @@ class Supervised:
     @cached_property
     def task(self) -> tasks.Task:
         """Cross-entropy on augmented images."""
-        augmentation = dataclasses.replace(self.dataset.augmentation, cutout=self.settings.cutout)
-        labels, classes = self.dataset.train_labels, self.dataset.num_classes
-        balanced = self.settings.class_weights == "balanced"
+        settings, labels = self.settings, self.dataset.train_labels
+        classes, balanced = self.dataset.num_classes, settings.class_weights == "balanced"
+        augmentation = dataclasses.replace(
+            self.dataset.augmentation,
+            cutout=settings.cutout,
+            operations=settings.rand_augment,
+            magnitude=settings.rand_magnitude,
+        )
         return tasks.supervised(
             classes,
             self.dataset.channel_mean(),
             self.dataset.channel_std(),
             augmentation,
-            label_smoothing=self.settings.label_smoothing,
+            label_smoothing=settings.label_smoothing,
             class_weights=tasks.balanced_class_weights(labels, classes) if balanced else None,
-            dtype=jnp.dtype(self.settings.precision),
+            mixup=settings.mixup,
+            cutmix=settings.cutmix,
+            dtype=jnp.dtype(settings.precision),
         )
 
     def evaluator(self, apply: Apply, data: Data, *, wide: bool) -> Evaluate:
-        """Loss and accuracy on the test images; `data` has the parts ``train`` and ``test``."""
+        """Loss and accuracy on the images of the parts ``test`` and, where there are held-out ones,
+        ``validation`` of `data`."""
         evaluate = training.evaluator(apply, self.task, wide=wide)
 
         def scores(variables: Any, gates: jax.Array | None) -> Scores:
-            found = evaluate(variables, gates, *data["test"])
-            return {f"test_{name}": score for name, score in found.items()}
+            return {
+                f"{part}_{name}": score
+                for part in ("test", "validation")
+                if part in data
+                for name, score in evaluate(variables, gates, *data[part]).items()
+            }
 
         return scores
 
@@ -148,7 +160,12 @@ class SelfSupervised:
             raise ConfigError(
                 f"views are for images of 1 or 3 channels; {self.dataset.name} has {channels}"
             )
-        for name in ("label_smoothing", "auxiliary_weight", "cutout", "class_weights"):
+        if self.settings.recipe == "modern":
+            raise ConfigError("--recipe modern is for training with labels; leave it out")
+        for name in (
+            *("label_smoothing", "auxiliary_weight", "cutout", "mixup", "cutmix", "rand_augment"),
+            *("early_stopping", "class_weights"),
+        ):
             if getattr(self.settings, name) != getattr(Training(), name):
                 raise ConfigError(
                     f"--{name.replace('_', '-')} is for training with labels; leave it out"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import rich.console
 import rich.progress
 
 from jaxnas.jobs.job import Watcher
+from jaxnas.storage.tensorboard import TensorBoard
 
 
 class ProgressBars:
@@ -19,9 +21,22 @@ class ProgressBars:
             ...
     """
 
-    def __init__(self, console: rich.console.Console, steps: Mapping[str, int]) -> None:
-        """Takes note of the stages' names and steps, in the order in which they will run."""
+    def __init__(
+        self,
+        console: rich.console.Console,
+        steps: Mapping[str, int],
+        tensorboard: Path | None = None,
+    ) -> None:
+        """Takes note of the stages.
+
+        Args:
+          console: where the bars are.
+          steps: of each stage, by its name, in the order in which they will run.
+          tensorboard: a folder in which each stage's metrics are written for TensorBoard; None to
+            write none.
+        """
         self._console, self._steps = console, steps
+        self._tensorboard = tensorboard
         self._bars = rich.progress.Progress(
             rich.progress.TextColumn("{task.description}"),
             rich.progress.BarColumn(),
@@ -52,11 +67,17 @@ class ProgressBars:
         self._bars.start_task(task)
         if not self._console.is_terminal:
             self._line(f"{title}: {total} {unit}; the first waits until it is compiled")
-        yield Watcher(
+        board = None if self._tensorboard is None else TensorBoard(self._tensorboard / name)
+        watcher = Watcher(
             lambda: self._bars.advance(task),
             lambda message: self._console.print(message, style="yellow", highlight=False),
             self._line if not self._console.is_terminal else lambda line: None,
         )
+        if board is None:
+            yield watcher
+        else:
+            with contextlib.closing(board):
+                yield watcher._replace(on_epoch=board.log)
         self._bars.update(task, completed=total)
 
     def skip(self, name: str) -> None:

@@ -20,6 +20,7 @@ from jaxnas.data import Dataset, epoch_permutation
 from jaxnas.jobs.job import UNWATCHED, Watcher
 from jaxnas.randomness import stream
 from jaxnas.reports.results import Architecture, Result, SeedOutcome
+from jaxnas.runs import stopping
 from jaxnas.runs.config import ConfigError, Training
 from jaxnas.runs.flags.self_supervision import SelfSupervision
 from jaxnas.runs.learner import HEAD, Learner, Phase, Seeds
@@ -107,7 +108,13 @@ class TrainingRun:
     @property
     def _images(self) -> tuple[int, ...]:
         """Images that each epoch's weights see."""
-        return (len(self.dataset.train_images),) * self.settings.epochs
+        return (self._learned,) * self.settings.epochs
+
+    @property
+    def _learned(self) -> int:
+        """Number of training images that are learned: all but those that say when to stop."""
+        count = len(self.dataset.train_images)
+        return count - self.settings.held_out(count)
 
     @cached_property
     def steps(self) -> tuple[int, ...]:
@@ -139,8 +146,8 @@ class TrainingRun:
     def _order_of(self, key: jax.Array, epoch: int) -> Order:
         """The order of the seed with this root key."""
         epoch_key = jax.random.fold_in(stream(key, "order"), epoch)
-        count = len(self.dataset.train_images)
-        return {"train": epoch_permutation(epoch_key, count, self.settings.batch_size)}
+        rows = epoch_permutation(epoch_key, self._learned, self.settings.batch_size)
+        return {"train": self._learner.learned_rows(rows)}
 
     @cached_property
     def _network(self) -> nn.Network:
@@ -154,7 +161,7 @@ class TrainingRun:
 
     def _state(self, variables: Any, gates: jax.Array | None) -> Any:
         """The state of one seed before the first step that moves all of these variables."""
-        return training.init(variables, self._learner.optimizer, gates)
+        return self._learner.first_state(variables, gates)
 
     def _head_state(self, variables: Any, gates: jax.Array | None) -> training.TrainState:
         """The state of one seed before the first step that moves the head alone."""
@@ -257,7 +264,7 @@ class TrainingRun:
     def _advance(self, kept: Kept, progress: Callable[[], None]) -> Kept | None:
         """An epoch more; None after the last."""
         epochs, done = self.settings.epochs, kept.epoch + 1
-        if kept.epoch == epochs:
+        if kept.epoch == epochs or stopping.all_stopped(kept.meta):
             return None
         if kept.meta["phase"] == HEAD and kept.epoch == self._head_epochs:
             kept = self._enter_body(kept)
@@ -268,7 +275,13 @@ class TrainingRun:
         self._refuse_non_finite(metrics, scores, state, kept.epoch)
         score = float(np.mean(scores[self._learner.objective.headline])) if scores else -1.0
         meta = kept.meta | {"scores": as_lists(scores)}
-        return Kept(done, state, meta, self._rows(done, phase.name, metrics, scores), score)
+        patience = self.settings.early_stopping
+        if scores and patience is not None and isinstance(state, training.TrainState):
+            state, meta = stopping.note(state, meta, done, patience)
+        rows = self._rows(done, phase.name, metrics, scores)
+        if before := stopping.bests(kept.meta):
+            rows = [row for row, best in zip(rows, before, strict=True) if not best.stopped]
+        return Kept(done, state, meta, rows, score)
 
     def _enter_body(self, kept: Kept) -> Kept:
         """The end of the epochs of the head alone as the start of those of all weights."""
@@ -340,11 +353,19 @@ class TrainingRun:
     def _outcomes(self, kept: Kept, journal: Journal) -> list[SeedOutcome]:
         scores = kept.meta["scores"] or as_lists(self._phase(kept.meta).evaluate(kept.state))
         outcomes = []
+        bests = stopping.bests(kept.meta)
         for index, architecture in enumerate(self._architectures(kept.meta)):
             own, first = (of_seed(each, index) for each in (scores, kept.meta["first"]))
-            variables = self._learner.seeds.one(kept.state.variables, index)
+            left, epochs = training.judged_variables(kept.state), kept.epoch
+            if bests:
+                left, own, epochs = kept.state.best, bests[index].scores, bests[index].last
+                architecture = architecture._replace(
+                    notes=(*architecture.notes, bests[index].note(self.settings))
+                )
+            variables = self._learner.seeds.one(left, index)
+            seed = self.seeds[index]
             outcomes.append(
-                self._outcome(self.seeds[index], architecture, variables, own, first, journal)
+                self._outcome(seed, architecture, variables, own, first, epochs, journal)
             )
         return outcomes
 
@@ -355,6 +376,7 @@ class TrainingRun:
         variables: Any,
         scores: dict[str, float],
         first: dict[str, float],
+        epochs: int,
         journal: Journal,
     ) -> SeedOutcome:
         learner, genotype = self._learner, architecture.genotype
@@ -377,7 +399,7 @@ class TrainingRun:
             params=size.params,
             macs=size.macs,
             seconds=journal.seconds,
-            epochs=self.settings.epochs,
+            epochs=epochs,
             device=f"{device.platform}: {device.device_kind}",
             vmap_width=len(self.seeds),
             digest=run_digest(judged.variables["params"], genotype),

@@ -10,6 +10,8 @@ import numpy as np
 import optax
 
 from jaxnas.data.augmentation import Augmentation, normalise, prepare
+from jaxnas.randomness import stream
+from jaxnas.tasks.mixing import mix
 from jaxnas.tasks.task import Scores, Task
 
 
@@ -21,6 +23,8 @@ def supervised(
     *,
     label_smoothing: float = 0.0,
     class_weights: np.ndarray | None = None,
+    mixup: float = 0.0,
+    cutmix: float = 0.0,
     dtype: Any = jnp.float32,
 ) -> Task:
     """Cross-entropy on augmented images.
@@ -33,19 +37,26 @@ def supervised(
       label_smoothing: share of the target spread over all classes; the score never has it.
       class_weights: float32 [num_classes], by which the loss of an image counts in the mean over
         the batch; None for 1 each. The score never has them.
+      mixup: alpha of `mixing.mixup` while training; 0 for none.
+      cutmix: alpha of `mixing.cutmix` likewise; where neither is 0, each batch has one of them.
       dtype: of the network's inputs.
     """
 
     def prepare_batch(
         key: jax.Array, images: jax.Array, labels: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
-        return prepare(key, images, mean, std, augmentation, dtype), labels
+        inputs = prepare(key, images, mean, std, augmentation, dtype)
+        if not mixup and not cutmix:
+            return inputs, labels
+        targets = jax.nn.one_hot(labels, num_classes)
+        return mix(stream(key, "mix"), inputs, targets, mixup, cutmix)
 
-    def loss(logits: jax.Array, labels: jax.Array) -> jax.Array:
-        targets = optax.smooth_labels(jax.nn.one_hot(labels, num_classes), label_smoothing)
-        losses = optax.softmax_cross_entropy(logits, targets)
+    def loss(logits: jax.Array, targets: jax.Array) -> jax.Array:
+        if targets.ndim == 1:  # classes, not shares of them
+            targets = jax.nn.one_hot(targets, num_classes)
+        losses = optax.softmax_cross_entropy(logits, optax.smooth_labels(targets, label_smoothing))
         if class_weights is not None:
-            losses = losses * jnp.asarray(class_weights, jnp.float32)[labels]
+            losses = losses * (targets @ jnp.asarray(class_weights, jnp.float32))
         return losses.mean()
 
     def score(logits: jax.Array, labels: jax.Array) -> Scores:

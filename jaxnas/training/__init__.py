@@ -1,5 +1,6 @@
 """How weights are found: pure functions over optax, the one loop that runs them, and probes."""
 
+from jaxnas.training.averaging import moving_average
 from jaxnas.training.evaluate import (
     evaluator,
     extractor,
@@ -17,6 +18,7 @@ from jaxnas.training.loop import (
 )
 from jaxnas.training.optimizer import (
     accumulate,
+    adamw,
     lars,
     learning_rates,
     scheduled_sgd,
@@ -40,6 +42,7 @@ from jaxnas.training.train import (
     head_init,
     head_step,
     init,
+    judged_variables,
     train_step,
 )
 
@@ -51,6 +54,7 @@ __all__ = [
     "Step",
     "TrainState",
     "accumulate",
+    "adamw",
     "batch_loss",
     "default_loop",
     "eager_loop",
@@ -63,10 +67,12 @@ __all__ = [
     "head_step",
     "host_loop",
     "init",
+    "judged_variables",
     "knn_accuracy",
     "lars",
     "learning_rates",
     "linear_probe",
+    "moving_average",
     "python_loop",
     "ridge_accuracy",
     "scan_loop",

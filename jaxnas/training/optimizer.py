@@ -106,6 +106,40 @@ def lars(
     )
 
 
+def adamw(
+    learning_rate: float,
+    total_steps: int,
+    *,
+    schedule: Schedule = "cosine",
+    momentum: float = 0.9,
+    weight_decay: float = 0.05,
+    decay_norm_and_bias: bool = False,
+    grad_clip: float | None = None,
+    warmup_steps: int = 0,
+) -> optax.GradientTransformation:
+    """AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101): Adam, and weights that decay beside it.
+
+    Args:
+      learning_rate: at the start, or after the warm-up.
+      total_steps: see `sgd`.
+      schedule: see `sgd`.
+      momentum: β1; β2 is 0.999.
+      weight_decay: share of the weights, times the learning rate, that a step takes away.
+      decay_norm_and_bias: see `sgd`.
+      grad_clip: see `sgd`.
+      warmup_steps: see `sgd`.
+
+    Raises:
+      SettingsError: as `sgd`.
+    """
+    rate = learning_rates(learning_rate, total_steps, schedule, warmup_steps)
+    mask = None if decay_norm_and_bias else _kernels
+    return optax.chain(
+        optax.identity() if grad_clip is None else optax.clip_by_global_norm(grad_clip),
+        optax.adamw(rate, b1=momentum, weight_decay=weight_decay, mask=mask),
+    )
+
+
 def accumulate(optimizer: optax.GradientTransformation, every: int) -> optax.GradientTransformation:
     """The optimiser, moving once in `every` updates, by the mean of their gradients.
 

@@ -13,6 +13,7 @@ from jaxnas.nn.heads import HEAD_MODULES, WithAuxiliary
 from jaxnas.nn.layers import Noise
 from jaxnas.randomness import stream
 from jaxnas.tasks.task import Task
+from jaxnas.training.averaging import moving_average
 
 Batch = dict[str, tuple[jax.Array, jax.Array]]
 """Images uint8 [b, h, w, c] and labels int32 [b], by the part of the data they come from."""
@@ -33,12 +34,16 @@ class TrainState(NamedTuple):
       variables: ``params`` and ``batch_stats``.
       opt_state: of optax.
       gates: float32 [blocks, edges, 3] of a supernet that trains one architecture, else None.
+      average: moving average of the variables, by which the network is judged; None without one.
+      best: variables of the best epoch so far, where training may stop early, else None.
     """
 
     step: jax.Array
     variables: Any
     opt_state: Any
     gates: jax.Array | None = None
+    average: Any = None
+    best: Any = None
 
 
 class Regularisation(NamedTuple):
@@ -110,11 +115,21 @@ def batch_loss(
 
 
 def init(
-    variables: Any, optimizer: optax.GradientTransformation, gates: jax.Array | None = None
+    variables: Any,
+    optimizer: optax.GradientTransformation,
+    gates: jax.Array | None = None,
+    *,
+    averages: bool = False,
+    stops: bool = False,
 ) -> TrainState:
-    """The state before the first step."""
+    """The state before the first step; with an average of the variables, and with the best ones."""
     return TrainState(
-        jnp.zeros((), jnp.int32), variables, optimizer.init(variables["params"]), gates
+        jnp.zeros((), jnp.int32),
+        variables,
+        optimizer.init(variables["params"]),
+        gates,
+        variables if averages else None,
+        variables if stops else None,
     )
 
 
@@ -162,13 +177,20 @@ def head_step(
     return step
 
 
+def judged_variables(state: Any) -> Any:
+    """The variables that a state's network is judged by: their average, where it keeps one."""
+    return state.variables if state.average is None else state.average
+
+
 def train_step(
     apply: Apply,
     task: Task,
     optimizer: optax.GradientTransformation,
     regularisation: Regularisation = NO_REGULARISATION,
+    average_decay: float = 0.0,
 ) -> Step:
-    """A step of plain training on the batch's part ``train``."""
+    """A step of plain training on the batch's part ``train``; see `moving_average`, if the state
+    keeps an average, for its decay."""
 
     def step(
         state: TrainState, batch: Batch, key: jax.Array
@@ -192,9 +214,12 @@ def train_step(
         (loss, batch_stats), gradient = jax.value_and_grad(loss_of, has_aux=True)(params)
         updates, opt_state = optimizer.update(gradient, state.opt_state, params)
         variables = {"params": optax.apply_updates(params, updates), "batch_stats": batch_stats}
-        return (
-            TrainState(state.step + 1, variables, opt_state, state.gates),
-            {"loss": loss},
+        average = state.average
+        if average is not None:
+            average = moving_average(average, variables, state.step, average_decay)
+        following = state._replace(
+            step=state.step + 1, variables=variables, opt_state=opt_state, average=average
         )
+        return following, {"loss": loss}
 
     return step

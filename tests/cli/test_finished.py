@@ -161,7 +161,9 @@ def test_what_cannot_be_exported_is_told(refused, run_dir, tmp_path):
         "export", run_dir, "--out", out
     )
     assert "is not the folder of a run" in refused("export", tmp_path / "no", "--out", out)
-    assert "must be a .stablehlo or a .saf" in refused("export", run_dir, "--out", tmp_path / "a")
+    assert "must be a .stablehlo, .onnx or .saf" in refused(
+        "export", run_dir, "--out", tmp_path / "a"
+    )
     folder = run_dir / "cell_seed0"
     bad = tmp_path / "no" / "a.safetensors"
     assert "cannot be written" in refused("export", folder, "--out", bad)

@@ -27,7 +27,9 @@ from jaxnas.runs.training_run import TrainingRun
 from jaxnas.spaces import Block, Genotype, GenotypeError, zoo
 from jaxnas.spaces.zoo.darts_text import write_cells
 from jaxnas.storage import RunDirectory, RunError
+from jaxnas.storage.metrics import Metrics
 from support import tiny
+from support.event_files import read_scalars
 
 METHODS = ("original", "cell", "full")
 
@@ -141,6 +143,21 @@ def test_metrics_stand_beside_the_methods_they_are_of(swept):
             assert {name: str(value) for name, value in line.items()} == {
                 name: value for name, value in text.items() if value
             }
+
+
+def test_metrics_are_written_for_tensorboard_too(swept, inputs, tmp_path):
+    pytest.importorskip("tensorboardX", reason="needs jaxnas[dev]")
+    told(flags(inputs, tmp_path / "run", methods=("original",), tensorboard=True))
+    (row,) = read_results(tmp_path / "run")
+    assert row.digest == read_results(swept[0])[0].digest
+    rows = Metrics(tmp_path / "run" / "original_seed0").rows()
+    folder = tmp_path / "run" / "tensorboard" / "original_seed0" / "seed0"
+    scalars = {
+        (name, row["epoch"]): pytest.approx(row[name])
+        for row in rows
+        for name in ("train_loss", "test_accuracy", "test_loss", "seconds")
+    }
+    assert read_scalars(folder) == scalars
 
 
 def test_a_seed_of_a_sweep_is_that_seed_alone(swept, inputs, tmp_path):

@@ -32,6 +32,7 @@ def test_all_ways_come_to_the_same_and_tell_the_same(tmp_path):
             assert done(each, make, []) == []
         assert told.steps == {job.name: 2 for job in JOBS}
         assert sorted(told.lines) == sorted(f"told by {job.payload}" for job in JOBS)
+        assert sorted(row["number"] for row in told.rows) == [job.payload for job in JOBS]
         assert told.ended == Counter(job.name for job in JOBS)
     pids = marks(tmp_path)
     assert 2 <= len(pids) <= 3, "one may do all before the other is ready"

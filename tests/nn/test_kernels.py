@@ -155,6 +155,9 @@ def test_max_pool_is_a_windowed_maximum(size, stride, padding, sides):
     x = np.maximum(_images(sides), 0)  # so that half of all pixels are equal
     window = kernels._window(x, size, stride, 1, _padding(padding, sides, size, stride))
     _assert_equal(kernels.max_pool_slices, _max_pool_xla, (x,), window)
+    np.testing.assert_array_equal(
+        kernels.max_pool_planes(jnp.asarray(x), window), _max_pool_xla(x, window)
+    )
 
 
 @POOLS

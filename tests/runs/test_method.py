@@ -151,10 +151,13 @@ def test_phases_and_tests_by_epoch(tmp_path):
 
 @pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("kind", [BOTH, HELD_OUT, ALONE | {"arch_data": "holdout"}], ids=str)
-def test_progress_is_told_of_every_step(kind):
+def test_every_step_and_every_epoch_is_told(kind, tmp_path):
     run = tiny.run(**kind)
-    calls = []
-    run.run(watcher=Watcher(lambda: calls.append(None)))
+    calls, told = [], []
+    with tiny.open_run(tmp_path) as directory:
+        (outcome,) = run.run(directory, Watcher(lambda: calls.append(None), on_epoch=told.append))
+        assert told == directory.rows()
+    assert outcome.result.digest == outcomes(**kind)[0].result.digest
     assert len(calls) == run.total_steps
     # 80 images, 8 of them held out while the architecture adapts, 16 in a batch.
     assert run.total_steps == (18 if kind is HELD_OUT else 20)

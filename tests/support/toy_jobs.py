@@ -35,6 +35,7 @@ class Toy:
             os.kill(os.getpid(), signal.SIGKILL)
         watcher.progress()
         watcher.tell(f"told by {number}")
+        watcher.on_epoch({"epoch": 1, "number": number})
         return 10 * number
 
 
@@ -42,7 +43,7 @@ class Told:
     """What watchers were told, by job."""
 
     def __init__(self):
-        self.steps, self.lines, self.ended = Counter(), [], Counter()
+        self.steps, self.lines, self.rows, self.ended = Counter(), [], [], Counter()
 
     @contextlib.contextmanager
     def watch(self, job):
@@ -51,7 +52,7 @@ class Told:
         def progress():
             self.steps[job.name] += 1
 
-        yield Watcher(progress, self.lines.append, self.lines.append)
+        yield Watcher(progress, self.lines.append, self.lines.append, self.rows.append)
         self.ended[job.name] += 1
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxnas.training import accumulate, lars, sgd
+from jaxnas.training import accumulate, adamw, lars, sgd
 
 pytestmark = pytest.mark.oldest
 
@@ -123,7 +123,7 @@ def test_a_warm_up_grows_from_zero_and_the_schedule_has_the_rest(warmup, total, 
         assert found[warmup] == pytest.approx(1 if schedule == "cosine" else rest[0])
 
 
-@pytest.mark.parametrize("make", [sgd, lars])
+@pytest.mark.parametrize("make", [sgd, lars, adamw])
 @pytest.mark.parametrize("warmup", [-1, 6])
 def test_a_warm_up_longer_than_the_training_is_refused(make, warmup):
     with pytest.raises(ValueError, match=f"warm-up of {warmup} steps .* from 0 to 5"):
@@ -173,10 +173,40 @@ def test_kernels_of_zero_leave_it():
     np.testing.assert_allclose(updates["kernel"], -0.5 * np.ones(3), rtol=1e-6)
 
 
+# AdamW.
+
+
+@pytest.mark.parametrize("decays_all", [False, True])
+def test_adamw_moves_by_adam_and_takes_a_share_of_the_weights_away(decays_all):
+    start, total, decay, first, second = 0.02, 5, 0.3, 0.8, 0.999
+    optimizer = adamw(
+        start, total, momentum=first, weight_decay=decay, decay_norm_and_bias=decays_all
+    )
+    params = tree(draw(0))
+    state, expected = optimizer.init(params), flat(params)
+    means, squares = ([np.zeros(3) for _ in PATHS] for _ in range(2))
+    for step in range(total):
+        gradients = draw(step + 1)
+        updates, state = optimizer.update(tree(gradients), state, params)
+        params = optax.apply_updates(params, updates)
+        rate = start * (1 + math.cos(math.pi * step / total)) / 2
+        for index, (_, name) in enumerate(PATHS):
+            gradient = np.asarray(gradients[index], np.float64)
+            means[index] = first * means[index] + (1 - first) * gradient
+            squares[index] = second * squares[index] + (1 - second) * gradient**2
+            mean = means[index] / (1 - first ** (step + 1))
+            move = mean / (np.sqrt(squares[index] / (1 - second ** (step + 1))) + 1e-8)
+            if decays_all or name == "kernel":
+                move = move + decay * expected[index]
+            expected[index] = expected[index] - rate * move
+    for found, wanted in zip(flat(params), expected, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
+
+
 # Accumulated gradients.
 
 
-@pytest.mark.parametrize("make", [sgd, lars])
+@pytest.mark.parametrize("make", [sgd, lars, adamw])
 @pytest.mark.parametrize("every", [2, 3])
 def test_micro_batches_are_one_step_at_their_mean(make, every):
     moves = 3

@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnas import reading
 from jaxnas.nn.network import Network, build
 from jaxnas.nn.weights.checks import (
     Shape,
@@ -180,7 +181,7 @@ def load_image_form(path: str | os.PathLike[str]) -> ImageForm | None:
     if "images" not in metadata:
         return None
     try:
-        fields = json.loads(metadata["images"])
+        fields = reading.from_json(metadata["images"])
         return image_form(fields["shape"], fields["mean"], fields["std"])
     except (KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"{path} says wrongly which images it takes ({error})") from error
@@ -195,9 +196,9 @@ def image_form(shape: Sequence[int], mean: Sequence[float], std: Sequence[float]
     height, width, channels = shape
     for values in (mean, std):
         if len(values) != channels or not np.isfinite(np.array(values, float)).all():
-            raise ValueError(f"{values} is no number for each of {channels} channels")
+            raise ValueError(f"{list(values)} is no number for each of {channels} channels")
     if not min(std) > 0:
-        raise ValueError(f"std {std} is not above 0")
+        raise ValueError(f"std {list(std)} is not above 0")
     return ImageForm((height, width, channels), tuple(mean), tuple(std))
 
 

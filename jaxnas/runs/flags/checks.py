@@ -40,6 +40,13 @@ def refuse_zero(flags: Any, *names: str) -> None:
             raise ConfigError(f"{flag(name)} must be above 0, not {getattr(flags, name)}")
 
 
+def refuse_negative(flags: Any, *names: str) -> None:
+    """Raises a ConfigError that names the first of these fields that is below 0."""
+    for name in names:
+        if getattr(flags, name) < 0:
+            raise ConfigError(f"{flag(name)} must not be negative, not {getattr(flags, name)}")
+
+
 def refuse_below_one(flags: Any, *names: str) -> None:
     """Raises a ConfigError that names the first of these fields that is below 1."""
     for name in names:

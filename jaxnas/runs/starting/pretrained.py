@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxnas import nn
 from jaxnas.data import Dataset
-from jaxnas.data.dataset import IMAGENET, Normalisation
+from jaxnas.data.dataset import Normalisation
 from jaxnas.nn.weights.checks import check_shapes, read_class_names
 from jaxnas.nn.weights.init import named_leaves
 from jaxnas.nn.weights.safetensors_file import load_image_form, read_safetensors
@@ -23,9 +23,6 @@ from jaxnas.runs.flags.pretrained import PretrainedFlags
 from jaxnas.runs.load import load_run
 from jaxnas.runs.starting.buildable import refuse_no_network
 from jaxnas.spaces import AdaptationSpace, Genotype, SpaceError
-
-_AROUND_ZERO = Normalisation((0.5,) * 3, (0.5,) * 3)
-_KERAS = (".h5", ".hdf5", ".keras")
 
 
 class GivenWeights(NamedTuple):
@@ -107,7 +104,7 @@ def start_from(weights: Any, base: Genotype, dataset: Dataset, flags: Pretrained
       RunError: for a folder that holds no finished network, or several.
       WeightsError: for a file that cannot be read.
     """
-    source = read_weights(weights)
+    source = read_weights(weights, base)
     outputs, shape = dataset.num_classes, dataset.input_shape
     refuse_no_network(base, shape)
     wanted = named_leaves(nn.abstract_variables(nn.build(base, outputs), shape))
@@ -132,13 +129,14 @@ def start_from(weights: Any, base: Genotype, dataset: Dataset, flags: Pretrained
     )
 
 
-def read_weights(weights: Any) -> GivenWeights:
+def read_weights(weights: Any, base: Genotype) -> GivenWeights:
     """Weights, and what their file says of them.
 
     Args:
       weights: a network with its variables, such as `nn.Imported` or `Trained`; or the path of a
-        .safetensors of this project, of a run's folder, or of a file that `nn.import_timm` or
-        `nn.import_keras` reads.
+        .safetensors of this project, of a run's folder, or of a file of another library that
+        `nn.import_weights` reads.
+      base: the network that training starts from, by which files of other libraries are read.
 
     Raises:
       ConfigError: for anything else.
@@ -166,10 +164,11 @@ def read_weights(weights: Any) -> GivenWeights:
         arrays, metadata = read_safetensors(path)
         if "genotype" in metadata or any(name.startswith("params/") for name in arrays):
             return _own(path, arrays, metadata)
-    imported = (nn.import_keras if path.suffix in _KERAS else nn.import_timm)(path)
-    genotype = imported.network.genotype
-    normalisation = _AROUND_ZERO if genotype.name.startswith(("nasnet", "pnasnet")) else IMAGENET
-    return GivenWeights(str(path), _arrays(imported.variables), genotype, None, normalisation)
+    imported = nn.import_weights(path, base)
+    normalisation = None
+    if imported.mean is not None and imported.std is not None:
+        normalisation = Normalisation(imported.mean, imported.std)
+    return GivenWeights(str(path), _arrays(imported.variables), base, None, normalisation)
 
 
 def _own(path: Path, arrays: dict[str, np.ndarray], metadata: Mapping[str, str]) -> GivenWeights:

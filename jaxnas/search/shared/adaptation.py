@@ -23,6 +23,7 @@ from jaxnas.search.shared.estimators import ESTIMATORS, Estimator, Gates, ruled_
 from jaxnas.search.shared.supernet import Supernet
 from jaxnas.spaces import Space
 from jaxnas.tasks import Task
+from jaxnas.training.averaging import moving_average
 from jaxnas.training.train import (
     NO_REGULARISATION,
     Batch,
@@ -46,6 +47,7 @@ class AdaptationState(NamedTuple):
       opt_state: of the weights' optimiser.
       theta: float32 [tables, edges, 3], θ in the order none, id, same.
       theta_opt_state: of θ's optimiser.
+      average: moving average of the variables, by which the network is judged; None without one.
     """
 
     step: jax.Array
@@ -53,6 +55,7 @@ class AdaptationState(NamedTuple):
     opt_state: Any
     theta: jax.Array
     theta_opt_state: Any
+    average: Any = None
 
 
 class Adaptation(NamedTuple):
@@ -102,6 +105,7 @@ def adaptation(
     cost_weight: float = 0.0,
     costs: np.ndarray | None = None,
     regularisation: Regularisation = NO_REGULARISATION,
+    average_decay: float = 0.0,
 ) -> Adaptation:
     """The joint training of ω and θ.
 
@@ -122,6 +126,7 @@ def adaptation(
       costs: float [tables, edges, 3], each candidate's share of the base's cost; needed where
         `cost_weight` is not 0.
       regularisation: drop path, dropout and the auxiliary head's weight, as in plain training.
+      average_decay: of the average of ω that the state keeps, see `moving_average`; 0 to keep none.
 
     Raises:
       SettingsError: for an estimator, optimiser, data or interval that does not exist, or missing
@@ -154,6 +159,7 @@ def adaptation(
             optimizer.init(variables["params"]),
             theta,
             theta_optimizer.init(theta),
+            variables if average_decay else None,
         )
 
     def init(key: jax.Array) -> AdaptationState:
@@ -240,8 +246,11 @@ def adaptation(
             (state.theta, state.theta_opt_state),
         )
         variables = {"params": optax.apply_updates(params, updates), "batch_stats": new_stats}
+        average = state.average
+        if average is not None:
+            average = moving_average(average, variables, state.step, average_decay)
         return (
-            AdaptationState(state.step + 1, variables, opt_state, theta, theta_opt_state),
+            AdaptationState(state.step + 1, variables, opt_state, theta, theta_opt_state, average),
             {"loss": loss, "redrawn": gates.redrawn},
         )
 

@@ -1,0 +1,117 @@
+"""Asking a trained network what images show."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxnas.data import DataError
+from jaxnas.data.folders.image_files import FORMATS, SUFFIXES, read_head, read_pixels
+from jaxnas.data.resizing import fit_array
+from jaxnas.runs.load import Trained, classifier
+
+
+def image_paths(sources: Iterable[str | os.PathLike[str]]) -> list[Path]:
+    """Paths of image files: those given, and of each folder given all below it but hidden ones.
+
+    Raises:
+      DataError: naming a file that is not there or is no image, or a folder that holds none.
+    """
+    found = []
+    for source in map(Path, sources):
+        own = [source]
+        if source.is_dir():
+            below = (path for path in sorted(source.rglob("*")) if path.suffix.lower() in SUFFIXES)
+            own = [each for each in below if not (each.is_dir() or _hidden(each, source))]
+            if not own:
+                raise DataError(f"{source} holds no image of {FORMATS}.")
+        found += own
+    for path in found:
+        read_head(path)  # which refuses what is none before the first is classified
+    return found
+
+
+def predict(
+    trained: Trained, paths: Sequence[Path], most: int = 5, batch_size: int = 100
+) -> Iterator[dict[str, Any]]:
+    """What a network takes images for, one after the other.
+
+    Args:
+      trained: the network; without class names its classes are their numbers.
+      paths: of the images.
+      most: number of likeliest classes that are told of each.
+      batch_size: images that are classified at once.
+
+    Yields:
+      ``image``, the path, and ``classes``, a list of ``class`` and ``probability``, likeliest
+      first.
+
+    Raises:
+      DataError: naming an image that cannot be read; see `read_image`.
+    """
+    size = min(batch_size, len(paths))
+    classify = classifier(trained, size)
+    for start in range(0, len(paths), size):
+        batch = paths[start : start + size]
+        logits = classify(np.stack([read_image(path, trained.input_shape) for path in batch]))
+        names = trained.class_names or tuple(map(str, range(logits.shape[1])))
+        for path, shares in zip(batch, probabilities(logits), strict=True):
+            likeliest = np.argsort(-shares, kind="stable")[:most]
+            classes = [
+                {"class": names[index], "probability": float(shares[index])} for index in likeliest
+            ]
+            yield {"image": str(path), "classes": classes}
+
+
+def read_image(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
+    """The pixels of a file, uint8 of `shape` [h, w, c]; fitted where that is a square.
+
+    Raises:
+      DataError: if it cannot be read, or is of another size and the network takes no square.
+    """
+    height, width, channels = shape
+    pixels = read_pixels(path, channels)
+    if height == width:
+        return fit_array(pixels[None], height)[0]
+    if pixels.shape != shape:
+        raise DataError(
+            f"{path} is {pixels.shape[1]}x{pixels.shape[0]} pixels, and the network takes "
+            f"{width}x{height}: resize it."
+        )
+    return pixels
+
+
+def probabilities(logits: np.ndarray) -> np.ndarray:
+    """Softmax over the last axis, float64, of logits float32 [n, classes].
+
+    Raises:
+      DataError: if a logit is not finite.
+    """
+    if not np.isfinite(logits).all():
+        raise DataError(
+            "the network's outputs are not finite: its weights, or the mean and std of its images, "
+            "are wrong."
+        )
+    raised = np.exp(logits.astype(np.float64) - logits.max(-1, keepdims=True))
+    return raised / raised.sum(-1, keepdims=True)
+
+
+def as_csv(rows: Iterable[dict[str, Any]]) -> str:
+    """Predictions as lines of image, rank (from 1), class and probability, under a heading."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("image", "rank", "class", "probability"))
+    for row in rows:
+        for rank, each in enumerate(row["classes"], start=1):
+            writer.writerow((row["image"], rank, each["class"], f"{each['probability']:.6f}"))
+    return text.getvalue()
+
+
+def _hidden(path: Path, folder: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)

@@ -1,0 +1,1 @@
+"""Augmentation by policies: operations that are drawn for each image."""
