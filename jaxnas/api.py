@@ -113,20 +113,7 @@ def adapt(
         )
     if type(seed) is not int or not 0 <= seed < 2**32:
         raise ConfigError(f"a seed is a whole number from 0 to 2**32 - 1, not {seed!r}")
-    of_kinds = {
-        kind: [field.name for field in dataclasses.fields(kind) if field.name != "weights"]
-        for kind in (Training, AdaptationFlags, PretrainedFlags)
-    }
-    known = [name for names in of_kinds.values() for name in names]
-    for name in settings:
-        if name not in known:
-            hint = alike(name, known, f"there are {', '.join(known)}", most=3)
-            raise TypeError(f"there is no setting {name!r}; {hint}")
-    training, adaptation, pretrained = (
-        {name: settings[name] for name in names if name in settings} for names in of_kinds.values()
-    )
-    training, adaptation = Training(**training), AdaptationFlags(**adaptation)
-    pretrained = PretrainedFlags(**pretrained)
+    training, adaptation, pretrained = _flags_of(settings)
     pretrained.refuse_beyond(training.epochs, weights)
     if isinstance(base, os.PathLike):
         base = os.fspath(base)
@@ -160,6 +147,23 @@ def adapt(
         dataset.channel_mean(),
         dataset.channel_std(),
     )
+
+
+def _flags_of(settings: dict[str, Any]) -> tuple[Training, AdaptationFlags, PretrainedFlags]:
+    """Fields of three records by name as these records; a TypeError for a name that none has."""
+    of_kinds = {
+        kind: [field.name for field in dataclasses.fields(kind) if field.name != "weights"]
+        for kind in (Training, AdaptationFlags, PretrainedFlags)
+    }
+    known = [name for names in of_kinds.values() for name in names]
+    for name in settings:
+        if name not in known:
+            hint = alike(name, known, f"there are {', '.join(known)}", most=3)
+            raise TypeError(f"there is no setting {name!r}; {hint}")
+    training, adaptation, pretrained = (
+        {name: settings[name] for name in names if name in settings} for names in of_kinds.values()
+    )
+    return Training(**training), AdaptationFlags(**adaptation), PretrainedFlags(**pretrained)
 
 
 def _described(value: object) -> str:

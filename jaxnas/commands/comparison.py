@@ -35,7 +35,7 @@ from jaxnas.runs.config import ConfigError, Method
 from jaxnas.runs.genotype_files import load_base
 from jaxnas.runs.progress import ProgressBars
 from jaxnas.runs.search_run import Searched, SearchImages, SearchRun
-from jaxnas.runs.starting.pretrained import Start
+from jaxnas.runs.starting.start import Start
 from jaxnas.runs.training_run import TrainingRun
 from jaxnas.spaces import AdaptationSpace, Genotype
 from jaxnas.storage import files

@@ -24,7 +24,7 @@ from jaxnas.runs.flags.self_supervision import SelfSupervision
 from jaxnas.runs.genotype_files import load_base
 from jaxnas.runs.progress import ProgressBars
 from jaxnas.runs.space_run import SpaceRun
-from jaxnas.runs.starting.pretrained import Start
+from jaxnas.runs.starting.start import Start
 from jaxnas.runs.training_run import TrainingRun
 from jaxnas.spaces import Genotype
 from jaxnas.storage import latency_table

@@ -12,7 +12,8 @@ from jaxnas.runs.flags.data import DataFlags
 from jaxnas.runs.flags.pretrained import PretrainedFlags
 from jaxnas.runs.genotype_files import usual_stem, with_stem
 from jaxnas.runs.search_config import SearchFlags
-from jaxnas.runs.starting.pretrained import Start, start_from
+from jaxnas.runs.starting.pretrained import start_from
+from jaxnas.runs.starting.start import Start
 from jaxnas.spaces import Genotype
 from jaxnas.storage.directory import DATA, WEIGHTS, RunDirectory
 

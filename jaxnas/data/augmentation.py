@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike, DTypeLike
 
-from jaxnas.data.augmenting.rand_augment import rand_augment
+from jaxnas.data.augmenting.rand_augment import LARGEST, rand_augment
 from jaxnas.data.errors import DataError
 from jaxnas.randomness import stream
 
@@ -32,7 +32,7 @@ class Augmentation:
 
     Raises:
       DataError: if the crop's area is not above 0 and at most 1, or if one of the other numbers is
-        not an integer of at least 0.
+        not an integer of at least 0, or the magnitude is above `LARGEST`.
     """
 
     pad: int = 4
@@ -49,7 +49,10 @@ class Augmentation:
                 raise DataError(
                     f"Augmentation's {name} is {value!r}: give a whole number, 0 or more."
                 )
-
+        if self.magnitude > LARGEST:
+            raise DataError(
+                f"RandAugment's magnitude is {self.magnitude}: give a number from 0 to {LARGEST}."
+            )
         if self.crop_area is not None and not 0 < self.crop_area <= 1:
             raise DataError(f"--crop-area must be above 0 and at most 1, not {self.crop_area}.")
 
@@ -180,13 +183,18 @@ def prepare(
       [N, H, W, C] of `dtype`.
 
     Raises:
-      DataError: if the images are not uint8.
+      DataError: if the images are not uint8, or have no colour for RandAugment to change.
     """
     crop_key, flip_key, cutout_key = jax.random.split(key, 3)
     images = random_crop(crop_key, images, augmentation.pad)
     if augmentation.flip:
         images = random_flip(flip_key, images)
     if augmentation.operations:
+        if images.shape[-1] not in (1, 3):
+            raise DataError(
+                f"Images of {images.shape[-1]} channels have no colour to change: RandAugment "
+                "takes images of 3 channels (red, green, blue) or 1."
+            )
         drawn, strength = augmentation.operations, augmentation.magnitude
         images = rand_augment(stream(key, "rand_augment"), images, drawn, strength)
     return cutout(cutout_key, normalise(images, mean, std, dtype), augmentation.cutout)

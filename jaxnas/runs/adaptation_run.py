@@ -23,7 +23,7 @@ from jaxnas.runs.flags.self_supervision import SelfSupervision
 from jaxnas.runs.learner import Phase
 from jaxnas.runs.loop import Journal, Kept
 from jaxnas.runs.space_run import NormRun, RandomRun, SpaceRun
-from jaxnas.runs.starting.pretrained import Start
+from jaxnas.runs.starting.start import Start
 from jaxnas.runs.training_run import TrainingRun
 from jaxnas.spaces import Derivation, Genotype
 from jaxnas.spaces.adaptation import Granularity, granularity_of

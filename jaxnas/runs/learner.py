@@ -20,7 +20,7 @@ from jaxnas.randomness import stream
 from jaxnas.runs.config import Training
 from jaxnas.runs.flags.self_supervision import SelfSupervision
 from jaxnas.runs.objectives import Objective, SelfSupervised, Supervised
-from jaxnas.runs.starting.pretrained import Start
+from jaxnas.runs.starting.start import Start
 from jaxnas.spaces import Genotype
 from jaxnas.training.loop import Data
 from jaxnas.training.train import Step

@@ -26,8 +26,8 @@ from jaxnas.runs.flags.self_supervision import SelfSupervision
 from jaxnas.runs.learner import HEAD, Learner, Phase, Seeds
 from jaxnas.runs.loop import Journal, Kept, TrainingError, all_finite
 from jaxnas.runs.objectives import as_lists, of_seed, readable
-from jaxnas.runs.starting.buildable import refuse_no_network
-from jaxnas.runs.starting.pretrained import Start
+from jaxnas.runs.starting.buildable import refuse_no_network, refuse_unfit
+from jaxnas.runs.starting.start import Start
 from jaxnas.spaces import Genotype
 from jaxnas.storage.digest import run_digest
 from jaxnas.storage.directory import RunDirectory
@@ -65,30 +65,7 @@ class TrainingRun:
         settings, images = self.settings, min(self._images)
         if self.start is not None:
             self.start.refuse_beyond(settings, labels=self.supervision is None)
-        if settings.batch_size > images:
-            raise ConfigError(
-                f"--batch-size {settings.batch_size} is more than the {images} training images "
-                "there are"
-            )
-        side = min(self.dataset.input_shape[:2])
-        if settings.cutout > side:
-            raise ConfigError(
-                f"--cutout {settings.cutout} is more than the side of the images, {side}; "
-                "--cutout 0 leaves it out"
-            )
-        if settings.auxiliary_weight and self.base.auxiliary < 0:
-            raise ConfigError(
-                f"--auxiliary-weight: {self.base.name} has no place for an auxiliary head"
-            )
-        if settings.drop_path and self.base.rules.drop_path == "none":
-            raise ConfigError(
-                f"--drop-path is for cell networks; {self.base.name} is of the {self.base.family} "
-                "family"
-            )
-        if settings.devices > jax.device_count():
-            raise ConfigError(
-                f"--devices {settings.devices} is more than the {jax.device_count()} there are"
-            )
+        refuse_unfit(self.base, settings, images, self.dataset.input_shape)
         alone = sum(self.steps[: self._head_epochs])  # of the head
         rest = self.total_steps - alone
         for steps, what in ((rest, "the run"), *([(alone, "--head-epochs")] if alone else [])):
@@ -276,7 +253,8 @@ class TrainingRun:
         score = float(np.mean(scores[self._learner.objective.headline])) if scores else -1.0
         meta = kept.meta | {"scores": as_lists(scores)}
         patience = self.settings.early_stopping
-        if scores and patience is not None and isinstance(state, training.TrainState):
+        whole = isinstance(state, training.TrainState) and kept.meta["phase"] != HEAD
+        if scores and patience is not None and whole:
             state, meta = stopping.note(state, meta, done, patience)
         rows = self._rows(done, phase.name, metrics, scores)
         if before := stopping.bests(kept.meta):

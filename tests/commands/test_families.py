@@ -20,6 +20,7 @@ from support.networks import SMALL
 
 BASES = {
     "residual": tiny.BASE,
+    "residual_same": dataclasses.replace(tiny.BASE, family="residual_same"),
     "darts": dataclasses.replace(SMALL["concat"], blocks=SMALL["concat"].blocks[:2], auxiliary=0),
     "nasnet": dataclasses.replace(SMALL["states"], blocks=SMALL["states"].blocks[:2], auxiliary=0),
     "enas": dataclasses.replace(SMALL["micro"], blocks=SMALL["micro"].blocks[:2]),

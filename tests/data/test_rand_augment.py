@@ -96,7 +96,8 @@ def test_it_stands_between_the_flip_and_the_normalisation():
 
 def test_what_cannot_be_is_refused():
     key = jax.random.key(0)
+    drawing = Augmentation(operations=2)
     with pytest.raises(DataError, match="Images of 2 channels have no colour"):
-        rand_augment(key, np.zeros((1, 8, 8, 2), np.uint8), 2, 9)
+        prepare(key, np.zeros((1, 8, 8, 2), np.uint8), np.zeros(2), np.ones(2), drawing)
     with pytest.raises(DataError, match="magnitude is 31"):
-        rand_augment(key, np.zeros((1, 8, 8, 3), np.uint8), 2, 31)
+        Augmentation(magnitude=31)

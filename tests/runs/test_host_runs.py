@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from jaxnas.runs.adaptation_run import method_run
-from jaxnas.runs.config import ConfigError, SelfSupervision, Training
+from jaxnas.runs.config import ConfigError, Training
+from jaxnas.runs.flags.self_supervision import SelfSupervision
 from jaxnas.runs.search_run import SearchImages
 from jaxnas.storage import RunDirectory
 from support import tiny

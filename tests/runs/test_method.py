@@ -358,7 +358,9 @@ def test_settings_that_do_not_fit_the_data_are_refused_at_once():
             tiny.run(**changes)
     # Without images held out, without cutting too much, all is well.
     tiny.run("original", batch_size=73, arch_data="holdout", cutout=8)
-    with pytest.raises(ConfigError, match="a method is one of original, cell, full, random_cell, "):
+    with pytest.raises(
+        ConfigError, match="a method is one of original, cell, full, block, random_cell, "
+    ):
         tiny.run("darts")
 
 

@@ -166,7 +166,10 @@ def test_accumulated_gradients_move_the_weights_once():
         ({"label_smoothing": 0.1}, "--label-smoothing is for training with labels"),
         ({"cutout": 2}, "--cutout is for training with labels"),
         ({"batch_size": 1}, "--batch-size 1 leaves SimCLR no other image to tell one from"),
-        ({"accumulate": 21}, "--accumulate 21 is more than the 20 steps of the run, so that the"),
+        (
+            {"accumulate": 21},
+            "--accumulate 21 is more than the 20 steps of the run, so that weights",
+        ),
         ({"supervision": SelfSupervision()}, "--neighbours 200 is more than the 80 training"),
     ],
 )

@@ -20,7 +20,7 @@ from jaxnas.nn.weights.checks import WeightsError, existing_file
 from jaxnas.nn.weights.foreign import Imported, convert_weights
 from jaxnas.nn.weights.safetensors_file import read_safetensors
 from jaxnas.nn.weights.source_layers import Source
-from jaxnas.nn.weights.torch_layers import NAMINGS, Model, Naming, Normalisation, torch_leaf
+from jaxnas.nn.weights.torch_layers import NAMINGS, Model, Moments, Naming, torch_leaf
 from jaxnas.spaces.genotype import Genotype
 
 PICKLES = (".pth", ".pt", ".bin", ".ckpt")
@@ -145,7 +145,7 @@ def _convert(
     return imported._replace(mean=mean, std=std)
 
 
-def _normalisation(config: dict[str, Any]) -> Normalisation | None:
+def _normalisation(config: dict[str, Any]) -> Moments | None:
     """What timm's ``config.json`` says of mean and standard deviation."""
     settings = config.get("pretrained_cfg")
     if not isinstance(settings, dict):

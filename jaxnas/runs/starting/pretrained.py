@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,10 +15,11 @@ from jaxnas.data.dataset import Normalisation
 from jaxnas.nn.weights.checks import check_shapes, read_class_names
 from jaxnas.nn.weights.init import named_leaves
 from jaxnas.nn.weights.safetensors_file import load_image_form, read_safetensors
-from jaxnas.runs.config import ConfigError, Training
+from jaxnas.runs.config import ConfigError
 from jaxnas.runs.flags.pretrained import PretrainedFlags
 from jaxnas.runs.load import load_run
 from jaxnas.runs.starting.buildable import refuse_no_network
+from jaxnas.runs.starting.start import Start
 from jaxnas.spaces import AdaptationSpace, Genotype, SpaceError
 
 
@@ -41,51 +39,6 @@ class GivenWeights(NamedTuple):
     genotype: Genotype | None
     class_names: tuple[str, ...] | None
     normalisation: Normalisation | None
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Start:
-    """What training starts from, and how.
-
-    Attributes:
-      given: float32 by name, the variables that are not drawn; of the supernet of a base too, whose
-        variables have the same names.
-      normalisation: of the images; None for the data set's own.
-      told: which weights are taken, which are new and which are left, a sentence each.
-      head_epochs: the first epochs, in which the head alone learns.
-      body_share: learning rate of all but the head, as a share of the head's.
-    """
-
-    given: dict[str, np.ndarray]
-    normalisation: Normalisation | None
-    told: tuple[str, ...]
-    head_epochs: int = 0
-    body_share: float = 1.0
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256, as hex digits, of the given variables and the normalisation."""
-        sha256 = hashlib.sha256(json.dumps(self.normalisation).encode())
-        for name, array in sorted(self.given.items()):
-            sha256.update(f"{name} {array.shape}".encode())
-            sha256.update(np.ascontiguousarray(array))
-        return sha256.hexdigest()
-
-    def refuse_beyond(self, settings: Training, *, labels: bool) -> None:
-        """Raises a ConfigError where the head cannot learn alone, or not for so long."""
-        if self.head_epochs and not labels:
-            raise ConfigError("--head-epochs is for training with labels; leave it out")
-        if settings.rising_epochs > settings.epochs - self.head_epochs:
-            raise ConfigError(
-                f"--rate-warmup-epochs {settings.rising_epochs} must fit in the epochs after "
-                f"--head-epochs {self.head_epochs}"
-            )
-
-    def normalised(self, dataset: Dataset) -> Dataset:
-        """The data set, whose images are normalised as the weights want them."""
-        if self.normalisation is None:
-            return dataset
-        return dataclasses.replace(dataset, normalisation=self.normalisation)
 
 
 def start_from(weights: Any, base: Genotype, dataset: Dataset, flags: PretrainedFlags) -> Start:
