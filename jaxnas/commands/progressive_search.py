@@ -27,7 +27,7 @@ from jaxnas.storage.metrics import Metrics
 
 PROGRESSIVE = "progressive"
 
-SurrogateName = Literal["mlp", "lstm"]
+SurrogateName = Literal["block", "mlp", "lstm"]
 
 _BATCH = 20
 """Children of a batch of random search, as of NASNet's controller."""
