@@ -37,7 +37,7 @@ def progressive_searcher(
     space: Space,
     children: int,
     *,
-    surrogate: SurrogateName = "mlp",
+    surrogate: SurrogateName = "block",
     members: int = 5,
     train_last: bool = True,
 ) -> ChildSearcher:
