@@ -28,7 +28,7 @@ from jaxnas.spaces.block_cells import pnas_space
 class Scores:
     """What to time."""
 
-    surrogate: SurrogateName = "mlp"
+    surrogate: SurrogateName = "block"
     """Which kind."""
     members: int = 5
     """Of its ensemble."""

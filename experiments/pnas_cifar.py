@@ -44,8 +44,9 @@ class Flags(PnasFlags):
 
     train_last: bool = True
     """Train the cells of the last level; else the surrogate's word is taken for them."""
-    surrogate: SurrogateName = "mlp"
-    """Kind of the surrogate: a network that takes the mean over blocks, or an LSTM."""
+    surrogate: SurrogateName = "block"
+    """Kind of the surrogate: a network that reads each block by what it reads; or the paper's, one
+    that takes the mean over blocks, or an LSTM."""
     members: int = 5
     """Number of surrogates in the ensemble; 1 for a single one."""
 

@@ -46,6 +46,7 @@ def race(
     queries: int,
     steps: int = 300,
     progress: Callable[[], None] = lambda: None,
+    surrogate: str = "block",
 ) -> list[Race]:
     """Progressive search, and others with many more queries: one race a table.
 
@@ -55,9 +56,12 @@ def race(
       queries: of PPO and of random search.
       steps: of a fit of progressive search's surrogate.
       progress: called after each race.
+      surrogate: of progressive search, one of `search.SURROGATES`.
     """
     space = tables[0].space
-    searcher = search.Progressive(space, search.mlp_surrogate(space, steps=steps), per_level)
+    searcher = search.Progressive(
+        space, search.SURROGATES[surrogate](space, steps=steps), per_level
+    )
     algorithms = {"ppo": search.ppo(space), "random": search.random(space, batch=500)}
     races = []
     for seed, table in enumerate(tables):

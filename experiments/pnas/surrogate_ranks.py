@@ -39,7 +39,11 @@ class Ranks(NamedTuple):
 
 
 def progressive_201(
-    valid: np.ndarray, seeds: int, per_level: int, progress: Callable[[], None]
+    valid: np.ndarray,
+    seeds: int,
+    per_level: int,
+    progress: Callable[[], None],
+    surrogate: str = "block",
 ) -> tuple[Regrets, list[Ranks]]:
     """Progressive search on NAS-Bench-201, seen path by path.
 
@@ -48,13 +52,14 @@ def progressive_201(
       seeds: 0 and up.
       per_level: K.
       progress: called after each seed.
+      surrogate: one of `search.SURROGATES`.
 
     Returns:
       what was found after each query, and the ranks of all seeds; following: of all cells that the
       next level is chosen from.
     """
     space = NASBench201Paths()
-    searcher = search.Progressive(space, search.mlp_surrogate(space), per_level)
+    searcher = search.Progressive(space, search.SURROGATES[surrogate](space), per_level)
     incumbents, ranks = [], []
 
     def codes(cells: np.ndarray) -> np.ndarray:

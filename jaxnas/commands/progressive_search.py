@@ -27,7 +27,7 @@ from jaxnas.storage.metrics import Metrics
 
 PROGRESSIVE = "progressive"
 
-SurrogateName = Literal["mlp", "lstm"]
+SurrogateName = Literal["block", "mlp", "lstm"]
 
 _BATCH = 20
 """Children of a batch of random search, as of NASNet's controller."""
@@ -37,7 +37,7 @@ def progressive_searcher(
     space: Space,
     children: int,
     *,
-    surrogate: SurrogateName = "mlp",
+    surrogate: SurrogateName = "block",
     members: int = 5,
     train_last: bool = True,
 ) -> ChildSearcher:

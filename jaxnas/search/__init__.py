@@ -16,9 +16,9 @@ from jaxnas.search.blackbox.policy_gradient import ppo, reinforce
 from jaxnas.search.blackbox.random_search import random
 from jaxnas.search.blackbox.staged import Stage, StagedState, staged
 from jaxnas.search.blackbox.surrogate_search import surrogate
+from jaxnas.search.progressive.block_surrogate import SURROGATES, block_surrogate
 from jaxnas.search.progressive.progressive import Level, Progressive, ProgressiveState, answer
 from jaxnas.search.progressive.surrogates import (
-    SURROGATES,
     Surrogate,
     known_data,
     lstm_surrogate,
@@ -72,6 +72,7 @@ __all__ = [
     "algorithm",
     "answer",
     "best_so_far",
+    "block_surrogate",
     "darts",
     "enas",
     "enas_controller",

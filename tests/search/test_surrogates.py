@@ -90,8 +90,23 @@ def lstm_by_hand(params, cell):
     return scipy.special.expit(hidden @ params.output + params.output_bias)
 
 
+def block_by_hand(params, cell):
+    """Block after block; an input beyond the cell's two is the state of an earlier block."""
+    states = [*params.embeddings["input"]]
+    for block in cell[cell >= 0].reshape(-1, 4):
+        read = [states[block[0]], states[block[1]]]
+        read += [params.embeddings["operation"][option] for option in block[2:]]
+        hidden = np.concatenate(read) @ np.concatenate(params.hidden) + params.hidden_bias
+        states.append(np.maximum(np.maximum(hidden, 0) @ params.state + params.state_bias, 0))
+    mean = np.mean(states[2:], 0)
+    hidden = np.maximum(mean @ params.second + params.second_bias, 0)
+    return scipy.special.expit(hidden @ params.output + params.output_bias)
+
+
 @pytest.mark.quick_cases(1)
-@pytest.mark.parametrize(("name", "by_hand"), [("mlp", mlp_by_hand), ("lstm", lstm_by_hand)])
+@pytest.mark.parametrize(
+    ("name", "by_hand"), [("block", block_by_hand), ("mlp", mlp_by_hand), ("lstm", lstm_by_hand)]
+)
 @pytest.mark.parametrize("blocks", [1, 3])
 def test_it_computes_the_mean_of_its_members(name, by_hand, blocks):
     surrogate, state = fitted(name, 2)
@@ -172,7 +187,7 @@ def test_later_fits_are_at_a_smaller_rate(name):
 
 
 def test_how_many_cells_are_looked_at_makes_no_difference():
-    surrogate, state = fitted("mlp")
+    surrogate, state = fitted("block")
     cells = np.tile(some(3), (250, 1))
     at_once = surrogate.predict(state, cells)
     assert len(cells) > 2 * 4096

@@ -165,8 +165,8 @@ def mlp_surrogate(
       SettingsError: if `members`, `units` or `steps` is not positive, or decisions of a kind have
         options that are not the first of one list.
     """
-    _check(members, units, steps)
-    tokens = _Tokens(space)
+    check_sizes(members, units, steps)
+    tokens = Tokens(space)
     # A block's slots differ in what they mean, so that each has a layer of its own.
     slots = max(slot for slot, _ in tokens.places) + 1
 
@@ -198,7 +198,7 @@ def mlp_surrogate(
         hidden = jax.nn.relu(hidden @ params.second + params.second_bias)
         return hidden @ params.output + params.output_bias
 
-    return _ensemble(init, logits, tokens.counts, members, steps, (first_rate, later_rate))
+    return ensemble(init, logits, tokens.counts, members, steps, (first_rate, later_rate))
 
 
 def lstm_surrogate(
@@ -217,8 +217,8 @@ def lstm_surrogate(
     arguments, errors and source it has. The recurrence starts from U(-0.1, 0.1) too, which is this
     project's choice.
     """
-    _check(members, units, steps)
-    tokens = _Tokens(space)
+    check_sizes(members, units, steps)
+    tokens = Tokens(space)
     kinds, offsets = tokens.tables()
 
     def init(key: jax.Array) -> LstmSurrogateParams:
@@ -249,14 +249,10 @@ def lstm_surrogate(
         (hidden, _), _ = jax.lax.scan(read, start, (rows.T, (cells >= 0).T))
         return hidden @ params.output + params.output_bias
 
-    return _ensemble(init, logits, lambda cells: cells, members, steps, (first_rate, later_rate))
+    return ensemble(init, logits, lambda cells: cells, members, steps, (first_rate, later_rate))
 
 
-SURROGATES: dict[str, Callable[..., Surrogate]] = {"mlp": mlp_surrogate, "lstm": lstm_surrogate}
-"""What `--surrogate` names."""
-
-
-class _Tokens:
+class Tokens:
     """What the decisions of a space's cells are called in a surrogate.
 
     Attributes:
@@ -313,14 +309,14 @@ def _offsets(sizes: Mapping[Any, int], names: Sequence[Any]) -> np.ndarray:
     return np.array([starts[name] for name in names], np.int32)
 
 
-def _check(members: int, units: int, steps: int) -> None:
+def check_sizes(members: int, units: int, steps: int) -> None:
     if min(members, units, steps) < 1:
         raise SettingsError(
             f"members, units and steps must be positive; got {members}, {units} and {steps}"
         )
 
 
-def _ensemble(
+def ensemble(
     init: Callable[[jax.Array], Any],
     logits: Callable[[Any, jax.Array], jax.Array],
     features: Callable[[jax.Array], jax.Array],
