@@ -138,7 +138,7 @@ def test_prepare_vmaps_over_keys():
 
 @pytest.mark.parametrize("fields", [{"pad": -1}, {"cutout": 1.5}, {"pad": True}])
 def test_augmentation_refuses_what_is_no_number_of_pixels(fields):
-    with pytest.raises(DataError, match="give a whole number of pixels, 0 or more"):
+    with pytest.raises(DataError, match="give a whole number, 0 or more"):
         Augmentation(**fields)
 
 

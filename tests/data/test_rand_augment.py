@@ -88,7 +88,7 @@ def test_it_stands_between_the_flip_and_the_normalisation():
     plain = Augmentation(pad=0, flip=False)
     moments = np.zeros(3), np.full(3, 1 / 255)
     same = prepare(key, jnp.asarray(images), *moments, plain)
-    changed = prepare(key, jnp.asarray(images), *moments, Augmentation(0, False, 0, 2, 9))
+    changed = prepare(key, jnp.asarray(images), *moments, Augmentation(0, False, operations=2))
     np.testing.assert_allclose(same, images, atol=1e-3)
     assert not np.allclose(changed, images, atol=1)
     np.testing.assert_allclose(changed, np.round(changed), atol=1e-3)  # levels
