@@ -22,7 +22,7 @@ def ran(tmp_path_factory):
     folder, runs = tmp_path_factory.mktemp("guide"), []
     metrics = ("test_accuracy", "test_loss", "params", "macs", "seconds", "digest")
 
-    def begin(run, *_):
+    def begin(run, **_):
         runs.append(run)
         result = SimpleNamespace(**dict.fromkeys(metrics), genotype=run.base)
         return [SeedOutcome(result, None, None, ())]
