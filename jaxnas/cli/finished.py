@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
 from jaxnas.cli.output import Flag, console, print_json, say, write
 from jaxnas.runs.config import ConfigError, refuse_below_one
+from jaxnas.runs.flags.data import ReadingFlags
 from jaxnas.storage import files
 
 TrainedSource = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN|WEIGHTS")]
@@ -49,24 +50,15 @@ class EvaluateTrained(_Classify):
 
     It prints top-1 and top-5 accuracy, and for each class its accuracy (recall), its precision and
     what it is mostly taken for.
+    Images of another size are resized to the network's, unless --image-size says otherwise.
     """
 
     source: TrainedSource
     """The folder of a method in a run, such as runs/x/cell_seed0, or of a run of one method; or a
     .safetensors file."""
-    dataset: str
-    """The data set: cifar10, cifar100, tiny_imagenet, digits, tfds:NAME, a folder of class folders,
-    or an .npz file."""
-    data_dir: Path | None = None
-    """The folder of data sets; by default $JAXNAS_DATA_DIR, or ./data."""
-    download: Flag = False
-    """Fetch the data set if it is not there: CIFAR-10, CIFAR-100 and those of tfds:NAME."""
-    image_size: int | None = None
-    """Side in pixels of the square that every image becomes; by default that of the images the
-    network was trained on."""
-    crop_share: float = 1.0
-    """Side of that square as a share of the resized image's shorter side: 0.875 to test as ImageNet
-    is."""
+    data: Annotated[ReadingFlags, tyro.conf.OmitArgPrefixes] = dataclasses.field(
+        default_factory=ReadingFlags
+    )
     out: Path | None = None
     """A folder for evaluation.json, classes.csv, and the confusion matrix as a picture,
     confusion.svg and .png."""
@@ -78,13 +70,10 @@ class EvaluateTrained(_Classify):
         from jaxnas.commands.trained.evaluate import evaluate
         from jaxnas.runs.load import load_trained, told_side
 
-        dataset = data.load(
-            self.dataset,
-            self.data_dir,
-            download=self.download,
-            image_size=self.image_size or told_side(self.source, self.seed),
-            crop_share=self.crop_share,
-        )
+        flags, side = self.data, told_side(self.source, self.seed)
+        size: Any = flags.image_size or side
+        reading = flags.reading | {"image_size": size}
+        dataset = data.load(flags.dataset, flags.data_dir, download=flags.download, **reading)
         trained = load_trained(self.source, self.seed, self.moments, dataset.input_shape)
         judged = evaluate(trained, dataset, self.batch_size)
         row = {"network": str(self.source), "dataset": dataset.name} | judged.as_json()

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 
 @dataclasses.dataclass(frozen=True)
-class DataFlags:
-    """The data set that is learned."""
+class ReadingFlags:
+    """A data set, and how it is read."""
 
     dataset: str = "cifar10"
     """The data set: cifar10, cifar100, tiny_imagenet, imagenet, digits, tfds:NAME, a folder of
@@ -18,8 +18,6 @@ class DataFlags:
     """The folder of data sets; by default $JAXNAS_DATA_DIR, or ./data."""
     download: bool = False
     """Fetch the data set if it is not there: CIFAR-10, CIFAR-100 and those of tfds:NAME."""
-    train_limit: int | None = None
-    """Number of training images to use, the first ones; by default all, or those of a budget."""
     image_size: int | None = None
     """Side in pixels of the square that every image becomes: its shorter side is resized, its
     middle cut out; by default images stay as they are, and must be of one size."""
@@ -36,6 +34,19 @@ class DataFlags:
     skip_broken: bool = False
     """Leave out image files that cannot be decoded, and name them, in place of stopping there."""
 
+    @property
+    def reading(self) -> dict[str, Any]:
+        """The fields of `data.Reading` that these flags say."""
+        names = ("image_size", "crop_share", "rgb", "test_share", "test_seed", "skip_broken")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclasses.dataclass(frozen=True)
+class DataFlags(ReadingFlags):
+    """The data set that is learned."""
+
+    train_limit: int | None = None
+    """Number of training images to use, the first ones; by default all, or those of a budget."""
     data_on: Literal["device", "host"] = "device"
     """Place of the images: device, which holds all of them, or host, for more than the memory
     holds: files are decoded step by step (needs grain; training and adaptation with labels)."""
@@ -51,11 +62,8 @@ class DataFlags:
 
     @property
     def reading(self) -> dict[str, Any]:
-        """The fields that `data.Reading` has."""
-        names = ("image_size", "crop_share", "rgb", "test_share", "test_seed", "skip_broken")
-        fields = {name: getattr(self, name) for name in names}
         on_host = self.data_on == "host" or self.crop_area is not None
-        return fields | {"on_host": on_host, "workers": self.data_workers}
+        return super().reading | {"on_host": on_host, "workers": self.data_workers}
 
     @property
     def label(self) -> str:
