@@ -15,8 +15,7 @@ class PretrainedFlags:
 
     weights: Path | None = None
     """Weights to start from: a .safetensors of this project, the folder of a run or of its one
-    network, or a file that `nn.import_timm` or `nn.import_keras` reads; by default they are
-    drawn."""
+    network, or a file of timm, torchvision or Keras; by default they are drawn."""
     head_epochs: int = 0
     """Number of epochs, the first of all, in which the head alone learns: the rest of the network
     computes as it is given, in test mode."""
