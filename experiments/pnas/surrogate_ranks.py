@@ -84,8 +84,9 @@ def progressive_201(
             )
             state, cells = searcher.ask(state)
         queried = np.concatenate(asked)
-        best = search.best_so_far(jnp.asarray(valid[queried]))
-        incumbents.append(queried[np.asarray(best)])
+        best = queried[np.asarray(search.best_so_far(jnp.asarray(valid[queried])))]
+        # A level may have fewer cells than K; what was best then stays so.
+        incumbents.append(np.pad(best, (0, sum(searcher.trained) - len(best)), mode="edge"))
         progress()
     return Regrets(PROGRESSIVE, np.stack(incumbents), 0.0, 0.0), ranks
 

@@ -135,7 +135,7 @@ def test_it_starts_at_a_sigmoid_of_1_8(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MAKE)
 def test_each_member_leaves_out_a_part_of_its_own(name):
-    surrogate = MAKE[name](SPACE, units=4, steps=2)
+    surrogate = MAKE[name](SPACE, units=16, steps=2)
     fit, start = jax.jit(surrogate.fit), surrogate.init(KEY)
     cells, rewards, known = told(some(2, 20))
     before = fit(start, cells, rewards, known)

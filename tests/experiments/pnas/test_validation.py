@@ -25,9 +25,9 @@ TABLE = TABLES[0]
 @pytest.fixture(autouse=True, scope="module")
 def small_surrogates():
     """Without LLVM's optimisations a network of 100 units takes its time."""
-    small = functools.partial(search.mlp_surrogate, members=2, units=16)
+    small = functools.partial(search.block_surrogate, members=2, units=16)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(search, "mlp_surrogate", small)
+        patch.setitem(search.SURROGATES, "block", small)
         yield
 
 

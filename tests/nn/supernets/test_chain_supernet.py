@@ -38,8 +38,9 @@ def variables() -> Any:
 
 
 @functools.cache
-def images() -> jax.Array:
-    return jax.random.normal(jax.random.key(1), (3, *SHAPE))
+def images() -> np.ndarray:
+    # NumPy, since the first test that asks may do so while it is traced.
+    return np.random.default_rng(1).normal(size=(3, *SHAPE)).astype(np.float32)
 
 
 @pytest.fixture(autouse=True)
