@@ -30,6 +30,7 @@ def run(monkeypatch, folder, name, *flags):
     return row, (folder / name / "report.md").read_text(), config
 
 
+@pytest.mark.slow
 def test_the_report_names_what_was_left_out(folder, monkeypatch):
     row, report, config = run(monkeypatch, folder, "run", "--skip-broken")
     assert "1 broken file left out: " in report

@@ -66,6 +66,7 @@ def test_every_operation_is_pillow_s(channels):
             assert wrong <= (0.01 if kind <= 5 else 0), (name, sign, apart.max())
 
 
+@pytest.mark.slow
 def test_a_flat_image_stays_flat():
     flat = np.full((1, 8, 8, 3), 77, np.uint8)
     for name in ("autocontrast", "equalize", "contrast", "colour", "sharpness"):
@@ -83,6 +84,7 @@ def test_operations_are_drawn_for_each_image_on_its_own():
     assert (np.asarray(fewer) == images[:50]).all()
 
 
+@pytest.mark.slow
 def test_it_stands_between_the_flip_and_the_normalisation():
     images, key = np.stack([image()] * 4), jax.random.key(0)
     plain = Augmentation(pad=0, flip=False)

@@ -23,6 +23,7 @@ def test_cifar10_is_as_published(cifar10: Dataset):
     np.testing.assert_allclose(cifar10.channel_std(), [0.2470, 0.2435, 0.2616], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_cifar10_is_the_same_in_both_formats(cifar10: Dataset, real_data_dir: Path):
     path = real_data_dir / "cifar-10-binary.tar.gz"
     if not path.is_file():
@@ -33,6 +34,7 @@ def test_cifar10_is_the_same_in_both_formats(cifar10: Dataset, real_data_dir: Pa
     assert cifar10.class_names == binary.class_names
 
 
+@pytest.mark.slow
 def test_tiny_imagenet_has_200_classes_of_64_pixels(real_data_dir: Path):
     if not (real_data_dir / "tiny-imagenet-200").is_dir():
         pytest.skip("needs tiny-imagenet-200 in JAXNAS_DATA_DIR")

@@ -29,12 +29,13 @@ def told(outcomes):
     return [(each.result.digest, each.result.test_loss) for each in outcomes]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
         {"method": "original", "epochs": 2, "adapt_epochs": 0, "cutout": 2},
-        pytest.param({"arch_data": "holdout"}, marks=pytest.mark.slow),
-        pytest.param({"seeds": (0, 3)}, marks=pytest.mark.slow),
+        {"arch_data": "holdout"},
+        {"seeds": (0, 3)},
     ],
 )
 def test_a_run_is_bitwise_that_on_the_device(changes):

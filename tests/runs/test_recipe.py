@@ -62,7 +62,7 @@ def kill_after(epoch):
     return Watcher(on_epoch=stop)
 
 
-@pytest.mark.quick_cases(1)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind",
     [
@@ -108,6 +108,7 @@ def test_a_seed_that_stops_beside_others_is_that_seed_alone():
     assert len({each.result.epochs for each in alone}) > 1, "or else this says nothing"
 
 
+@pytest.mark.slow
 def test_a_network_is_judged_by_the_average_of_its_weights(tmp_path):
     with tiny.open_run(tmp_path) as directory:
         run = tiny.run("original", weight_average=0.9)

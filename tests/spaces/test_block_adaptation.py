@@ -151,6 +151,7 @@ def test_the_supernet_has_no_weights_for_identities_that_cannot_be():
     assert jax.tree.map(np.shape, found) == jax.tree.map(np.shape, base)
 
 
+@pytest.mark.slow
 def test_a_network_with_the_supernets_weights_computes_what_the_supernet_does():
     space = AdaptationSpace(SMALL["excited_chain"], "block")
     whole = supernet(space, CLASSES)

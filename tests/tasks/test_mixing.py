@@ -45,6 +45,7 @@ def test_cutmix_pastes_a_box_and_counts_what_is_seen(seed):
             assert target[int(image[foreign][0, 0])] == pytest.approx(foreign.mean(), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_shares_are_uniform_at_alpha_1():
     keys = jax.random.split(jax.random.key(0), 2000)
     images = jnp.zeros((2, 32, 32, 1))
@@ -53,6 +54,7 @@ def test_shares_are_uniform_at_alpha_1():
     np.testing.assert_allclose(np.quantile(own, [0.25, 0.5, 0.75]), [0.25, 0.5, 0.75], atol=0.05)
 
 
+@pytest.mark.slow
 def test_of_both_each_batch_has_one():
     images, targets = batch()
     kinds = set()

@@ -99,6 +99,7 @@ def test_a_perfect_surrogate_and_none_bound_what_growing_finds(races):
         assert found[GROWN_BEST].values[-20:].min() >= np.sort(table.truth(grown))[-20] - 1e-12
 
 
+@pytest.mark.slow
 def test_the_tables_of_races(races):
     rows = race_rows(races)
     assert {(row["seed"], row["top"]) for row in rows} >= {(0, 1), (1, 5)}
