@@ -36,6 +36,7 @@ def told(outcomes):
         {"method": "original", "epochs": 2, "adapt_epochs": 0, "cutout": 2},
         {"arch_data": "holdout"},
         {"seeds": (0, 3)},
+        {"method": "original", "epochs": 3, "adapt_epochs": 0, "early_stopping": 1},
     ],
 )
 def test_a_run_is_bitwise_that_on_the_device(changes):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 
 import jax
 import jax.numpy as jnp
@@ -171,6 +172,21 @@ def test_a_network_that_was_cut_out_takes_its_part_of_the_weights():
     assert all("edge_2_conv_1x1" not in name for name in found.given)
     wanted = named_leaves(source().variables)
     assert all(np.array_equal(array, wanted[name]) for name, array in found.given.items())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["original", "full"])
+def test_training_may_stop_early_after_the_head_has_learned_alone(method):
+    changes = {"head_epochs": 2, "adapt_epochs": 1, "warmup_epochs": 0, "epochs": 9}
+    (outcome,) = run(method, early_stopping=1, learning_rate=1e-9, **changes).run()
+    # The head's and the architecture's epochs do not count.
+    first = 3 if method == "original" else 4
+    told = re.search(
+        r"after epoch (\d) of 9; the weights are those of epoch (\d)", outcome.notes[-1]
+    )
+    assert told is not None
+    last, best = map(int, told.groups())
+    assert first <= best == last - 1
 
 
 def wider():

@@ -120,5 +120,16 @@ def test_class_weights_are_in_the_loss_alone():
     )
 
 
+def test_shares_of_classes_weigh_as_much_as_their_classes_do():
+    _, labels, logits = batch()
+    weights = np.arange(1, 8, dtype=np.float32)
+    shares = 0.25 * np.eye(7)[labels] + 0.75 * np.eye(7)[labels[::-1]]
+    losses = -(log_softmax(logits) * shares).sum(1)
+    expected = ((shares @ weights) * losses).mean()
+    weighted = task(class_weights=weights, mixup=0.2)
+    loss = weighted.loss(logits, shares.astype(np.float32))
+    assert float(loss) == pytest.approx(expected, rel=1e-6)
+
+
 def test_a_task_knows_its_outputs():
     assert task().outputs == CLASSES
