@@ -21,7 +21,8 @@ from jaxnas import data, nn, training
 from jaxnas.commands.script import run_script
 from jaxnas.data.folders import imagenet_validation
 from jaxnas.data.host import HostData, refuse_no_grain
-from jaxnas.nn.weights.safetensors_file import read_safetensors
+from jaxnas.nn.weights.safetensors_file import load_image_form, read_safetensors
+from jaxnas.storage import files
 from jaxnas.tasks import supervised
 
 
@@ -79,7 +80,7 @@ def main(flags: Evaluation) -> None:
     found |= {"images": len(labels)}
     print(f"top-1 {100 * found['top_1']:.2f}%, top-5 {100 * found['top_5']:.2f}%")
     if flags.out is not None:
-        flags.out.write_text(json.dumps(found, indent=1) + "\n")
+        files.write_bytes(flags.out, (json.dumps(found, indent=1) + "\n").encode())
 
 
 def top_scores(logits: jax.Array, labels: jax.Array) -> dict[str, jax.Array]:
@@ -92,8 +93,9 @@ def top_scores(logits: jax.Array, labels: jax.Array) -> dict[str, jax.Array]:
 def _network(weights: Path, shape: tuple[int, int, int]) -> nn.Imported:
     """The network of a file of jaxnas's, else of timm's."""
     if "genotype" in read_safetensors(weights)[1]:
-        loaded = nn.load_network(weights, shape)
-        return nn.Imported(loaded.network, loaded.variables)
+        loaded, form = nn.load_network(weights, shape), load_image_form(weights)
+        known = (None, None) if form is None else (form.mean, form.std)
+        return nn.Imported(loaded.network, loaded.variables, *known)
     return nn.import_timm(weights)
 
 

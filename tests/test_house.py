@@ -17,6 +17,7 @@ LONGEST_CHAIN = 19
 
 ROOMS = (
     *("errors", "hints", "reading", "library_messages", "field_types", "lazy", "randomness"),
+    "normalisation",
     *("allocation", "compilation"),
     *("data", "spaces", "nn", "tasks", "training", "search", "tabular", "storage", "jobs"),
     *("reports", "runs", "children", "commands", "api", "cli", "__main__"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
@@ -68,13 +68,17 @@ class EvaluateTrained(_Classify):
     def run(self) -> None:
         from jaxnas import data
         from jaxnas.commands.trained.evaluate import evaluate
-        from jaxnas.runs.load import load_trained, told_side
+        from jaxnas.runs.load import knows_images, load_trained
 
-        flags, side = self.data, told_side(self.source, self.seed)
-        size: Any = flags.image_size or side
-        reading = flags.reading | {"image_size": size}
+        trained, flags, reading = None, self.data, self.data.reading
+        if knows_images(self.source):
+            trained = load_trained(self.source, self.seed, self.moments)
+            height, width, _ = trained.input_shape
+            if flags.image_size is None and height == width:
+                reading["image_size"] = height
         dataset = data.load(flags.dataset, flags.data_dir, download=flags.download, **reading)
-        trained = load_trained(self.source, self.seed, self.moments, dataset.input_shape)
+        if trained is None:
+            trained = load_trained(self.source, self.seed, self.moments, dataset.input_shape)
         judged = evaluate(trained, dataset, self.batch_size)
         row = {"network": str(self.source), "dataset": dataset.name} | judged.as_json()
         if self.json:

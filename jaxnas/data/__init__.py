@@ -8,12 +8,13 @@ from jaxnas.data.augmentation import (
     random_crop,
     random_flip,
 )
-from jaxnas.data.dataset import IMAGENET, Dataset, Normalisation, from_arrays
+from jaxnas.data.dataset import Dataset, from_arrays
 from jaxnas.data.errors import DataError
 from jaxnas.data.loading import load
 from jaxnas.data.order import epoch_permutation, rounds
 from jaxnas.data.reader_options import Reading
 from jaxnas.data.views import Views, two_views, view
+from jaxnas.normalisation import IMAGENET, Normalisation
 
 __all__ = [
     "IMAGENET",

@@ -5,7 +5,6 @@ import json
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 
@@ -13,23 +12,7 @@ from jaxnas.allocation import free_memory
 from jaxnas.data.augmentation import Augmentation
 from jaxnas.data.errors import DataError
 from jaxnas.errors import refuse_other_bytes
-
-
-class Normalisation(NamedTuple):
-    """Mean and standard deviation that images are normalised by in place of their own.
-
-    Attributes:
-      mean: of each channel, in units of 0..1.
-      std: standard deviation of each channel, in units of 0..1.
-    """
-
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-
-IMAGENET = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-"""What torchvision's and most of timm's weights were trained with (torchvision's `transforms`)."""
-
+from jaxnas.normalisation import Normalisation
 
 _AT_ONCE = 1000
 """Images that are scanned together; more would copy much memory, and decode much of it."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from jaxnas.data.arrays import as_read, load_digits, load_npz
 from jaxnas.data.cifar import load_cifar
-from jaxnas.data.dataset import Dataset, Normalisation
+from jaxnas.data.dataset import Dataset
 from jaxnas.data.errors import DataError
 from jaxnas.data.folders import (
     SUFFIXES,
@@ -20,6 +20,7 @@ from jaxnas.data.folders import (
 from jaxnas.data.host import refuse_no_grain
 from jaxnas.data.reader_options import Reading
 from jaxnas.data.tfds import load_tfds
+from jaxnas.normalisation import Normalisation
 
 NAMED: dict[str, Callable[[Path, bool, Reading], Dataset]] = {
     "cifar10": lambda *how: _load_cifar("cifar10", *how),

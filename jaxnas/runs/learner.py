@@ -187,7 +187,6 @@ class Learner:
         `training.evaluator` takes them.
         """
         data: Any = self.dataset
-        rows = np.asarray(self._shuffled[: self._held_out])
         if data.host_workers is not None:
 
             def hosted(images: Any, labels: Any) -> Any:
@@ -200,6 +199,7 @@ class Learner:
                 "test": hosted(data.test_images, data.test_labels),
             }
             if self._held_out:
+                rows = np.asarray(self._shuffled[: self._held_out])
                 parts["validation"] = hosted(train[0][rows], train[1][rows])
             return parts
         train = jnp.asarray(data.train_images), jnp.asarray(data.train_labels)

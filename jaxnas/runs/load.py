@@ -101,7 +101,7 @@ def load_trained(
       WeightsError: for a file that cannot be read.
     """
     path = Path(source)
-    if not path.is_file() and path.suffix != ".safetensors":
+    if _is_run(path):
         trained = load_run(path, seed)
         if moments is None:
             return trained
@@ -122,18 +122,18 @@ def load_trained(
     return _trained(path, form, {})
 
 
-def told_side(source: str | os.PathLike[str], seed: int | None = None) -> int | None:
-    """Side in pixels of the images that a run or a file of weights takes, if it says a square.
+def knows_images(source: str | os.PathLike[str]) -> bool:
+    """Whether a run or a file says which images it takes, as `load_trained` wants it.
 
-    Arguments and errors are those of `load_trained`.
+    Raises:
+      WeightsError: for a file that cannot be read.
     """
     path = Path(source)
-    if not path.is_file() and path.suffix != ".safetensors":
-        shape = load_run(path, seed).input_shape
-    else:
-        form = load_image_form(path)
-        shape = (0, 1, 1) if form is None else form.shape
-    return shape[0] if shape[0] == shape[1] else None
+    return _is_run(path) or load_image_form(path) is not None
+
+
+def _is_run(path: Path) -> bool:
+    return not path.is_file() and path.suffix != ".safetensors"
 
 
 def _told_form(

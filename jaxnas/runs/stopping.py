@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnas.runs.config import Training
+from jaxnas.training import judged_variables
 
 _KEY = "best"
 
@@ -86,6 +87,5 @@ def note(state: Any, meta: dict[str, Any], epoch: int, patience: int) -> tuple[A
     def choose(new: jax.Array, old: jax.Array) -> jax.Array:
         return jnp.where(taken.reshape(taken.shape + (1,) * (new.ndim - taken.ndim)), new, old)
 
-    judged = state.variables if state.average is None else state.average
-    chosen = jax.tree.map(choose, judged, state.best)
+    chosen = jax.tree.map(choose, judged_variables(state), state.best)
     return state._replace(best=chosen), meta | {_KEY: [list(each) for each in found]}

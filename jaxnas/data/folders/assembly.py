@@ -49,7 +49,7 @@ def assemble(
     train = [each for each in train if each[0] in heads]
     _refuse_emptied(name, train, class_names, broken)
     if test is None:
-        chosen = reading.draw_test(name, _labels(train), class_names)
+        chosen = reading.draw_test(name, labels_of(train), class_names)
         test = [each for each, drawn in zip(train, chosen, strict=True) if drawn]
         train = [each for each, drawn in zip(train, chosen, strict=True) if not drawn]
     test = [each for each in test if each[0] in heads]
@@ -72,7 +72,7 @@ def assemble(
     height, width, _ = read_pixels(first, channels, side, reading.crop_share).shape
     of_one = height, width, channels
     train_images, test_images = (
-        cast(np.ndarray, FileImages(_paths(part), of_one, side, reading.crop_share, first))
+        cast(np.ndarray, FileImages(paths_of(part), of_one, side, reading.crop_share, first))
         for part in (train, test)
     )
     if not reading.on_host:
@@ -81,9 +81,9 @@ def assemble(
     return Dataset(
         name=name,
         train_images=train_images,
-        train_labels=_labels(train),
+        train_labels=labels_of(train),
         test_images=test_images,
-        test_labels=_labels(test),
+        test_labels=labels_of(test),
         num_classes=len(class_names),
         class_names=class_names,
         augmentation=Augmentation.for_side(min(train_images.shape[1:3])),
@@ -129,7 +129,8 @@ def _refuse_emptied(
             )
 
 
-def _labels(files: list[Labelled]) -> np.ndarray:
+def labels_of(files: list[Labelled]) -> np.ndarray:
+    """The labels of files, int32 [n]."""
     return np.array([label for _, label in files], np.int32)
 
 
@@ -140,7 +141,8 @@ def _refuse_other_sizes(heads: dict[Path, Head], first: Path) -> None:
             raise other_size(path, head[:2], first, heads[first][:2])
 
 
-def _paths(files: list[Labelled]) -> np.ndarray:
+def paths_of(files: list[Labelled]) -> np.ndarray:
+    """The paths of files, as `FileImages` takes them."""
     paths = np.empty(len(files), object)
     paths[:] = [path for path, _ in files]
     return paths

@@ -7,6 +7,7 @@ import numpy as np
 
 from jaxnas.data.dataset import Dataset
 from jaxnas.data.errors import DataError
+from jaxnas.data.folders.assembly import labels_of, paths_of
 from jaxnas.data.folders.class_folders import class_folders, images_in, load_folder
 from jaxnas.data.folders.file_images import FileImages
 from jaxnas.data.folders.notes import Notes
@@ -45,11 +46,9 @@ def imagenet_validation(data_dir: Path, reading: Reading) -> tuple[FileImages, n
     found = [
         (path, label) for label, each in enumerate(names) for path in images_in(val / each, notes)
     ]
-    paths = np.empty(len(found), object)
-    paths[:] = [path for path, _ in found]
-    side = reading.image_size
+    paths, side = paths_of(found), reading.image_size
     images = FileImages(paths, (side, side, 3), side, reading.crop_share, paths[0])
-    return images, np.array([label for _, label in found], np.int32)
+    return images, labels_of(found)
 
 
 def _found(data_dir: Path) -> Path:

@@ -20,7 +20,8 @@ from jaxnas.nn.weights.checks import WeightsError, existing_file
 from jaxnas.nn.weights.foreign import Imported, convert_weights
 from jaxnas.nn.weights.safetensors_file import read_safetensors
 from jaxnas.nn.weights.source_layers import Source
-from jaxnas.nn.weights.torch_layers import NAMINGS, Model, Moments, Naming, torch_leaf
+from jaxnas.nn.weights.torch_layers import NAMINGS, Model, Naming, torch_leaf
+from jaxnas.normalisation import Normalisation
 from jaxnas.spaces.genotype import Genotype
 
 PICKLES = (".pth", ".pt", ".bin", ".ckpt")
@@ -145,7 +146,7 @@ def _convert(
     return imported._replace(mean=mean, std=std)
 
 
-def _normalisation(config: dict[str, Any]) -> Moments | None:
+def _normalisation(config: dict[str, Any]) -> Normalisation | None:
     """What timm's ``config.json`` says of mean and standard deviation."""
     settings = config.get("pretrained_cfg")
     if not isinstance(settings, dict):
@@ -156,7 +157,7 @@ def _normalisation(config: dict[str, Any]) -> Moments | None:
         if not isinstance(values, list) or {type(each) for each in values} - {int, float}:
             return None
         found.append(tuple(values))
-    return found[0], found[1]
+    return Normalisation(*found)
 
 
 # ---------------------------------------------------------------- reading

@@ -19,14 +19,11 @@ from jaxnas.nn.weights.source_layers import (
     cell_places,
     with_padded_pools,
 )
+from jaxnas.normalisation import IMAGENET, Normalisation
 from jaxnas.spaces import zoo
 from jaxnas.spaces.genotype import Genotype
 
-Moments = tuple[tuple[float, ...], tuple[float, ...]]
-
-IMAGENET: Moments = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Mean and standard deviation of ImageNet's channels in 0..1, as torchvision has them."""
-_HALF: Moments = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)  # to -1..1
+_HALF = Normalisation((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))  # to -1..1
 
 
 class Model(NamedTuple):
@@ -45,7 +42,7 @@ class Model(NamedTuple):
     zoo: str
     marker: tuple[str, int, int]
     without: str = ""
-    normalisation: Moments = IMAGENET
+    normalisation: Normalisation = IMAGENET
 
     def genotype(self) -> Genotype:
         """The network. timm's NASNet pads before the strided average pools, with zeros."""
@@ -267,7 +264,7 @@ _OUTSIDE = "stem_conv", "stem_norm", "classifier", "head_conv", "head_norm"
 _TIMM_EXCITED = "blocks.0.0.se.conv_reduce.weight"
 _TIMM_LITE = ("blocks.2.0.conv_dw.weight", 144, 5), _TIMM_EXCITED
 # (x - 127) / 128 of bytes, as the TensorFlow code from which it was converted has it.
-_LITE_BYTES: Moments = (127 / 255,) * 3, (128 / 255,) * 3
+_LITE_BYTES = Normalisation((127 / 255,) * 3, (128 / 255,) * 3)
 
 NAMINGS = (
     _chain(

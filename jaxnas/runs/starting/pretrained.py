@@ -11,10 +11,10 @@ import numpy as np
 
 from jaxnas import nn
 from jaxnas.data import Dataset
-from jaxnas.data.dataset import Normalisation
 from jaxnas.nn.weights.checks import check_shapes, read_class_names
 from jaxnas.nn.weights.init import named_leaves
 from jaxnas.nn.weights.safetensors_file import load_image_form, read_safetensors
+from jaxnas.normalisation import Normalisation
 from jaxnas.runs.config import ConfigError
 from jaxnas.runs.flags.pretrained import PretrainedFlags
 from jaxnas.runs.load import load_run
@@ -96,12 +96,7 @@ def read_weights(weights: Any, base: Genotype) -> GivenWeights:
       RunError, WeightsError: see `start_from`.
     """
     if hasattr(weights, "network") and hasattr(weights, "variables"):
-        genotype, arrays = weights.network.genotype, _arrays(weights.variables)
-        names, mean, std = (getattr(weights, each, None) for each in ("class_names", "mean", "std"))
-        normalisation = None
-        if mean is not None and std is not None:
-            normalisation = Normalisation(tuple(mean), tuple(std))
-        return GivenWeights("the given network", arrays, genotype, names, normalisation)
+        return _of_network("the given network", weights)
     if not isinstance(weights, str | os.PathLike):
         raise ConfigError(
             "weights are the path of a file or of a run's folder, or a network with its variables "
@@ -109,19 +104,22 @@ def read_weights(weights: Any, base: Genotype) -> GivenWeights:
         )
     path = Path(weights)
     if path.is_dir():
-        trained = load_run(path)
-        normalisation = Normalisation(tuple(trained.mean), tuple(trained.std))
-        genotype, names = trained.network.genotype, trained.class_names
-        return GivenWeights(str(path), _arrays(trained.variables), genotype, names, normalisation)
+        return _of_network(str(path), load_run(path))
     if path.suffix == ".safetensors":
         arrays, metadata = read_safetensors(path)
         if "genotype" in metadata or any(name.startswith("params/") for name in arrays):
             return _own(path, arrays, metadata)
-    imported = nn.import_weights(path, base)
+    return _of_network(str(path), nn.import_weights(path, base))
+
+
+def _of_network(where: str, found: Any) -> GivenWeights:
+    """What a network with its variables holds, and says of classes and images where it does."""
+    names, mean, std = (getattr(found, each, None) for each in ("class_names", "mean", "std"))
     normalisation = None
-    if imported.mean is not None and imported.std is not None:
-        normalisation = Normalisation(imported.mean, imported.std)
-    return GivenWeights(str(path), _arrays(imported.variables), base, None, normalisation)
+    if mean is not None and std is not None:
+        normalisation = Normalisation(tuple(mean), tuple(std))
+    arrays = _arrays(found.variables)
+    return GivenWeights(where, arrays, found.network.genotype, names, normalisation)
 
 
 def _own(path: Path, arrays: dict[str, np.ndarray], metadata: Mapping[str, str]) -> GivenWeights:

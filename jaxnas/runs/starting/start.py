@@ -9,7 +9,7 @@ import json
 import numpy as np
 
 from jaxnas.data import Dataset
-from jaxnas.data.dataset import Normalisation
+from jaxnas.normalisation import Normalisation
 from jaxnas.runs.config import ConfigError, Training
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -73,7 +73,7 @@ def block_surrogate(
     check_sizes(members, units, steps)
     tokens = Tokens(space)
     bounds = list(itertools.pairwise((0, *space.levels)))
-    known = {kind: _known_options(space, kind) for kind in dict.fromkeys(tokens.kinds)}
+    known = {kind: _known_options(space, kind, bounds) for kind in dict.fromkeys(tokens.kinds)}
     slots = max(end - start for start, end in bounds)
 
     def init(key: jax.Array) -> BlockParams:
@@ -105,13 +105,13 @@ def block_surrogate(
             for slot, place in enumerate(range(start, end)):
                 kind, chosen = tokens.kinds[place], jnp.maximum(cells[:, place], 0)
                 table = params.embeddings[kind] @ params.hidden[slot]
-                hidden = hidden + table[jnp.minimum(chosen, known[kind] - 1)]
+                seen = table[jnp.minimum(chosen, known[kind] - 1)]
                 if len(space.decisions[place].options) > known[kind]:
                     read = jnp.stack(states, 1) @ params.hidden[slot]
                     block = jnp.maximum(chosen - known[kind], 0)[:, None, None]
-                    seen = jnp.take_along_axis(read, block, 1)[:, 0]
-                    earlier = (chosen >= known[kind])[:, None]
-                    hidden = jnp.where(earlier, hidden - table[known[kind] - 1] + seen, hidden)
+                    of_block = jnp.take_along_axis(read, block, 1)[:, 0]
+                    seen = jnp.where((chosen >= known[kind])[:, None], of_block, seen)
+                hidden = hidden + seen
             state = jax.nn.relu(jax.nn.relu(hidden) @ params.state + params.state_bias)
             states.append(state)
             total = total + jnp.where(cells[:, end - 1, None] >= 0, state, 0.0)
@@ -120,21 +120,18 @@ def block_surrogate(
         hidden = jax.nn.relu(mean @ params.second + params.second_bias)
         return hidden @ params.output + params.output_bias
 
-    def features(cells: Any) -> Any:
-        return cells
-
-    return ensemble(init, logits, features, members, steps, (first_rate, later_rate))
+    return ensemble(init, logits, lambda cells: cells, members, steps, (first_rate, later_rate))
 
 
-def _known_options(space: Space, kind: str) -> int:
+def _known_options(space: Space, kind: str, bounds: list[tuple[int, int]]) -> int:
     """How many options of a kind are no earlier block of the cell."""
-    counts = {
-        level: {len(each.options) for each in space.decisions[start:end] if each.kind == kind}
-        for level, (start, end) in enumerate(itertools.pairwise((0, *space.levels)))
-    }
+    counts = [
+        {len(each.options) for each in space.decisions[start:end] if each.kind == kind}
+        for start, end in bounds
+    ]
     first = max(counts[0], default=0)
-    grows = all(each == {first + level} for level, each in counts.items()) and len(counts) > 1
-    return first if grows else max(max(each, default=0) for each in counts.values())
+    grows = all(each == {first + level} for level, each in enumerate(counts)) and len(counts) > 1
+    return first if grows else max(max(each, default=0) for each in counts)
 
 
 SURROGATES: dict[str, Callable[..., Surrogate]] = {

@@ -45,10 +45,8 @@ def assert_same_logits(imported, side, expected):
 # ---------------------------------------------------------------------------- timm
 
 
-def timm_model(name, classes=CLASSES):
-    torch = pytest.importorskip("torch", reason="needs jaxnas[imports-test]")
-    timm = pytest.importorskip("timm", reason="needs jaxnas[imports-test]")
-    model = timm.create_model(name, pretrained=False, num_classes=classes).eval()
+def randomised(torch, model):
+    """The model with random weights and statistics, for evaluation."""
     rng = np.random.default_rng(0)
     state = {
         key: torch.tensor(draw(rng, key.rpartition(".")[2], value.shape, np.prod(value.shape[1:])))
@@ -56,12 +54,19 @@ def timm_model(name, classes=CLASSES):
         if not key.endswith("num_batches_tracked")
     }
     model.load_state_dict(state, strict=False)
+    return model.eval()
 
-    def run(side):
-        with torch.no_grad():
-            return model(torch.tensor(images(side)).permute(0, 3, 1, 2)).numpy()
 
-    return model.state_dict(), run
+def logits_of(torch, model, side):
+    with torch.no_grad():
+        return model(torch.tensor(images(side)).permute(0, 3, 1, 2)).numpy()
+
+
+def timm_model(name, classes=CLASSES):
+    torch = pytest.importorskip("torch", reason="needs jaxnas[imports-test]")
+    timm = pytest.importorskip("timm", reason="needs jaxnas[imports-test]")
+    model = randomised(torch, timm.create_model(name, pretrained=False, num_classes=classes))
+    return model.state_dict(), functools.partial(logits_of, torch, model)
 
 
 @pytest.mark.slow

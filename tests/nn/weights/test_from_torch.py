@@ -17,27 +17,17 @@ from safetensors.numpy import save_file
 from jaxnas import nn
 from jaxnas.nn import WeightsError, import_timm, import_torchvision, import_weights
 from jaxnas.spaces import zoo
-from nn.weights.test_foreign import CLASSES, assert_same_logits, draw, images, timm_model
+from nn.weights.test_foreign import (
+    CLASSES,
+    assert_same_logits,
+    draw,
+    logits_of,
+    randomised,
+    timm_model,
+)
 
 IMAGENET_SIDES = 224, 97
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
-
-def randomised(torch, model):
-    """A model with random weights and statistics, and what it makes of `images`."""
-    rng = np.random.default_rng(0)
-    state = {
-        key: torch.tensor(draw(rng, key.rpartition(".")[2], value.shape, np.prod(value.shape[1:])))
-        for key, value in model.state_dict().items()
-        if not key.endswith("num_batches_tracked")
-    }
-    model.load_state_dict(state, strict=False)
-    return model.eval()
-
-
-def logits_of(torch, model, side):
-    with torch.no_grad():
-        return model(torch.tensor(images(side)).permute(0, 3, 1, 2)).numpy()
 
 
 @pytest.mark.slow
