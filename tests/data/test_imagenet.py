@@ -14,6 +14,7 @@ from jaxnas import nn
 from jaxnas.data import DataError, Reading, load
 from jaxnas.data.folders import imagenet_validation
 from jaxnas.nn import save_safetensors
+from jaxnas.nn.weights.safetensors_file import image_form
 from support import scripts, tiny
 from support.picture_files import picture, save
 
@@ -72,6 +73,14 @@ def test_the_script_counts_the_first_and_the_first_five(imagenet: Path, monkeypa
             right += int(logits[0].argmax() == label)
     assert found == {"top_1": pytest.approx(right / 6), "top_5": 1.0, "images": 6}
     assert "top-5 100.00%" in capsys.readouterr().out
+
+
+def test_a_file_that_knows_its_images_is_judged_by_them(tmp_path, monkeypatch):
+    variables = nn.init(nn.build(tiny.BASE, 2), jax.random.key(0), (16, 16, 3))
+    form = image_form((16, 16, 3), [0.1, 0.2, 0.3], [0.4, 0.5, 0.6])
+    save_safetensors(variables, tmp_path / "w.safetensors", tiny.BASE, IDS, form)
+    found = scripts_defined(monkeypatch)["_network"](tmp_path / "w.safetensors", (16, 16, 3))
+    assert (found.mean, found.std) == (form.mean, form.std)
 
 
 def test_the_label_may_be_among_the_first_five(monkeypatch):

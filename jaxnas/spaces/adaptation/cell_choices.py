@@ -163,13 +163,13 @@ def block_candidates(cell: Cell, widths: Sequence[int], *, keeps_size: bool) -> 
     """
     into_output = [edge for edge in cell.edges if edge.target in cell.output]
     shortcuts = [edge for edge in into_output if edge.source < cell.inputs < len(into_output)]
+    beside_shortcut = any(edge.op != NULL for edge in shortcuts)
     possible = np.zeros((len(cell.edges), len(CANDIDATES)), bool)
     possible[:, SAME] = True
     for index, edge in enumerate(cell.edges):
         if edge in shortcuts or edge.op == NULL:
             continue
-        others = [each for each in shortcuts if each.op != NULL]
-        possible[index, NONE] = edge in into_output and bool(others)
+        possible[index, NONE] = edge in into_output and beside_shortcut
         possible[index, ID] = (
             edge.op != SKIP
             and cell.identity(edge) == SKIP
