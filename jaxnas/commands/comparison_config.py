@@ -34,7 +34,7 @@ class Comparison:
 
     data: DataFlags = dataclasses.field(default_factory=DataFlags)
     run: RunFlags = dataclasses.field(default_factory=RunFlags)
-    base: tuple[str, ...] = ("resnet20",)
+    base: tuple[str, ...] = ("resnet20_cells",)
     """The networks: names of the zoo, genotype.json files, or .txt files of DARTS."""
     stem: Stem | None = None
     """Form of networks of DARTS's cells, of resnet18, resnet34, resnet50 and mobilenet_v2: cifar,

@@ -19,7 +19,7 @@ from jaxnas.runs.edge_costs import edge_costs
 from jaxnas.spaces import AdaptationSpace, Genotype
 from jaxnas.storage import latency_table
 
-_ALONE = "original", "scratch"
+_ALONE = "original", "scratch", "identities"
 """Methods that no target changes."""
 _BOTH = Experiment(methods=("original", "full"))
 

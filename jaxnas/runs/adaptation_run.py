@@ -22,7 +22,7 @@ from jaxnas.runs.flags.adaptation import AdaptationFlags, EstimatorName
 from jaxnas.runs.flags.self_supervision import SelfSupervision
 from jaxnas.runs.learner import Phase
 from jaxnas.runs.loop import Journal, Kept
-from jaxnas.runs.space_run import NormRun, RandomRun, SpaceRun
+from jaxnas.runs.space_run import IdentitiesRun, NormRun, RandomRun, SpaceRun
 from jaxnas.runs.starting.start import Start
 from jaxnas.runs.training_run import TrainingRun
 from jaxnas.spaces import Derivation, Genotype
@@ -281,7 +281,8 @@ def method_run(
 
     ``original`` leaves the base alone, ``cell`` and ``full`` adapt it (unless for no epoch at all),
     ``random_cell`` and ``random_full`` draw a network from the same space. ``block`` and
-    ``random_block`` do so by blocks that stay or go; see `AdaptationSpace`. From given weights
+    ``random_block`` do so by blocks that stay or go; see `AdaptationSpace`. ``identities`` makes an
+    identity of every null edge before the first step. From given weights
     ``norm`` leaves out the operations of the smallest, and ``scratch`` trains the base without
     them.
 
@@ -303,5 +304,7 @@ def method_run(
     adapts = method in get_args(Granularity) and adaptation.joint_epochs(body_epochs)
     if not adapts and method in ("original", *get_args(Granularity)):
         return TrainingRun(*common, start)
-    kind = NormRun if method == "norm" else AdaptationRun if adapts else RandomRun
-    return kind(*common, start, granularity, latency_table, adaptation)
+    chosen = {"norm": NormRun, "identities": IdentitiesRun}.get(method, RandomRun)
+    return (AdaptationRun if adapts else chosen)(
+        *common, start, granularity, latency_table, adaptation
+    )

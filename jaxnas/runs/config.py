@@ -28,6 +28,7 @@ Method = Literal[
     "random_cell",
     "random_full",
     "random_block",
+    "identities",
     "norm",
     "scratch",
 ]
@@ -239,13 +240,14 @@ class Experiment:
 
     data: DataFlags = dataclasses.field(default_factory=DataFlags)
     run: RunFlags = dataclasses.field(default_factory=RunFlags)
-    base: str = "resnet20"
+    base: str = "resnet20_cells"
     """The network to adapt: a name of the zoo, a genotype.json, or a .txt in the form of DARTS."""
     size: SizeFlags = dataclasses.field(default_factory=SizeFlags)
     methods: tuple[Method, ...] = ("original", "cell", "full")
     """Methods to run: the base left alone; adapted with one choice per kind of cell, per block
-    (full), or by blocks that stay or go as a whole and what is inside (block); or, as the control,
-    with such choices drawn at random before training. From --weights also norm, without the
+    (full), or by blocks that stay or go as a whole and what is inside (block); or, as the controls,
+    with such choices drawn at random before training, and with every null edge an identity from the
+    start (identities). From --weights also norm, without the
     operations of the smallest weights (of --target-cost), and scratch, the base without the
     weights."""
     seed: int = 0

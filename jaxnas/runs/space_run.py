@@ -23,7 +23,7 @@ from jaxnas.runs.starting.buildable import refuse_no_supernet
 from jaxnas.runs.starting.edge_norms import edge_norms
 from jaxnas.runs.training_run import TrainingRun
 from jaxnas.spaces import AdaptationSpace, Derivation
-from jaxnas.spaces.adaptation import ID, Granularity, changes
+from jaxnas.spaces.adaptation import ID, SAME, Granularity, changes
 from jaxnas.spaces.adaptation.smallest_norm import without_smallest
 
 
@@ -155,6 +155,32 @@ class RandomRun(ChosenRun):
                 preferences = generator.gumbel(size=self._space.shape)
                 drawn.append(self._costs.derive(self._space, target, preferences, spend=True))
         return drawn
+
+
+@dataclasses.dataclass(frozen=True)
+class IdentitiesRun(ChosenRun):
+    """Training of the base with every null edge an identity.
+
+    It is a control of adaptation: how much of a gain is the added edges', whoever adds them.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self._null.any():
+            raise ConfigError(
+                f"identities: {self.base.name} has no null edge that could become an identity; "
+                "leave the method out"
+            )
+
+    @property
+    def _null(self) -> np.ndarray:
+        """bool [tables, edges], true for the null edges of the base."""
+        return self._space.nothing[..., SAME]
+
+    @cached_property
+    def _chosen(self) -> list[Derivation]:
+        choices = np.where(self._null, ID, self._space.base_choices()).astype(np.int32)
+        return [Derivation(choices, self._space.genotype(choices), (), 0)] * len(self.seeds)
 
 
 @dataclasses.dataclass(frozen=True)

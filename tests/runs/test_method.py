@@ -1,5 +1,6 @@
 """A method on its own: what it returns, its two phases, seeds side by side, and how it fails."""
 
+import dataclasses
 import functools
 
 import jax
@@ -20,6 +21,7 @@ from jaxnas.tasks import supervised
 from support import tiny
 
 pytestmark = pytest.mark.oldest
+RED = tiny.REDUCTION
 
 
 @functools.cache
@@ -399,6 +401,24 @@ def test_a_run_too_short_for_batch_norm_s_statistics_says_so(monkeypatch):
     with pytest.warns(UserWarning, match=f"original: the {run.total_steps} steps of training leav"):
         run.run()
     assert run.total_steps < 29
+
+
+def test_the_control_of_identities_is_the_base_with_every_null_edge_an_identity():
+    (chosen,) = tiny.run("identities")._chosen
+    null = Edge("null", 0, 1)
+    edges = tuple(Edge("skip_connect", 0, 1) if edge == null else edge for edge in RED.edges)
+    cells = {cell.name: cell for cell in chosen.genotype.cells}
+    assert cells == {"normal": tiny.NORMAL, "reduction": dataclasses.replace(RED, edges=edges)}
+    alone = dataclasses.replace(tiny.BASE, cells=(tiny.NORMAL,), blocks=tiny.BASE.blocks[:1])
+    with pytest.raises(ConfigError, match="identities: tiny has no null edge that could become"):
+        method_run("identities", alone, tiny.dataset(), tiny.settings()["training"], (0,))
+
+
+def test_random_choices_may_cost_more_than_the_base_where_the_target_does():
+    for seed in range(3):
+        run = tiny.run("random_full", (seed,), target_cost=1.03)
+        (chosen,) = run._chosen
+        assert 1.0 <= run._costs.share(chosen.choices) <= 1.03
 
 
 @pytest.mark.slow

@@ -36,7 +36,7 @@ class AdaptationFlags:
     cost_weight: float = 0.0
     """Weight in the loss of the expected cost, as a share of the base's."""
     target_cost: float | None = None
-    """Largest cost of the adapted network, as a share of the base's."""
+    """Largest cost of the adapted network, as a share of the base's: above 1 where it may grow."""
     cost: Literal["macs", "params", "latency"] = "macs"
     """Cost of a network: its multiply-adds, its parameters, or its time for a batch on this
     device."""
@@ -48,10 +48,8 @@ class AdaptationFlags:
             raise ConfigError(f"--cost-weight must not be negative, not {self.cost_weight}")
         if not 0 < self.holdout < 1:
             raise ConfigError(f"--holdout must be between 0 and 1, not {self.holdout}")
-        if self.target_cost is not None and not 0 < self.target_cost <= 1:
-            raise ConfigError(
-                f"--target-cost must be above 0 and at most 1, not {self.target_cost}"
-            )
+        if self.target_cost is not None and not self.target_cost > 0:
+            raise ConfigError(f"--target-cost must be above 0, not {self.target_cost}")
         if self.arch_learning_rate is not None:
             refuse_zero(self, "arch_learning_rate")
         if self.arch_optimizer == "sgd" and self.arch_learning_rate is None:
