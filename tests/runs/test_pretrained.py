@@ -294,5 +294,14 @@ def test_norm_drops_what_is_smallest_and_random_keeps_to_the_cost():
         drawn = run("random_full", (seed,), given=given, target_cost=0.8)
         (each,) = drawn._chosen
         assert drawn._costs.share(each.choices) <= 0.8
+    # Blocks that share a cell are dropped one by one.
+    base = dataclasses.replace(tiny.BASE, blocks=(tiny.BASE.blocks[0],) * 2)
+    given = start(source(base, classes=4), base)
+    for name, array in given.given.items():
+        if name.startswith("params/block_0") and name.endswith("/scale"):
+            given.given[name] = np.full_like(array, 10)
+    (left,) = run("norm", base=base, given=given, target_cost=0.56)._chosen
+    assert left.choices[0].tolist() == [SAME] * 3
+    assert left.choices[1].tolist() != [SAME] * 3
     whole = run("random_full", given=given, target_cost=1.0)
     assert whole._costs.share(whole._chosen[0].choices) >= 0.97

@@ -23,14 +23,16 @@ def left(norms, most, least=0, free=FREE):
 @pytest.mark.parametrize(
     ("norms", "most", "least", "block"),
     [
-        # The 1x1 alone is the smallest, and an identity takes its place.
-        ([[0.9, NAN, 0.1], [0.2, NAN, NAN]], 190, 0, [2, 2, 1]),
-        # The 3x3 is; the 1x1 goes on from the image.
-        ([[0.1, NAN, 0.9], [0.2, NAN, NAN]], 190, 0, [1, 2, 2]),
-        # One after the other, until it is enough: then nothing of the branch is left.
-        ([[0.1, NAN, 0.2], [0.9, NAN, NAN]], 105, 0, [0, 2, 0]),
+        # The branch goes as a whole.
+        ([[0.9, NAN, 0.1], [0.2, NAN, NAN]], 190, 0, [0, 2, 0]),
+        # Without it too little is left. The 3x3 is the smallest, and an identity takes its place.
+        ([[0.1, NAN, 0.9], [0.2, NAN, NAN]], 190, 110, [1, 2, 2]),
+        # The 1x1 is.
+        ([[0.9, NAN, 0.1], [0.2, NAN, NAN]], 190, 110, [2, 2, 1]),
         # Less than 150 should not be left, so what is cheap goes though it is not the smallest.
         ([[0.1, NAN, 0.9], [0.2, NAN, NAN]], 190, 150, [2, 2, 1]),
+        # Whatever goes leaves less than 195: what leaves most of it does.
+        ([[0.1, NAN, 0.9], [0.2, NAN, NAN]], 199, 195, [2, 2, 1]),
     ],
 )
 def test_the_smallest_goes_first(norms, most, least, block):

@@ -15,8 +15,8 @@ trained network can take without new weights: whole blocks and the operations in
 
 
 def granularity_of(method: str) -> Granularity:
-    """The granularity that a method's name ends with, such as ``random_full``; ``cell`` if none."""
-    return next((each for each in get_args(Granularity) if method.endswith(each)), "cell")
+    """The granularity that a method's name ends with, such as ``random_full``; ``full`` if none."""
+    return next((each for each in get_args(Granularity) if method.endswith(each)), "full")
 
 
 class Derivation(NamedTuple):

@@ -23,13 +23,15 @@ class _Loss(NamedTuple):
     """What dropping an operation, and all that it leaves on no path, comes to.
 
     Attributes:
-      overshoots: whether less is left than should be.
+      overshoot: by how much less is left than should be; 0 if it is not.
+      replaces: whether an identity takes the operation's place.
       norm: mean norm of the operations that are lost.
       table: where they are.
       choices: int32 [edges of the cell], what is left there.
     """
 
-    overshoots: bool
+    overshoot: int
+    replaces: bool
     norm: float
     table: int
     choices: np.ndarray
@@ -46,9 +48,9 @@ def without_smallest(
     """The base without its operations of the smallest norms, dropped until it costs at most `most`.
 
     One after the other goes what has the smallest mean norm: an operation that its block is
-    connected without, with all that then lies on no path (in a residual block the whole branch);
-    or, in whose place an identity needs no weights, an operation alone, for that identity. What
-    would leave less than `least` goes only where nothing else is left to drop.
+    connected without, with all that then lies on no path (in a residual block the whole branch).
+    Where none of these is left, an operation alone goes for an identity that needs no weights.
+    Where all that is left to drop would leave less than `least`, what leaves most of it goes.
 
     Args:
       space: of granularity ``full``.
@@ -70,7 +72,7 @@ def without_smallest(
                 f"without all operations that can be dropped the others still cost {total}, above "
                 f"{most}"
             )
-        smallest = min(losses, key=lambda each: (each.overshoots, each.norm, each.table))
+        smallest = min(losses, key=lambda each: each[:4])
         choices[smallest.table, : len(smallest.choices)] = smallest.choices
     return Derivation(choices, space.decode(choices[space.valid]), (), 0, limited=True)
 
@@ -98,4 +100,4 @@ def _losses(
                 saved = int((costs[table, edges, before] - costs[table, edges, after]).sum())
                 if saved > 0:
                     norm = float(norms[table, edges][weighted & (after != SAME)].mean())
-                    yield _Loss(saved > spare, norm, table, after)
+                    yield _Loss(max(0, saved - spare), choice == ID, norm, table, after)
