@@ -81,3 +81,13 @@ def test_the_commands_of_the_pages_are_understood(monkeypatch, tmp_path, capsys,
 def test_a_flag_that_is_not_there_is_noticed(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         understand(monkeypatch, ["jaxnas", "adapt", "--base", "resnet20", "--no-such", "1"])
+
+
+METHODS = ("pnaa", "nat", "darts", "proxylessnas", "enas", "nasnet", "pnas", "nas")
+FRAME = ["Idea", "Equations", "Use", "Published", "Measured"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_pages_of_methods_have_one_frame(method):
+    headings = re.findall(r"^## (.*)$", (ROOT / "docs" / f"{method}.md").read_text(), re.MULTILINE)
+    assert [heading for heading in headings if heading in FRAME] == FRAME
