@@ -1,4 +1,4 @@
-"""The README and the pages of docs/: their commands are understood as they are printed."""
+"""The README and the pages of docs/: commands are understood as printed, and Python runs."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ import shlex
 import sys
 from pathlib import Path
 
+import jax
+import numpy as np
 import pytest
 import tyro
 
+from jaxnas import nn
 from jaxnas.cli import main
+from jaxnas.spaces import zoo
 from support import pages
+from support.tiny import BASE, dataset
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -91,3 +96,87 @@ FRAME = ["Idea", "Equations", "Use", "Published", "Measured"]
 def test_the_pages_of_methods_have_one_frame(method):
     headings = re.findall(r"^## (.*)$", (ROOT / "docs" / f"{method}.md").read_text(), re.MULTILINE)
     assert [heading for heading in headings if heading in FRAME] == FRAME
+
+
+RUN_BY = {
+    "README.md": "test_api.py",
+    "architectures.md": "test_pages.py",
+    "blackbox.md": "search/test_guide.py",
+    "getting_started.md": "test_api.py",
+    "pnas.md": "search/test_guide.py",
+    "pretrained.md": "test_pages.py",
+    "recipe.md": "test_pages.py",
+    "self_supervised.md": "commands/test_guide.py",
+    "tabular.md": "tabular/test_nasbench201.py",
+    "your_algorithm.md": "commands/test_guide.py",
+    "your_dataset.md": "data/test_guide.py",
+    "your_space.md": "spaces/test_guide.py",
+    "your_table.md": "commands/tabular/test_guide.py",
+}
+"""The tests that run a page's Python."""
+
+
+def test_the_python_of_every_page_is_run_by_a_test():
+    with_python = {
+        page.name for page in PAGES if any(kind == "python" for kind, _ in pages.blocks(page))
+    }
+    assert with_python == set(RUN_BY)
+    for page, test in RUN_BY.items():
+        assert f'"{page}"' in (ROOT / "tests" / test).read_text()
+
+
+def run(page: str, part: str, names: dict, *changes: tuple[str, str]) -> dict:
+    """Runs the block of a page that holds `part`, changed; returns the names that it leaves."""
+    (code,) = [content for kind, content in pages.blocks(page) if part in content and kind]
+    for printed, here in changes:
+        assert printed in code
+        code = code.replace(printed, here)
+    exec(compile(code, page, "exec"), names)
+    return names
+
+
+@pytest.mark.parametrize(
+    "part", ["to_json", pytest.param("from_arch_string", marks=pytest.mark.slow)]
+)
+def test_the_page_on_architectures_describes_networks(part, capsys):
+    run("architectures.md", part, {})
+    assert "resnet20" in capsys.readouterr().out or part != "to_json"
+
+
+@pytest.mark.slow
+def test_the_page_on_architectures_takes_weights_in_and_out(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    base = zoo.named("mobilenet_v2_imagenet")
+    variables = nn.init(nn.build(base, 3), jax.random.key(0), (32, 32, 3))
+    nn.save_safetensors(variables, tmp_path / "mobilenet_v2.safetensors", base)
+    names = run("architectures.md", "import_weights", {})
+    assert names["predict"](np.zeros((2, 224, 224, 3), np.float32)).shape == (2, 3)
+
+
+@pytest.mark.slow
+def test_the_page_on_pretrained_networks_adapts_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    variables = nn.init(nn.build(BASE, 7), jax.random.key(0), (8, 8, 1))
+    nn.save_safetensors(variables, tmp_path / "mnasnet_100.safetensors", BASE)
+    names = run(
+        "pretrained.md",
+        "jaxnas.adapt",
+        {"network": BASE, "photos": dataset(), "images": dataset().test_images},
+        ('"mnasnet_b1",\n    "my_photos/"', "network,\n    photos"),
+        ("epochs=20", "epochs=4, batch_size=16"),
+    )
+    whole = nn.cost(nn.build(BASE, 4), (8, 8, 1))
+    assert names["adapted"].metrics["macs"] <= 0.7 * whole.macs
+    assert names["inputs"].shape == (40, 8, 8, 1)
+
+
+@pytest.mark.slow
+def test_the_page_on_the_recipe_watches_a_run():
+    names = run(
+        "recipe.md",
+        "on_epoch",
+        {"network": BASE, "images": dataset()},
+        ('"plain20", "digits"', "network, images, batch_size=16"),
+        ("epochs=30", "epochs=2"),
+    )
+    assert [row["epoch"] for row in names["told"]] == [1, 2]
