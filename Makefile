@@ -3,6 +3,7 @@
 BIN := .venv/bin
 OLDEST := .venv-oldest/bin
 ONNX := .venv-onnx/bin
+DOCS := .venv-docs/bin
 # $(call newest,3.13 3.12): the first of these Pythons that answers and can make environments. One on
 # the PATH may be a shim of pyenv's that stands for nothing, while pyenv has that version.
 newest = $(shell for version in $(1); do \
@@ -18,7 +19,7 @@ comma := ,
 PIP_FLAGS := --quiet --disable-pip-version-check
 PIP := $(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt
 
-.PHONY: run test test-slow test-oldest test-onnx lint format typecheck benchmark clean
+.PHONY: run test test-slow test-oldest test-onnx docs lint format typecheck benchmark clean
 
 run: .venv/.run
 	$(BIN)/python experiments/proxyless_cifar.py --dataset digits --train-limit 300 --base resnet20_cells --epochs 24 --batch-size 32 --run-dir runs/digits --overwrite
@@ -38,6 +39,10 @@ test-onnx: .venv-onnx/.dev
 test-oldest: .venv-oldest/.dev
 	$(OLDEST)/python -m pytest -n 2 --dist worksteal -m "oldest and not slow"
 
+# The pages of docs/ as a site, in build/site/index.html. A link or an anchor that leads nowhere is an error.
+docs: .venv-docs/.done
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/mkdocs build --strict --quiet
+
 lint: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -54,7 +59,7 @@ benchmark: .venv/.run
 	$(BIN)/python benchmarks/training_step.py
 
 clean:
-	rm -rf .venv .venv-oldest .venv-onnx .cache build *.egg-info
+	rm -rf .venv .venv-oldest .venv-onnx .venv-docs .cache build *.egg-info
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 with its venv module is needed, and none answers: install one, or say make PYTHON=/path/to/python"; exit 1; }
@@ -83,4 +88,11 @@ clean:
 	test -x $(ONNX)/python || "$(PYTHON)" -m venv .venv-onnx
 	sed 's/^orbax-checkpoint==.*/orbax-checkpoint==0.11.36/' constraints.txt > .venv-onnx/constraints.txt
 	$(ONNX)/python -m pip install $(PIP_FLAGS) -c .venv-onnx/constraints.txt -e ".[oldest-test,onnx]"
+	@touch $@
+
+# The pages of the API are read from the source: nothing of jaxnas's own dependencies is needed.
+.venv-docs/.done: pyproject.toml constraints.txt | .venv/bin/python
+	test -x $(DOCS)/python || "$(PYTHON)" -m venv .venv-docs
+	$(DOCS)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['docs'], sep='\n')" > .venv-docs/requirements.txt
+	$(DOCS)/python -m pip install $(PIP_FLAGS) -c constraints.txt -r .venv-docs/requirements.txt
 	@touch $@

@@ -1,4 +1,4 @@
-"""The one call of the README."""
+"""The one call of the first pages."""
 
 import functools
 import re
@@ -19,6 +19,7 @@ from support import networks
 from support.tiny import BASE, FLAGS, dataset, images, run
 
 README = Path(__file__).parent.parent / "README.md"
+STARTING = README.parent / "docs" / "getting_started.md"
 ARCHITECTURES = README.parent / "docs" / "architectures.md"
 
 
@@ -117,20 +118,28 @@ def test_importing_jaxnas_does_not_import_jax():
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
 
 
-@pytest.mark.parametrize("base", [zoo.resnet(8), pytest.param("resnet20", marks=pytest.mark.slow)])
-def test_the_readmes_call_runs_as_printed(base):
-    """But for one epoch, and every day for a smaller network, which compiles faster."""
-    (code,) = re.findall(
-        r"```python\n(import jax\nimport jaxnas.*?)```", README.read_text(), re.DOTALL
-    )
-    assert len([line for line in code.splitlines() if line.strip()]) <= 12
+def run_briefly(page, base):
+    """Runs the page's call for one epoch of another network; returns the names it leaves."""
+    (code,) = re.findall(r"```python\n([^`]*jaxnas\.adapt.*?)```", page.read_text(), re.DOTALL)
     names: dict = {"base": base}
     for printed, here in (("epochs=30", "epochs=1"), ('"resnet20"', "base")):
         assert printed in code
         code = code.replace(printed, here)
-    exec(compile(code, "README.md", "exec"), names)
+    exec(compile(code, page.name, "exec"), names)
+    return names
+
+
+@pytest.mark.parametrize("base", [zoo.resnet(8), pytest.param("resnet20", marks=pytest.mark.slow)])
+def test_the_first_pages_call_runs_as_printed(base):
+    """But for one epoch, and every day for a smaller network, which compiles faster."""
+    names = run_briefly(STARTING, base)
     assert names["logits"].shape == (8, 10)
     assert np.isfinite(names["logits"]).all()
+
+
+@pytest.mark.slow
+def test_the_readmes_call_runs_as_printed(capsys):
+    assert run_briefly(README, "resnet20")["adapted"].genotype.name in capsys.readouterr().out
 
 
 def test_the_guides_code_builds_and_trains_a_network():

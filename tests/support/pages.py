@@ -9,8 +9,8 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 def blocks(page):
-    """Of a page, such as ``your_space.md``: what kind each block is of, and what it holds."""
-    return re.findall(r"```(\w*)\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
+    """The kind and the content of each block of a page, named as ``your_space.md`` or a path."""
+    return re.findall(r"^```(\w*)\n(.*?)^```", (DOCS / page).read_text(), re.DOTALL | re.MULTILINE)
 
 
 def run(page):
