@@ -149,23 +149,22 @@ def _read(
     tfds: Any, builder: Any, part: str, what: str, how: Reading
 ) -> tuple[np.ndarray, np.ndarray]:
     """Images uint8 [n, h, w, c] of one size, and labels int32 [n]."""
-    many = _of_many_sizes(builder.info.features)
+    side = how.image_size if _of_many_sizes(builder.info.features) else None
     batches = builder.as_dataset(
         split=part,
-        batch_size=None if many else _BATCH,
+        batch_size=_BATCH if side is None else None,
         shuffle_files=False,
         decoders=tfds.decode.PartialDecoding({"image": True, "label": True}),
         # One file after another: the default reads several at once.
         read_config=tfds.ReadConfig(interleave_cycle_length=1),
     )
     images, labels = [], []
-    if many:
-        assert how.image_size is not None  # checked with the features
-        shape = how.image_size, how.image_size, builder.info.features["image"].shape[2]
+    if side is not None:
+        shape = side, side, builder.info.features["image"].shape[2]
         refuse_no_memory(f"{what}'s {part} part", builder.info.splits[part].num_examples, shape)
     for batch in tfds.as_numpy(batches):
         found = batch["image"]
-        images.append(fit_array(found[None], how.image_size, how.crop_share) if many else found)
+        images.append(found if side is None else fit_array(found[None], side, how.crop_share))
         labels.append(np.atleast_1d(batch["label"]))
     return np.concatenate(images), np.concatenate(labels).astype(np.int32)
 
