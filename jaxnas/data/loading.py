@@ -95,8 +95,7 @@ def load(
         if name in NAMED:
             dataset = NAMED[name](folder, download, how)
         elif name.startswith(_TFDS):
-            found = load_tfds(name.removeprefix(_TFDS), folder, download=download)
-            dataset = as_read(found, how)
+            dataset = load_tfds(name.removeprefix(_TFDS), folder, how, download=download)
         else:
             dataset = _load_path(path, name, how)
         host_workers = how.workers if how.on_host else None

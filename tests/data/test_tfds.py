@@ -3,11 +3,13 @@
 import sys
 import tarfile
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
 from jaxnas.data import Augmentation, DataError, Dataset, load
+from support.picture_files import picture
 
 from . import official
 
@@ -67,7 +69,7 @@ def test_tfds_reads_again_in_the_same_order_and_in_silence(
         ("mnist", r"tfds:mnist is not prepared in .*tensorflow_datasets: say --download"),
         ("no_such_data", r"no data set that can be used as 'no_such_data' \(.*choose one listed"),
         ("imdb_reviews", r"has the features \['label', 'text'\]: choose .* for classification"),
-        ("cats_vs_dogs", r"images of shape \(None, None, 3\) and dtype uint8: .*one fixed size"),
+        ("cats_vs_dogs", r"cats_vs_dogs has images of many sizes: say --image-size N"),
         ("cifar10/no_such_config", "no data set that can be used as 'cifar10/no_such_config'"),
     ],
 )
@@ -94,3 +96,75 @@ def test_tfds_missing_names_the_extra(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
     with pytest.raises(DataError, match=r'pip install "jaxnas\[tfds\]"'):
         load("tfds:mnist", tmp_path)
+
+
+CONFIGS = {"divided": None, "whole": 0.2}  # and the share that is drawn
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder in which TFDS has prepared pictures of many sizes, with a test part or none."""
+    tfds = pytest.importorskip("tensorflow_datasets", reason="needs jaxnas[tfds]")
+
+    class MixedPhotos(tfds.core.GeneratorBasedBuilder):
+        VERSION = tfds.core.Version("1.0.0")
+        BUILDER_CONFIGS: ClassVar = [tfds.core.BuilderConfig(name=name) for name in CONFIGS]
+
+        def _info(self):
+            labels = tfds.features.ClassLabel(names=["cat", "dog"])
+            features = {"image": tfds.features.Image(encoding_format="png"), "label": labels}
+            return self.dataset_info_from_configs(features=tfds.features.FeaturesDict(features))
+
+        def _split_generators(self, _):
+            parts = {"train": self._generate_examples(0)}
+            if self.builder_config.name == "divided":
+                parts["test"] = self._generate_examples(10)
+            return parts
+
+        def _generate_examples(self, first):
+            for number in range(first, first + 10):
+                yield number, {"image": np.asarray(photo(number)), "label": number % 2}
+
+    folder = tmp_path_factory.mktemp("data")
+    for config, share in CONFIGS.items():
+        name = f"tfds:mixed_photos/{config}"
+        load(name, folder, download=True, image_size=8, test_share=share)
+    return folder
+
+
+def photo(number: int):
+    return picture(number, 24).resize((12 + number, 30 - number))
+
+
+@pytest.mark.slow
+def test_photographs_of_many_sizes_become_what_those_of_a_folder_become(
+    photos: Path, tmp_path: Path
+):
+    for number in range(20):
+        part, label = ("train", "test")[number // 10], ("cat", "dog")[number % 2]
+        (tmp_path / part / label).mkdir(parents=True, exist_ok=True)
+        photo(number).save(tmp_path / part / label / f"{number}.png")
+    expected = load(tmp_path, image_size=8, crop_share=0.5)
+    found = load("tfds:mixed_photos/divided", photos, image_size=8, crop_share=0.5)
+    assert found.input_shape == (8, 8, 3)
+    assert found.augmentation == Augmentation(1, True, 0)
+    for part in ("train", "test"):
+        assert sorted(pairs(found, part)) == sorted(pairs(expected, part))
+
+
+@pytest.mark.slow
+def test_a_test_part_is_drawn_where_there_is_none(photos: Path):
+    name = "tfds:mixed_photos/whole"
+    with pytest.raises(DataError, match=r"has the parts \['train'\]: .* or say --test-share 0.2"):
+        load(name, photos, image_size=8)
+    drawn = load(name, photos, image_size=8, test_share=0.4)
+    assert np.bincount(drawn.test_labels).tolist() == [2, 2]
+    assert len({image for part in ("train", "test") for image, _ in pairs(drawn, part)}) == 10
+
+
+@pytest.mark.slow
+def test_photographs_of_many_sizes_need_one(photos: Path):
+    with pytest.raises(DataError, match="has images of many sizes: say --image-size N"):
+        load("tfds:mixed_photos/divided", photos)
+    with pytest.raises(DataError, match="has a test part of its own: leave out --test-share"):
+        load("tfds:mixed_photos/divided", photos, image_size=8, test_share=0.2)

@@ -60,6 +60,9 @@ def assemble(
     several = sum(head.several for head in heads.values())
     if several:
         notes.append(f"{several:,} of the files hold several images, of which the first was read.")
+    deep = sum(head.deep for head in heads.values())
+    if deep:
+        notes.append(f"{deep:,} of the files are grey of 16 bits, scaled to 8 (v / 257).")
     tested = {label for _, label in test}
     notes += [
         f"Class {each!r} has no test images, so that no score tells of it."

@@ -27,7 +27,7 @@ FORMATS = "PNG, JPEG, WebP, BMP, GIF, TIFF and PPM"
 _DECODERS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 _GREY = frozenset({"1", "L", "LA"})
 _COLOUR = frozenset({"RGB", "RGBA", "RGBX", "P", "CMYK", "YCbCr"})
-_BITS_PER_SAMPLE = 258  # a TIFF tag
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339  # TIFF tags
 
 
 class Head(NamedTuple):
@@ -38,12 +38,14 @@ class Head(NamedTuple):
       height: likewise.
       grey: whether it has no colours.
       several: whether it holds more than one image, as an animation does.
+      deep: whether it is grey of 16 bits, which `read_image` scales to 8.
     """
 
     width: int
     height: int
     grey: bool
     several: bool
+    deep: bool
 
 
 def read_head(path: Path) -> Head:
@@ -51,23 +53,26 @@ def read_head(path: Path) -> Head:
 
     Raises:
       DataError: if it is no image that can be read, with the reason, or has more than 8 bits for a
-        colour, of which the lower ones would be lost.
+        colour and is no grey of 16, so that Pillow would cut off the lower ones.
     """
     with _opened(path) as image:
-        if _deep(image):
+        deep = _deep_grey(image)
+        if not deep and _deep(image):
             raise DataError(
                 f"{path} has more than 8 bits for a colour: scale it to 0..255 and save it with 8."
             )
-        if image.mode not in _GREY | _COLOUR:
+        if not deep and image.mode not in _GREY | _COLOUR:
             raise DataError(
                 f"{path} has pixels of mode {image.mode}: save it in grey or RGB of 8 bits."
             )
-        grey = image.mode in _GREY
-        return Head(*image.size, grey, getattr(image, "n_frames", 1) > 1)
+        grey = deep or image.mode in _GREY
+        return Head(*image.size, grey, getattr(image, "n_frames", 1) > 1, deep)
 
 
 def read_image(path: Path, channels: int) -> Image.Image:
     """The first image of a file, turned as its EXIF orientation says, without transparency.
+
+    Grey of 0 to 65535 is divided by 257 and rounded.
 
     Args:
       path: the file.
@@ -81,6 +86,9 @@ def read_image(path: Path, channels: int) -> Image.Image:
             image.verify()  # the sums of its parts, which decoding does not check
     with _opened(path) as image:
         turned = ImageOps.exif_transpose(image)
+        if turned.mode.startswith("I"):
+            of_8_bits = (np.asarray(turned).astype(np.int32) + 128) // 257
+            turned = Image.fromarray(of_8_bits.astype(np.uint8))
         # Pillow warns when a palette with transparency is not read by way of RGBA.
         whole = turned.convert("RGBA") if turned.mode == "P" else turned
         return whole.convert("L" if channels == 1 else "RGB")
@@ -137,8 +145,11 @@ _QUIET = _Quiet()
 def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
     refuse_link_to_nothing(path)
     try:
-        with _QUIET, Image.open(reading.regular(path), formats=_DECODERS) as image:
-            yield image
+        # Not by its name: Pillow 13 maps raw TIFFs into memory then, and mixes up the pixels of
+        # those that lie on their side.
+        with _QUIET, reading.regular(path).open("rb") as file:
+            with Image.open(file, formats=_DECODERS) as image:
+                yield image
     except DataError:
         raise
     except PermissionError as error:
@@ -151,6 +162,16 @@ def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
     except Exception as error:  # a damaged file can raise almost anything
         cause = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         raise BrokenImageError(path, cause, "save it anew, or remove it") from error
+
+
+def _deep_grey(image: ImageFile.ImageFile) -> bool:
+    """Whether the file is grey of 0 (black) to 65535, which Pillow keeps whole."""
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        tags = image.tag_v2
+        form = [tags.get(tag) for tag in (_BITS_PER_SAMPLE, _PHOTOMETRIC)]
+        return form == [(16,), 1] and tags.get(_SAMPLE_FORMAT, (1,)) == (1,)
+    # A PGM of fewer values is spread to 65535.
+    return image.format in ("PNG", "PPM") and image.mode.startswith("I")
 
 
 def _deep(image: ImageFile.ImageFile) -> bool:
