@@ -3,6 +3,7 @@
 BIN := .venv/bin
 OLDEST := .venv-oldest/bin
 ONNX := .venv-onnx/bin
+WHEEL := .venv-wheel/bin
 # $(call newest,3.13 3.12): the first of these Pythons that answers and can make environments. One on
 # the PATH may be a shim of pyenv's that stands for nothing, while pyenv has that version.
 newest = $(shell for version in $(1); do \
@@ -18,7 +19,7 @@ comma := ,
 PIP_FLAGS := --quiet --disable-pip-version-check
 PIP := $(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt
 
-.PHONY: run test test-slow test-oldest test-onnx lint format typecheck benchmark clean
+.PHONY: run test test-slow test-oldest test-onnx test-wheel lint format typecheck benchmark clean
 
 run: .venv/.run
 	$(BIN)/python experiments/proxyless_cifar.py --dataset digits --train-limit 300 --base resnet20_cells --epochs 24 --batch-size 32 --run-dir runs/digits --overwrite
@@ -38,6 +39,18 @@ test-onnx: .venv-onnx/.dev
 test-oldest: .venv-oldest/.dev
 	$(OLDEST)/python -m pytest -n 2 --dist worksteal -m "oldest and not slow"
 
+# The wheel and the sdist: what they hold, and the wheel in an environment that has nothing else.
+test-wheel: .venv/.wheel
+	rm -rf .venv-wheel && mkdir .venv-wheel
+	$(BIN)/python -m build --outdir .venv-wheel/dist > .venv-wheel/build.log || { cat .venv-wheel/build.log; exit 1; }
+	$(BIN)/twine check --strict .venv-wheel/dist/*
+	$(BIN)/python .ci/archives.py .venv-wheel/dist
+	$(BIN)/python -m venv .venv-wheel
+	$(WHEEL)/python -m pip install $(PIP_FLAGS) -c constraints.txt .venv-wheel/dist/*.whl
+	$(WHEEL)/jaxnas adapt --base resnet20_cells --dataset digits --train-limit 200 --epochs 2 --batch-size 32 --run-dir .venv-wheel/run
+	downstream="$$(mktemp -d)" && cp .ci/downstream.py "$$downstream" && \
+	$(BIN)/pyright -p "$$downstream" --pythonpath $(WHEEL)/python && rm -r "$$downstream"
+
 lint: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -54,7 +67,7 @@ benchmark: .venv/.run
 	$(BIN)/python benchmarks/training_step.py
 
 clean:
-	rm -rf .venv .venv-oldest .venv-onnx .cache build *.egg-info
+	rm -rf .venv .venv-oldest .venv-onnx .venv-wheel .cache build *.egg-info
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 with its venv module is needed, and none answers: install one, or say make PYTHON=/path/to/python"; exit 1; }
@@ -71,6 +84,10 @@ clean:
 
 .venv/.slow: .venv/.dev
 	$(PIP) -e ".[imports-test]"
+	@touch $@
+
+.venv/.wheel: .venv/.dev
+	$(PIP) -e ".[wheel-test]"
 	@touch $@
 
 .venv-oldest/.dev: pyproject.toml constraints.txt
