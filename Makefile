@@ -4,6 +4,7 @@ BIN := .venv/bin
 OLDEST := .venv-oldest/bin
 ONNX := .venv-onnx/bin
 DOCS := .venv-docs/bin
+WHEEL := .venv-wheel/bin
 # $(call newest,3.13 3.12): the first of these Pythons that answers and can make environments. One on
 # the PATH may be a shim of pyenv's that stands for nothing, while pyenv has that version.
 newest = $(shell for version in $(1); do \
@@ -19,7 +20,7 @@ comma := ,
 PIP_FLAGS := --quiet --disable-pip-version-check
 PIP := $(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt
 
-.PHONY: run test test-slow test-oldest test-onnx docs lint format typecheck benchmark clean
+.PHONY: run test test-slow test-oldest test-onnx test-wheel docs lint format typecheck benchmark clean
 
 run: .venv/.run
 	$(BIN)/python experiments/proxyless_cifar.py --dataset digits --train-limit 300 --base resnet20_cells --epochs 24 --batch-size 32 --run-dir runs/digits --overwrite
@@ -43,6 +44,18 @@ test-oldest: .venv-oldest/.dev
 docs: .venv-docs/.done
 	NO_MKDOCS_2_WARNING=1 $(DOCS)/mkdocs build --strict --quiet
 
+# The wheel and the sdist: what they hold, and the wheel in an environment that has nothing else.
+test-wheel: .venv/.wheel
+	rm -rf .venv-wheel && mkdir .venv-wheel
+	$(BIN)/python -m build --outdir .venv-wheel/dist > .venv-wheel/build.log || { cat .venv-wheel/build.log; exit 1; }
+	$(BIN)/twine check --strict .venv-wheel/dist/*
+	$(BIN)/python .ci/archives.py .venv-wheel/dist
+	$(BIN)/python -m venv .venv-wheel
+	$(WHEEL)/python -m pip install $(PIP_FLAGS) -c constraints.txt .venv-wheel/dist/*.whl
+	$(WHEEL)/jaxnas adapt --base resnet20_cells --dataset digits --train-limit 200 --epochs 2 --batch-size 32 --run-dir .venv-wheel/run
+	downstream="$$(mktemp -d)" && cp .ci/downstream.py "$$downstream" && \
+	$(BIN)/pyright -p "$$downstream" --pythonpath $(WHEEL)/python && rm -r "$$downstream"
+
 lint: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -59,7 +72,7 @@ benchmark: .venv/.run
 	$(BIN)/python benchmarks/training_step.py
 
 clean:
-	rm -rf .venv .venv-oldest .venv-onnx .venv-docs .cache build *.egg-info
+	rm -rf .venv .venv-oldest .venv-onnx .venv-docs .venv-wheel .cache build *.egg-info
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 with its venv module is needed, and none answers: install one, or say make PYTHON=/path/to/python"; exit 1; }
@@ -76,6 +89,10 @@ clean:
 
 .venv/.slow: .venv/.dev
 	$(PIP) -e ".[imports-test]"
+	@touch $@
+
+.venv/.wheel: .venv/.dev
+	$(PIP) -e ".[wheel-test]"
 	@touch $@
 
 .venv-oldest/.dev: pyproject.toml constraints.txt
