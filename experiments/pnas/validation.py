@@ -16,7 +16,7 @@ from jaxnas import search, tabular
 from jaxnas.commands.progressive_search import SurrogateName
 from jaxnas.commands.tabular.tabular_report import NASBENCH201, regret_curves, search_table
 from jaxnas.commands.tabular.tabular_search import SEARCHERS, TableDataset, run_searcher
-from jaxnas.reports.page import Picture, Section, write_page
+from jaxnas.reports.page import Picture, Section, told_pages, write_page
 from jaxnas.runs.config import ConfigError, refuse_below_one
 from jaxnas.spaces import NASBench201Space
 from jaxnas.spaces.block_cells import pnas_space
@@ -107,7 +107,7 @@ def run_pnas_tables(settings: PnasTables) -> Path:
             console.print(sections[-1].markdown(), soft_wrap=True)
         run.write_json("results.json", results)
         report = write_page(run.path, "PNAS where the truth is known", sections)
-    console.print(f"Report: {report}", highlight=False, soft_wrap=True)
+    console.print(told_pages(report), highlight=False, soft_wrap=True)
     return report
 
 

@@ -191,16 +191,20 @@ class Export:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """Writes tables, pictures and report.md of a finished run anew."""
+    """Writes tables, pictures and the report of a finished run anew.
+
+    That is report.md with its pictures beside it, and report.html, which is all in one file.
+    """
 
     run_dir: Annotated[Path, tyro.conf.Positional]
     """The run's --run-dir."""
 
     def run(self) -> None:
         from jaxnas.reports.experiment_report import write_experiment
+        from jaxnas.reports.page import told_pages
 
         write_experiment(self.run_dir)
-        say(f"Report: {self.run_dir / 'report.md'}")
+        say(told_pages(self.run_dir / "report.md"))
 
 
 def _rounded(values: list[float]) -> list[float]:

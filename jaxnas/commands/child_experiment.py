@@ -41,7 +41,7 @@ from jaxnas.data import Dataset
 from jaxnas.jobs.folders import do_all
 from jaxnas.jobs.job import Executor
 from jaxnas.reports.drawing.drawing import draw_network
-from jaxnas.reports.page import Content, Picture, Section, write_page
+from jaxnas.reports.page import Content, Picture, Section, told_pages, write_page
 from jaxnas.reports.results import Result, results_section, results_table, write_results
 from jaxnas.reports.tables import Table
 from jaxnas.runs.config import Training
@@ -229,7 +229,7 @@ def run_children(
         report = _write(path, f"{name} on {dataset.name}", trials, results, rewards, told, notes)
     rewards.print(console)
     results_table(results).print(console)
-    console.print(f"Report: {report}", highlight=False, soft_wrap=True)
+    console.print(told_pages(report), highlight=False, soft_wrap=True)
     return report
 
 

@@ -29,6 +29,7 @@ from jaxnas.jobs.folders import FolderJob, do_in_folders
 from jaxnas.jobs.job import Watcher, Work
 from jaxnas.reports.comparison_report import Compared, write_comparison
 from jaxnas.reports.method_folder import folder_name, read_method
+from jaxnas.reports.page import told_pages
 from jaxnas.reports.results import Result
 from jaxnas.runs.adaptation_run import method_run
 from jaxnas.runs.config import ConfigError, Method
@@ -286,7 +287,7 @@ def run_comparison(flags: Comparison, published: Mapping[tuple[str, str], str]) 
             "makes the table of all once they are done",
             highlight=False,
         )
-    console.print(f"Report: {report}", highlight=False, soft_wrap=True)
+    console.print(told_pages(report), highlight=False, soft_wrap=True)
     return report
 
 

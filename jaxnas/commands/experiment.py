@@ -17,6 +17,7 @@ from jaxnas.commands.training_jobs import trainer, training_job
 from jaxnas.data import Dataset
 from jaxnas.jobs.folders import FolderJob, do_all
 from jaxnas.reports.experiment_report import notes, write_experiment
+from jaxnas.reports.page import told_pages
 from jaxnas.reports.results import results_table
 from jaxnas.runs.adaptation_run import AdaptationRun, method_run
 from jaxnas.runs.config import Experiment
@@ -120,7 +121,7 @@ def run_experiments(
         results_table([each.result for each in rows]).print(console)
         for note in notes(rows):
             console.print(note, highlight=False)
-        console.print(f"Report: {path / 'report.md'}", highlight=False, soft_wrap=True)
+        console.print(told_pages(path / "report.md"), highlight=False, soft_wrap=True)
     return [path / "report.md" for path in finished]
 
 

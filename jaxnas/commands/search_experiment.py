@@ -22,7 +22,7 @@ from jaxnas.jobs.folders import FolderJob, do_all
 from jaxnas.jobs.job import Job, Watcher, Work
 from jaxnas.randomness import stream
 from jaxnas.reports.method_folder import Finished, folder_name
-from jaxnas.reports.page import Section, write_page
+from jaxnas.reports.page import Section, told_pages, write_page
 from jaxnas.reports.plots import learning_curves, search_curves
 from jaxnas.reports.results import results_section, results_table, write_results
 from jaxnas.runs.progress import ProgressBars
@@ -139,7 +139,7 @@ def run_search(
     results_table([each.result for each in finished]).print(console)
     for note in notes:
         console.print(note, highlight=False, soft_wrap=True)
-    console.print(f"Report: {report}", highlight=False, soft_wrap=True)
+    console.print(told_pages(report), highlight=False, soft_wrap=True)
     return report
 
 

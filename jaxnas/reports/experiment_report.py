@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from jaxnas.reports.drawing.drawing import draw_adaptation
+from jaxnas.reports.drawing.drawing import draw_adaptation, side_by_side
+from jaxnas.reports.html.document import drawing
+from jaxnas.reports.html.theta_slider import theta_slider
 from jaxnas.reports.method_folder import Finished, folder_name, read_method
 from jaxnas.reports.page import Section, write_page
 from jaxnas.reports.plots import learning_curves, theta_heatmap
@@ -26,8 +28,14 @@ _CURVES = (
 )
 _THETA = (
     "Every edge of the network chooses among none (it disappears), id (it becomes an identity) and "
-    "same (it stays). A row is one choice of one edge, a column one epoch of adaptation, a colour "
-    "its parameter; the largest of an edge's three at the end is what the network keeps."
+    "same (it stays). In the heat map a row is one choice of one edge, a column one epoch of "
+    "adaptation, a colour its parameter; the largest of an edge's three at the end is what the "
+    "network keeps."
+)
+_SHARES = "A bar has an edge's choices by their softmax(θ)."
+_WEIGHTS = (
+    "A bar has an edge's choices by their θ, which are weights; a choice that carries nothing "
+    "counts as 1/2: it is kept where no other weight exceeds that."
 )
 _NETWORK = "Edges that changed are coloured; an edge marked null is gone."
 
@@ -69,15 +77,19 @@ def write_experiment(path: str | os.PathLike[str]) -> list[Finished]:
     sections = [
         results_section(results),
         Section.of_picture("Learning curves", "curves.svg", _CURVES),
-        *(section for each in finished for section in _adapted(path, base, each)),
+        *(
+            section
+            for each in finished
+            for section in _adapted(path, base, each, config.get("adaptation") or {})
+        ),
         Section("Notes", notes(finished)),
     ]
     write_page(path, f"{base.name} on {results[0].dataset}", sections, config=config)
     return finished
 
 
-def _adapted(path: Path, base: Genotype, one: Finished) -> list[Section]:
-    """Draws what adaptation did to the architecture, if the method adapts."""
+def _adapted(path: Path, base: Genotype, one: Finished, settings: dict[str, Any]) -> list[Section]:
+    """Draws what adaptation by some settings did to the architecture, if the method adapts."""
     if one.theta is None:
         return []
     method, seed = one.result.method, one.result.seed
@@ -85,13 +97,30 @@ def _adapted(path: Path, base: Genotype, one: Finished) -> list[Section]:
     theta, network = f"theta_{stem}", f"network_{stem}"
     space = AdaptationSpace(base, granularity_of(method))
     edges = ([str(edge) for edge in cell.edges] for cell in space.cells)
+    tables = dict(zip(space.table_names, edges, strict=True))
     drawn = np.where(space.possible, one.theta, 0.0)  # what is ruled out has a number far below
-    theta_heatmap(drawn, dict(zip(space.table_names, edges, strict=True)), path / theta)
+    theta_heatmap(drawn, tables, path / theta)
     draw_adaptation(base, one.result.genotype, path / network)
+    raw = settings.get("estimator") == "raw"
+    weights = np.where(space.nothing, 0.5, one.theta) if raw else one.theta
     who = f"{method}, seed {seed}"
+    over_time = f"Architecture parameters over time ({who})"
+    all_epochs = drawing(files.read_text(path / f"{theta}.svg"), theta, over_time)
+    slider = (
+        f"{theta_slider(weights, tables, space.possible, raw=raw)}\n"
+        f"<p>{_WEIGHTS if raw else _SHARES}</p>\n"
+        f"<details><summary>Heat map of all epochs</summary>{all_epochs}</details>"
+    )
+    both = zip(("base", "adapted"), side_by_side(base, one.result.genotype), strict=True)
+    pair = "".join(drawing(svg, f"{network}-{name}", f"{name}, {who}") for name, svg in both)
     return [
-        Section.of_picture(f"Architecture parameters over time ({who})", f"{theta}.svg", _THETA),
-        Section.of_picture(f"The base and the adapted network ({who})", f"{network}.svg", _NETWORK),
+        Section.of_picture(over_time, f"{theta}.svg", _THETA, slider),
+        Section.of_picture(
+            f"The base and the adapted network ({who})",
+            f"{network}.svg",
+            _NETWORK,
+            f'<div class="pair">{pair}</div>',
+        ),
     ]
 
 

@@ -1,12 +1,15 @@
-"""The page that tells a run: its command, tables, pictures, notes and environment, in Markdown."""
+"""The page that tells a run: its command, tables, pictures, notes and environment."""
 
 from __future__ import annotations
 
+import html
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from jaxnas.reports.html.document import document, drawing
+from jaxnas.reports.html.markup import markup
 from jaxnas.reports.tables import Table
 from jaxnas.storage import files
 from jaxnas.storage.directory import DATA_READ
@@ -17,11 +20,13 @@ class Picture(NamedTuple):
 
     Attributes:
       caption: what it shows.
-      file: its name in the page's folder.
+      file: its name in the page's folder, an SVG.
+      html: what shows it in a browser; by default the file's drawing.
     """
 
     caption: str
     file: str
+    html: str = ""
 
 
 Content = str | Table | Picture
@@ -40,9 +45,9 @@ class Section(NamedTuple):
     blocks: Sequence[Content]
 
     @classmethod
-    def of_picture(cls, caption: str, file: str, explanation: str) -> Section:
-        """A picture under its caption, and what it shows."""
-        return cls(caption, [Picture(caption, file), explanation])
+    def of_picture(cls, caption: str, file: str, explanation: str, html: str = "") -> Section:
+        """A picture under its caption, and what it shows; see `Picture`."""
+        return cls(caption, [Picture(caption, file, html), explanation])
 
     def markdown(self) -> str:
         """The heading and the blocks as Markdown."""
@@ -57,18 +62,20 @@ def write_page(
     file: str = "report.md",
     config: dict[str, Any] | None = None,
 ) -> Path:
-    """Writes the page of a run into its folder, whole or not at all.
+    """Writes the page of a run into its folder, in Markdown and, as `.html`, for a browser.
+
+    The latter is whole in one file: it fetches nothing. Each is written whole or not at all.
 
     Args:
       folder: folder of the run.
       title: text above all.
       sections: parts of the page, in their order.
-      file: name of the page.
+      file: name of the page in Markdown.
       config: configuration of the run and, as ``environment``, on what it ran; by default that of
         the folder's `config.json`.
 
     Returns:
-      the path of the page.
+      the path of the page in Markdown.
 
     Raises:
       RunError: if `config.json` is missing or damaged, or a picture is not there.
@@ -92,10 +99,20 @@ def write_page(
         *([f"```\n{environment['command']}\n```"] if "command" in environment else []),
         *(section.markdown() for section in sections if section.blocks),
     ]
-    files.write_bytes(
-        folder / file, ("\n\n".join(parts) + "\n").encode("utf-8", "backslashreplace")
-    )
+    body = [
+        *map(markup, parts[1 : 1 + ("command" in environment)]),
+        *(_html(folder, section, folded=section.heading in listed) for section in sections),
+    ]
+    pages = {file: "\n\n".join(parts) + "\n"}
+    pages[f"{Path(file).stem}.html"] = document(title, "\n".join(filter(None, body)))
+    for name, text in pages.items():
+        files.write_bytes(folder / name, text.encode("utf-8", "backslashreplace"))
     return folder / file
+
+
+def told_pages(report: Path) -> str:
+    """A sentence on where the pages are that `write_page` wrote, of which `report` is one."""
+    return f"Report: {report}; to share, in one file: {report.with_suffix('.html')}"
 
 
 def _markdown(block: Content) -> str:
@@ -104,6 +121,26 @@ def _markdown(block: Content) -> str:
     if isinstance(block, Picture):
         return f"![{block.caption}]({block.file})"
     return block.strip()
+
+
+def _html(folder: Path, section: Section, *, folded: bool) -> str:
+    """A section for a browser, which can be opened where it is folded; nothing of an empty one."""
+    if not section.blocks:
+        return ""
+    heading = f"<h2>{html.escape(section.heading)}</h2>"
+    parts = []
+    for block in section.blocks:
+        if isinstance(block, Table):
+            parts.append(block.html())
+        elif isinstance(block, Picture):
+            svg = files.read_text(folder / block.file)
+            parts.append(block.html or drawing(svg, Path(block.file).stem, block.caption))
+        else:
+            parts.append(markup(block))
+    shown = "\n".join(parts)
+    if folded:
+        return f"<details><summary>{heading}</summary>\n{shown}\n</details>"
+    return f"<section>\n{heading}\n{shown}\n</section>"
 
 
 def _listing(fields: dict[str, Any]) -> list[str]:

@@ -13,10 +13,8 @@ from matplotlib.colors import Normalize, TwoSlopeNorm
 from matplotlib.ticker import MaxNLocator
 
 from jaxnas.reports import style
+from jaxnas.spaces.adaptation import CANDIDATES
 from jaxnas.storage.files import RunError
-
-CANDIDATES = ("none", "id", "same")
-"""What an edge may become, in the order of θ's last axis."""
 
 
 def learning_curves(

@@ -1,4 +1,4 @@
-"""Tables: columns and rows, as Markdown, as CSV and in a terminal."""
+"""Tables: columns and rows, as Markdown, as HTML, as CSV and in a terminal."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ import rich.console
 import rich.table
 from rich.cells import cell_len
 from rich.text import Text
+
+from jaxnas.reports.html.markup import inline, markup
+
+_BROKEN = 40  # characters from which on a cell's text may be broken in a browser
 
 
 class Column(NamedTuple):
@@ -65,6 +69,26 @@ class Table:
         escaped = ([text.replace("|", r"\|") for text in line] for line in lines)
         note = f"\n{self.note}\n" if self.note else ""
         return "".join(f"| {' | '.join(line)} |\n" for line in escaped) + note
+
+    def html(self) -> str:
+        """The table and its note as HTML; an empty column is left out."""
+        columns, rows, totals = self._filled()
+
+        def line(texts: Sequence[str], kind: str = "td", look: str = "") -> str:
+            cells = []
+            for column, text in zip(columns, texts, strict=True):
+                words = "words" * column.left + " long" * (len(text) > _BROKEN)
+                cells.append(f'<{kind} class="{words}">{inline(text)}</{kind}>')
+            return f"<tr{look}>{''.join(cells)}</tr>"
+
+        head = line([column.heading for column in columns], "th")
+        body = [*map(line, rows), *(line(each, look=' class="totals"') for each in totals)]
+        note = f"\n{markup(self.note)}" if self.note else ""
+        return (
+            f'<div class="wide"><table>\n<thead>{head}</thead>\n<tbody>\n'
+            + "\n".join(body)
+            + f"\n</tbody>\n</table></div>{note}"
+        )
 
     def csv(self) -> str:
         """The headings and rows as comma-separated values, without the totals."""

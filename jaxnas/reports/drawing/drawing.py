@@ -16,9 +16,13 @@ from jaxnas.spaces.genotype import NULL, Cell, Genotype
 from jaxnas.storage.files import RunError
 
 _WIDTH = 13.2  # inches, the most that a row of cells takes if it has more than one
+_HALF = 6.7  # the same where two networks stand side by side
 _BETWEEN = 0.15
 _INSIDE = 0.15  # between a panel's edge and what it holds
 _TITLE = 0.5
+
+_Part = tuple[str, Genotype, list[elements.Panel]]
+"""A network's heading, the network, and its graphs."""
 
 
 def draw_network(genotype: Genotype, path: str | os.PathLike[str]) -> None:
@@ -47,18 +51,37 @@ def draw_adaptation(base: Genotype, adapted: Genotype, path: str | os.PathLike[s
     Raises:
       RunError: if the two differ in their number of blocks, or a file cannot be written.
     """
+    with style.style():
+        style.save(_figure(_adaptation(base, adapted)), path)
+
+
+def side_by_side(base: Genotype, adapted: Genotype) -> tuple[str, str]:
+    """SVG drawings of a network and of what it was adapted to, each half as wide as others.
+
+    Raises:
+      RunError: see `draw_adaptation`.
+    """
+    with style.style():
+        left, right = (
+            style.render(_figure([part], _HALF), "svg").decode()
+            for part in _adaptation(base, adapted)
+        )
+    return left, right
+
+
+def _adaptation(base: Genotype, adapted: Genotype) -> list[_Part]:
     if len(base.blocks) != len(adapted.blocks):
         raise RunError(
             f"{adapted.name} has {len(adapted.blocks)} blocks and {base.name} {len(base.blocks)}; "
             "draw each on its own with draw_network"
         )
-    above = (f"base: {base.name}", base, _panels(base, None))
-    below = (f"adapted: {adapted.name}", adapted, _panels(adapted, base))
-    with style.style():
-        style.save(_figure([above, below]), path)
+    return [
+        (f"base: {base.name}", base, _panels(base, None)),
+        (f"adapted: {adapted.name}", adapted, _panels(adapted, base)),
+    ]
 
 
-def _part(genotype: Genotype) -> tuple[str, Genotype, list[elements.Panel]]:
+def _part(genotype: Genotype) -> _Part:
     return genotype.name, genotype, _panels(genotype, None)
 
 
@@ -97,14 +120,14 @@ def _ends(genotype: Genotype, cell: Cell) -> tuple[list[str], str]:
     return [f"{number} · {name}" for number, name in enumerate(names)], concat + operations.OUTPUT
 
 
-def _figure(parts: Sequence[tuple[str, Genotype, list[elements.Panel]]]) -> Figure:
-    rows = [_rows(panels) for _, _, panels in parts]
+def _figure(parts: Sequence[_Part], most: float = _WIDTH) -> Figure:
+    rows = [_rows(panels, most) for _, _, panels in parts]
     widest = max(
         sum(_width(panel) for panel in row) + _BETWEEN * (len(row) - 1)
         for part in rows
         for row in part
     )
-    width = max(widest + 2 * elements.MARGIN, 7.0)
+    width = max(widest + 2 * elements.MARGIN, min(most, 7.0))
     # Drawn downwards from y = 0; the figure is then made as high as it came out.
     figure = style.figure(width, 1.0)
     axes = figure.add_axes((0, 0, 1, 1))
@@ -130,7 +153,7 @@ def _width(panel: elements.Panel) -> float:
     return max(panel.drawn.width, title, layout.text_width(_subtitle(panel), 7)) + 2 * _INSIDE
 
 
-def _rows(panels: list[elements.Panel]) -> list[list[elements.Panel]]:
+def _rows(panels: list[elements.Panel], most: float) -> list[list[elements.Panel]]:
     """The panels in order, as many side by side as there is room for."""
     rows: list[list[elements.Panel]] = []
     room = 0.0
@@ -138,7 +161,7 @@ def _rows(panels: list[elements.Panel]) -> list[list[elements.Panel]]:
         room -= _width(panel) + _BETWEEN
         if room < 0:
             rows.append([])
-            room = _WIDTH - 2 * elements.MARGIN - _width(panel)
+            room = most - 2 * elements.MARGIN - _width(panel)
         rows[-1].append(panel)
     return rows
 
