@@ -52,7 +52,7 @@ test-wheel: .venv/.wheel
 	$(BIN)/python .ci/archives.py .venv-wheel/dist
 	$(BIN)/python -m venv .venv-wheel
 	$(WHEEL)/python -m pip install $(PIP_FLAGS) -c constraints.txt .venv-wheel/dist/*.whl
-	$(WHEEL)/jaxnas adapt --base resnet20_cells --dataset digits --train-limit 200 --epochs 2 --batch-size 32 --run-dir .venv-wheel/run
+	$(WHEEL)/jaxnas adapt --base resnet20_cells --dataset digits --train-limit 200 --epochs 1 --methods cell --batch-size 32 --run-dir .venv-wheel/run
 	downstream="$$(mktemp -d)" && cp .ci/downstream.py "$$downstream" && \
 	$(BIN)/pyright -p "$$downstream" --pythonpath $(WHEEL)/python && rm -r "$$downstream"
 
@@ -88,7 +88,7 @@ clean:
 	@touch $@
 
 .venv/.slow: .venv/.dev
-	$(PIP) -e ".[imports-test]"
+	$(PIP) -e ".[imports-test,tables]"
 	@touch $@
 
 .venv/.wheel: .venv/.dev

@@ -1,10 +1,12 @@
 """Top-1 and top-5 accuracy of given weights on ImageNet's validation images.
 
     python experiments/imagenet_eval.py --weights mnasnet_100.safetensors --data-dir imagenet
+    python experiments/imagenet_eval.py --weights resnet50-11ad3fa6.pth --base resnet50
 
 The protocol: the shorter side resized to 256 pixels (Pillow's bicubic), the middle 224 cut out,
-each image once. Weights are a safetensors file of timm's, or one that a run of jaxnas left. The
-images are read from val/ID/*, ID a WordNet id, and need grain (`pip install "jaxnas[grain]"`).
+each image once. Weights are a safetensors file of timm's, or one that a run of jaxnas left; with
+--base also torchvision's, and what else `nn.import_weights` reads. The images are read from
+val/ID/*, ID a WordNet id, and need grain (`pip install "jaxnas[grain]"`).
 """
 
 from __future__ import annotations
@@ -22,6 +24,9 @@ from jaxnas.commands.script import run_script
 from jaxnas.data.folders import imagenet_validation
 from jaxnas.data.host import HostData, refuse_no_grain
 from jaxnas.nn.weights.safetensors_file import load_image_form, read_safetensors
+from jaxnas.reports.classification import label_ranks
+from jaxnas.runs.genotype_files import load_base
+from jaxnas.runs.load import OutputsError
 from jaxnas.storage import files
 from jaxnas.tasks import supervised
 
@@ -32,7 +37,9 @@ class Evaluation:
 
     weights: Path
     """The weights: a safetensors file of a network of timm's that `nn.import_timm` knows, or of
-    jaxnas's own."""
+    jaxnas's own; with --base any file that `nn.import_weights` reads."""
+    base: str | None = None
+    """The network whose weights they are: a name of the zoo, or the path of a genotype.json."""
     data_dir: Path = Path("data")
     """The folder of ImageNet, or the one that holds its folder imagenet."""
     image_size: int = 224
@@ -64,7 +71,7 @@ def main(flags: Evaluation) -> None:
     if flags.limit is not None:
         rows = np.linspace(0, len(labels) - 1, min(flags.limit, len(labels))).astype(int)
         images, labels = images[rows], labels[rows]
-    network, variables, *source = _network(flags.weights, (side, side, 3))
+    network, variables, *source = _network(flags.weights, flags.base, (side, side, 3))
     if network.outputs != classes:
         raise nn.WeightsError(
             f"{flags.weights} tells {network.outputs} classes apart, and the images have {classes}"
@@ -77,6 +84,8 @@ def main(flags: Evaluation) -> None:
     evaluate = training.evaluator(training.flax_apply(network), task, flags.batch_size)
     read = HostData({"all": (images, labels)}, workers=flags.workers)
     found = {name: float(each) for name, each in evaluate(variables, None, read, labels).items()}
+    if found.pop("finite") < 1:
+        raise OutputsError
     found |= {"images": len(labels)}
     print(f"top-1 {100 * found['top_1']:.2f}%, top-5 {100 * found['top_5']:.2f}%")
     if flags.out is not None:
@@ -84,19 +93,22 @@ def main(flags: Evaluation) -> None:
 
 
 def top_scores(logits: jax.Array, labels: jax.Array) -> dict[str, jax.Array]:
-    """Whether the label has the largest logit, and one of the five largest; float32 [b]."""
-    own = jnp.take_along_axis(logits, labels[:, None], 1)
-    above = (logits > own).sum(1)
-    return {f"top_{most}": (above < most).astype(jnp.float32) for most in (1, 5)}
+    """Whether the label is the likeliest class, one of the five likeliest, and all are numbers.
+
+    float32 [b] each.
+    """
+    ranks = label_ranks(logits, labels)
+    scores = {"top_1": ranks < 1, "top_5": ranks < 5, "finite": jnp.isfinite(logits).all(1)}
+    return {name: each.astype(jnp.float32) for name, each in scores.items()}
 
 
-def _network(weights: Path, shape: tuple[int, int, int]) -> nn.Imported:
-    """The network of a file of jaxnas's, else of timm's."""
-    if "genotype" in read_safetensors(weights)[1]:
+def _network(weights: Path, base: str | None, shape: tuple[int, int, int]) -> nn.Imported:
+    """The network of a file of jaxnas's, or of one of `base`, else of timm."""
+    if weights.suffix == ".safetensors" and "genotype" in read_safetensors(weights)[1]:
         loaded, form = nn.load_network(weights, shape), load_image_form(weights)
         known = (None, None) if form is None else (form.mean, form.std)
         return nn.Imported(loaded.network, loaded.variables, *known)
-    return nn.import_timm(weights)
+    return nn.import_timm(weights) if base is None else nn.import_weights(weights, load_base(base))
 
 
 if __name__ == "__main__":

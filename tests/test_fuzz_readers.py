@@ -27,8 +27,10 @@ from jaxnas.spaces.zoo.darts_text import read_cells, write_cells
 from jaxnas.storage import Checkpoints, RunDirectory, RunError, files
 from jaxnas.storage.digest import digest
 from jaxnas.storage.metrics import Metrics
+from jaxnas.tabular import load_hw_nas_bench, load_nasbench101
 from jaxnas.tabular.csv_file import read_csv
-from jaxnas.tabular.nats_pickles import read_pickle
+from jaxnas.tabular.pickled import read_pickle
+from support import nasbench101_file
 from support.official_table import HEADER, accuracy, arch, candidates, index
 
 h5py = pytest.importorskip("h5py")
@@ -36,7 +38,7 @@ h5py = pytest.importorskip("h5py")
 CASES = 10_000
 SIDE = 12
 IMAGES = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
-CHECKED = ("PNG", "npz")
+CHECKED = ("PNG", "npz", "tfrecord")
 """Formats with sums, by which a changed value is found."""
 
 
@@ -68,6 +70,14 @@ def safetensors_file():
     from safetensors.numpy import save
 
     return save({"a": np.ones((3, 2), np.float32), "b": np.ones(4, np.float32)}, {"genotype": "x"})
+
+
+def tfrecord_file():
+    """NAS-Bench-101's, of one module that was trained three times."""
+    evaluation = nasbench101_file.evaluation(108, 9.5, 1, 0.5, 0.25)
+    metrics = nasbench101_file.metrics(300, [evaluation] * 3)
+    record = nasbench101_file.record("a", 108, ((0, 1), (0, 0)), ("input", "output"), metrics)
+    return nasbench101_file.tfrecord([record] * 3)
 
 
 def read_image(path):
@@ -112,6 +122,7 @@ READERS = {
     ),
     "safetensors": (safetensors_file(), read_safetensors),
     "h5": (h5_file(), import_keras),
+    "tfrecord": (tfrecord_file(), lambda path: load_nasbench101(path, size=1).runs[108]),
 }
 
 
@@ -178,6 +189,7 @@ def impatient():
 OTHERS = {
     "csv": read_csv,
     "pbz2": read_pickle,
+    "pickle": load_hw_nas_bench,
     "stablehlo": load_exported,
     "keras": import_keras,
     "results.json": lambda path: read_results(path.parent),

@@ -16,7 +16,16 @@ LONGEST_CHAIN = 19
 """Modules from a script down to the last that it needs; 14 is where this is to go."""
 
 ROOMS = (
-    *("errors", "hints", "reading", "library_messages", "field_types", "lazy", "randomness"),
+    *(
+        "errors",
+        "hints",
+        "reading",
+        "pickles",
+        "library_messages",
+        "field_types",
+        "lazy",
+        "randomness",
+    ),
     "normalisation",
     *("allocation", "compilation"),
     *("data", "spaces", "nn", "tasks", "training", "search", "tabular", "storage", "jobs"),

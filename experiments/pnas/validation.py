@@ -14,8 +14,13 @@ import rich.progress
 
 from jaxnas import search, tabular
 from jaxnas.commands.progressive_search import SurrogateName
-from jaxnas.commands.tabular.tabular_report import NASBENCH201, regret_curves, search_table
-from jaxnas.commands.tabular.tabular_search import SEARCHERS, TableDataset, run_searcher
+from jaxnas.commands.tabular.tabular_report import regret_curves, search_table
+from jaxnas.commands.tabular.tabular_search import (
+    SEARCHERS,
+    TableDataset,
+    rewards_of,
+    run_searcher,
+)
 from jaxnas.reports.page import Picture, Section, told_pages, write_page
 from jaxnas.runs.config import ConfigError, refuse_below_one
 from jaxnas.spaces import NASBench201Space
@@ -114,8 +119,8 @@ def run_pnas_tables(settings: PnasTables) -> Path:
 def _nasbench201(
     table: tabular.MeasuredTable, settings: PnasTables, run: RunDirectory
 ) -> tuple[Section, Any]:
-    valid = table.accuracy(settings.dataset, "valid", 12)
-    test = table.accuracy(settings.dataset, "test", 200)
+    rewards = rewards_of(table, settings.dataset)
+    valid = rewards.valid
     with rich.progress.Progress(transient=True) as bars:
         task = bars.add_task("nasbench201", total=settings.seeds)
         ours, ranks = progressive_201(
@@ -132,13 +137,12 @@ def _nasbench201(
         for name in _OTHERS
     ] + [ours]
     title = f"NAS-Bench-201, {settings.dataset}, {settings.seeds} seeds"
-    regret_curves(run.path / "regret", found, test, title)
+    regret_curves(run.path / "regret", found, rewards.judged, title)
     blocks = [
-        f"{queries} queries each; the architecture of the best validation accuracy after 12 epochs "
-        "is the answer, its test accuracy after 200 epochs is reported. Progressive search decides "
+        f"{queries} queries each. {rewards.text} Progressive search decides "
         "edge 0>3, the path over node 1, the path over node 2, edge 1>2; undecided edges are "
         "`none`. Its seconds are not told.",
-        search_table(found, valid, test, NASBENCH201),
+        search_table(found, valid, rewards.test, rewards.headings),
         Picture("Regret over queries", "regret.svg"),
         f"Rank correlations of the surrogate ({settings.surrogate}, five networks), mean ± "
         "standard deviation over seeds: of the cells it was told of, and of all cells that the "

@@ -24,8 +24,7 @@ class Classification:
     """What a network made of images whose classes are known.
 
     Attributes:
-      ranks: int [n], number of classes that the network held for likelier than an image's own; of
-        classes that it held for equally likely the first counts as the likelier.
+      ranks: int [n], the `label_ranks`.
       loss: mean cross-entropy, in nats.
       confusion: int [classes, classes], number of images of each class (rows) by the class that
         the network took them for (columns).
@@ -140,7 +139,7 @@ def classification(
       class_names: one a class.
 
     Raises:
-      SettingsError: if the shapes do not fit, or a logit is not finite.
+      SettingsError: if the shapes do not fit.
     """
     logits, count = np.asarray(logits, np.float64), len(class_names)
     if not len(labels) or logits.shape != (len(labels), count):
@@ -148,20 +147,29 @@ def classification(
             f"logits {list(logits.shape)} are not one for each of {count} classes and each of "
             f"{len(labels)} images"
         )
-    if not np.isfinite(logits).all():
-        raise SettingsError(
-            "the network's outputs are not finite; its weights, or the mean and "
-            "std of its images, are wrong"
-        )
-    rows = np.arange(len(labels))
-    own = logits[rows, labels][:, None]
-    before = np.arange(count) < np.asarray(labels)[:, None]
-    ranks = (logits > own).sum(1) + ((logits == own) & before).sum(1)
+    own = logits[np.arange(len(labels)), labels]
     peak = logits.max(1)
-    loss = np.log(np.exp(logits - peak[:, None]).sum(1)) + peak - own[:, 0]
+    loss = np.log(np.exp(logits - peak[:, None]).sum(1)) + peak - own
     confusion = np.zeros((count, count), int)
     np.add.at(confusion, (labels, logits.argmax(1)), 1)
+    ranks = label_ranks(logits, np.asarray(labels))
     return Classification(ranks, float(loss.mean()), confusion, tuple(class_names))
+
+
+def label_ranks(logits: Any, labels: Any) -> Any:
+    """Number of classes that count as likelier than an image's own, int [n].
+
+    Of equally likely classes the first counts as the likelier, and what is no number as likelier
+    than all.
+
+    Args:
+      logits: float [n, classes], of NumPy or JAX.
+      labels: int [n], of the same.
+    """
+    arrays = logits.__array_namespace__()
+    own = arrays.take_along_axis(logits, labels[:, None], axis=1)
+    before = arrays.arange(logits.shape[1]) < labels[:, None]
+    return (~(logits <= own)).sum(1) + ((logits == own) & before).sum(1)
 
 
 def _percent(part: int, whole: int) -> float | None:

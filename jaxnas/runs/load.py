@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from jaxnas.data import normalise
+from jaxnas.errors import UserError
 from jaxnas.nn import WeightsError, load_network
 from jaxnas.nn.network import Network
 from jaxnas.nn.weights.init import named_leaves
@@ -19,6 +20,16 @@ from jaxnas.reports.method_folder import seed_suffix
 from jaxnas.storage import files
 from jaxnas.storage.directory import OUTCOME
 from jaxnas.storage.files import RunError
+
+
+class OutputsError(UserError, ValueError):
+    """A network's outputs are not finite."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the network's outputs are not finite: its weights, or the mean and std of its images, "
+            "are wrong"
+        )
 
 
 class Trained(NamedTuple):
@@ -148,7 +159,8 @@ def _told_form(
 def classifier(trained: Trained, batch_size: int) -> Callable[[np.ndarray], np.ndarray]:
     """A function from images uint8 [n, h, w, c], n at most `batch_size`, to logits float32.
 
-    One program takes them all: a batch that is not full is filled up, and the filling left out.
+    One program takes them all: a batch that is not full is filled up, and the filling left out. It
+    raises OutputsError where logits are not finite.
     """
 
     @jax.jit
@@ -160,7 +172,10 @@ def classifier(trained: Trained, batch_size: int) -> Callable[[np.ndarray], np.n
     def classify(images: np.ndarray) -> np.ndarray:
         missing = batch_size - len(images)
         filled = np.pad(images, ((0, missing), (0, 0), (0, 0), (0, 0)))
-        return np.asarray(logits(trained.variables, filled), np.float32)[: len(images)]
+        found = np.asarray(logits(trained.variables, filled), np.float32)[: len(images)]
+        if not np.isfinite(found).all():
+            raise OutputsError
+        return found
 
     return classify
 

@@ -5,7 +5,9 @@ Imports no JAX.
 
 from jaxnas.tabular.csv_file import write_csv
 from jaxnas.tabular.errors import TabularError
+from jaxnas.tabular.hw_nas_bench import load_hw_nas_bench
 from jaxnas.tabular.loading import load_nasbench201
+from jaxnas.tabular.nasbench101 import NASBench101, NASBench101Module, load_nasbench101
 from jaxnas.tabular.nasbench201 import DATASETS, EPOCHS, SIZE, SPLITS, MeasuredTable, Record
 from jaxnas.tabular.nats_bench import read_record
 from jaxnas.tabular.nats_sizes import load_nats_sizes
@@ -17,9 +19,13 @@ __all__ = [
     "SIZE",
     "SPLITS",
     "MeasuredTable",
+    "NASBench101",
+    "NASBench101Module",
     "Record",
     "TabularError",
     "kendall",
+    "load_hw_nas_bench",
+    "load_nasbench101",
     "load_nasbench201",
     "load_nats_sizes",
     "read_record",

@@ -82,8 +82,15 @@ def write_csv(table: MeasuredTable, path: Path) -> None:
       path: where to; packed if it ends in .gz, the same bytes each time.
 
     Raises:
+      TabularError: if the table lacks what such a file has to have.
       OSError: if the file cannot be written.
     """
+    lacking = [name for name in _NEEDED[1:] if name not in table.columns]
+    if lacking or table.index is None:
+        raise TabularError(
+            f"{table.source} does not tell {', '.join(lacking or ['index'])}, which a CSV file has "
+            f"to: {WHERE_FROM}."
+        )
     names = [
         *ACCURACY_COLUMNS,
         *PARAMS_COLUMNS,

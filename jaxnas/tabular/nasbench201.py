@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -59,13 +59,26 @@ class MeasuredTable:
     """What is known of every architecture, in the order of `NASBench201Space.codes`.
 
     Attributes:
-      index: int32 [15625], the number that the benchmark's authors gave the architecture.
+      source: what to call where it is from.
       columns: float32 [15625] for each column of accuracy or seconds, int32 [15625] for each of
         parameters, by its name in the CSV file. The methods below are the way to ask.
+      index: int32 [15625], the number that the benchmark's authors gave the architecture; None
+        where the source does not tell.
     """
 
-    index: np.ndarray
+    source: str
     columns: Mapping[str, np.ndarray]
+    index: np.ndarray | None
+
+    def _column(self, name: str, what: str) -> np.ndarray:
+        """The column of that name, or TabularError that `what` is not told."""
+        if name not in self.columns:
+            raise TabularError(f"{self.source} does not tell {what}: for all numbers {WHERE_FROM}.")
+        return self.columns[name]
+
+    def has_accuracy(self, split: str, epochs: int) -> bool:
+        """Whether the accuracies of that split and training are told; see `accuracy`."""
+        return f"{DATASETS[0]}_{split}_acc_{epochs}ep" in self.columns
 
     def accuracy(self, dataset: str, split: str, epochs: int) -> np.ndarray:
         """float32 [15625]: percent of images classified rightly, a mean over seeds.
@@ -79,12 +92,13 @@ class MeasuredTable:
           epochs: 12 or 200, two trainings each with its own schedule.
 
         Raises:
-          TabularError: if there is no such data set, split or training.
+          TabularError: if there is no such data set, split or training, or the source lacks it.
         """
-        _choose("dataset", dataset, DATASETS)
-        _choose("split", split, SPLITS)
-        _choose("epochs", epochs, EPOCHS)
-        return self.columns[f"{dataset}_{split}_acc_{epochs}ep"]
+        choose("dataset", dataset, DATASETS)
+        choose("split", split, SPLITS)
+        choose("epochs", epochs, EPOCHS)
+        what = f"{split} accuracies after {epochs} epochs"
+        return self._column(f"{dataset}_{split}_acc_{epochs}ep", what)
 
     def parameters(self, dataset: str) -> np.ndarray:
         """int32 [15625]: the number of parameters with this data set's classifier.
@@ -92,23 +106,36 @@ class MeasuredTable:
         Raises:
           TabularError: if there is no such data set.
         """
-        _choose("dataset", dataset, DATASETS)
+        choose("dataset", dataset, DATASETS)
         return self.columns[f"params_{dataset}"]
 
-    def train_seconds(self, dataset: str, epochs: int) -> np.ndarray:
-        """float32 [15625]: seconds of the training whose "test" accuracy is told, NaN if unknown.
+    def train_seconds(self, dataset: str, epochs: int, split: str = "test") -> np.ndarray:
+        """float32 [15625]: seconds of the training that is judged on `split`, NaN if unknown.
 
-        Measured by the benchmark's authors on a GPU of theirs, without the time of evaluation.
+        Measured by the benchmark's authors on a GPU of theirs, without the time of evaluation. For
+        `split` see `accuracy`: it matters on CIFAR-10 alone.
 
         Raises:
-          TabularError: if there is no such data set or training.
+          TabularError: if there is no such data set, training or split, or the source lacks it.
         """
-        _choose("dataset", dataset, DATASETS)
-        _choose("epochs", epochs, EPOCHS)
-        return self.columns[f"{dataset}_train_seconds_{epochs}ep"]
+        choose("dataset", dataset, DATASETS)
+        choose("epochs", epochs, EPOCHS)
+        choose("split", split, SPLITS)
+        half = "valid_" if (dataset, split) == ("cifar10", "valid") else ""
+        what = f"seconds of {epochs} epochs of {dataset}'s {split!r} training"
+        return self._column(f"{dataset}_{half}train_seconds_{epochs}ep", what)
+
+    def latency(self, dataset: str) -> np.ndarray:
+        """float32 [15625]: seconds that one batch took on the benchmark's authors' GPU.
+
+        Raises:
+          TabularError: if there is no such data set, or the source does not tell.
+        """
+        choose("dataset", dataset, DATASETS)
+        return self._column(f"{dataset}_latency_seconds", "latencies")
 
 
-def _choose(name: str, value: object, known: tuple[object, ...]) -> None:
+def choose(name: str, value: object, known: tuple[object, ...]) -> None:
     """Raises TabularError if `value` is not one of `known`."""
     if value not in known:
         *others, last = map(str, known)
@@ -124,20 +151,26 @@ def arch_strings() -> tuple[str, ...]:
     )
 
 
-def tabulate(records: Iterable[Record], where: str, remedy: str = WHERE_FROM) -> MeasuredTable:
+def tabulate(
+    records: Iterable[Record],
+    where: str,
+    remedy: str = WHERE_FROM,
+    columns: Sequence[str] = _COLUMNS,
+) -> MeasuredTable:
     """Makes a table of the records of all architectures.
 
     Args:
       records: one for each architecture, in any order.
       where: what to call their source in messages.
       remedy: what to do about it, in messages.
+      columns: what the source tells.
 
     Raises:
       TabularError: if an architecture is missing, there twice or unknown, an official index is
         there twice, or a number is out of its range.
     """
     code_of = {arch: code for code, arch in enumerate(arch_strings())}
-    values = np.full((SIZE, len(_COLUMNS)), np.nan)
+    values = np.full((SIZE, len(columns)), np.nan)
     seen = np.zeros(SIZE, bool)
     for arch, numbers in records:
         code = code_of.get(arch)
@@ -148,20 +181,22 @@ def tabulate(records: Iterable[Record], where: str, remedy: str = WHERE_FROM) ->
         if seen[code]:
             raise TabularError(f"{where} tells of {arch} twice: {remedy}.")
         seen[code] = True
-        values[code] = [numbers.get(column, np.nan) for column in _COLUMNS]
+        values[code] = [numbers.get(column, np.nan) for column in columns]
     if not seen.all():
         raise TabularError(
             f"{where} lacks {SIZE - seen.sum()} of the {SIZE} architectures, the first of them "
             f"{arch_strings()[int(np.argmin(seen))]}: {remedy}."
         )
-    columns = dict(zip(_COLUMNS, values.T, strict=True))
-    _check(columns, where, remedy)
+    named = dict(zip(columns, values.T, strict=True))
+    _check(named, where, remedy)
+    index = named.pop("index", None)
     return MeasuredTable(
-        columns.pop("index").astype(np.int32),
+        where,
         {
             column: numbers.astype(np.int32 if column in PARAMS_COLUMNS else np.float32)
-            for column, numbers in columns.items()
+            for column, numbers in named.items()
         },
+        None if index is None else index.astype(np.int32),
     )
 
 
@@ -170,7 +205,7 @@ def _check(columns: Mapping[str, np.ndarray], where: str, remedy: str) -> None:
         if column in ACCURACY_COLUMNS:
             good = (numbers >= 0) & (numbers <= 100)
             needed = "a percentage from 0 to 100"
-        elif column in SECONDS_COLUMNS:
+        elif "_seconds" in column:
             good = np.isnan(numbers) | ((numbers >= 0) & np.isfinite(numbers))
             needed = "seconds, or nothing"
         else:
@@ -183,7 +218,7 @@ def _check(columns: Mapping[str, np.ndarray], where: str, remedy: str) -> None:
                 f"{where} has {numbers[code]:g} as {column} of {arch_strings()[code]}, where "
                 f"{needed} belongs: {remedy}."
             )
-    index = np.sort(columns["index"])
+    index = np.sort(columns.get("index", np.zeros(0)))
     if (index[1:] == index[:-1]).any():
         twice = int(index[1:][index[1:] == index[:-1]][0])
         raise TabularError(f"{where} gives index {twice} to two architectures: {remedy}.")

@@ -15,7 +15,7 @@ from jaxnas.tabular.nasbench201 import (
     Record,
     tabulate,
 )
-from jaxnas.tabular.nats_pickles import read_pickle
+from jaxnas.tabular.pickled import read_pickle
 
 # Which training, and which of its evaluations, tells the accuracy on "valid" and on "test".
 _SOURCES = {

@@ -11,7 +11,7 @@ import numpy as np
 from jaxnas.spaces.nats_size import NATSSizeSpace
 from jaxnas.tabular.errors import TabularError
 from jaxnas.tabular.nats_bench import accuracy_of
-from jaxnas.tabular.nats_pickles import read_pickle
+from jaxnas.tabular.pickled import read_pickle
 
 _WHERE_FROM = "get NATS-sss-v1_0-50262-simple from NATS-Bench's page and unpack it"
 _KEYS = {1: "01", 12: "12", 90: "90"}

@@ -179,3 +179,12 @@ def test_images_are_named_in_the_order_of_their_probabilities(run, tmp_path):
     assert json.loads((tmp_path / "a.json").read_text()) == told
     run(*words, "--out", tmp_path / "a.csv")
     assert list(csv.DictReader(io.StringIO((tmp_path / "a.csv").read_text()))) == rows
+
+
+@pytest.mark.parametrize("command", ["evaluate", "predict"])
+def test_outputs_that_are_no_numbers_are_refused(refused, tmp_path, command):
+    write_method(tmp_path / "run", "cell", (0,))
+    write_folder(tmp_path / "pets", CLASS_NAMES)
+    asked = ["--dataset"] if command == "evaluate" else []
+    words = [command, tmp_path / "run", *asked, tmp_path / "pets", "--mean", 0, "--std", 1e-38]
+    assert refused(*words).startswith("the network's outputs are not finite: its weights, or the m")

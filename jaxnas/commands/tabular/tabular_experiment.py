@@ -8,13 +8,17 @@ import rich.console
 
 from jaxnas import tabular
 from jaxnas.commands.tabular.tabular_report import (
-    NASBENCH201,
     regret_curves,
     result_rows,
     search_table,
     write_found,
 )
-from jaxnas.commands.tabular.tabular_search import SEARCHERS, TabularSearch, run_searcher
+from jaxnas.commands.tabular.tabular_search import (
+    SEARCHERS,
+    TabularSearch,
+    rewards_of,
+    run_searcher,
+)
 from jaxnas.reports.page import Picture, Section, write_page
 from jaxnas.spaces import NASBench201Space
 from jaxnas.storage.directory import checked_directory
@@ -35,8 +39,10 @@ def run_tabular(settings: TabularSearch) -> Path:
     directory = checked_directory(settings)
     table = tabular.load_nasbench201(settings.table)
     space = NASBench201Space()
-    valid = table.accuracy(settings.dataset, "valid", 12)
-    test = table.accuracy(settings.dataset, "test", 200)
+    rewards = rewards_of(table, settings.dataset)
+    valid, test, judged = rewards.valid, rewards.test, rewards.judged
+    split = "valid" if test is None else "test"
+    console.print(f"Table: {table.source}", highlight=False, soft_wrap=True)
     with directory as run:
         found = []
         for name in settings.algorithms:
@@ -47,18 +53,17 @@ def run_tabular(settings: TabularSearch) -> Path:
             )
             (row,) = result_rows(found[-1:], valid, test)
             console.print(
-                f"{name}: test {row['test_mean']:.2f}%, {found[-1].seconds:.1f} s after "
+                f"{name}: {split} {row[f'{split}_mean']:.2f}%, {found[-1].seconds:.1f} s after "
                 f"{found[-1].compile_seconds:.1f} s of compilation"
             )
         names = arch_strings()
         title = f"NAS-Bench-201, {settings.dataset}, {settings.seeds} seeds"
         run.write_json("results.json", result_rows(found, valid, test))
-        write_found(run.path / "found.csv", found, names, test)
-        regret_curves(run.path / "regret", found, test, title)
+        write_found(run.path / "found.csv", found, names, judged, split)
+        regret_curves(run.path / "regret", found, judged, title, split)
         text = (
-            f"Each search looks up {settings.queries} architectures. The one with the best "
-            "validation accuracy after 12 epochs is its answer; its test accuracy after 200 epochs "
-            f"is reported. The best of the table is {float(test.max()):.2f}. Mean ± standard "
+            f"Each search looks up {settings.queries} architectures. {rewards.text} "
+            f"The best of the table is {float(judged.max()):.2f}. Mean ± standard "
             f"deviation over {settings.seeds} seeds; *minus random*: mean difference, seed by "
             "seed, with Student's 95% interval; *above random*: how often a search's answer is "
             "better than one of random search, all pairs, ties half, with a 95% interval. Seconds "
@@ -68,7 +73,7 @@ def run_tabular(settings: TabularSearch) -> Path:
             "`found.csv` names each seed's architecture; `results.json` has the table's numbers."
         )
         drawn = Picture("Regret over queries", "regret.svg")
-        compared = search_table(found, valid, test, NASBENCH201)
+        compared = search_table(found, valid, test, rewards.headings)
         report = write_page(run.path, title, [Section("Results", [text, compared, drawn, files])])
     compared.print(console)
     console.print(f"{report} says more; regret.svg is the picture")

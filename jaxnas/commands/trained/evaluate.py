@@ -25,6 +25,7 @@ def evaluate(trained: Trained, dataset: Dataset, batch_size: int = 100) -> Class
 
     Raises:
       ConfigError: if images or classes do not fit the network.
+      OutputsError: if the network says no numbers of an image.
     """
     if dataset.input_shape != trained.input_shape:
         height, width, channels = trained.input_shape

@@ -54,6 +54,7 @@ def predict(
 
     Raises:
       DataError: naming an image that cannot be read; see `read_image`.
+      OutputsError: if the network says no numbers of an image.
     """
     size = min(batch_size, len(paths))
     classify = classifier(trained, size)
@@ -88,16 +89,7 @@ def read_image(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
 
 
 def probabilities(logits: np.ndarray) -> np.ndarray:
-    """Softmax over the last axis, float64, of logits float32 [n, classes].
-
-    Raises:
-      DataError: if a logit is not finite.
-    """
-    if not np.isfinite(logits).all():
-        raise DataError(
-            "the network's outputs are not finite: its weights, or the mean and std of its images, "
-            "are wrong."
-        )
+    """Softmax over the last axis, float64, of finite logits float32 [n, classes]."""
     raised = np.exp(logits.astype(np.float64) - logits.max(-1, keepdims=True))
     return raised / raised.sum(-1, keepdims=True)
 

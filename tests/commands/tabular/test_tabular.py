@@ -56,6 +56,8 @@ def test_rows_are_of_the_last_incumbents():
         "compile_seconds": 2.0,
     }
     assert (rows[1]["test_mean"], rows[1]["test_std"]) == (6.0, None)
+    (alone,) = tabular_report.result_rows([one], valid, None)
+    assert alone == {name: each for name, each in rows[0].items() if not name.startswith("test")}
 
 
 def test_wins_are_mann_and_whitneys():
