@@ -88,6 +88,25 @@ def test_a_flag_that_is_not_there_is_noticed(monkeypatch, capsys):
         understand(monkeypatch, ["jaxnas", "adapt", "--base", "resnet20", "--no-such", "1"])
 
 
+@pytest.mark.parametrize(
+    "page", ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "docs/README.md"]
+)
+def test_the_links_of_the_first_pages_lead_somewhere(page):
+    """`make docs` checks those of docs/, but not of the pages beside it."""
+    text = (ROOT / page).read_text()
+    for link in re.findall(r"\]\(([^)]+)\)|src=\"([^\"]+)\"", text):
+        target, _, anchor = "".join(link).partition("#")
+        if "://" in target:
+            continue
+        path = (ROOT / page).parent / target
+        assert path.is_file(), link
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", path.read_text(), re.MULTILINE)
+            assert anchor in [
+                re.sub(r"[^\w\- ]", "", each).strip().lower().replace(" ", "-") for each in headings
+            ], link
+
+
 METHODS = ("pnaa", "nat", "darts", "proxylessnas", "enas", "nasnet", "pnas", "nas")
 FRAME = ["Idea", "Equations", "Use", "Published", "Measured"]
 
@@ -102,6 +121,7 @@ RUN_BY = {
     "README.md": "test_api.py",
     "architectures.md": "test_pages.py",
     "blackbox.md": "search/test_guide.py",
+    "first_run.md": "test_pages.py",
     "getting_started.md": "test_api.py",
     "pnas.md": "search/test_guide.py",
     "pretrained.md": "test_pages.py",
@@ -141,6 +161,22 @@ def run(page: str, part: str, names: dict, *changes: tuple[str, str]) -> dict:
 def test_the_page_on_architectures_describes_networks(part, capsys):
     run("architectures.md", part, {})
     assert "resnet20" in capsys.readouterr().out or part != "to_json"
+
+
+@pytest.mark.slow
+def test_the_page_on_the_first_run_draws_its_pictures(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = zoo.named("resnet20_cells").to_json()
+    for place in ("runs/digits/base.json", "runs/digits/cell_seed0/genotype.json"):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).write_text(text)
+    (tmp_path / "docs").mkdir()
+    run("results/first_run.md", "side_by_side", {})
+    for name, heading in (("base", "base: "), ("cell", "adapted: ")):
+        drawn = (tmp_path / f"docs/first_run_{name}.svg").read_text()
+        kept = (ROOT / f"docs/first_run_{name}.svg").read_text()
+        assert f"{heading}resnet20_cells" in drawn
+        assert f"{heading}resnet20_cells" in kept
 
 
 @pytest.mark.slow
