@@ -84,7 +84,7 @@ def _encode(text: str, encoding: str) -> bytes:
 class _Unpickler(pickle.Unpickler):
     def __init__(self, file: io.BytesIO, dtypes: Collection[str], encoding: str) -> None:
         super().__init__(file, encoding=encoding)
-        self._allowed = {
+        self._allowed: dict[tuple[str, str], Any] = {
             ("collections", "OrderedDict"): dict,
             ("_codecs", "encode"): _encode,
             ("numpy", "dtype"): functools.partial(_Dtype, dtypes),

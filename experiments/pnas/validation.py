@@ -137,7 +137,7 @@ def _nasbench201(
         for name in _OTHERS
     ] + [ours]
     title = f"NAS-Bench-201, {settings.dataset}, {settings.seeds} seeds"
-    regret_curves(run.path / "regret", found, rewards.judged, title)
+    regret_curves(run.path / "regret", found, rewards.judged, title, rewards.split)
     blocks = [
         f"{queries} queries each. {rewards.text} Progressive search decides "
         "edge 0>3, the path over node 1, the path over node 2, edge 1>2; undecided edges are "

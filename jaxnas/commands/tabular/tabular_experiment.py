@@ -40,8 +40,7 @@ def run_tabular(settings: TabularSearch) -> Path:
     table = tabular.load_nasbench201(settings.table)
     space = NASBench201Space()
     rewards = rewards_of(table, settings.dataset)
-    valid, test, judged = rewards.valid, rewards.test, rewards.judged
-    split = "valid" if test is None else "test"
+    valid, test, judged, split = rewards.valid, rewards.test, rewards.judged, rewards.split
     console.print(f"Table: {table.source}", highlight=False, soft_wrap=True)
     with directory as run:
         found = []

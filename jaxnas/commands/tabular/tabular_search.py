@@ -126,6 +126,11 @@ class Rewards(NamedTuple):
         """The accuracies that are reported."""
         return self.valid if self.test is None else self.test
 
+    @property
+    def split(self) -> str:
+        """The images that they are of, "valid" or "test"."""
+        return "valid" if self.test is None else "test"
+
 
 def rewards_of(table: MeasuredTable, dataset: TableDataset) -> Rewards:
     """Accuracies after 12 epochs to see and test accuracies after 200 to be judged by.
