@@ -43,9 +43,11 @@ def test_a_child_is_compiled_once_and_trains_longer_by_the_same_program(caplog):
     assert outcomes[1].accuracies == alone.accuracies, "whoever was trained before"
 
 
-def test_it_is_trained_as_the_built_network_is(monkeypatch):
+@pytest.mark.quick_cases(1)
+@pytest.mark.parametrize("layers", [1, 2])
+def test_it_is_trained_as_the_built_network_is(monkeypatch, layers):
     """A loop of plain steps, over the same images in the same order."""
-    children, child = make(), CHILDREN[1]
+    children, child = make(), CHILDREN[layers - 1]
     made = []
     kept = training.evaluator
 
@@ -56,7 +58,7 @@ def test_it_is_trained_as_the_built_network_is(monkeypatch):
     monkeypatch.setattr(training, "evaluator", evaluator)
     outcome = children.train(child, 2)
 
-    network = nn.build(SPACES[1].decode(np.array(child)), 4)
+    network = nn.build(SPACES[layers - 1].decode(np.array(child)), 4)
     _, key = children._start(network, child, 2)
     variables = nn.init(network, child_training.stream(key, "init"), (8, 8, 1))
     optimizer = training.sgd(0.05, 2 * 3)

@@ -5,6 +5,7 @@ import re
 import runpy
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -15,8 +16,9 @@ from jaxnas.children.child_training import Outcome
 from jaxnas.children.child_winners import TRAINED
 from jaxnas.commands import cell_search, child_experiment
 from jaxnas.commands.child_experiment import run_children
+from jaxnas.runs.search_run import SearchRun
 from jaxnas.search import random
-from support import pages
+from support import pages, tiny
 from support import searcher_promises as contract
 from support.finished_runs import write_method
 from support.toys import MIXED
@@ -47,8 +49,29 @@ ALGORITHM = "your_algorithm.md"
 
 @pytest.fixture(scope="module")
 def names():
-    """What the code of docs/your_algorithm.md leaves."""
-    return pages.run(ALGORITHM)
+    """What the code of docs/your_algorithm.md leaves; its search of a supernet is traced alone."""
+
+    def traced(run):
+        def first_steps(key):
+            state = run.search.init(key)
+            batch = {part: (x[:4], y[:4]) for part, (x, y) in run._data.items()}
+            return [step(state, batch, key) for step in run.search.steps.values()]
+
+        jax.eval_shape(first_steps, run._key)
+        return SimpleNamespace(found=SimpleNamespace(genotype=tiny.BASE))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SearchRun, "run", traced)
+        return pages.run(ALGORITHM)
+
+
+@pytest.mark.slow
+def test_the_guides_search_of_a_supernet_finds_a_chain(monkeypatch):
+    found, kept = [], SearchRun.run
+    monkeypatch.setattr(SearchRun, "run", lambda run: found.append(kept(run)) or found[0])
+    chain = pages.run(ALGORITHM)["chain"]
+    genotype = found[0].found.genotype
+    assert chain.decode(chain.encode(genotype)) == genotype
 
 
 @pytest.mark.slow

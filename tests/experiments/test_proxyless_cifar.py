@@ -159,11 +159,23 @@ def test_no_seeds_are_the_seed(inputs, tmp_path, monkeypatch, capsys):
     assert row.digest[:8] in capsys.readouterr().out
 
 
-def test_a_run_that_diverges_exits_with_one_line_that_names_the_step(inputs, tmp_path):
-    """In a process of its own, where nothing may be a warning either."""
-    flags = {"methods": ("original",), "learning_rate": 1e30, "epochs": 6}  # not too few either
+DIVERGES = {"methods": ("original",), "learning_rate": 1e30, "epochs": 6}
+
+
+def test_a_run_that_diverges_ends_with_a_line_that_names_the_step(inputs, tmp_path, monkeypatch):
+    with pytest.raises(SystemExit) as caught:
+        run(monkeypatch, command(inputs, tmp_path / "run", **DIVERGES))
+    text = caught.value.code
+    assert re.match("error: original, seed 0: the loss is not finite at step .*", str(text))
+    assert "\n" not in str(text)
+    assert not (tmp_path / "run" / "results.json").exists()
+
+
+@pytest.mark.slow
+def test_a_process_that_diverges_prints_that_line_alone(inputs, tmp_path):
+    """Where nothing may be a warning either."""
     done = subprocess.run(
-        [sys.executable, "-W", "error", SCRIPT, *command(inputs, tmp_path / "run", **flags)],
+        [sys.executable, "-W", "error", SCRIPT, *command(inputs, tmp_path / "run", **DIVERGES)],
         capture_output=True,
         text=True,
         check=False,
