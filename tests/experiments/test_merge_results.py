@@ -43,7 +43,7 @@ def refused(monkeypatch, *arguments):
     """The line by which it ends, in this process."""
     with pytest.raises(SystemExit) as caught:
         scripts.run(monkeypatch, "merge_results", *arguments)
-    return caught.value.code
+    return str(caught.value)
 
 
 def test_a_row_that_stands_twice_is_refused_by_name(tmp_path, monkeypatch):
