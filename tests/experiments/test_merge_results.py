@@ -108,7 +108,7 @@ def test_rows_of_any_method_are_merged_and_those_of_wrong_types_refused(tmp_path
 
 def test_no_runs_are_told_in_one_line(tmp_path):
     done = merge("--out", tmp_path / "all")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr == "error: name at least one run directory\n"
     assert done.stdout == ""
     assert not (tmp_path / "all").exists()
