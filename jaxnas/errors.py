@@ -4,9 +4,11 @@
 class UserError(Exception):
     """Something asked for or given that cannot be; its message is a sentence on what to do.
 
-    A command prints the sentence, without a traceback, and ends with status 1; with 2 where its
-    flags cannot be parsed.
+    A command prints the sentence, without a traceback, and ends with the status.
     """
+
+    status = 1
+    """Exit status of a command; 2 of an error in its flags."""
 
 
 class SettingsError(UserError, ValueError):

@@ -108,6 +108,9 @@ def number(text: str, kind: type[int] | type[float] = float) -> Any:
     Raises:
       ValueError: if it is none.
     """
-    if "_" in text or not text.isascii():
-        raise ValueError(f"{text!r} is no number")
-    return kind(text)
+    try:
+        if "_" not in text and text.isascii():
+            return kind(text)
+    except ValueError:
+        pass
+    raise ValueError(f"{text!r} is no {'whole ' * (kind is int)}number")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import sys
+from typing import Annotated, Any, get_args
 
 import tyro
 
 from jaxnas.cli.commands import Adapt, Convert, Count, Search, Show, Zoo
 from jaxnas.cli.finished import EvaluateTrained, Export, PredictImages, Report
-from jaxnas.commands.script import get_ready, parse_flags, run_command
+from jaxnas.commands.flag_parsing import parse_flags
+from jaxnas.commands.script import get_ready, run_command
+from jaxnas.hints import alike
+from jaxnas.runs.config import ConfigError
 
 Command = (
     Annotated[Zoo, tyro.conf.subcommand("zoo")]
@@ -28,6 +32,10 @@ def main() -> None:
     """Runs the command that the arguments say; see `run_command`."""
 
     def parse() -> Any:
+        commands = [get_args(each)[1].name for each in get_args(Command)]
+        if sys.argv[1:] and sys.argv[1] not in commands and not sys.argv[1].startswith("-"):
+            hint = alike(sys.argv[1], commands, f"there are {', '.join(commands)}", most=1)
+            raise ConfigError(f"there is no command {sys.argv[1]!r}; {hint}")
         return parse_flags(
             Command,
             prog="jaxnas",

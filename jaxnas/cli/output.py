@@ -9,7 +9,7 @@ from typing import Any
 import rich.console
 import tyro
 
-from jaxnas.runs.config import ConfigError
+from jaxnas.storage.files import RunError
 
 Flag = tyro.conf.FlagCreatePairsOff[bool]
 """A flag that is off unless it is given."""
@@ -42,11 +42,11 @@ def write(path: Path, content: bytes, *, tell: bool = True) -> None:
     """Writes a file and says so, unless `tell` is false.
 
     Raises:
-      ConfigError: if it cannot be written.
+      RunError: if it cannot be written.
     """
     try:
         path.write_bytes(content)
     except OSError as error:
-        raise ConfigError(f"{path} cannot be written ({error.strerror})") from error
+        raise RunError(f"{path} cannot be written ({error.strerror})") from error
     if tell:
         say(f"Wrote {path}")

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable
 from typing import Any, Never
 
-from jaxnas import reading
 from jaxnas.errors import UserError, refuse_other_bytes
 from jaxnas.hints import escaped
 from jaxnas.library_messages import tell_in_lines
@@ -39,31 +38,9 @@ def run_script(
         get_ready(overlapping=overlapping)
         run(parsed)
 
+    from jaxnas.commands.flag_parsing import parse_flags
+
     run_command(lambda: parse_flags(flags, description=description, default=default), run_ready)
-
-
-def parse_flags(flags: Any, **options: Any) -> Any:
-    """The flags of the command line by `tyro.cli`, numbers read as those of files are."""
-    import tyro
-    from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
-
-    registry = ConstructorRegistry()
-
-    @registry.primitive_rule
-    def numbers(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
-        kind: Any = info.type
-        if kind not in (int, float):
-            return None
-        return PrimitiveConstructorSpec(
-            nargs=1,
-            metavar=kind.__name__.upper(),
-            instance_from_str=lambda words: reading.number(words[0], kind),
-            is_instance=lambda value: type(value) in (int, kind),
-            str_from_instance=lambda value: [str(value)],
-        )
-
-    with registry:
-        return tyro.cli(flags, **options)
 
 
 def get_ready(*, overlapping: bool = False) -> None:
@@ -77,9 +54,10 @@ def get_ready(*, overlapping: bool = False) -> None:
 
 
 def run_command(parse: Callable[[], Any], run: Callable[[Any], object]) -> None:
-    """Reads the command line, runs, and tells in a sentence what the user can mend, with status 1.
+    """Reads the command line, runs, and tells in a sentence what the user can mend.
 
-    That is a `UserError`, and whatever a file, a disk, the memory or a device can cause.
+    That is a `UserError`, and whatever a file, a disk, the memory or a device can cause. The exit
+    status is 2 where it is the flags, 130 after an interrupt, and otherwise 1.
 
     Args:
       parse: reads the command line, and returns the flags.
@@ -96,7 +74,7 @@ def run_command(parse: Callable[[], Any], run: Callable[[Any], object]) -> None:
         if sys.stdout is not None:  # which a shell may close
             sys.stdout.flush()
     except UserError as error:
-        sys.exit(f"error: {_on_one_line(str(error))}")
+        _fail(str(error), 2 if parsed is None else error.status)
     except KeyboardInterrupt:
         again = "; the same command with --overwrite starts anew"
         if _has(parsed, "resume"):
@@ -110,7 +88,7 @@ def run_command(parse: Callable[[], Any], run: Callable[[Any], object]) -> None:
         sentence = _failure_of_machine(error)
         if sentence is None:
             raise
-        sys.exit(f"error: {_on_one_line(sentence)}")
+        _fail(sentence)
 
 
 def _bound_columns() -> None:
@@ -148,9 +126,13 @@ def _failure_of_machine(error: Exception) -> str | None:
     return None
 
 
-def _on_one_line(sentence: str) -> str:
-    """The sentence with what would move a terminal's cursor, as a file's name may, escaped."""
-    return escaped(sentence, ("Cc", "Cf", "Zl", "Zp"))
+def _fail(sentence: str, status: int = 1) -> Never:
+    """Says it, with what would move a terminal's cursor, as a file's name may, escaped."""
+    end = SystemExit(f"error: {escaped(sentence, ('Cc', 'Cf', 'Zl', 'Zp'))}")
+    end.code = status
+    with contextlib.suppress(AttributeError, OSError):  # nobody may read any more
+        print(end, file=sys.stderr, flush=True)
+    raise end
 
 
 def _first_line(error: Exception) -> str:

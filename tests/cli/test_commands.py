@@ -325,7 +325,7 @@ def test_a_flag_takes_plain_numbers_alone(monkeypatch, capsys, word):
     with pytest.raises(SystemExit) as caught:
         main()
     assert caught.value.code == 2
-    assert f"'{word}' is no number" in capsys.readouterr().err
+    assert f"'{word}' is no whole number" in capsys.readouterr().err
 
 
 def test_a_setting_that_jax_does_not_start_with_is_told():

@@ -59,4 +59,4 @@ def test_a_killed_run_goes_on_with_its_data_alone(kind, tmp_path, monkeypatch, c
     np.savez("tiny.npz", **arrays)
     with pytest.raises(SystemExit) as caught:
         resume()
-    assert "run holds a run that began with another data set: its images" in str(caught.value.code)
+    assert "run holds a run that began with another data set: its images" in str(caught.value)

@@ -56,5 +56,5 @@ def test_on_the_host_the_run_is_the_same_and_either_resumes_the_other(folder, mo
 def test_a_broken_file_is_named_before_anything_is_written(folder, monkeypatch):
     with pytest.raises(SystemExit) as caught:
         run(monkeypatch, folder, "run")
-    assert "half.png cannot be read as an image" in str(caught.value.code)
+    assert "half.png cannot be read as an image" in str(caught.value)
     assert not (folder / "run").exists()

@@ -55,7 +55,7 @@ def test_a_run_goes_on_from_its_own_weights_alone(tmp_path, monkeypatch, capsys)
     for flags, how in (({"weights": moved, "head_epochs": 1}, "from other"), ({}, "from")):
         with pytest.raises(SystemExit) as caught:
             begin(monkeypatch, tmp_path, "--resume", **flags)
-        assert f"run holds a run that began {how} --weights; resume it" in str(caught.value.code)
+        assert f"run holds a run that began {how} --weights; resume it" in str(caught.value)
 
 
 def test_a_run_that_began_without_weights_does_not_go_on_from_some(tmp_path, monkeypatch):
@@ -65,7 +65,7 @@ def test_a_run_that_began_without_weights_does_not_go_on_from_some(tmp_path, mon
     assert "weights_sha256" not in json.loads((tmp_path / "run" / "config.json").read_text())
     with pytest.raises(SystemExit) as caught:
         begin(monkeypatch, tmp_path, "--resume", weights=save(tmp_path / "net.safetensors"))
-    assert "holds a run that began without --weights" in str(caught.value.code)
+    assert "holds a run that began without --weights" in str(caught.value)
 
 
 @pytest.mark.parametrize(

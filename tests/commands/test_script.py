@@ -50,6 +50,27 @@ def test_an_interrupt_ends_the_process_at_once(flag, sentence):
     assert done.stderr == f"interrupted; the same command with {sentence}\n"
 
 
+@pytest.mark.parametrize(
+    ("imported", "status", "told"), [(True, 130, "interrupted\n"), (False, -2, "Traceback")]
+)
+def test_an_interrupt_of_imports_is_told_and_a_library_s_user_keeps_the_traceback(
+    tmp_path, imported, status, told
+):
+    (tmp_path / "heavy.py").write_text("raise KeyboardInterrupt\n")
+    code = f"import jaxnas.commands\n{'import heavy' if imported else 'raise KeyboardInterrupt'}"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
+        | {"PYTHONPATH": str(tmp_path)},
+    )
+    assert done.returncode == status
+    assert done.stderr.startswith(told)
+
+
 NOISY = """
 import dataclasses, logging, warnings
 from jaxnas.commands.script import run_script
@@ -92,7 +113,7 @@ def test_a_word_of_the_command_line_that_is_no_utf8_is_refused_first():
         timeout=120,
         check=False,
     )
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: the name 'caf\\udce9' is no UTF-8, and checkpoints")
 
 

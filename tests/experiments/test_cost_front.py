@@ -63,5 +63,5 @@ def test_what_is_wrong_is_told_and_nothing_is_written(
     tiny.write(tmp_path)
     with pytest.raises(SystemExit) as caught:
         run(monkeypatch, tmp_path, targets, **flags)
-    assert str(caught.value.code).startswith(f"error: {message}")
+    assert str(caught.value).startswith(f"error: {message}")
     assert not (tmp_path / "run").exists()

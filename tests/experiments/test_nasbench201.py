@@ -34,7 +34,7 @@ def test_a_run_leaves_results_and_a_report(monkeypatch, tmp_path, csv_path, caps
     assert f"evolution: test {rows[1]['test_mean']:.2f}%, " in out
     with pytest.raises(SystemExit) as caught:
         scripts.run(monkeypatch, "nasbench201", *sizes)
-    assert str(caught.value.code).endswith(
+    assert str(caught.value).endswith(
         "earlier run; use --overwrite to delete it, or another --run-dir"
     )
 

@@ -20,6 +20,6 @@ def assert_refuses(monkeypatch, name, folder, arguments, message):
     """Asserts that a command ends with a line that holds the message, and leaves no run behind."""
     with pytest.raises(SystemExit) as caught:
         run(monkeypatch, name, "--run-dir", folder / "run", *arguments)
-    assert str(caught.value.code).startswith("error: ")
-    assert message in str(caught.value.code)
+    assert str(caught.value).startswith("error: ")
+    assert message in str(caught.value)
     assert not (folder / "run").exists()
