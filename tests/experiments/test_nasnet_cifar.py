@@ -25,7 +25,7 @@ NAME = "nasnet_cifar"
         (["--clip", "0"], "--clip must be above 0, not 0"),
         (["--children", "0"], "--children must be at least 1, not 0"),
         (["--train-share", "1"], "--train-share must be between 0 and 1, not 1"),
-        (["--child.epochs", "0"], "--epochs must be above 0, not 0"),
+        (["--child.epochs", "0"], "--child.epochs must be above 0, not 0"),
         (["--dataset", "digits", "--child.drop-path", "0.2"], "--child.drop-path is not for"),
         (["--dataset", "digits", "--cutout", "99"], "--cutout 99 is more than the side"),
         (["--dataset", "nowhere"], "no data set and no path that exists"),

@@ -15,7 +15,7 @@ NAME = "nat_cifar"
         (["--base", "resnet20"], "--base resnet20: NAT transforms cells of DARTS's family"),
         (["--base", "nowhere"], "neither a network of the zoo nor a .json or .txt file"),
         (["--base", "enas_cells", "--nat.search-cells", "0"], "must be positive, not 20 and 0"),
-        (["--nat.search-learning-rate", "0"], "--search-learning-rate must be above 0"),
+        (["--nat.search-learning-rate", "0"], "--nat.search-learning-rate must be above 0"),
     ],
 )
 def test_what_is_wrong_is_told_in_one_line(monkeypatch, tmp_path, flags, message):

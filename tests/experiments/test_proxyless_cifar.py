@@ -164,9 +164,10 @@ DIVERGES = {"methods": ("original",), "learning_rate": 1e30, "epochs": 6}
 def test_a_run_that_diverges_ends_with_a_line_that_names_the_step(inputs, tmp_path, monkeypatch):
     with pytest.raises(SystemExit) as caught:
         run(monkeypatch, command(inputs, tmp_path / "run", **DIVERGES))
-    text = caught.value.code
-    assert re.match("error: original, seed 0: the loss is not finite at step .*", str(text))
-    assert "\n" not in str(text)
+    assert caught.value.code == 1
+    text = str(caught.value)
+    assert re.match("error: original, seed 0: the loss is not finite at step .*", text)
+    assert "\n" not in text
     assert not (tmp_path / "run" / "results.json").exists()
 
 

@@ -175,7 +175,7 @@ def test_a_target_out_of_reach_is_refused_before_anything_trains():
         tiny.run("full", target_cost=(smallest - 0.1) / 100).refuse_unreachable()
 
 
-@pytest.mark.parametrize("target", [0.0, -0.1, 1.01, float("nan")])
+@pytest.mark.parametrize("target", [0.0, -0.1, float("inf"), float("nan")])
 def test_a_target_that_is_no_share_is_refused(target):
     with pytest.raises(ConfigError, match="--target-cost must be"):
         tiny.settings(target_cost=target)
