@@ -122,14 +122,16 @@ def run_briefly(page, base):
     """Runs the page's call for one epoch of another network; returns the names it leaves."""
     (code,) = re.findall(r"```python\n([^`]*jaxnas\.adapt.*?)```", page.read_text(), re.DOTALL)
     names: dict = {"base": base}
-    for printed, here in (("epochs=30", "epochs=1"), ('"resnet20"', "base")):
+    for printed, here in (("epochs=30", "epochs=1"), ('"resnet20_cells"', "base")):
         assert printed in code
         code = code.replace(printed, here)
     exec(compile(code, page.name, "exec"), names)
     return names
 
 
-@pytest.mark.parametrize("base", [zoo.resnet(8), pytest.param("resnet20", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "base", [zoo.resnet(8), pytest.param("resnet20_cells", marks=pytest.mark.slow)]
+)
 def test_the_first_pages_call_runs_as_printed(base):
     """But for one epoch, and every day for a smaller network, which compiles faster."""
     names = run_briefly(STARTING, base)
@@ -139,7 +141,7 @@ def test_the_first_pages_call_runs_as_printed(base):
 
 @pytest.mark.slow
 def test_the_readmes_call_runs_as_printed(capsys):
-    assert run_briefly(README, "resnet20")["adapted"].genotype.name in capsys.readouterr().out
+    assert run_briefly(README, "resnet20_cells")["adapted"].genotype.name in capsys.readouterr().out
 
 
 def test_the_guides_code_builds_and_trains_a_network():

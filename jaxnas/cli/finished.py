@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -68,7 +69,7 @@ class EvaluateTrained(_Classify):
     def run(self) -> None:
         from jaxnas import data
         from jaxnas.commands.trained.evaluate import evaluate
-        from jaxnas.runs.load import knows_images, load_trained
+        from jaxnas.runs.load import knows_images, learned_besides, load_trained
 
         trained, flags, reading = None, self.data, self.data.reading
         if knows_images(self.source):
@@ -79,6 +80,9 @@ class EvaluateTrained(_Classify):
         dataset = data.load(flags.dataset, flags.data_dir, download=flags.download, **reading)
         if trained is None:
             trained = load_trained(self.source, self.seed, self.moments, dataset.input_shape)
+        warning = learned_besides(self.source, flags.dataset, flags.test_share, flags.test_seed)
+        if warning is not None:
+            print(warning, file=sys.stderr)
         judged = evaluate(trained, dataset, self.batch_size)
         row = {"network": str(self.source), "dataset": dataset.name} | judged.as_json()
         if self.json:

@@ -30,7 +30,8 @@ _THETA = (
     "Every edge of the network chooses among none (it disappears), id (it becomes an identity) and "
     "same (it stays). In the heat map a row is one choice of one edge, a column one epoch of "
     "adaptation, a colour its parameter; the largest of an edge's three at the end is what the "
-    "network keeps."
+    "network keeps, unless a target on its cost, or a path that would be broken, wants otherwise: "
+    "then the network has the largest sum of parameters that is allowed."
 )
 _SHARES = "A bar has an edge's choices by their softmax(θ)."
 _WEIGHTS = (

@@ -143,6 +143,35 @@ def knows_images(source: str | os.PathLike[str]) -> bool:
     return _is_run(path) or load_image_form(path) is not None
 
 
+def learned_besides(
+    source: str | os.PathLike[str], dataset: str, share: float | None, seed: int
+) -> str | None:
+    """Why some test images of a data set may be ones that a run learned, in a sentence.
+
+    Args:
+      source: the folder of a run or of one of its methods.
+      dataset: the data set that is judged on, as the flags name it.
+      share: of it that is drawn to be the test part; None if it has one.
+      seed: by which it is drawn.
+
+    Returns:
+      The sentence where the run drew another test part of the same data set; else None.
+    """
+    for folder in (Path(source), Path(source).parent):
+        path = folder / "config.json"
+        config = files.from_json(files.read_text(path), path) if path.is_file() else None
+        data = config.get("data") if isinstance(config, dict) else None
+        if isinstance(data, dict):
+            drawn = data.get("test_share"), data.get("test_seed")
+            same = Path(str(data.get("dataset"))).resolve() == Path(dataset).resolve()
+            if same and drawn[0] is not None and drawn != (share, seed):
+                return (
+                    f"Some of these images may be ones that the run learned: it drew its test part "
+                    f"by --test-share {drawn[0]} --test-seed {drawn[1]}; say the same."
+                )
+    return None
+
+
 def _is_run(path: Path) -> bool:
     return not path.is_file() and path.suffix != ".safetensors"
 

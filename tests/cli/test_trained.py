@@ -13,6 +13,7 @@ from jaxnas import data, nn
 from jaxnas.data.resizing import fit
 from jaxnas.nn import save_safetensors
 from jaxnas.nn.weights.safetensors_file import ImageForm, load_image_form
+from jaxnas.runs.load import learned_besides
 from support import tiny
 from support.finished_runs import CLASS_NAMES, SHAPE, write_method
 
@@ -188,3 +189,19 @@ def test_outputs_that_are_no_numbers_are_refused(refused, tmp_path, command):
     asked = ["--dataset"] if command == "evaluate" else []
     words = [command, tmp_path / "run", *asked, tmp_path / "pets", "--mean", 0, "--std", 1e-38]
     assert refused(*words).startswith("the network's outputs are not finite: its weights, or the m")
+
+
+def test_a_test_part_that_the_run_did_not_draw_is_told(tmp_path):
+    photos = str(tmp_path / "photos")
+    drawn = {"dataset": photos, "test_share": 0.2, "test_seed": 0}
+    run = tmp_path / "run"
+    (run / "original_seed0").mkdir(parents=True)
+    (run / "config.json").write_text(json.dumps({"data": drawn}))
+    for source in (run, run / "original_seed0"):
+        assert learned_besides(source, photos, 0.2, 0) is None
+        assert learned_besides(source, str(tmp_path / "others"), 0.25, 0) is None
+        for other in ((0.25, 0), (0.2, 1), (None, 0)):
+            told = learned_besides(source, photos, *other)
+            assert told is not None
+            assert told.endswith("by --test-share 0.2 --test-seed 0; say the same.")
+    assert learned_besides(tmp_path / "net.safetensors", photos, 0.25, 0) is None
