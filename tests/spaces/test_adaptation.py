@@ -185,6 +185,14 @@ def test_changes_are_told_by_number(data):
     assert (told == "none changed") == (not numbers)
 
 
+def test_a_network_without_edges_has_one_candidate():
+    empty = Cell("empty", 1, (Node(),), (), (0,))
+    base = Genotype("plain", "macro", 1, (empty,), (Block("empty", 4, sources=(-1,)),))
+    space = AdaptationSpace(base, "full")
+    assert space.levels == (0,)
+    assert space.decode(np.zeros(0, np.int32)) == base
+
+
 def test_changes_in_words():
     base = zoo.named("resnet20_cells")
     space = AdaptationSpace(base, "full")

@@ -167,9 +167,9 @@ class AdaptationSpace(Space):
 
     @property
     def levels(self) -> tuple[int, ...]:
-        """A step decides a table."""
+        """A step decides a table; where there is nothing to decide, one step decides that."""
         counts = self._free.sum(1).tolist()
-        return tuple(itertools.accumulate(count for count in counts if count))
+        return tuple(itertools.accumulate(count for count in counts if count)) or (0,)
 
     @property
     def unique_size(self) -> int:
