@@ -133,14 +133,18 @@ def _html(folder: Path, section: Section, *, folded: bool) -> str:
         if isinstance(block, Table):
             parts.append(block.html())
         elif isinstance(block, Picture):
-            svg = files.read_text(folder / block.file)
-            parts.append(block.html or drawing(svg, Path(block.file).stem, block.caption))
+            parts.append(block.html or _drawing(folder, block))
         else:
             parts.append(markup(block))
     shown = "\n".join(parts)
     if folded:
         return f"<details><summary>{heading}</summary>\n{shown}\n</details>"
     return f"<section>\n{heading}\n{shown}\n</section>"
+
+
+def _drawing(folder: Path, picture: Picture) -> str:
+    svg = files.read_text(folder / picture.file)
+    return drawing(svg, Path(picture.file).stem, picture.caption)
 
 
 def _listing(fields: dict[str, Any]) -> list[str]:

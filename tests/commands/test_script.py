@@ -2,14 +2,13 @@
 
 import os
 import re
-import subprocess
-import sys
 
 import jax
 import pytest
 
 from jaxnas.commands.script import run_command
 from jaxnas.errors import UserError
+from support.killing import call
 
 INTERRUPTED = """
 import atexit, dataclasses, time
@@ -38,13 +37,7 @@ run_script(Group, None, run)
     ("flag", "sentence"), [("resume", "--resume goes on"), ("overwrite", "--overwrite starts anew")]
 )
 def test_an_interrupt_ends_the_process_at_once(flag, sentence):
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", INTERRUPTED.format(flag=flag)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = call(["-W", "error", "-c", INTERRUPTED.format(flag=flag)], timeout=120)
     assert done.returncode == 130
     assert done.stdout == "started\n"
     assert done.stderr == f"interrupted; the same command with {sentence}\n"
@@ -58,15 +51,8 @@ def test_an_interrupt_of_imports_is_told_and_a_library_s_user_keeps_the_tracebac
 ):
     (tmp_path / "heavy.py").write_text("raise KeyboardInterrupt\n")
     code = f"import jaxnas.commands\n{'import heavy' if imported else 'raise KeyboardInterrupt'}"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        env={name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
-        | {"PYTHONPATH": str(tmp_path)},
-    )
+    others = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
+    done = call(["-c", code], timeout=120, env=others | {"PYTHONPATH": str(tmp_path)})
     assert done.returncode == status
     assert done.stderr.startswith(told)
 
@@ -93,26 +79,14 @@ run_script(Flags, None, run)
 
 
 def test_what_libraries_tell_is_a_line_each_and_no_traceback():
-    done = subprocess.run(
-        [sys.executable, "-c", NOISY],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-        env=os.environ | {"PYTHONIOENCODING": "utf-8"},
-    )
+    env = os.environ | {"PYTHONIOENCODING": "utf-8"}
+    done = call(["-c", NOISY], timeout=120, check=True, env=env)
     assert done.stdout == "caf\\udce9\n"
     assert done.stderr == "warning: first second\na.library: it failed:\n"
 
 
 def test_a_word_of_the_command_line_that_is_no_utf8_is_refused_first():
-    done = subprocess.run(
-        [sys.executable, "-c", NOISY, "--name", b"caf\xe9"],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = call(["-c", NOISY, "--name", b"caf\xe9"], timeout=120)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: the name 'caf\\udce9' is no UTF-8, and checkpoints")
 

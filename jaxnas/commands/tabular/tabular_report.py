@@ -10,19 +10,11 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from jaxnas.commands.tabular.tabular_search import NASBENCH201, Regrets
+from jaxnas.commands.tabular.tabular_search import Regrets
 from jaxnas.reports import style
 from jaxnas.reports.statistics import CONFIDENCE, Spread, paired_difference, wins
 from jaxnas.reports.tables import Column, Table
 from jaxnas.storage import files
-
-__all__ = [
-    "NASBENCH201",
-    "regret_curves",
-    "result_rows",
-    "search_table",
-    "write_found",
-]
 
 
 def result_rows(

@@ -24,7 +24,6 @@ from jaxnas.tabular import MeasuredTable
 _MOST = 1_000_000  # seeds, or queries of each
 TableDataset = Literal["cifar10", "cifar100", "imagenet16_120"]
 
-
 NASBENCH201 = ("validation, 12 epochs", "test, 200 epochs")
 """What a table calls the accuracies of NAS-Bench-201 that a search sees, and is judged by."""
 

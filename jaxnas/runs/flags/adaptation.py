@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
-from jaxnas.runs.flags.checks import ConfigError, refuse_wrong_fields, refuse_zero
+from jaxnas.runs.flags.checks import ConfigError, refuse_negative, refuse_wrong_fields, refuse_zero
 
 EstimatorName = Literal["mixed", "raw", "hard", "sampled", "two_path"]
 
@@ -44,12 +44,11 @@ class AdaptationFlags:
     def __post_init__(self) -> None:
         refuse_wrong_fields(self)
         refuse_zero(self, "arch_every")
-        if self.cost_weight < 0:
-            raise ConfigError(f"--cost-weight must not be negative, not {self.cost_weight}")
+        refuse_negative(self, "cost_weight")
         if not 0 < self.holdout < 1:
             raise ConfigError(f"--holdout must be between 0 and 1, not {self.holdout}")
-        if self.target_cost is not None and not self.target_cost > 0:
-            raise ConfigError(f"--target-cost must be above 0, not {self.target_cost}")
+        if self.target_cost is not None:
+            refuse_zero(self, "target_cost")
         if self.arch_learning_rate is not None:
             refuse_zero(self, "arch_learning_rate")
         if self.arch_optimizer == "sgd" and self.arch_learning_rate is None:

@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from jaxnas.runs.flags.checks import ConfigError, refuse_wrong_fields
+from jaxnas.runs.flags.checks import ConfigError, refuse_negative, refuse_wrong_fields
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,8 +24,7 @@ class PretrainedFlags:
 
     def __post_init__(self) -> None:
         refuse_wrong_fields(self)
-        if self.head_epochs < 0:
-            raise ConfigError(f"--head-epochs must not be negative, not {self.head_epochs}")
+        refuse_negative(self, "head_epochs")
         if not 0 < self.body_learning_rate_share <= 1:
             raise ConfigError(
                 "--body-learning-rate-share must be above 0 and at most 1, not "
