@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from safetensors.numpy import save_file
 
-from jaxnas import nn, training
+from jaxnas import data, nn, training
 from jaxnas.nn.weights.foreign import Imported
 from jaxnas.nn.weights.init import kernel_scale, named_leaves
 from jaxnas.nn.weights.safetensors_file import image_form
@@ -23,6 +24,7 @@ from jaxnas.runs.starting.pretrained import start_from
 from jaxnas.spaces import AdaptationSpace, zoo
 from jaxnas.spaces.adaptation import ID, SAME
 from jaxnas.storage.checkpoints import Checkpoints
+from nn.weights.test_from_torch import lite0_state
 from support import networks, tiny
 
 SHAPE = (8, 8, 1)
@@ -47,6 +49,19 @@ def run(method, seeds=(0,), base=tiny.BASE, given=None, **changes):
     given = given or start_from(source(base), base, tiny.dataset(), flags)
     dataset = tiny.dataset()
     return method_run(method, base, dataset, settings, seeds, adaptation=adaptation, start=given)
+
+
+def test_a_network_that_was_cut_starts_from_the_whole_one_s_file_of_another_library(tmp_path):
+    state = lite0_state("timm")
+    save_file(state, tmp_path / "lite0.safetensors")
+    space = AdaptationSpace(zoo.named("tf_efficientnet_lite0"), "block")
+    cut = space.random(np.random.default_rng(0)).genotype
+    images, labels = np.zeros((4, 32, 32, 3), np.uint8), np.array([0, 1, 0, 1])
+    dataset = data.from_arrays(images, labels, images, labels)
+    found = start_from(tmp_path / "lite0.safetensors", cut, dataset, PretrainedFlags())
+    kept = state["blocks.6.0.conv_pw.weight"].transpose(2, 3, 1, 0)
+    np.testing.assert_array_equal(found.given["params/block_15/edge_0_conv_1x1/conv/kernel"], kept)
+    assert "tf_efficientnet_lite0" in found.told[0]
 
 
 @pytest.mark.quick_cases(1)

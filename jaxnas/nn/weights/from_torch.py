@@ -6,7 +6,6 @@ restricted reader, which makes tensors and plain containers and runs nothing els
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Mapping
 from importlib import import_module
@@ -17,7 +16,7 @@ import numpy as np
 
 from jaxnas import reading
 from jaxnas.nn.weights.checks import WeightsError, existing_file
-from jaxnas.nn.weights.foreign import Imported, convert_weights
+from jaxnas.nn.weights.foreign import Imported, convert_weights, is_made_of
 from jaxnas.nn.weights.safetensors_file import read_safetensors
 from jaxnas.nn.weights.source_layers import Source
 from jaxnas.nn.weights.torch_layers import NAMINGS, Model, Naming, torch_leaf
@@ -65,25 +64,24 @@ def import_torchvision(weights: Any) -> Imported:
     return _import(weights, "torchvision", None)
 
 
-def import_as(weights: Any, base: Genotype) -> Imported:
-    """The network `base` with the weights of timm, torchvision or efficientnet_pytorch.
+def import_made_of(weights: Any, base: Genotype) -> Imported:
+    """The network of timm, torchvision or efficientnet_pytorch that `base` is made of.
 
     Args:
       weights: as `import_timm` takes them.
-      base: the network, of any name.
+      base: that network, of any name, or one that turns edges of it into nothing or identities.
 
     Raises:
       WeightsError: as `import_timm` does, and if the weights are of another network.
     """
     source, where, config = _read(weights)
-    found, names = _find(source, where, None), []
+    found = _find(source, where, None)
     told = [each for each in found if each[1].name == config.get("architecture")]
-    for naming, model in told or found:
-        genotype = model.genotype()
-        if genotype == dataclasses.replace(base, name=genotype.name):
-            return _convert(source, where, naming, model, base, config)
-        names.append(genotype.name)
-    known = " or ".join(dict.fromkeys(names))
+    candidates = [(naming, model, model.genotype()) for naming, model in told or found]
+    for naming, model, genotype in candidates:
+        if is_made_of(base, genotype):
+            return _convert(source, where, naming, model, genotype, config)
+    known = " or ".join(dict.fromkeys(genotype.name for *_, genotype in candidates))
     raise WeightsError(f"{where} holds weights of {known}; {base.name} is another network")
 
 

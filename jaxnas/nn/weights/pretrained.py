@@ -10,7 +10,7 @@ from typing import Any
 from jaxnas.nn.weights.checks import WeightsError
 from jaxnas.nn.weights.foreign import Imported
 from jaxnas.nn.weights.from_keras import import_keras
-from jaxnas.nn.weights.from_torch import PICKLES, import_as
+from jaxnas.nn.weights.from_torch import PICKLES, import_made_of
 from jaxnas.nn.weights.safetensors_file import load_network, read_safetensors
 from jaxnas.spaces.genotype import Genotype
 
@@ -21,36 +21,52 @@ _SIDE = 32  # the variables are the same for images of any size
 def import_weights(weights: Any, base: Genotype) -> Imported:
     """The network `base` with trained weights, recognised by their names.
 
-    The network has as many classes as the source; its logits are the averaged features where the
-    source has no classifier.
+    Args:
+      weights: as `import_source` takes them.
+      base: the network, of any name.
+
+    Returns:
+      See `import_source`; the network is called as `base` is.
+
+    Raises:
+      WeightsError: if it cannot be read, or naming what does not fit the network.
+    """
+    imported = import_source(weights, base)
+    genotype = imported.network.genotype
+    if genotype != dataclasses.replace(base, name=genotype.name):
+        where = weights if isinstance(weights, str | os.PathLike) else "the state dict"
+        raise WeightsError(f"{where} holds {genotype.name}; {base.name} is another network")
+    return imported._replace(network=dataclasses.replace(imported.network, genotype=base))
+
+
+def import_source(weights: Any, base: Genotype) -> Imported:
+    """The network whose trained weights these are, recognised by their names.
+
+    It has as many classes as the source; its logits are the averaged features where the source has
+    no classifier.
 
     Args:
       weights: the path of a file: a safetensors file of this project, timm or torchvision; a .pth
         or .pt of these two or of efficientnet_pytorch, which takes PyTorch; a .h5 or .keras of
         Keras. Or a state dict, as `import_timm` takes it.
-      base: the network, of any name.
+      base: tells networks of these libraries apart whose weights have the same names and shapes:
+        the network itself, or one that turns edges of it into nothing or identities.
 
     Returns:
       The network, its variables, and the mean and standard deviation of the images' channels that
       the source's published weights want; None of a file of this project, which does not say.
 
     Raises:
-      WeightsError: if it cannot be read, or naming what does not fit the network.
+      WeightsError: if it cannot be read, or if timm's, torchvision's or efficientnet_pytorch's are
+        of no network that `base` is made of.
     """
     if isinstance(weights, str | os.PathLike):
         path = Path(weights)
         if path.suffix in (".h5", ".hdf5", ".keras"):
-            return _of_base(import_keras(path), base, path)
+            return import_keras(path)
         arrays = {} if path.suffix in PICKLES else read_safetensors(path)[0]
         if any(name.startswith("params/") for name in arrays):
             stems = (arrays[name].shape[2] for name in _STEMS if name in arrays)
             network, variables, _ = load_network(path, (_SIDE, _SIDE, next(stems, 3)))
-            return _of_base(Imported(network, variables), base, path)
-    return import_as(weights, base)
-
-
-def _of_base(imported: Imported, base: Genotype, path: Path) -> Imported:
-    genotype = imported.network.genotype
-    if genotype != dataclasses.replace(base, name=genotype.name):
-        raise WeightsError(f"{path} holds {genotype.name}; {base.name} is another network")
-    return imported._replace(network=dataclasses.replace(imported.network, genotype=base))
+            return Imported(network, variables)
+    return import_made_of(weights, base)

@@ -13,6 +13,7 @@ from jaxnas import nn
 from jaxnas.data import Dataset
 from jaxnas.nn.weights.checks import check_shapes, read_class_names
 from jaxnas.nn.weights.init import named_leaves
+from jaxnas.nn.weights.pretrained import import_source
 from jaxnas.nn.weights.safetensors_file import load_image_form, read_safetensors
 from jaxnas.normalisation import Normalisation
 from jaxnas.runs.config import ConfigError
@@ -109,7 +110,7 @@ def read_weights(weights: Any, base: Genotype) -> GivenWeights:
         arrays, metadata = read_safetensors(path)
         if "genotype" in metadata or any(name.startswith("params/") for name in arrays):
             return _own(path, arrays, metadata)
-    return _of_network(str(path), nn.import_weights(path, base))
+    return _of_network(str(path), import_source(path, base))
 
 
 def _of_network(where: str, found: Any) -> GivenWeights:
