@@ -51,17 +51,21 @@ def run(method, seeds=(0,), base=tiny.BASE, given=None, **changes):
     return method_run(method, base, dataset, settings, seeds, adaptation=adaptation, start=given)
 
 
-def test_a_network_that_was_cut_starts_from_the_whole_one_s_file_of_another_library(tmp_path):
+@pytest.mark.quick_cases(1)
+@pytest.mark.parametrize("name", ["tf_efficientnet_lite0", "efficientnet_lite0"])
+def test_a_network_that_was_cut_starts_from_the_whole_one_s_file_of_another_library(name, tmp_path):
     state = lite0_state("timm")
     save_file(state, tmp_path / "lite0.safetensors")
-    space = AdaptationSpace(zoo.named("tf_efficientnet_lite0"), "block")
+    space = AdaptationSpace(zoo.named(name), "block")
     cut = space.random(np.random.default_rng(0)).genotype
     images, labels = np.zeros((4, 32, 32, 3), np.uint8), np.array([0, 1, 0, 1])
     dataset = data.from_arrays(images, labels, images, labels)
     found = start_from(tmp_path / "lite0.safetensors", cut, dataset, PretrainedFlags())
     kept = state["blocks.6.0.conv_pw.weight"].transpose(2, 3, 1, 0)
     np.testing.assert_array_equal(found.given["params/block_15/edge_0_conv_1x1/conv/kernel"], kept)
-    assert "tf_efficientnet_lite0" in found.told[0]
+    assert f"({name})" in found.told[0]  # which names and shapes do not tell
+    with pytest.raises(nn.WeightsError, match=f"holds weights of .*{name}.* is another network"):
+        nn.import_weights(tmp_path / "lite0.safetensors", cut)
 
 
 @pytest.mark.quick_cases(1)

@@ -7,7 +7,6 @@ averaged features.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -19,7 +18,7 @@ from jaxnas.nn.network import Network, build
 from jaxnas.nn.weights.checks import WeightsError, check_shapes, shapes_of
 from jaxnas.nn.weights.init import named_leaves
 from jaxnas.nn.weights.source_layers import LayerName, Place, Source, SourceArrayOf
-from jaxnas.spaces import AdaptationSpace, Genotype, SpaceError
+from jaxnas.spaces.genotype import Genotype
 
 
 class Imported(NamedTuple):
@@ -37,17 +36,6 @@ class Imported(NamedTuple):
     variables: Any
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
-
-
-def is_made_of(base: Genotype, whole: Genotype) -> bool:
-    """Whether `base` is `whole`, of any name, or turns edges of it into nothing or identities."""
-    if dataclasses.replace(base, name=whole.name) == whole:
-        return True
-    try:
-        AdaptationSpace(whole, "full").encode(base)
-    except SpaceError:
-        return False
-    return True
 
 
 _SIDE = 224  # the variables are the same for images of any size

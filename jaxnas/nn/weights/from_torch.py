@@ -7,7 +7,7 @@ restricted reader, which makes tensors and plain containers and runs nothing els
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 
 from jaxnas import reading
 from jaxnas.nn.weights.checks import WeightsError, existing_file
-from jaxnas.nn.weights.foreign import Imported, convert_weights, is_made_of
+from jaxnas.nn.weights.foreign import Imported, convert_weights
 from jaxnas.nn.weights.safetensors_file import read_safetensors
 from jaxnas.nn.weights.source_layers import Source
 from jaxnas.nn.weights.torch_layers import NAMINGS, Model, Naming, torch_leaf
@@ -64,12 +64,13 @@ def import_torchvision(weights: Any) -> Imported:
     return _import(weights, "torchvision", None)
 
 
-def import_made_of(weights: Any, base: Genotype) -> Imported:
-    """The network of timm, torchvision or efficientnet_pytorch that `base` is made of.
+def import_fitting(weights: Any, base: str, fits: Callable[[Genotype], bool]) -> Imported:
+    """The network of timm, torchvision or efficientnet_pytorch that fits.
 
     Args:
       weights: as `import_timm` takes them.
-      base: that network, of any name, or one that turns edges of it into nothing or identities.
+      base: name of what it must fit, for messages.
+      fits: whether a network does.
 
     Raises:
       WeightsError: as `import_timm` does, and if the weights are of another network.
@@ -79,10 +80,10 @@ def import_made_of(weights: Any, base: Genotype) -> Imported:
     told = [each for each in found if each[1].name == config.get("architecture")]
     candidates = [(naming, model, model.genotype()) for naming, model in told or found]
     for naming, model, genotype in candidates:
-        if is_made_of(base, genotype):
+        if fits(genotype):
             return _convert(source, where, naming, model, genotype, config)
     known = " or ".join(dict.fromkeys(genotype.name for *_, genotype in candidates))
-    raise WeightsError(f"{where} holds weights of {known}; {base.name} is another network")
+    raise WeightsError(f"{where} holds weights of {known}; {base} is another network")
 
 
 def _import(weights: Any, library: str, name: str | None) -> Imported:

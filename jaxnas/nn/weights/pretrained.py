@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from jaxnas.nn.weights.checks import WeightsError
 from jaxnas.nn.weights.foreign import Imported
 from jaxnas.nn.weights.from_keras import import_keras
-from jaxnas.nn.weights.from_torch import PICKLES, import_made_of
+from jaxnas.nn.weights.from_torch import PICKLES, import_fitting
 from jaxnas.nn.weights.safetensors_file import load_network, read_safetensors
 from jaxnas.spaces.genotype import Genotype
 
@@ -31,15 +32,17 @@ def import_weights(weights: Any, base: Genotype) -> Imported:
     Raises:
       WeightsError: if it cannot be read, or naming what does not fit the network.
     """
-    imported = import_source(weights, base)
-    genotype = imported.network.genotype
-    if genotype != dataclasses.replace(base, name=genotype.name):
-        where = weights if isinstance(weights, str | os.PathLike) else "the state dict"
-        raise WeightsError(f"{where} holds {genotype.name}; {base.name} is another network")
+
+    def fits(genotype: Genotype) -> bool:
+        return genotype == dataclasses.replace(base, name=genotype.name)
+
+    imported = import_source(weights, base.name, fits)
+    if not fits(genotype := imported.network.genotype):
+        raise WeightsError(f"{weights} holds {genotype.name}; {base.name} is another network")
     return imported._replace(network=dataclasses.replace(imported.network, genotype=base))
 
 
-def import_source(weights: Any, base: Genotype) -> Imported:
+def import_source(weights: Any, base: str, fits: Callable[[Genotype], bool]) -> Imported:
     """The network whose trained weights these are, recognised by their names.
 
     It has as many classes as the source; its logits are the averaged features where the source has
@@ -49,8 +52,9 @@ def import_source(weights: Any, base: Genotype) -> Imported:
       weights: the path of a file: a safetensors file of this project, timm or torchvision; a .pth
         or .pt of these two or of efficientnet_pytorch, which takes PyTorch; a .h5 or .keras of
         Keras. Or a state dict, as `import_timm` takes it.
-      base: tells networks of these libraries apart whose weights have the same names and shapes:
-        the network itself, or one that turns edges of it into nothing or identities.
+      base: name of what the network must fit, for messages.
+      fits: whether a network does; it tells those of timm, torchvision and efficientnet_pytorch
+        apart whose weights have the same names and shapes.
 
     Returns:
       The network, its variables, and the mean and standard deviation of the images' channels that
@@ -58,7 +62,7 @@ def import_source(weights: Any, base: Genotype) -> Imported:
 
     Raises:
       WeightsError: if it cannot be read, or if timm's, torchvision's or efficientnet_pytorch's are
-        of no network that `base` is made of.
+        of no network that fits.
     """
     if isinstance(weights, str | os.PathLike):
         path = Path(weights)
@@ -69,4 +73,4 @@ def import_source(weights: Any, base: Genotype) -> Imported:
             stems = (arrays[name].shape[2] for name in _STEMS if name in arrays)
             network, variables, _ = load_network(path, (_SIDE, _SIDE, next(stems, 3)))
             return Imported(network, variables)
-    return import_made_of(weights, base)
+    return import_fitting(weights, base, fits)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -110,7 +111,17 @@ def read_weights(weights: Any, base: Genotype) -> GivenWeights:
         arrays, metadata = read_safetensors(path)
         if "genotype" in metadata or any(name.startswith("params/") for name in arrays):
             return _own(path, arrays, metadata)
-    return _of_network(str(path), import_source(path, base))
+    made_of = functools.partial(_is_made_of, base)
+    return _of_network(str(path), import_source(path, base.name, made_of))
+
+
+def _is_made_of(base: Genotype, whole: Genotype) -> bool:
+    """Whether `base` is `whole`, of any name, or turns edges of it into nothing or identities."""
+    try:
+        AdaptationSpace(whole, "full").encode(base)
+    except SpaceError:
+        return False
+    return True
 
 
 def _of_network(where: str, found: Any) -> GivenWeights:
