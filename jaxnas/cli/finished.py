@@ -36,6 +36,12 @@ class _Classify:
         refuse_below_one(self, "batch_size")
         if bool(self.mean) != bool(self.std):
             raise ConfigError("give both --mean and --std, or neither")
+        for name in ("mean", "std"):
+            if len(getattr(self, name)) not in (0, 1, 3):
+                raise ConfigError(
+                    f"--{name} has a value for each channel, 1 of grey or 3 of colour images, not "
+                    f"{len(getattr(self, name))}"
+                )
 
     @property
     def moments(self) -> tuple[tuple[float, ...], tuple[float, ...]] | None:

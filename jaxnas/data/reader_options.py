@@ -48,6 +48,10 @@ class Reading:
         size = self.image_size
         if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
             raise DataError(f"--image-size must be a whole number of pixels above 0, not {size!r}.")
+        for name in ("crop_share", "test_share"):
+            share = getattr(self, name)
+            if isinstance(share, bool) or not isinstance(share, int | float | None):
+                raise DataError(f"--{name.replace('_', '-')} must be a number, not {share!r}.")
         if not 0 < self.crop_share <= 1:
             raise DataError(f"--crop-share must be above 0 and at most 1, not {self.crop_share}.")
         if self.crop_share != 1 and size is None:

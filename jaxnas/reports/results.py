@@ -215,7 +215,7 @@ def read_results(folder: str | os.PathLike[str]) -> list[Result]:
 
 def without_labels(rows: Sequence[Result]) -> bool:
     """Whether all rows are of learning without labels, and their accuracy that of a probe."""
-    return bool(rows) and all(row.scores for row in rows)
+    return bool(rows) and all("knn_accuracy" in row.scores for row in rows)
 
 
 class _Shown(NamedTuple):

@@ -52,7 +52,7 @@ class AdaptationRun(SpaceRun):
     """Adaptation of the base while it trains."""
 
     def __post_init__(self) -> None:
-        self.adaptation.refuse_beyond(self._body_epochs)
+        self.adaptation.refuse_beyond(self.settings.epochs, self._head_epochs)
         if self.settings.early_stopping is not None and self._fixed_from == self.settings.epochs:
             raise ConfigError(
                 "--early-stopping needs epochs in which the architecture is fixed: give fewer "
@@ -302,6 +302,11 @@ def method_run(
     body_epochs = settings.epochs - (0 if start is None else start.head_epochs)
     granularity = granularity_of(method)
     adapts = method in get_args(Granularity) and adaptation.joint_epochs(body_epochs)
+    if not adapts and method in get_args(Granularity) and adaptation.target_cost is not None:
+        raise ConfigError(
+            f"--target-cost {adaptation.target_cost} needs epochs in which {method} adapts: give "
+            "--adapt-epochs of at least 1"
+        )
     if not adapts and method in ("original", *get_args(Granularity)):
         return TrainingRun(*common, start)
     chosen = {"norm": NormRun, "identities": IdentitiesRun}.get(method, RandomRun)

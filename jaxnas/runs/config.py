@@ -211,8 +211,20 @@ class Training:
             )
 
     def held_out(self, images: int) -> int:
-        """Number of so many training images that say when training stops."""
-        return 0 if self.early_stopping is None else max(1, round(self.validation * images))
+        """Number of so many training images that say when training stops.
+
+        Raises:
+          ConfigError: if none is left to be learned.
+        """
+        if self.early_stopping is None:
+            return 0
+        count = max(1, round(self.validation * images))
+        if count >= images:
+            raise ConfigError(
+                f"--validation {self.validation} holds out all of the {images:,} training images; "
+                "give less"
+            )
+        return count
 
     @property
     def bound_to_epochs(self) -> str:
@@ -264,7 +276,7 @@ class Experiment:
 
     def __post_init__(self) -> None:
         self.pretrained.refuse_beyond(self.training.epochs, self.pretrained.weights)
-        self.adaptation.refuse_beyond(self.training.epochs - self.pretrained.head_epochs)
+        self.adaptation.refuse_beyond(self.training.epochs, self.pretrained.head_epochs)
         if not self.methods or len(set(self.methods)) < len(self.methods):
             raise ConfigError(
                 f"--methods must name each method once: {', '.join(get_args(Method))}"

@@ -80,7 +80,7 @@ class EdgeCosts(NamedTuple):
         if share >= target - TOLERANCE:
             return note
         why = (
-            "no network of this space lies between"
+            "none within 3 points of it could be chosen"
             if derivation.limited
             else "the architecture parameters themselves ask for no more"
         )

@@ -196,6 +196,11 @@ class NormRun(ChosenRun):
                 "norm drops operations whose --weights are small until --target-cost is met; give "
                 "both"
             )
+        if self.adaptation.target_cost > 1:
+            raise ConfigError(
+                "norm drops operations of the base: --target-cost must be at most 1, not "
+                f"{self.adaptation.target_cost}"
+            )
         super().__post_init__()
 
     @cached_property

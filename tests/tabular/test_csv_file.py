@@ -86,7 +86,7 @@ FIRST = official_table.lines()[1].split(",")[1]
         (change(1, 14, "10.5"), "has 10.5 as params_cifar10"),
         (change(1, 0, "15625"), "where a whole number from 0 to 15624 belongs"),
         (change(1, 18, "-1"), "has -1 as cifar10_train_seconds_200ep"),
-        (change(4, 5, "good"), ", line 5: could not convert string to float: 'good'"),
+        (change(4, 5, "good"), ", line 5: 'good' is no number"),
         (lambda lines: lines.insert(3, "1,2"), "has 2 cells in line 4 but 20 in its first"),
     ],
 )

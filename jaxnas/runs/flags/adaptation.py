@@ -54,12 +54,19 @@ class AdaptationFlags:
         if self.arch_optimizer == "sgd" and self.arch_learning_rate is None:
             raise ConfigError("--arch-optimizer sgd needs --arch-learning-rate")
 
-    def refuse_beyond(self, epochs: int) -> None:
-        """Raises a ConfigError unless the adaptation fits into so many epochs of training."""
+    def refuse_beyond(self, epochs: int, head_epochs: int = 0) -> None:
+        """Raises a ConfigError unless the adaptation fits into the epochs of training.
+
+        Args:
+          epochs: all of them.
+          head_epochs: the first ones, in which the head alone learns.
+        """
+        epochs -= head_epochs
         joint = self.joint_epochs(epochs)
         if not 0 <= joint <= epochs:
+            most = "--epochs less --head-epochs" if head_epochs else "--epochs"
             raise ConfigError(
-                f"--adapt-epochs must be from 0 to --epochs ({epochs}), not {self.adapt_epochs}"
+                f"--adapt-epochs must be from 0 to {most} ({epochs}), not {self.adapt_epochs}"
             )
         if not 0 <= self.waiting_epochs(epochs) <= joint:
             raise ConfigError(

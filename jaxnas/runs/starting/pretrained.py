@@ -70,13 +70,15 @@ def start_from(weights: Any, base: Genotype, dataset: Dataset, flags: Pretrained
     kept_head = _fits(source, head, dataset.class_names)
     given = {name: source.arrays[name] for name in body if name in source.arrays}
     new = [name for name in body if name not in given]
-    _refuse_other_network(source, base, body)
+    _refuse_other_network(source, base, body, shape)
     _refuse_other_channels(source, shape[-1])
     if kept_head:
         given |= {name: source.arrays[name] for name in head}
     for name, array in given.items():
         if not np.isfinite(array).all():
             raise ConfigError(f"--weights {source.where}: {name} is not finite")
+        if name.endswith("/var") and array.min(initial=0) < 0:
+            raise ConfigError(f"--weights {source.where}: {name} has a variance below 0")
     ignored = [name for name in source.arrays if name not in wanted and not _of_head(name)]
     told = _told(source, base, dataset, len(body), new, ignored, kept_head=kept_head)
     return Start(
@@ -151,7 +153,8 @@ def _arrays(variables: Any) -> dict[str, np.ndarray]:
 
 
 def _of_head(name: str) -> bool:
-    return name.split("/")[1] in nn.HEAD_MODULES
+    _, *modules = name.split("/")
+    return bool(modules) and modules[0] in nn.HEAD_MODULES
 
 
 def _fits(
@@ -165,18 +168,21 @@ def _fits(
 
 
 def _refuse_other_network(
-    source: GivenWeights, base: Genotype, body: Mapping[str, tuple[int, ...]]
+    source: GivenWeights,
+    base: Genotype,
+    body: Mapping[str, tuple[int, ...]],
+    shape: tuple[int, ...],
 ) -> None:
     """Raises a ConfigError where the weights are of a network that `base` is not made of."""
     found = {name: array.shape for name, array in source.arrays.items() if name in body}
-    if source.genotype is None:
-        wanted = body
-    else:
-        wanted = {name: shape for name, shape in body.items() if name in found}
+    wanted = body
     try:
-        check_shapes(f"--weights {source.where}", found, wanted)
-        if source.genotype is not None:
+        if source.genotype not in (None, base):
             AdaptationSpace(source.genotype, "full").encode(base)
+            # The weights lack what `base` has an identity for in the place of an operation.
+            own = named_leaves(nn.abstract_variables(nn.build(source.genotype, 2), shape))
+            wanted = {name: size for name, size in body.items() if name in found or name in own}
+        check_shapes(f"--weights {source.where}", found, wanted)
     except SpaceError as error:
         raise ConfigError(
             f"--weights {source.where} are of {source.genotype and source.genotype.name}, of which "

@@ -59,8 +59,8 @@ def derive_within(
     The sum is that of log softmax(θ) too, which differs by what no choice changes. An edge that
     carries nothing counts as none, also where it had to go since it lay on no path to the output.
     Where the answer of `AdaptationSpace.derive` is cheap enough, it stands. Where it is not, an
-    architecture that costs at least `least` is preferred to any cheaper one; of equal sums, the one
-    that costs more.
+    architecture that costs at least `least` is preferred to any cheaper one, and where none does,
+    the costliest; of equal sums, the one that costs more.
 
     Dynamic programming over the tables keeps, of all partial architectures of one cost, the best,
     and so is exact. Where more than `CELLS` are left, it keeps the best in each of so many equal
@@ -110,11 +110,8 @@ def derive_within(
 
 
 def _best_end(cost: np.ndarray, score: np.ndarray, least: int) -> int:
-    """The place of the best score among costs of at least `least`; among all if there is none."""
-    wanted = cost >= least
-    if not wanted.any():
-        wanted[:] = True
-    score = np.where(wanted, score, -np.inf)
+    """The place of the best score among costs of at least `least`; the costliest if none has."""
+    score = np.where(cost >= min(least, cost.max()), score, -np.inf)
     return int(np.lexsort((cost, score))[-1])
 
 
