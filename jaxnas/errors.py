@@ -7,8 +7,14 @@ class UserError(Exception):
     A command prints the sentence, without a traceback, and ends with the status.
     """
 
+    status = 2
+    """Exit status of a command."""
+
+
+class ExecutionError(UserError, RuntimeError):
+    """Work that could be as it was asked for, and failed: it diverged, or a disk was full."""
+
     status = 1
-    """Exit status of a command; 2 of an error in its flags."""
 
 
 class SettingsError(UserError, ValueError):

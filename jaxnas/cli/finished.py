@@ -10,7 +10,7 @@ from typing import Annotated
 
 import tyro
 
-from jaxnas.cli.output import Flag, console, print_json, say, write
+from jaxnas.cli.output import Flag, console, print_json, refuse_no_folder, say, write
 from jaxnas.runs.config import ConfigError, refuse_below_one
 from jaxnas.runs.flags.data import ReadingFlags
 from jaxnas.storage import files
@@ -139,6 +139,8 @@ class PredictImages(_Classify):
             raise ConfigError("there is no image to predict; name files or folders of them")
         if self.out is not None and self.out.suffix not in (".csv", ".json"):
             raise ConfigError(f"--out {self.out} must be a .csv or a .json file")
+        if self.out is not None:
+            refuse_no_folder(self.out)
         paths = image_paths(self.images)
         shape = read_pixels(paths[0], len(self.mean)).shape if self.mean else None
         trained = load_trained(self.source, self.seed, self.moments, shape)
@@ -166,6 +168,7 @@ class Export:
     def run(self) -> None:
         if self.out.suffix not in (".stablehlo", ".onnx", ".safetensors"):
             raise ConfigError(f"--out {self.out} must be a .stablehlo, .onnx or .safetensors file")
+        refuse_no_folder(self.out)
         from jaxnas.nn import save_safetensors
         from jaxnas.nn.weights.export import export
         from jaxnas.nn.weights.onnx_file import export_onnx

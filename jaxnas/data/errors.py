@@ -2,11 +2,15 @@
 
 from pathlib import Path
 
-from jaxnas.errors import UserError
+from jaxnas.errors import ExecutionError, UserError
 
 
 class DataError(UserError, ValueError):
     """Data that cannot be found, read or used; the message says what to do."""
+
+
+class DownloadError(DataError, ExecutionError):
+    """A download that failed."""
 
 
 class BrokenImageError(DataError):

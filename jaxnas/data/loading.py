@@ -20,6 +20,7 @@ from jaxnas.data.folders import (
 from jaxnas.data.host import refuse_no_grain
 from jaxnas.data.reader_options import Reading
 from jaxnas.data.tfds import load_tfds
+from jaxnas.hints import alike, beside
 from jaxnas.normalisation import Normalisation
 
 NAMED: dict[str, Callable[[Path, bool, Reading], Dataset]] = {
@@ -122,4 +123,6 @@ def _load_path(path: Path, name: str, how: Reading) -> Dataset:
         raise DataError(f"{path} is a file, but no .npz{advice}: {_CHOICES}.")
     if path.exists():
         raise DataError(f"{path} is neither a file nor a folder: {_CHOICES}.")
-    raise DataError(f"{name!r} is no data set and no path that exists: {_CHOICES}.")
+    near = [each for each in beside(path) if Path(each).is_dir() or each.endswith(".npz")]
+    hint = alike(name, [*NAMED, *near], f"{_CHOICES}.")
+    raise DataError(f"{name!r} is no data set and no path that exists: {hint}")
