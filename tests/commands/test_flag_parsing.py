@@ -31,7 +31,7 @@ WRONG = {
     "jaxnas adapt --epochs": "jaxnas adapt --help",
     "jaxnas adapt --dataset cfar10": "'cfar10' is no data set and no path that exists: did you "
     "mean cifar10, cifar100?",
-    "jaxnas adapt --dataset digits --weights no.safetensors": "there is no file no.safetensors",
+    "jaxnas adapt --dataset digits --weights no.safetensors": "there is no file no.",
     "jaxnas count resnet200": "error: resnet200 is neither",
     "darts_cifar --darts.arch-learning-rate -1": "error: --darts.arch-learning-rate must be",
     "enas_cifar --enas.auxiliary-weight -1": "--enas.auxiliary-weight",
