@@ -67,8 +67,8 @@ class EvaluateTrained(_Classify):
     """Print a JSON object."""
 
     def run(self) -> None:
-        from jaxnas import data
         from jaxnas.commands.trained.evaluate import evaluate
+        from jaxnas.data.loading import load_by_flags
         from jaxnas.runs.load import knows_images, learned_besides, load_trained
 
         trained, flags, reading = None, self.data, self.data.reading
@@ -77,7 +77,7 @@ class EvaluateTrained(_Classify):
             height, width, _ = trained.input_shape
             if flags.image_size is None and height == width:
                 reading["image_size"] = height
-        dataset = data.load(flags.dataset, flags.data_dir, download=flags.download, **reading)
+        dataset = load_by_flags(flags.dataset, flags.data_dir, download=flags.download, **reading)
         if trained is None:
             trained = load_trained(self.source, self.seed, self.moments, dataset.input_shape)
         warning = learned_besides(self.source, flags.dataset, flags.test_share, flags.test_seed)
@@ -122,6 +122,8 @@ class PredictImages(_Classify):
     .safetensors file."""
     images: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGES")]
     """Image files, or folders of them."""
+    skip_broken: Flag = False
+    """Leave out image files that cannot be decoded, and name them, in place of stopping there."""
     top: int = 5
     """Number of likeliest classes that are told of each image."""
     out: Path | None = None
@@ -131,7 +133,9 @@ class PredictImages(_Classify):
 
     def run(self) -> None:
         from jaxnas.commands.trained.predict import as_csv, image_paths, predict
+        from jaxnas.data.errors import BrokenImageError
         from jaxnas.data.folders.image_files import read_pixels
+        from jaxnas.data.folders.notes import broken_files
         from jaxnas.runs.load import load_trained
 
         refuse_below_one(self, "top")
@@ -141,7 +145,10 @@ class PredictImages(_Classify):
             raise ConfigError(f"--out {self.out} must be a .csv or a .json file")
         if self.out is not None:
             refuse_no_folder(self.out)
-        paths = image_paths(self.images)
+        broken: list[BrokenImageError] = []
+        paths = image_paths(self.images, broken if self.skip_broken else None)
+        for told in broken_files(broken):
+            print(told, file=sys.stderr)
         shape = read_pixels(paths[0], len(self.mean)).shape if self.mean else None
         trained = load_trained(self.source, self.seed, self.moments, shape)
         rows = list(predict(trained, paths, self.top, self.batch_size))

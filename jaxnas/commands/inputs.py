@@ -6,8 +6,8 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from jaxnas import data
 from jaxnas.data import Dataset
+from jaxnas.data.loading import load_by_flags
 from jaxnas.hints import alike, beside
 from jaxnas.runs.config import ConfigError, RunFlags, Stem
 from jaxnas.runs.flags.data import DataFlags
@@ -28,7 +28,7 @@ def load_data(flags: DataFlags) -> Dataset:
     Raises:
       DataError: if it cannot be found, read or limited.
     """
-    dataset = data.load(flags.dataset, flags.data_dir, download=flags.download, **flags.reading)
+    dataset = load_by_flags(flags.dataset, flags.data_dir, download=flags.download, **flags.reading)
     if flags.flip is not None:
         augmentation = dataclasses.replace(dataset.augmentation, flip=flags.flip)
         dataset = dataclasses.replace(dataset, augmentation=augmentation)

@@ -24,7 +24,7 @@ class BrokenImageError(DataError):
     def __init__(self, path: Path, cause: str, advice: str) -> None:
         """`advice` is what to do, after the colon."""
         super().__init__(path, cause, advice)  # by which it is pickled
-        self.path, self.cause, self._advice = path, cause, advice
+        self.path, self.cause = path, cause
 
     def __str__(self) -> str:
-        return f"{self.path} cannot be read as an image ({self.cause}): {self._advice}."
+        return f"{self.path} cannot be read as an image ({self.cause}): {self.args[2]}."

@@ -20,6 +20,7 @@ from jaxnas.data.folders import (
 from jaxnas.data.host import refuse_no_grain
 from jaxnas.data.reader_options import Reading
 from jaxnas.data.tfds import load_tfds
+from jaxnas.errors import told_by_parameters
 from jaxnas.hints import alike, beside
 from jaxnas.normalisation import Normalisation
 
@@ -46,6 +47,7 @@ _ADVICE = {
 }
 
 
+@told_by_parameters()
 def load(
     spec: str | os.PathLike[str],
     data_dir: str | os.PathLike[str] | None = None,
@@ -81,6 +83,18 @@ def load(
     Raises:
       DataError: if it cannot be found, fetched, read or used.
     """
+    return load_by_flags(spec, data_dir, download=download, normalisation=normalisation, **reading)
+
+
+def load_by_flags(
+    spec: str | os.PathLike[str],
+    data_dir: str | os.PathLike[str] | None = None,
+    *,
+    download: bool = False,
+    normalisation: Normalisation | None = None,
+    **reading: Any,
+) -> Dataset:
+    """As `load`, but errors name flags as a command's user types them."""
     name = os.fspath(spec)
     if not name:
         raise DataError(f"the name of the data set is empty: {_CHOICES}.")
