@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnas import data, nn, training
+from jaxnas.cli.output import refuse_no_folder, write
 from jaxnas.commands.script import run_script
 from jaxnas.data.folders import imagenet_validation
 from jaxnas.data.host import HostData, refuse_no_grain
@@ -27,7 +28,6 @@ from jaxnas.nn.weights.safetensors_file import load_image_form, read_safetensors
 from jaxnas.reports.classification import label_ranks
 from jaxnas.runs.genotype_files import load_base
 from jaxnas.runs.load import OutputsError
-from jaxnas.storage import files
 from jaxnas.tasks import supervised
 
 
@@ -64,6 +64,8 @@ class Evaluation:
 def main(flags: Evaluation) -> None:
     """Prints the accuracies."""
     refuse_no_grain()
+    if flags.out is not None:
+        refuse_no_folder(flags.out)
     side = flags.image_size
     reading = data.Reading(image_size=side, crop_share=flags.crop_share)
     images, labels = imagenet_validation(flags.data_dir, reading)
@@ -89,7 +91,7 @@ def main(flags: Evaluation) -> None:
     found |= {"images": len(labels)}
     print(f"top-1 {100 * found['top_1']:.2f}%, top-5 {100 * found['top_5']:.2f}%")
     if flags.out is not None:
-        files.write_bytes(flags.out, (json.dumps(found, indent=1) + "\n").encode())
+        write(flags.out, (json.dumps(found, indent=1) + "\n").encode())
 
 
 def top_scores(logits: jax.Array, labels: jax.Array) -> dict[str, jax.Array]:

@@ -18,7 +18,7 @@ import tyro
 
 from jaxnas.commands.script import run_script
 from jaxnas.reports import Result, read_results, results_table, write_results
-from jaxnas.runs.config import Method
+from jaxnas.runs.config import ConfigError, Method
 from jaxnas.storage import RunError, files
 from jaxnas.storage.directory import DATA
 
@@ -36,9 +36,9 @@ class Merge:
 
     def __post_init__(self) -> None:
         if not self.runs:
-            raise RunError("name at least one run directory")
+            raise ConfigError("name at least one run directory")
         if self.out.resolve() in [run.resolve() for run in self.runs]:
-            raise RunError(f"--out {self.out} is one of the runs; choose another folder")
+            raise ConfigError(f"--out {self.out} is one of the runs; choose another folder")
 
 
 def _place(method: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import os
 from collections.abc import Callable
 from typing import Any, NamedTuple, get_args
@@ -12,6 +13,7 @@ import numpy as np
 from jaxnas import data, nn
 from jaxnas.commands.experiment import load_base
 from jaxnas.commands.inputs import fit_stem
+from jaxnas.errors import told_by_parameters
 from jaxnas.hints import alike
 from jaxnas.jobs.job import UNWATCHED, Watcher
 from jaxnas.runs.adaptation_run import method_run
@@ -55,6 +57,7 @@ class Adapted(NamedTuple):
     std: np.ndarray
 
 
+@told_by_parameters()
 def adapt(
     base: str | os.PathLike[str] | Genotype,
     dataset: str | os.PathLike[str] | data.Dataset | Arrays,
@@ -98,6 +101,14 @@ def adapt(
       TypeError: for a setting that does not exist.
       TrainingError: if the loss is no longer finite.
     """
+    if granularity not in get_args(Granularity):
+        raise ConfigError(
+            f"granularity is one of {', '.join(get_args(Granularity))}, not {granularity!r}"
+        )
+    if type(seed) is not int or not 0 <= seed < 2**32:
+        raise ConfigError(f"a seed is a whole number from 0 to 2**32 - 1, not {seed!r}")
+    training, adaptation, pretrained = _flags_of(settings)
+    pretrained.refuse_beyond(training.epochs, weights)
     if isinstance(dataset, (str, os.PathLike)):
         dataset = data.load(dataset)
     elif isinstance(dataset, (tuple, list)) and len(dataset) == 4:
@@ -107,14 +118,6 @@ def adapt(
             "a data set is a name or path that data.load takes, a data.Dataset, or the four arrays "
             f"x_train, y_train, x_test, y_test; got {_described(dataset)}"
         )
-    if granularity not in get_args(Granularity):
-        raise ConfigError(
-            f"granularity is one of {', '.join(get_args(Granularity))}, not {granularity!r}"
-        )
-    if type(seed) is not int or not 0 <= seed < 2**32:
-        raise ConfigError(f"a seed is a whole number from 0 to 2**32 - 1, not {seed!r}")
-    training, adaptation, pretrained = _flags_of(settings)
-    pretrained.refuse_beyond(training.epochs, weights)
     if isinstance(base, os.PathLike):
         base = os.fspath(base)
     if isinstance(base, str):
@@ -156,7 +159,12 @@ def _flags_of(settings: dict[str, Any]) -> tuple[Training, AdaptationFlags, Pret
         for kind in (Training, AdaptationFlags, PretrainedFlags)
     }
     known = [name for names in of_kinds.values() for name in names]
+    known += [name for name in inspect.signature(adapt).parameters if name != "settings"]
     for name in settings:
+        if name in {field.name for field in dataclasses.fields(data.Reading)}:
+            raise TypeError(
+                f"{name!r} is a setting of jaxnas.data.load; give the data set that it returns"
+            )
         if name not in known:
             hint = alike(name, known, f"there are {', '.join(known)}", most=3)
             raise TypeError(f"there is no setting {name!r}; {hint}")

@@ -1,5 +1,9 @@
 """What is the user's to mend."""
 
+import contextlib
+import re
+from collections.abc import Iterator
+
 
 class UserError(Exception):
     """Something asked for or given that cannot be; its message is a sentence on what to do.
@@ -7,8 +11,41 @@ class UserError(Exception):
     A command prints the sentence, without a traceback, and ends with the status.
     """
 
+    status = 2
+    """Exit status of a command."""
+
+
+class ExecutionError(UserError, RuntimeError):
+    """Work that could be as it was asked for, and failed: it diverged, or a disk was full."""
+
     status = 1
-    """Exit status of a command; 2 of an error in its flags."""
+
+
+@contextlib.contextmanager
+def told_by_parameters() -> Iterator[None]:
+    """Has a UserError inside name Python's parameters, ``epochs=``, in place of flags, --epochs."""
+    try:
+        yield
+    except UserError as error:
+        error.args = tuple(
+            _FLAG.sub(_parameter, each) if isinstance(each, str) else each for each in error.args
+        )
+        raise
+
+
+_FLAG = re.compile(r"--data-on host|--([a-z][\w.-]*\w)((?<=--base) | (?=(?:\d[\d.]*|N)\b))?")
+
+_PARAMETERS = {
+    "--data-on host": "on_host=True",
+    "--data-workers": "workers=",
+    "--download": "download=True",
+    "--rgb": "rgb=True",
+    "--skip-broken": "skip_broken=True",
+}
+
+
+def _parameter(found: re.Match[str]) -> str:
+    return _PARAMETERS.get(found[0]) or f"{found[1].replace('-', '_')}="
 
 
 class SettingsError(UserError, ValueError):

@@ -13,7 +13,9 @@ import pytest
 
 import jaxnas
 from jaxnas import data, nn
+from jaxnas.commands.inputs import load_data
 from jaxnas.runs.config import ConfigError
+from jaxnas.runs.flags.data import DataFlags
 from jaxnas.spaces import Genotype, zoo
 from support import networks
 from support.tiny import BASE, FLAGS, dataset, images, run
@@ -71,16 +73,16 @@ def test_adapt_is_what_the_experiment_runs():
     ("arguments", "message"),
     [
         ({"granularity": "original"}, "granularity is one of cell, full, block, not 'original'"),
-        ({"base": "resnet21"}, "--base resnet21 is neither a network of the zoo"),
-        ({"epochs": 0}, "--epochs must be above 0"),
-        ({"head_epochs": 1}, "--head-epochs is for training from --weights"),
+        ({"base": "resnet21"}, "base=resnet21 is neither a network of the zoo"),
+        ({"epochs": 0}, "epochs= must be above 0"),
+        ({"head_epochs": 1}, "head_epochs= is for training from weights="),
         ({"weights": 3}, "weights are the path of a file or of a run's folder, or a network"),
-        ({"epochs": 10**30}, f"--epochs must be at most 1,000,000, not {10**30}"),
-        ({"epochs": "3"}, "--epochs must be a whole number, not '3'"),
-        ({"batch_size": 50.5}, "--batch-size must be a whole number, not 50.5"),
-        ({"optimizer": "adam"}, "--optimizer must be one of 'sgd', 'lars', 'adamw', not 'adam'"),
-        ({"precision": "float16"}, "--precision must be one of 'float32', 'bfloat16', not"),
-        ({"cost": "money"}, "--cost must be one of 'macs', 'params', 'latency', not 'money'"),
+        ({"epochs": 10**30}, f"epochs= must be at most 1,000,000, not {10**30}"),
+        ({"epochs": "3"}, "epochs= must be a whole number, not '3'"),
+        ({"batch_size": 50.5}, "batch_size= must be a whole number, not 50.5"),
+        ({"optimizer": "adam"}, "optimizer= must be one of 'sgd', 'lars', 'adamw', not 'adam'"),
+        ({"precision": "float16"}, "precision= must be one of 'float32', 'bfloat16', not"),
+        ({"cost": "money"}, "cost= must be one of 'macs', 'params', 'latency', not 'money'"),
         ({"seed": 2**40}, f"a seed is a whole number from 0 to 2**32 - 1, not {2**40}"),
         ({"seed": 1.5}, "a seed is a whole number from 0 to 2**32 - 1, not 1.5"),
         (
@@ -106,6 +108,26 @@ def test_what_is_no_data_set_is_told_in_a_sentence(given, described):
 def test_a_setting_that_does_not_exist_is_named():
     with pytest.raises(TypeError, match="no setting 'epoch'; did you mean epochs"):
         jaxnas.adapt(BASE, dataset(), epoch=3)
+    with pytest.raises(TypeError, match="no setting 'granularty'; did you mean granularity"):
+        jaxnas.adapt(BASE, dataset(), granularty="full")
+    with pytest.raises(TypeError, match=r"'image_size' is a setting of jaxnas\.data\.load; give"):
+        jaxnas.adapt(BASE, "photos", image_size=32)
+
+
+def test_errors_of_python_name_parameters_and_those_of_commands_flags(tmp_path):
+    with pytest.raises(data.DataError, match=r"^crop_share= is a share of image_size=: give"):
+        data.load("digits", crop_share=0.5)
+    with pytest.raises(data.DataError, match=r"^--crop-share is a share of --image-size: give"):
+        load_data(DataFlags(dataset="digits", crop_share=0.5))
+    with pytest.raises(data.DataError, match=r"^workers= read for on_host=True: give"):
+        data.load("digits", workers=2)
+    for name in ("a/0.png", "a/1.png", "b/0.png", "b/1.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"no image")
+    with pytest.raises(data.DataError, match=r"or leave out all such files by skip_broken=True\.$"):
+        data.load(tmp_path, test_share=0.5)
+    with pytest.raises(data.DataError, match=r"or leave out all such files by --skip-broken\.$"):
+        load_data(DataFlags(dataset=str(tmp_path), test_share=0.5))
 
 
 def test_a_genotype_says_its_own_size():

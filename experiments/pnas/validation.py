@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import rich.console
-import rich.progress
 
 from jaxnas import search, tabular
 from jaxnas.commands.progressive_search import SurrogateName
@@ -23,6 +23,7 @@ from jaxnas.commands.tabular.tabular_search import (
 )
 from jaxnas.reports.page import Picture, Section, told_pages, write_page
 from jaxnas.runs.config import ConfigError, refuse_below_one
+from jaxnas.runs.progress import ProgressBars
 from jaxnas.spaces import NASBench201Space
 from jaxnas.spaces.block_cells import pnas_space
 from jaxnas.storage.directory import RunDirectory, checked_directory
@@ -116,18 +117,25 @@ def run_pnas_tables(settings: PnasTables) -> Path:
     return report
 
 
+@contextlib.contextmanager
+def _progress(name: str, total: int, unit: str) -> Iterator[Callable[[], None]]:
+    """Shows a part's progress; gives what is called after each of its units."""
+    bars = ProgressBars(rich.console.Console(markup=False), {name: total})
+    with bars, bars.watch(name, name, unit) as watcher:
+        yield watcher.progress
+
+
 def _nasbench201(
     table: tabular.MeasuredTable, settings: PnasTables, run: RunDirectory
 ) -> tuple[Section, Any]:
     rewards = rewards_of(table, settings.dataset)
     valid = rewards.valid
-    with rich.progress.Progress(transient=True) as bars:
-        task = bars.add_task("nasbench201", total=settings.seeds)
+    with _progress("nasbench201", settings.seeds, "seeds") as advance:
         ours, ranks = progressive_201(
             valid,
             settings.seeds,
             settings.per_level_201,
-            lambda: bars.advance(task),
+            advance,
             settings.surrogate,
         )
     queries = ours.incumbents.shape[1]
@@ -163,11 +171,8 @@ def _surrogates(settings: PnasTables, run: RunDirectory) -> tuple[Section, Any]:
         for members in (1, 5)
         for name, make in search.SURROGATES.items()
     }
-    with rich.progress.Progress(transient=True) as bars:
-        task = bars.add_task("surrogates", total=settings.trials * len(surrogates))
-        ranks = rank_surrogates(
-            table, surrogates, settings.trials, settings.per_level, lambda: bars.advance(task)
-        )
+    with _progress("surrogates", settings.trials * len(surrogates), "trials") as advance:
+        ranks = rank_surrogates(table, surrogates, settings.trials, settings.per_level, advance)
     text = (
         f"Synthetic accuracies of PNAS's cells. Each learns from {settings.per_level} random cells "
         "of each number of blocks (all 136 of one), one number after the other, and ranks those "
@@ -182,14 +187,13 @@ def _surrogates(settings: PnasTables, run: RunDirectory) -> tuple[Section, Any]:
 def _race(settings: PnasTables, run: RunDirectory) -> tuple[Section, Any]:
     space = pnas_space(settings.blocks)
     tables = [SyntheticCells(space, seed) for seed in range(settings.races)]
-    with rich.progress.Progress(transient=True) as bars:
-        task = bars.add_task("race", total=settings.races)
+    with _progress("race", settings.races, "races") as advance:
         races = race(
             tables,
             settings.per_level,
             settings.queries,
             settings.steps,
-            lambda: bars.advance(task),
+            advance,
             settings.surrogate,
         )
     rows = race_rows(races)

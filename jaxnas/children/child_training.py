@@ -19,7 +19,7 @@ import optax
 from jaxnas import training
 from jaxnas.children.child_networks import Networks
 from jaxnas.data import epoch_permutation
-from jaxnas.errors import UserError
+from jaxnas.errors import ExecutionError
 from jaxnas.randomness import stream
 from jaxnas.runs.config import ConfigError, Training, flag
 from jaxnas.runs.search_run import SearchImages
@@ -53,7 +53,7 @@ class Outcome(NamedTuple):
         return self.accuracies[-1] if self.accuracies else None
 
 
-class ChildrenFailed(UserError, RuntimeError):
+class ChildrenFailed(ExecutionError):
     """No child that something is to be chosen from could be trained."""
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import rich.console
-import rich.progress
 import tyro
 
 from jaxnas.children.child_config import CellSearchFlags
@@ -52,13 +51,13 @@ class Zoo:
             for network in networks
         ]
         if self.counts:
-            progress = rich.console.Console(stderr=True)
-            for row, network in zip(
-                rows,
-                rich.progress.track(networks, "counting", console=progress, transient=True),
-                strict=True,
-            ):
-                row |= count(network, *_usual(network))
+            from jaxnas.runs.progress import ProgressBars
+
+            bars = ProgressBars(rich.console.Console(stderr=True), {"counting": len(networks)})
+            with bars, bars.watch("counting", "counting", "networks") as watcher:
+                for row, network in zip(rows, networks, strict=True):
+                    row |= count(network, *_usual(network))
+                    watcher.progress()
         if self.json:
             print_json(rows)
         else:  # as many columns as a narrow terminal holds

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import tyro
 
-from jaxnas.cli.output import Flag, console, print_json, say, write
+from jaxnas.cli.output import Flag, console, print_json, refuse_no_folder, say, write
 from jaxnas.runs.config import ConfigError, refuse_below_one
 from jaxnas.runs.flags.data import ReadingFlags
 from jaxnas.storage import files
@@ -73,8 +73,8 @@ class EvaluateTrained(_Classify):
     """Print a JSON object."""
 
     def run(self) -> None:
-        from jaxnas import data
         from jaxnas.commands.trained.evaluate import evaluate
+        from jaxnas.data.loading import load_by_flags
         from jaxnas.runs.load import knows_images, learned_besides, load_trained
 
         trained, flags, reading = None, self.data, self.data.reading
@@ -83,7 +83,7 @@ class EvaluateTrained(_Classify):
             height, width, _ = trained.input_shape
             if flags.image_size is None and height == width:
                 reading["image_size"] = height
-        dataset = data.load(flags.dataset, flags.data_dir, download=flags.download, **reading)
+        dataset = load_by_flags(flags.dataset, flags.data_dir, download=flags.download, **reading)
         if trained is None:
             trained = load_trained(self.source, self.seed, self.moments, dataset.input_shape)
         warning = learned_besides(self.source, flags.dataset, flags.test_share, flags.test_seed)
@@ -128,6 +128,8 @@ class PredictImages(_Classify):
     .safetensors file."""
     images: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGES")]
     """Image files, or folders of them."""
+    skip_broken: Flag = False
+    """Leave out image files that cannot be decoded, and name them, in place of stopping there."""
     top: int = 5
     """Number of likeliest classes that are told of each image."""
     out: Path | None = None
@@ -137,7 +139,9 @@ class PredictImages(_Classify):
 
     def run(self) -> None:
         from jaxnas.commands.trained.predict import as_csv, image_paths, predict
+        from jaxnas.data.errors import BrokenImageError
         from jaxnas.data.folders.image_files import read_pixels
+        from jaxnas.data.folders.notes import broken_files
         from jaxnas.runs.load import load_trained
 
         refuse_below_one(self, "top")
@@ -145,7 +149,12 @@ class PredictImages(_Classify):
             raise ConfigError("there is no image to predict; name files or folders of them")
         if self.out is not None and self.out.suffix not in (".csv", ".json"):
             raise ConfigError(f"--out {self.out} must be a .csv or a .json file")
-        paths = image_paths(self.images)
+        if self.out is not None:
+            refuse_no_folder(self.out)
+        broken: list[BrokenImageError] = []
+        paths = image_paths(self.images, broken if self.skip_broken else None)
+        for told in broken_files(broken):
+            print(told, file=sys.stderr)
         shape = read_pixels(paths[0], len(self.mean)).shape if self.mean else None
         trained = load_trained(self.source, self.seed, self.moments, shape)
         rows = list(predict(trained, paths, self.top, self.batch_size))
@@ -172,6 +181,7 @@ class Export:
     def run(self) -> None:
         if self.out.suffix not in (".stablehlo", ".onnx", ".safetensors"):
             raise ConfigError(f"--out {self.out} must be a .stablehlo, .onnx or .safetensors file")
+        refuse_no_folder(self.out)
         from jaxnas.nn import save_safetensors
         from jaxnas.nn.weights.export import export
         from jaxnas.nn.weights.onnx_file import export_onnx

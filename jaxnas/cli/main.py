@@ -32,10 +32,13 @@ def main() -> None:
     """Runs the command that the arguments say; see `run_command`."""
 
     def parse() -> Any:
-        commands = [get_args(each)[1].name for each in get_args(Command)]
-        if sys.argv[1:] and sys.argv[1] not in commands and not sys.argv[1].startswith("-"):
-            hint = alike(sys.argv[1], commands, f"there are {', '.join(commands)}", most=1)
-            raise ConfigError(f"there is no command {sys.argv[1]!r}; {hint}")
+        commands = {get_args(each)[1].name: get_args(each)[0] for each in get_args(Command)}
+        word = sys.argv[1] if sys.argv[1:] else "-"
+        if word in commands:
+            return parse_flags(commands[word], prog=f"jaxnas {word}", args=sys.argv[2:])
+        if not word.startswith("-"):
+            hint = alike(word, commands, f"there are {', '.join(commands)}", most=1)
+            raise ConfigError(f"there is no command {word!r}; {hint}")
         return parse_flags(
             Command,
             prog="jaxnas",

@@ -9,6 +9,7 @@ from typing import Any
 import rich.console
 import tyro
 
+from jaxnas.storage import files
 from jaxnas.storage.files import RunError
 
 Flag = tyro.conf.FlagCreatePairsOff[bool]
@@ -42,11 +43,18 @@ def write(path: Path, content: bytes, *, tell: bool = True) -> None:
     """Writes a file and says so, unless `tell` is false.
 
     Raises:
-      RunError: if it cannot be written.
+      RunError: see `refuse_no_folder`.
+      WriteError: if it cannot be written.
     """
-    try:
-        path.write_bytes(content)
-    except OSError as error:
-        raise RunError(f"{path} cannot be written ({error.strerror})") from error
+    refuse_no_folder(path)
+    files.write_bytes(path, content)
     if tell:
         say(f"Wrote {path}")
+
+
+def refuse_no_folder(path: Path) -> None:
+    """Raises a RunError unless a file can be made of that path, before what takes long."""
+    if not path.parent.is_dir():
+        raise RunError(f"{path} cannot be written: there is no folder {path.parent}")
+    if path.is_dir():
+        raise RunError(f"{path} cannot be written: it is a folder")

@@ -35,7 +35,7 @@ from jaxnas.children.child_winners import (
     write_winner,
 )
 from jaxnas.commands.final_training import final_run, network_section, read_finals
-from jaxnas.commands.inputs import load_data, search_folder
+from jaxnas.commands.inputs import search_inputs
 from jaxnas.commands.training_jobs import trainer, training_job
 from jaxnas.data import Dataset
 from jaxnas.jobs.folders import do_all
@@ -165,8 +165,7 @@ def run_children(
     """
     console = rich.console.Console(markup=False)  # names and paths may hold brackets
     executor = experiment.jobs.executor()  # before a device is used
-    dataset = load_data(experiment.data)
-    folder = search_folder(experiment, name, settings, dataset)
+    dataset, folder = search_inputs(experiment, name, settings)
     path = folder.path
     # Made now, so that flags that cannot be are told of before anything trains.
     make = functools.partial(

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import rich.console
 
 from jaxnas.commands.comparison_config import Comparison
-from jaxnas.commands.inputs import fit_stem, load_data, load_start, run_folder
+from jaxnas.commands.inputs import fit_stem, load_data, load_start, refuse_early, run_folder
 from jaxnas.commands.methods.nat_method import cell_form, make_nat
 from jaxnas.commands.search_experiment import FOLDERS, FOUND, run_only
 from jaxnas.commands.training_jobs import run_method
@@ -240,6 +240,8 @@ def run_comparison(flags: Comparison, published: Mapping[tuple[str, str], str]) 
     executor = flags.jobs.executor()  # before a device is used
     bases = [load_sized(name, flags) for name in flags.base]
     _refuse_same_names(flags.base, bases)
+    name = f"compare-{flags.data.label}-{flags.budget}"
+    refuse_early(flags.run, name, flags.recorded(), weights=flags.pretrained.weights)
     dataset = load_data(flags.data)
     if flags.data.train_limit is None and flags.small:
         dataset = dataset.limit(min(_SMALL_IMAGES, len(dataset.train_images)))
@@ -252,7 +254,6 @@ def run_comparison(flags: Comparison, published: Mapping[tuple[str, str], str]) 
         dataset = start.normalised(dataset)
     comparing = _Comparing(flags, bases, dataset, start)
     cells, reasons = comparing.cells()
-    name = f"compare-{flags.data.label}-{flags.budget}"
     folder = run_folder(flags.run, name, flags.recorded(), dataset, start=start)
     path = folder.path
     if flags.run.overwrite:

@@ -12,7 +12,14 @@ from pathlib import Path
 import jax
 import rich.console
 
-from jaxnas.commands.inputs import fit_stem, load_data, load_start, run_folder
+from jaxnas.commands.inputs import (
+    fit_stem,
+    load_data,
+    load_start,
+    refuse_early,
+    refuse_missing,
+    run_folder,
+)
 from jaxnas.commands.training_jobs import trainer, training_job
 from jaxnas.data import Dataset
 from jaxnas.jobs.folders import FolderJob, do_all
@@ -22,7 +29,7 @@ from jaxnas.reports.results import results_table
 from jaxnas.runs.adaptation_run import AdaptationRun, method_run
 from jaxnas.runs.config import Experiment
 from jaxnas.runs.flags.self_supervision import SelfSupervision
-from jaxnas.runs.genotype_files import load_base
+from jaxnas.runs.genotype_files import load_base, usual_stem
 from jaxnas.runs.progress import ProgressBars
 from jaxnas.runs.space_run import SpaceRun
 from jaxnas.runs.starting.start import Start
@@ -48,14 +55,30 @@ def run_experiment(
     Raises:
       UserError: if flags, data or files do not allow it.
     """
-    base, dataset = load_inputs(experiment)
+    base, dataset = load_inputs(experiment, name)
     (report,) = run_experiments([experiment], name, base, dataset, supervision=supervision)
     return report
 
 
-def load_inputs(experiment: Experiment) -> tuple[Genotype, Dataset]:
-    """The base network and the data set of the flags; prints what was read."""
+def load_inputs(experiment: Experiment, name: str | None = None) -> tuple[Genotype, Dataset]:
+    """The base network and the data set of the flags; prints what was read.
+
+    Args:
+      experiment: the flags.
+      name: see `run_experiment`; None of an experiment that has no folder of its own.
+
+    Raises:
+      UserError: if the flags, data or files do not allow it; what needs no data comes first.
+    """
     base = load_base(experiment.base, **dataclasses.asdict(experiment.size))
+    refuse_missing(experiment.pretrained.weights)
+    # By default the folder has the base's name, which the data may decide.
+    known = experiment.run.run_dir or experiment.size.stem or not usual_stem(experiment.base, 2**31)
+    if name is not None and known:
+        recorded = experiment.recorded()
+        del recorded["base"]
+        place = f"{name}-{experiment.data.label}-{base.name}"
+        refuse_early(experiment.run, place, recorded, experiment.training.bound_to_epochs)
     dataset = load_data(experiment.data)
     return fit_stem(base, experiment.base, experiment.size.stem, dataset), dataset
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
+import sys
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, Never, Union, get_args, get_origin, get_type_hints
 
 import tyro
@@ -21,16 +23,18 @@ from tyro.constructors import (
 from jaxnas import reading
 from jaxnas.errors import UserError
 from jaxnas.hints import alike
+from jaxnas.runs.flags.checks import ConfigError
 
 
 def parse_flags(flags: Any, **options: Any) -> Any:
     """The flags of the command line by `tyro.cli`, numbers read as those of files are.
 
     Args:
-      flags: the dataclass of the flags, or a union of those of subcommands.
+      flags: the dataclass of the flags, or a union of those of subcommands, which is for help.
       **options: of `tyro.cli`.
 
     Raises:
+      ConfigError: of a word that is no flag.
       UserError: of what the flags cannot be, which names each as it is typed, such as
         ``--child.epochs``.
     """
@@ -38,11 +42,56 @@ def parse_flags(flags: Any, **options: Any) -> Any:
     registry.primitive_rule(_words)
     registry.struct_rule(_Handing())
     with registry:
-        parsed = tyro.cli(flags, **options)
+        parsed, unknown = tyro.cli(flags, **options, return_unknown_args=True)
+    if unknown:
+        _refuse_unknown(unknown[0], flags, options.get("prog") or Path(sys.argv[0]).name)
     if isinstance(parsed, _Refused):
         omitted = tyro.conf.OmitArgPrefixes in getattr(flags, "__metadata__", ())
         raise type(parsed.error)(_renamed(parsed, omitted)) from parsed.error
     return parsed
+
+
+def _refuse_unknown(word: str, flags: Any, program: str) -> Never:
+    """Raises a ConfigError about a word of the command line, with the flags that are alike."""
+    word = word.partition("=")[0]
+    name = word.strip("-").replace("_", "-")
+    known = list(_names(flags))
+    last = name.rpartition(".")[2]
+    near = [each for each in known if last in (_last(each), _initials(_last(each)))]
+    hint = f"did you mean {', '.join(f'--{each}' for each in near)}?"
+    if not near:
+        hint = alike(word, [f"--{each}" for each in known], "", most=2, least=0.6)
+    what = f"there is no flag {word}" if word.startswith("-") else f"{word!r} is of no flag"
+    raise ConfigError(f"{what}; {hint}{' ' * bool(hint)}`{program} --help` lists the flags")
+
+
+def _names(hint: Any, group: str = "", omitted: bool = False) -> Iterator[str]:
+    """Flags of a dataclass, perhaps an annotated one, in full and without dashes."""
+    kind, marks = _unmarked(hint)
+    if not _is_ours(kind):
+        return
+    omitted = omitted or tyro.conf.OmitArgPrefixes in marks
+    for name, field in get_type_hints(kind, include_extras=True).items():
+        inner, its_marks = _unmarked(field)
+        if _is_ours(inner):
+            hidden = omitted or tyro.conf.OmitArgPrefixes in its_marks
+            yield from _names(field, group if hidden else f"{group}{_word(name)}.", hidden)
+        elif tyro.conf.Positional not in its_marks:
+            yield f"{group}{_word(name)}"
+
+
+def _unmarked(hint: Any) -> tuple[Any, tuple[Any, ...]]:
+    """A type without its annotations, and these."""
+    marks = getattr(hint, "__metadata__", ())
+    return (get_args(hint)[0] if marks else hint), marks
+
+
+def _last(flag: str) -> str:
+    return flag.rpartition(".")[2]
+
+
+def _initials(flag: str) -> str:
+    return "".join(part[0] for part in flag.split("-"))
 
 
 def _words(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:

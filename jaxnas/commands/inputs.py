@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
-from jaxnas import data
 from jaxnas.data import Dataset
-from jaxnas.runs.config import RunFlags, Stem
+from jaxnas.data.loading import load_by_flags
+from jaxnas.hints import alike, beside
+from jaxnas.runs.config import ConfigError, RunFlags, Stem
 from jaxnas.runs.flags.data import DataFlags
 from jaxnas.runs.flags.pretrained import PretrainedFlags
 from jaxnas.runs.genotype_files import usual_stem, with_stem
@@ -17,6 +19,8 @@ from jaxnas.runs.starting.start import Start
 from jaxnas.spaces import Genotype
 from jaxnas.storage.directory import DATA, WEIGHTS, RunDirectory
 
+_LAID_OUT = "its learning rate is laid out over all epochs"
+
 
 def load_data(flags: DataFlags) -> Dataset:
     """The data set of the flags; prints what was read.
@@ -24,7 +28,7 @@ def load_data(flags: DataFlags) -> Dataset:
     Raises:
       DataError: if it cannot be found, read or limited.
     """
-    dataset = data.load(flags.dataset, flags.data_dir, download=flags.download, **flags.reading)
+    dataset = load_by_flags(flags.dataset, flags.data_dir, download=flags.download, **flags.reading)
     if flags.flip is not None:
         augmentation = dataclasses.replace(dataset.augmentation, flip=flags.flip)
         dataset = dataclasses.replace(dataset, augmentation=augmentation)
@@ -35,6 +39,35 @@ def load_data(flags: DataFlags) -> Dataset:
         dataset = dataset.limit(flags.train_limit)
     print(dataset.described, flush=True)
     return dataset
+
+
+def refuse_early(
+    flags: RunFlags,
+    name: str,
+    recorded: dict[str, Any],
+    bound_to_epochs: str = _LAID_OUT,
+    *,
+    weights: Path | None = None,
+) -> None:
+    """Refuses the folder of a run as far as that can be done before its data are read.
+
+    Says where --resume finds no run, and so begins one. See `run_folder` for the arguments; here
+    `recorded` may lack fields. Of `weights` see `refuse_missing`.
+    """
+    refuse_missing(weights)
+    path = flags.path(name)
+    _folder(flags, path, recorded, bound_to_epochs).check(partial=True)
+    if flags.resume and not (path / "config.json").exists():
+        runs = [each for each in beside(path) if (Path(each) / "config.json").exists()]
+        hint = alike(str(path), runs, "")
+        print(f"{path} holds no run to go on with; it starts anew{'; ' * bool(hint)}{hint}")
+
+
+def refuse_missing(weights: Path | None) -> None:
+    """Raises a ConfigError if --weights name neither a file nor a folder."""
+    if weights is not None and not weights.exists():
+        hint = alike(str(weights), beside(weights), "name a file of weights or the folder of a run")
+        raise ConfigError(f"--weights: there is no file {weights}; {hint}")
 
 
 def fit_stem(base: Genotype, source: str, stem: Stem | None, dataset: Dataset) -> Genotype:
@@ -70,7 +103,7 @@ def run_folder(
     name: str,
     recorded: dict[str, Any],
     dataset: Dataset,
-    bound_to_epochs: str = "its learning rate is laid out over all epochs",
+    bound_to_epochs: str = _LAID_OUT,
     start: Start | None = None,
 ) -> RunDirectory:
     """The folder of a run, checked but not entered.
@@ -91,21 +124,34 @@ def run_folder(
     if start is not None:
         recorded[WEIGHTS] = start.fingerprint
         told = "\n".join([told, *start.told])
-    folder = RunDirectory(
-        flags.path(name),
-        recorded,
-        resume=flags.resume,
-        overwrite=flags.overwrite,
-        growing=dict.fromkeys(("training.epochs", "epochs", "search_epochs"), bound_to_epochs),
-        data=told,
-    )
+    folder = _folder(flags, flags.path(name), recorded, bound_to_epochs, told)
     folder.check()  # what follows may take long
     return folder
 
 
-def search_folder(
-    flags: SearchFlags, name: str, settings: dict[str, Any], dataset: Dataset
-) -> RunDirectory:
-    """The folder of a run of the search `name` with its settings; see `run_folder`."""
+def search_inputs(
+    flags: SearchFlags, name: str, settings: dict[str, Any]
+) -> tuple[Dataset, RunDirectory]:
+    """The data, and the folder of a run of the search `name` with its settings; see `run_folder`.
+
+    Raises:
+      UserError: if either cannot be used; what can be told without the data comes first.
+    """
     recorded = flags.recorded() | {"search": name, "settings": settings}
-    return run_folder(flags.run, f"{name}-{flags.data.label}-seed{flags.seed}", recorded, dataset)
+    place = f"{name}-{flags.data.label}-seed{flags.seed}"
+    refuse_early(flags.run, place, recorded)
+    dataset = load_data(flags.data)
+    return dataset, run_folder(flags.run, place, recorded, dataset)
+
+
+def _folder(
+    flags: RunFlags, path: Path, recorded: dict[str, Any], bound: str, data: str | None = None
+) -> RunDirectory:
+    return RunDirectory(
+        path,
+        recorded,
+        resume=flags.resume,
+        overwrite=flags.overwrite,
+        growing=dict.fromkeys(("training.epochs", "epochs", "search_epochs"), bound),
+        data=data,
+    )

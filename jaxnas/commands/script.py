@@ -57,7 +57,8 @@ def run_command(parse: Callable[[], Any], run: Callable[[Any], object]) -> None:
     """Reads the command line, runs, and tells in a sentence what the user can mend.
 
     That is a `UserError`, and whatever a file, a disk, the memory or a device can cause. The exit
-    status is 2 where it is the flags, 130 after an interrupt, and otherwise 1.
+    status is that of the error's class, 2 where the flags, or what they name, cannot be, and 1
+    where the work fails; 130 after an interrupt.
 
     Args:
       parse: reads the command line, and returns the flags.
@@ -74,7 +75,7 @@ def run_command(parse: Callable[[], Any], run: Callable[[Any], object]) -> None:
         if sys.stdout is not None:  # which a shell may close
             sys.stdout.flush()
     except UserError as error:
-        _fail(str(error), 2 if parsed is None else error.status)
+        _fail(str(error), error.status)
     except KeyboardInterrupt:
         again = "; the same command with --overwrite starts anew"
         if _has(parsed, "resume"):

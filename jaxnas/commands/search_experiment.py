@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import rich.console
 
 from jaxnas.commands.final_training import final_run, network_section, read_finals
-from jaxnas.commands.inputs import load_data, search_folder
+from jaxnas.commands.inputs import search_inputs
 from jaxnas.commands.training_jobs import refuse_exhaustion, trainer, training_job
 from jaxnas.data import Dataset
 from jaxnas.jobs.folders import FolderJob, do_all
@@ -89,8 +89,7 @@ def run_search(
     """
     console = rich.console.Console(markup=False)  # names and paths may hold brackets
     executor = experiment.jobs.executor()  # before a device is used
-    dataset = load_data(experiment.data)
-    folder = search_folder(experiment, name, settings, dataset)
+    dataset, folder = search_inputs(experiment, name, settings)
     seed = experiment.seed
     images = SearchImages(dataset, experiment.train_share, seed)
     method = _method(experiment, make, images)

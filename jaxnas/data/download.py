@@ -6,7 +6,7 @@ import tempfile
 import urllib.request
 from pathlib import Path
 
-from jaxnas.data.errors import DataError
+from jaxnas.data.errors import DownloadError
 
 _CHUNK = 1 << 20
 _TIMEOUT = 60  # seconds without a byte
@@ -24,7 +24,7 @@ def fetch(url: str, md5: str, target: Path) -> Path:
       target.
 
     Raises:
-      DataError: if the download fails, or its checksum differs (the file is then deleted).
+      DownloadError: if the download fails, or its checksum differs (the file is then deleted).
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -40,13 +40,13 @@ def fetch(url: str, md5: str, target: Path) -> Path:
                     digest.update(chunk)
                     out.write(chunk)
             if digest.hexdigest() != md5:
-                raise DataError(
+                raise DownloadError(
                     f"{url} came with MD5 {digest.hexdigest()}, not the official {md5}, "
                     "and was deleted: try again, or download it by another way."
                 )
             partial.replace(target)
     except (OSError, http.client.HTTPException) as error:
-        raise DataError(
+        raise DownloadError(
             f"{url} could not be downloaded to {target} ({error}): "
             "check the network and the disk, or download it by another way."
         ) from error

@@ -2,11 +2,15 @@
 
 from pathlib import Path
 
-from jaxnas.errors import UserError
+from jaxnas.errors import ExecutionError, UserError
 
 
 class DataError(UserError, ValueError):
     """Data that cannot be found, read or used; the message says what to do."""
+
+
+class DownloadError(DataError, ExecutionError):
+    """A download that failed."""
 
 
 class BrokenImageError(DataError):
@@ -20,7 +24,7 @@ class BrokenImageError(DataError):
     def __init__(self, path: Path, cause: str, advice: str) -> None:
         """`advice` is what to do, after the colon."""
         super().__init__(path, cause, advice)  # by which it is pickled
-        self.path, self.cause, self._advice = path, cause, advice
+        self.path, self.cause = path, cause
 
     def __str__(self) -> str:
-        return f"{self.path} cannot be read as an image ({self.cause}): {self._advice}."
+        return f"{self.path} cannot be read as an image ({self.cause}): {self.args[2]}."

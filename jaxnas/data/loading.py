@@ -20,6 +20,8 @@ from jaxnas.data.folders import (
 from jaxnas.data.host import refuse_no_grain
 from jaxnas.data.reader_options import Reading
 from jaxnas.data.tfds import load_tfds
+from jaxnas.errors import told_by_parameters
+from jaxnas.hints import alike, beside
 from jaxnas.normalisation import Normalisation
 
 NAMED: dict[str, Callable[[Path, bool, Reading], Dataset]] = {
@@ -45,6 +47,7 @@ _ADVICE = {
 }
 
 
+@told_by_parameters()
 def load(
     spec: str | os.PathLike[str],
     data_dir: str | os.PathLike[str] | None = None,
@@ -80,6 +83,18 @@ def load(
     Raises:
       DataError: if it cannot be found, fetched, read or used.
     """
+    return load_by_flags(spec, data_dir, download=download, normalisation=normalisation, **reading)
+
+
+def load_by_flags(
+    spec: str | os.PathLike[str],
+    data_dir: str | os.PathLike[str] | None = None,
+    *,
+    download: bool = False,
+    normalisation: Normalisation | None = None,
+    **reading: Any,
+) -> Dataset:
+    """As `load`, but errors name flags as a command's user types them."""
     name = os.fspath(spec)
     if not name:
         raise DataError(f"the name of the data set is empty: {_CHOICES}.")
@@ -122,4 +137,6 @@ def _load_path(path: Path, name: str, how: Reading) -> Dataset:
         raise DataError(f"{path} is a file, but no .npz{advice}: {_CHOICES}.")
     if path.exists():
         raise DataError(f"{path} is neither a file nor a folder: {_CHOICES}.")
-    raise DataError(f"{name!r} is no data set and no path that exists: {_CHOICES}.")
+    near = [each for each in beside(path) if Path(each).is_dir() or each.endswith(".npz")]
+    hint = alike(name, [*NAMED, *near], f"{_CHOICES}.")
+    raise DataError(f"{name!r} is no data set and no path that exists: {hint}")

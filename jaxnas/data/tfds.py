@@ -14,7 +14,7 @@ import numpy as np
 from jaxnas.data.arrays import as_read
 from jaxnas.data.augmentation import Augmentation
 from jaxnas.data.dataset import Dataset, refuse_no_memory
-from jaxnas.data.errors import DataError
+from jaxnas.data.errors import DataError, DownloadError
 from jaxnas.data.reader_options import Reading
 from jaxnas.data.resizing import fit_array
 
@@ -114,7 +114,7 @@ def _prepare(tfds: Any, builder: Any, what: str) -> None:
     try:
         builder.download_and_prepare(download_config=config)
     except Exception as error:  # the network, a checksum, a missing package, ...
-        raise DataError(
+        raise DownloadError(
             f"TFDS could not prepare {what} ({_first_line(error)}): check the network, "
             "or see what the data set asks for in the TFDS catalogue."
         ) from error

@@ -6,11 +6,15 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Protocol, Self
 
-from jaxnas.errors import UserError
+from jaxnas.errors import ExecutionError, UserError
 
 
 class WorkersError(UserError, RuntimeError):
-    """Workers that cannot be had, or that die over and over again; says what to do about it."""
+    """Workers that cannot be had; says what to do about it."""
+
+
+class WorkersDied(WorkersError, ExecutionError):
+    """Workers that die over and over again, or do not start; says what to do about it."""
 
 
 class Job(NamedTuple):
@@ -85,7 +89,7 @@ class Executor(Protocol):
           watch: is told in this process how a job goes.
 
         Raises:
-          WorkersError: if there are no workers, or they die over and over again.
+          WorkersError: if there are no workers; WorkersDied, if they die over and over again.
         """
         ...
 

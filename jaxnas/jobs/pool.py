@@ -13,7 +13,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Self
 
-from jaxnas.jobs.job import Job, MakeWork, Watch, Watcher, Work, WorkersError, unwatched
+from jaxnas.jobs.job import Job, MakeWork, Watch, Watcher, Work, WorkersDied, unwatched
 
 MOST_DEATHS = 3
 """How often a job may take its worker with it before the list stops."""
@@ -124,7 +124,7 @@ class WorkerPool(abc.ABC):
                     result = self._take(worker, message, waiting, running, deaths)
                     results += [] if result is None else [result]
                 if not heard:
-                    raise WorkersError(
+                    raise WorkersDied(
                         f"no worker has started in {seconds:.0f} seconds; others may use what the "
                         "Ray cluster has (`ray status` tells): --resume when it is free"
                     )
@@ -182,7 +182,7 @@ class WorkerPool(abc.ABC):
         if message.kind == "died":
             error = _death(deaths, None if one is None else one.job.name, message.value)
         if one is not None:
-            left = error or WorkersError("a worker died")
+            left = error or WorkersDied("a worker died")
             one.context.__exit__(type(left), left, None)
         if error is not None:
             raise error
@@ -198,14 +198,14 @@ def _pass_on(watcher: Watcher, steps: int, told: list[tuple[str, Any]]) -> None:
         getattr(watcher, kind)(what)
 
 
-def _death(deaths: Counter[str | None], job: str | None, reason: str) -> WorkersError | None:
+def _death(deaths: Counter[str | None], job: str | None, reason: str) -> WorkersDied | None:
     """Counts the death of a worker at a job, or of None in its start; an error if too many."""
     deaths[job] += 1
     if deaths[job] < MOST_DEATHS:
         return None
     if job is None:
-        return WorkersError(f"workers died {deaths[job]} times in their start: {reason}")
-    return WorkersError(
+        return WorkersDied(f"workers died {deaths[job]} times in their start: {reason}")
+    return WorkersDied(
         f"a worker died {deaths[job]} times while it worked on {job}; it may be short of memory: "
         "use a lower --worker-count and --resume"
     )

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from jaxnas.reports import style
 from jaxnas.spaces.adaptation import CANDIDATES
-from jaxnas.storage.files import RunError
+from jaxnas.storage.files import RunError, WriteError
 
 
 def learning_curves(
@@ -156,7 +156,7 @@ def theta_heatmap(
             f"for {[len(labels) for labels in tables.values()]} edges"
         )
     if not np.isfinite(theta).all():
-        raise RunError("θ is not finite; the run diverged, so lower its learning rate")
+        raise WriteError("θ is not finite; the run diverged, so lower its learning rate")
     columns = min(len(tables), 3)
     rows = math.ceil(len(tables) / columns)
     lines = len(CANDIDATES) * max(map(len, tables.values()))

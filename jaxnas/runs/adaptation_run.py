@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
+import warnings
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from pathlib import Path
@@ -101,10 +103,32 @@ class AdaptationRun(SpaceRun):
         return (count - self._held_out,) * self._fixed_from + (count,) * fixed
 
     @property
+    def _arch_steps(self) -> int:
+        """Number of moves of θ."""
+        moving = self.steps[self._head_epochs + self._waiting_epochs : self._fixed_from]
+        return sum(moving) // self.adaptation.arch_every
+
+    @property
+    def _hurried(self) -> str | None:
+        """A sentence where a target decides before θ can; None elsewhere.
+
+        That is where the default rate lets θ go less than half as far as with enough steps.
+        """
+        if self.adaptation.target_cost is None or self.adaptation.arch_learning_rate is not None:
+            return None
+        steps, enough = self._arch_steps, math.ceil(_FEW_ARCH_STEPS / math.sqrt(2))
+        if steps >= enough:
+            return None
+        return (
+            f"θ moves for {steps} steps, by default less than half as far as in {_FEW_ARCH_STEPS}: "
+            "under --target-cost what operations cost decides more than what they are good for; "
+            f"give --adapt-epochs for at least {enough} steps"
+        )
+
+    @property
     def arch_learning_rate(self) -> float:
         """Learning rate of θ: what the settings say, or the default for the number of its steps."""
-        moving = self.steps[self._head_epochs + self._waiting_epochs : self._fixed_from]
-        steps = max(1, sum(moving) // self.adaptation.arch_every)
+        steps = max(1, self._arch_steps)
         travel = _ARCH_TRAVEL * min(1.0, steps / _FEW_ARCH_STEPS) ** 2
         return self.adaptation.arch_learning_rate or travel / steps
 
@@ -233,6 +257,8 @@ class AdaptationRun(SpaceRun):
 
     def _begin(self) -> Kept:
         self.refuse_unreachable()
+        if self._hurried is not None:
+            warnings.warn(f"{self.method}: {self._hurried}", stacklevel=2)
         kept = super()._begin()
         return kept._replace(meta=kept.meta | {"theta": [np.asarray(self._theta).tolist()]})
 
@@ -252,7 +278,9 @@ class AdaptationRun(SpaceRun):
         return kept._replace(state=state, meta=kept.meta | {"phase": _FIXED, "scores": {}})
 
     def _architectures(self, meta: dict[str, Any]) -> list[Architecture]:
-        return [self._architecture(each) for each in self._fixed(meta).derived]
+        found = [self._architecture(each) for each in self._fixed(meta).derived]
+        more = () if self._hurried is None else (f"{self._hurried}.",)
+        return [each._replace(notes=(*each.notes, *more)) for each in found]
 
     def _outcomes(self, kept: Kept, journal: Journal) -> list[SeedOutcome]:
         if kept.meta["phase"] == _JOINT:

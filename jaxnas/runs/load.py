@@ -17,6 +17,7 @@ from jaxnas.nn.network import Network
 from jaxnas.nn.weights.init import named_leaves
 from jaxnas.nn.weights.safetensors_file import ImageForm, image_form, load_image_form
 from jaxnas.reports.method_folder import seed_suffix
+from jaxnas.runs.flags.checks import ConfigError
 from jaxnas.storage import files
 from jaxnas.storage.directory import OUTCOME
 from jaxnas.storage.files import RunError
@@ -108,7 +109,8 @@ def load_trained(
       shape: [h, w, c] of the images, for a file that does not say its own.
 
     Raises:
-      RunError: as `load_run`, and for a file that does not say what is left out.
+      RunError: as `load_run`.
+      ConfigError: for a file that does not say what is left out, or that has no seeds.
       WeightsError: for a file that cannot be read.
     """
     path = Path(source)
@@ -119,13 +121,13 @@ def load_trained(
         form = _told_form(trained.input_shape, moments)
         return trained._replace(mean=list(form.mean), std=list(form.std))
     if seed is not None:
-        raise RunError(f"{path} is a file of one network; leave out --seed {seed}")
+        raise ConfigError(f"{path} is a file of one network; leave out --seed {seed}")
     form = load_image_form(path)
     if form is not None and moments is not None:
         form = _told_form(form.shape, moments)
     elif form is None:
         if moments is None or shape is None:
-            raise RunError(
+            raise ConfigError(
                 f"{path} does not say how images are normalised for it; say so by --mean and "
                 "--std, in 0..1 for each channel, as its source does"
             )
@@ -182,7 +184,7 @@ def _told_form(
     try:
         return image_form(shape, *moments)
     except ValueError as error:
-        raise RunError(f"--mean and --std: {error}") from error
+        raise ConfigError(f"--mean and --std: {error}") from error
 
 
 def classifier(trained: Trained, batch_size: int) -> Callable[[np.ndarray], np.ndarray]:

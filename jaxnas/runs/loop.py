@@ -10,13 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnas.errors import UserError
+from jaxnas.errors import ExecutionError
 from jaxnas.jobs.job import Watcher
 from jaxnas.storage.checkpoints import AbstractFn, Checkpoints
 from jaxnas.storage.directory import RunDirectory
 
 
-class TrainingError(UserError, RuntimeError):
+class TrainingError(ExecutionError):
     """Training that went wrong; the message names the step."""
 
 

@@ -70,7 +70,10 @@ class ProgressBars:
         self._bars.update(task, completed=0, unit=unit)  # where it is done again
         self._bars.start_task(task)
         if not self._console.is_terminal:
-            self._line(f"{title}: {total} {unit}; the first waits until it is compiled")
+            compiled = (
+                "; the first waits until it is compiled" if unit in ("steps", "children") else ""
+            )
+            self._line(f"{title}: {total} {unit}{compiled}")
         board = None if self._tensorboard is None else TensorBoard(self._tensorboard / name)
         clock = _Clock(total)
 

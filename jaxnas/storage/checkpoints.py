@@ -23,7 +23,7 @@ import orbax.checkpoint as ocp
 from jaxnas import reading
 from jaxnas.storage import files, packed_arrays
 from jaxnas.storage.digest import host_leaves, leaves_digest
-from jaxnas.storage.files import RunError
+from jaxnas.storage.files import RunError, WriteError
 
 AbstractFn = Callable[[dict[str, Any]], Any]
 
@@ -113,7 +113,7 @@ class Checkpoints:
                 )
             files.sync_folder(self._folder)
         except (OSError, ValueError, RuntimeError) as error:  # TensorStore raises any of them
-            raise RunError(
+            raise WriteError(
                 f"the checkpoint of epoch {epoch} cannot be written to {self._folder} "
                 f"({_reason(error)}); "
                 "make room and use --resume"

@@ -92,17 +92,17 @@ class RunDirectory:
         # Compared as what it becomes in the file: a tuple is a list there.
         self._config = files.from_json(files.to_json(config, _CONFIG), self.path / _CONFIG)
 
-    def check(self) -> None:
+    def check(self, *, partial: bool = False) -> None:
         """Raises what entering would raise of a folder that is there; creates nothing.
 
-        For telling it before something takes long.
+        With `partial` neither what the configuration lacks is compared nor its fields of data.
         """
         self._refuse_strange_folder()
         if (self.path / _LOCK).exists():
             self._take_lock()  # or is told who holds it
             self._release()
         if self._resume and self._entries():
-            self._refuse_other_config()
+            self._refuse_other_config(partial)
 
     def __enter__(self) -> RunDirectory:
         # Before the lock, so that not even a lock file is left in a folder that is no run.
@@ -252,7 +252,7 @@ class RunDirectory:
             self.write_text(DATA_READ, self._data + "\n")
         self._metrics = Metrics(self.path)
 
-    def _refuse_other_config(self) -> None:
+    def _refuse_other_config(self, partial: bool = False) -> None:
         earlier = self.read_json(_CONFIG)
         del earlier["environment"]
         before, now = _flat(earlier), _flat(self._config)
@@ -261,7 +261,8 @@ class RunDirectory:
         different = {
             name: f"{name} was {before.get(name, _ABSENT)} and is {now.get(name, _ABSENT)}"
             for name in dict.fromkeys([*before, *now])
-            if before.get(name, _ABSENT) != now.get(name, _ABSENT)
+            if not (partial and (name not in now or name.startswith("data.")))
+            and before.get(name, _ABSENT) != now.get(name, _ABSENT)
         }
         if data_before != data_now != _ABSENT:
             flags = [each for name, each in different.items() if name.startswith("data.")]
@@ -273,7 +274,7 @@ class RunDirectory:
                 f"{', '.join(flags) or 'its images, labels or class names were others'}; resume "
                 "with the earlier one, use --overwrite, or use another --run-dir"
             )
-        if weights_before != weights_now:
+        if weights_before != weights_now and not partial:
             how = "without" if weights_before == _ABSENT else "from other"
             if weights_now == _ABSENT:
                 how = "from"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
 from typing import Any
 
 from jaxnas import reading
-from jaxnas.errors import UserError
+from jaxnas.errors import ExecutionError, UserError
 
 ADVICE = "restore it, use --overwrite, or use another --run-dir"
 """What to do about a damaged file of a run, where nothing better is known."""
@@ -21,8 +22,16 @@ class RunError(UserError, RuntimeError):
     """What a run has to leave behind cannot be read or written; says what to do about it."""
 
 
+class WriteError(RunError, ExecutionError):
+    """What a run makes cannot be written: the disk is full, or a number is not finite."""
+
+
 def write_bytes(path: Path, data: bytes) -> None:
-    """Writes `data` to `path`, atomically: a reader, or a kill, finds the old file or the new."""
+    """Writes `data` to `path`, atomically: a reader, or a kill, finds the old file or the new.
+
+    Raises:
+      WriteError: if it cannot be written.
+    """
     temporary = path.with_name(TEMPORARY.format(path.name))
     try:
         with open(temporary, "wb") as file:
@@ -32,9 +41,11 @@ def write_bytes(path: Path, data: bytes) -> None:
         os.replace(temporary, path)
         sync_folder(path.parent)
     except OSError as error:
-        raise RunError(
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise WriteError(
             f"{path} cannot be written ({error.strerror or error}); "
-            "make room or choose another --run-dir"
+            "make room, or choose another place"
         ) from error
 
 
@@ -64,13 +75,13 @@ def to_json(value: Any, where: str, *, indent: int | None = None) -> str:
     """JSON text of `value`; scalars of NumPy and JAX are written as plain numbers.
 
     Raises:
-      RunError: naming `where` and the field, if a number is not finite or a value has no JSON form.
+      WriteError: naming `where` and the field that is not finite or has no JSON form.
     """
     try:
         return json.dumps(value, indent=indent, allow_nan=False, default=_plain)
     except (ValueError, TypeError) as error:
         culprit = _culprit(value, "")
-        raise RunError(
+        raise WriteError(
             f"{where}: {culprit or 'the value'} has no JSON form ({error}); "
             "write finite numbers, text, lists and dicts only"
         ) from error

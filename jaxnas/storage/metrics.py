@@ -108,7 +108,7 @@ def _append(path: Path, text: str) -> None:
         with open(path, "ab") as file:
             file.write(text.encode("utf-8"))
     except OSError as error:
-        raise files.RunError(
+        raise files.WriteError(
             f"{path} cannot be written ({error.strerror or error}); make room and use --resume"
         ) from error
 

@@ -27,7 +27,7 @@ def refused(monkeypatch, capsys):
             main()
         sentence = str(caught.value)
         assert capsys.readouterr() == ("", f"{sentence}\n")
-        assert caught.value.code in (1, 2)
+        assert caught.value.code == 2
         assert sentence.startswith("error: ")
         assert "\n" not in sentence
         return sentence.removeprefix("error: ")

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 import types
@@ -13,11 +14,13 @@ import pytest
 
 from jaxnas import nn
 from jaxnas.cli import main
+from jaxnas.cli.output import write
 from jaxnas.runs.config import Experiment
 from jaxnas.runs.flags.data import DataFlags
 from jaxnas.spaces import Genotype, Nas2017Space, zoo
 from jaxnas.spaces.genotype import NULL
 from jaxnas.spaces.zoo.darts_text import write_cells
+from jaxnas.storage.files import WriteError
 from support import tiny
 
 pytestmark = pytest.mark.oldest
@@ -374,6 +377,18 @@ def test_what_cannot_be_written_is_told(refused, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
 
 
+def test_a_file_is_written_whole_or_left_as_it_was(tmp_path, monkeypatch):
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "a.json").write_text("before")
+    monkeypatch.setattr(os, "fsync", full)
+    told = f"^{re.escape(str(tmp_path / 'a.json'))} cannot be written .No space left on device.; "
+    with pytest.raises(WriteError, match=f"{told}make room, or choose another place$"):
+        write(tmp_path / "a.json", b"after")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a.json", "before")]
+
+
 def test_a_setting_of_adapt_that_cannot_be_is_told(refused):
     assert refused("adapt", "--epochs", 0) == "--epochs must be above 0, not 0"
 
@@ -394,6 +409,7 @@ def test_what_is_no_command_is_told_without_a_traceback(monkeypatch, capsys, wor
 NO_JAX = """
 import sys
 from jaxnas.cli import main
+from jaxnas.cli.output import write
 for words in (["zoo"], ["show", "nasnet_a"], ["zoo", "--help"], ["adapt", "--help"]):
     sys.argv = ["jaxnas", *words]
     try:

@@ -130,9 +130,9 @@ def test_what_does_not_fit_the_network_is_told(refused, tmp_path):
     (tmp_path / "empty").mkdir()
     assert "empty holds no image" in refused("predict", tmp_path / "run", tmp_path / "empty")
     (tmp_path / "no.png").write_bytes(b"no")
-    assert "no.png cannot be read as an image" in refused(
-        "predict", tmp_path / "run", image, tmp_path / "no.png"
-    )
+    told = refused("predict", tmp_path / "run", image, tmp_path / "no.png")
+    assert "no.png cannot be read as an image" in told
+    assert told.endswith("replace it, remove it, or leave out all such files by --skip-broken.")
     (tmp_path / "empty" / "a.png").symlink_to(tmp_path / "nowhere")
     assert "a link to" in refused("predict", tmp_path / "run", tmp_path / "empty")
     assert "must be a .csv or a .json" in refused(
@@ -176,6 +176,9 @@ def test_images_are_named_in_the_order_of_their_probabilities(run, tmp_path):
     assert [each["classes"][0]["class"] for each in told] == [
         CLASS_NAMES[index] for index in shares.argmax(1)
     ]
+    (folder / "cut.png").write_bytes((folder / "0.png").read_bytes()[:60])
+    assert json.loads(run(*words, "--json", "--top", 1, "--skip-broken")) == told
+    (folder / "cut.png").unlink()
     run(*words, "--top", 1, "--out", tmp_path / "a.json")
     assert json.loads((tmp_path / "a.json").read_text()) == told
     run(*words, "--out", tmp_path / "a.csv")

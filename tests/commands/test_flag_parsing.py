@@ -23,7 +23,15 @@ WRONG = {
     "jaxnas adapt --stem imagent": "did you mean imagenet?",
     "jaxnas adapt --seeds 0 x": "--seeds: 'x' is no whole number",
     "jaxnas adapt --grad-clip x": "--grad-clip: 'x' is no number",
-    "jaxnas adapt --epoch 3": "--epochs",
+    "jaxnas adapt --epoch 3": "error: there is no flag --epoch; did you mean --epochs",
+    "jaxnas adapt --lr=0.1": "no flag --lr; did you mean --learning-rate? `jaxnas adapt --help`",
+    "jaxnas adapt --training.epochs 3": "flag --training.epochs; did you mean --epochs? `jaxnas",
+    "jaxnas search --epochs.bs 2": "did you mean --batch-size, --child.batch-size? `jaxnas search",
+    "jaxnas adapt digits": "error: 'digits' is of no flag; `jaxnas adapt --help` lists the flags",
+    "jaxnas adapt --epochs": "jaxnas adapt --help",
+    "jaxnas adapt --dataset cfar10": "'cfar10' is no data set and no path that exists: did you "
+    "mean cifar10, cifar100?",
+    "jaxnas adapt --dataset digits --weights no.safetensors": "there is no file no.",
     "jaxnas count resnet200": "error: resnet200 is neither",
     "darts_cifar --darts.arch-learning-rate -1": "error: --darts.arch-learning-rate must be",
     "enas_cifar --enas.auxiliary-weight -1": "--enas.auxiliary-weight",
@@ -34,12 +42,14 @@ WRONG = {
     "compare_cifar --seeds 0": "error: --seeds must be",
     "proxyless_ssl_cifar --temperature -1": "error: --temperature",
     "pnas_tables --parts race rac": "did you mean race?",
+    "darts_cifar --darts.odrer 2": "error: there is no flag --darts.odrer; did you mean "
+    "--darts.order",
     "nasbench201 --seeds 0": "error: --seeds must be",
 }
 """Command lines, and a part of what each must be told."""
 
 
-@pytest.mark.quick_cases(13)  # those of one program
+@pytest.mark.quick_cases(20)  # those of one program
 @pytest.mark.parametrize(("line", "message"), WRONG.items(), ids=WRONG)
 def test_an_error_of_usage_names_the_flag_as_it_was_typed(monkeypatch, capsys, line, message):
     name, *words = line.split()

@@ -7,7 +7,16 @@ import jax
 import pytest
 
 from jaxnas.commands.script import run_command
+from jaxnas.data import DataError
+from jaxnas.data.errors import DownloadError
 from jaxnas.errors import UserError
+from jaxnas.jobs.job import WorkersDied, WorkersError
+from jaxnas.nn import WeightsError
+from jaxnas.runs.config import ConfigError
+from jaxnas.runs.loop import TrainingError
+from jaxnas.storage import RunError
+from jaxnas.storage.directory import InUseError
+from jaxnas.storage.files import WriteError
 from support.killing import call
 
 INTERRUPTED = """
@@ -114,6 +123,24 @@ def test_what_the_machine_causes_is_a_sentence(error, sentence):
 
     with pytest.raises(SystemExit, match=f"^{re.escape('error: ' + sentence)}$"):
         run_command(lambda: None, fail)
+
+
+@pytest.mark.parametrize(
+    ("status", "kinds"),
+    [
+        (2, [ConfigError, DataError, WeightsError, RunError, InUseError, WorkersError]),
+        (1, [TrainingError, WriteError, WorkersDied, DownloadError, PermissionError, MemoryError]),
+    ],
+)
+def test_the_status_tells_what_was_asked_for_from_work_that_fails(status, kinds):
+    for kind in kinds:
+
+        def fail(_, kind=kind):
+            raise kind("no")
+
+        with pytest.raises(SystemExit) as caught:
+            run_command(lambda: None, fail)
+        assert caught.value.code == status, kind
 
 
 def test_a_fault_of_the_program_keeps_its_traceback():

@@ -64,7 +64,7 @@ def test_digits():
     assert dataset.augmentation == Augmentation(pad=1, flip=False)
 
 
-@pytest.mark.parametrize("spec", ["cifar", "none.npz", "nowhere/at/all", ""])
+@pytest.mark.parametrize("spec", ["mnist", "none.npz", "nowhere/at/all", ""])
 def test_an_unknown_name_lists_the_known(spec: str, tmp_path: Path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     if spec:

@@ -84,9 +84,9 @@ def test_not_found_says_where_and_what_to_do(tmp_path: Path, name: str):
         str(tmp_path / "nowhere"),
         f"https://www.cs.toronto.edu/~kriz/cifar-{number}-python.tar.gz",
         f"cifar-{number}-binary.tar.gz",
-        "--data-dir",
+        "data_dir=",
         "JAXNAS_DATA_DIR",
-        "--download",
+        "download=True",
     ):
         assert part in message
     assert "\n" not in message

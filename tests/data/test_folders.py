@@ -320,7 +320,7 @@ def flat_test_beside_val(root: Path):
         (lambda r: (r / "train/bee").symlink_to("/n/bee"), "bee is a link to /n/bee, where there"),
         (lambda r: (r / "train/b\udce9e").mkdir(), r"b\\udce9e has characters that no report"),
         (lambda r: flat_test_beside_val(r), "test has no class folders.* judged by .*val, move it"),
-        (lambda r: tiny_imagenet(r), "is Tiny ImageNet as published.*--data-dir"),
+        (lambda r: tiny_imagenet(r), "is Tiny ImageNet as published.*data_dir="),
         (lambda r: (r / "test").rename(r / "else"), "has no train folder with .* but else, train:"),
         (lambda r: (r / "test/ant").rename(r / "test/bee"), "has a class 'bee' that .* lacks"),
         (lambda r: (r / "train/bee").mkdir(), "bee holds no image of PNG, JPEG"),
@@ -358,7 +358,7 @@ def test_tiny_imagenet(tmp_path: Path, direct: bool):
 
 
 def test_tiny_imagenet_not_found(tmp_path: Path):
-    with pytest.raises(DataError, match=r"was not found in .*tiny-imagenet-200\.zip.*--data-dir"):
+    with pytest.raises(DataError, match=r"was not found in .*tiny-imagenet-200\.zip.*data_dir="):
         load("tiny_imagenet", tmp_path, download=True)
 
 

@@ -172,8 +172,8 @@ def test_the_host_needs_grain(monkeypatch):
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ({"workers": 2}, "--data-workers read for --data-on host"),
-        ({"on_host": True, "workers": -1}, "--data-workers must be from 0 to 256, not -1"),
+        ({"workers": 2}, "workers= read for on_host=True"),
+        ({"on_host": True, "workers": -1}, "workers= must be from 0 to 256, not -1"),
     ],
 )
 def test_readers_that_cannot_be(how: dict, message: str):

@@ -42,7 +42,7 @@ def test_the_folders_of_wordnet_ids_are_read(imagenet: Path, below: str):
 
 
 def test_what_is_no_imagenet(imagenet: Path):
-    with pytest.raises(DataError, match=r"imagenet was not found in .*--data-dir"):
+    with pytest.raises(DataError, match=r"imagenet was not found in .*data_dir="):
         load("imagenet", imagenet / "imagenet/train")
     with pytest.raises(DataError, match="give --image-size"):
         imagenet_validation(imagenet, Reading())

@@ -55,7 +55,7 @@ def test_imagenets_protocol_cuts_224_of_256():
 def test_a_folder_of_many_sizes(tmp_path: Path):
     photos(tmp_path / "train")
     photos(tmp_path / "test", 2)
-    with pytest.raises(DataError, match=r"is 13x19 pixels but .* is 12x20: .*--image-size N"):
+    with pytest.raises(DataError, match=r"is 13x19 pixels but .* is 12x20: .*image_size=N"):
         load(tmp_path)
     dataset = load(tmp_path, image_size=16, crop_share=0.5)
     assert dataset.input_shape == (16, 16, 3)
@@ -131,7 +131,7 @@ def test_the_test_part_of_an_npz_is_drawn(tmp_path: Path):
 def test_one_image_of_a_class_is_not_divided(tmp_path: Path):
     photos(tmp_path)
     save(tmp_path / "owl/0.png", picture(0))
-    with pytest.raises(DataError, match="class 'owl' has 1 image: --test-share takes one of at"):
+    with pytest.raises(DataError, match="class 'owl' has 1 image: test_share= takes one of at"):
         load(tmp_path, image_size=8, test_share=0.2)
 
 
@@ -142,14 +142,14 @@ def test_data_with_a_test_part_have_none_drawn(tmp_path: Path, monkeypatch, name
     photos(tmp_path / "folder/test")
     images, labels = np.zeros((4, 2, 2), np.uint8), np.array([0, 1, 0, 1])
     np.savez("x.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
-    with pytest.raises(DataError, match=r"has a test part of its own: leave out --test-share"):
+    with pytest.raises(DataError, match=r"has a test part of its own: leave out test_share="):
         load(name, test_share=0.2)
 
 
 @pytest.mark.parametrize("below", ["", "train"])
 def test_a_folder_without_a_test_part_is_told_of_the_share(tmp_path: Path, below: str):
     photos(tmp_path / below)
-    with pytest.raises(DataError, match=r"has no train folder .* or say --test-share"):
+    with pytest.raises(DataError, match=r"has no train folder .* or say test_share="):
         load(tmp_path)
 
 
@@ -198,12 +198,12 @@ def test_what_windows_and_macs_leave_behind(tmp_path: Path):
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ({"image_size": 0}, "--image-size must be a whole number of pixels above 0, not 0"),
-        ({"image_size": 8.5}, "--image-size must be a whole number of pixels above 0, not 8.5"),
-        ({"crop_share": 0.875}, "--crop-share is a share of --image-size"),
-        ({"image_size": 8, "crop_share": 1.5}, "--crop-share must be above 0 and at most 1"),
-        ({"test_share": 1}, "--test-share must be between 0 and 1, not 1"),
-        ({"test_seed": -1}, "--test-seed must be a whole number from 0"),
+        ({"image_size": 0}, "image_size= must be a whole number of pixels above 0, not 0"),
+        ({"image_size": 8.5}, "image_size= must be a whole number of pixels above 0, not 8.5"),
+        ({"crop_share": 0.875}, "crop_share= is a share of image_size="),
+        ({"image_size": 8, "crop_share": 1.5}, "crop_share= must be above 0 and at most 1"),
+        ({"test_share": 1}, "test_share= must be between 0 and 1, not 1"),
+        ({"test_seed": -1}, "test_seed= must be a whole number from 0"),
     ],
 )
 def test_readings_that_cannot_be(how: dict, message: str):

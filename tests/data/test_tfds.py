@@ -66,10 +66,10 @@ def test_tfds_reads_again_in_the_same_order_and_in_silence(
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("mnist", r"tfds:mnist is not prepared in .*tensorflow_datasets: say --download"),
+        ("mnist", r"tfds:mnist is not prepared in .*tensorflow_datasets: say download=True"),
         ("no_such_data", r"no data set that can be used as 'no_such_data' \(.*choose one listed"),
         ("imdb_reviews", r"has the features \['label', 'text'\]: choose .* for classification"),
-        ("cats_vs_dogs", r"cats_vs_dogs has images of many sizes: say --image-size N"),
+        ("cats_vs_dogs", r"cats_vs_dogs has images of many sizes: say image_size=N"),
         ("cifar10/no_such_config", "no data set that can be used as 'cifar10/no_such_config'"),
     ],
 )
@@ -155,7 +155,7 @@ def test_photographs_of_many_sizes_become_what_those_of_a_folder_become(
 @pytest.mark.slow
 def test_a_test_part_is_drawn_where_there_is_none(photos: Path):
     name = "tfds:mixed_photos/whole"
-    with pytest.raises(DataError, match=r"has the parts \['train'\]: .* or say --test-share 0.2"):
+    with pytest.raises(DataError, match=r"has the parts \['train'\]: .* or say test_share=0.2"):
         load(name, photos, image_size=8)
     drawn = load(name, photos, image_size=8, test_share=0.4)
     assert np.bincount(drawn.test_labels).tolist() == [2, 2]
@@ -164,7 +164,7 @@ def test_a_test_part_is_drawn_where_there_is_none(photos: Path):
 
 @pytest.mark.slow
 def test_photographs_of_many_sizes_need_one(photos: Path):
-    with pytest.raises(DataError, match="has images of many sizes: say --image-size N"):
+    with pytest.raises(DataError, match="has images of many sizes: say image_size=N"):
         load("tfds:mixed_photos/divided", photos)
-    with pytest.raises(DataError, match="has a test part of its own: leave out --test-share"):
+    with pytest.raises(DataError, match="has a test part of its own: leave out test_share="):
         load("tfds:mixed_photos/divided", photos, image_size=8, test_share=0.2)

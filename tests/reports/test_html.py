@@ -94,6 +94,8 @@ const slider = document.querySelector("input");
 if (slider) { slider.value = 0; slider.dispatchEvent(new Event("input")); }
 addEventListener("load", () => {
   const fetched = performance.getEntriesByType("resource").map((each) => each.name);
+  const drawings = [...document.querySelectorAll(".drawing")];
+  document.body.dataset.scrolling = drawings.filter((e) => e.scrollWidth > e.clientWidth).length;
   document.title = JSON.stringify(fetched.filter((name) => !name.startsWith("data:")));
 });
 </script></body>"""
@@ -149,6 +151,13 @@ def test_in_a_browser_the_slider_moves_and_nothing_is_fetched(browse, tmp_path):
     assert ">at the start</output>" in probed
     assert re.findall("<b>(.*?)</b>", probed) == ["same 50%", "none 50%"]
     assert 'style="width: 25%;"' in probed
+
+
+@pytest.mark.slow
+def test_a_wide_drawing_fits_the_page(browse):
+    svg = '<svg width="3000pt" height="9pt" viewBox="0 0 3000 9"><path d="M0 0L3000 9"/></svg>'
+    _, _, probed, _ = browse(document("Page", drawing(svg, "a", "wide")))
+    assert 'data-scrolling="0"' in probed
 
 
 @pytest.mark.slow

@@ -131,6 +131,21 @@ def test_theta_may_travel_as_far_in_any_number_of_steps_but_not_in_few(epochs, t
     assert rate * 5 * epochs == pytest.approx(travel)
 
 
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"adapt_epochs": 12}, "θ moves for 60 steps, by default less than half as far as in 90: "),
+        ({"adapt_epochs": 13}, None),
+        ({"adapt_epochs": 12, "arch_learning_rate": 0.1}, None),
+        ({"adapt_epochs": 12, "target_cost": None}, None),
+    ],
+)
+def test_a_target_before_theta_can_tell_is_told(changes, told):
+    usual = {"epochs": 40, "warmup_epochs": 0, "arch_learning_rate": None, "target_cost": 0.9}
+    hurried = tiny.run(**usual | changes)._hurried  # five steps an epoch
+    assert hurried is None if told is None else hurried.startswith(told)
+
+
 @pytest.mark.slow
 def test_a_price_on_multiply_adds_makes_the_network_cheaper():
     (cheap,), (alone,) = outcomes(**CHEAP), outcomes(**ALONE)

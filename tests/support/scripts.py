@@ -20,6 +20,7 @@ def assert_refuses(monkeypatch, name, folder, arguments, message):
     """Asserts that a command ends with a line that holds the message, and leaves no run behind."""
     with pytest.raises(SystemExit) as caught:
         run(monkeypatch, name, "--run-dir", folder / "run", *arguments)
+    assert caught.value.code == 2
     assert str(caught.value).startswith("error: ")
     assert message in str(caught.value)
     assert not (folder / "run").exists()

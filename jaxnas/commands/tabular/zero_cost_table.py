@@ -16,6 +16,7 @@ import numpy as np
 import rich.console
 
 from jaxnas import data, nn, tabular
+from jaxnas.data.loading import load_by_flags
 from jaxnas.randomness import stream
 from jaxnas.reports import Column, Section, Table, write_page
 from jaxnas.reports.statistics import rank_interval
@@ -83,7 +84,7 @@ def run_zero_cost(flags: ZeroCost) -> None:
     places = np.asarray(order[: flags.architectures])
     candidates = everything[places]
 
-    cifar = data.load("cifar10", flags.data_dir)
+    cifar = load_by_flags("cifar10", flags.data_dir)
     shape = cifar.input_shape
     batch = np.asarray(
         jax.random.choice(

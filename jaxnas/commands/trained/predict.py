@@ -12,13 +12,22 @@ from typing import Any
 import numpy as np
 
 from jaxnas.data import DataError
+from jaxnas.data.errors import BrokenImageError
 from jaxnas.data.folders.image_files import FORMATS, SUFFIXES, read_head, read_pixels
+from jaxnas.data.folders.image_files import read_image as decode_image
 from jaxnas.data.resizing import fit_array
 from jaxnas.runs.load import Trained, classifier
 
 
-def image_paths(sources: Iterable[str | os.PathLike[str]]) -> list[Path]:
+def image_paths(
+    sources: Iterable[str | os.PathLike[str]], broken: list[BrokenImageError] | None = None
+) -> list[Path]:
     """Paths of image files: those given, and of each folder given all below it but hidden ones.
+
+    Args:
+      sources: files and folders.
+      broken: takes the error of each file that cannot be decoded, which is left out; None to raise
+        the first of them.
 
     Raises:
       DataError: naming a file that is not there or is no image, or a folder that holds none.
@@ -32,9 +41,20 @@ def image_paths(sources: Iterable[str | os.PathLike[str]]) -> list[Path]:
             if not own:
                 raise DataError(f"{source} holds no image of {FORMATS}.")
         found += own
-    for path in found:
-        read_head(path)  # which refuses what is none before the first is classified
-    return found
+    kept = []
+    for path in found:  # what is none is refused before the first is classified
+        try:
+            head = read_head(path)
+            if broken is not None:
+                decode_image(path, 1 if head.grey else 3)
+            kept.append(path)
+        except BrokenImageError as error:
+            if broken is None:
+                raise
+            broken.append(error)
+    if not kept:
+        raise DataError(f"all {len(found)} images are broken, such as {found[0]}: give others.")
+    return kept
 
 
 def predict(

@@ -139,6 +139,7 @@ class _Quiet:
 
 
 _QUIET = _Quiet()
+_SKIP = "or leave out all such files by --skip-broken"
 
 
 @contextmanager
@@ -158,10 +159,10 @@ def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
         raise DataError(f"{path} does not exist: add it, or remove its entry.") from error
     except UnidentifiedImageError as error:
         cause = f"its content is none of {FORMATS}" if path.stat().st_size else "it is empty"
-        raise BrokenImageError(path, cause, "replace or remove it") from error
+        raise BrokenImageError(path, cause, f"replace it, remove it, {_SKIP}") from error
     except Exception as error:  # a damaged file can raise almost anything
         cause = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
-        raise BrokenImageError(path, cause, "save it anew, or remove it") from error
+        raise BrokenImageError(path, cause, f"save it anew, remove it, {_SKIP}") from error
 
 
 def _deep_grey(image: ImageFile.ImageFile) -> bool:

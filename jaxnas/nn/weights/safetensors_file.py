@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnas import reading
+from jaxnas.errors import ExecutionError
 from jaxnas.nn.network import Network, build
 from jaxnas.nn.weights.checks import (
     Shape,
@@ -33,6 +34,10 @@ from jaxnas.nn.weights.init import named_leaves
 from jaxnas.spaces.genotype import Genotype
 
 _CLASSIFIER = "params/classifier/kernel"
+
+
+class _Unwritten(WeightsError, ExecutionError):
+    """A file that cannot be written."""
 
 
 class ImageForm(NamedTuple):
@@ -116,7 +121,7 @@ def save_safetensors(
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        raise WeightsError(f"{path} cannot be written ({error.strerror or error})") from error
+        raise _Unwritten(f"{path} cannot be written ({error.strerror or error})") from error
     finally:
         temporary.unlink(missing_ok=True)
 

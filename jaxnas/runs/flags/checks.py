@@ -12,8 +12,6 @@ from jaxnas.field_types import other_type
 class ConfigError(UserError, RuntimeError):
     """A setting that cannot be; the message names the flag."""
 
-    status = 2
-
 
 _MOST = 1_000_000
 """The largest whole number of a setting: an epoch costs some bytes before it begins."""

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from jaxnas.errors import SettingsError, UserError
+from jaxnas.errors import ExecutionError, SettingsError
 from jaxnas.randomness import check_key
 from jaxnas.search.blackbox.candidates import options_of
 from jaxnas.spaces import Space
@@ -68,7 +68,7 @@ class Trials(NamedTuple):
     rewards: Any
 
 
-class RewardError(UserError, ValueError):
+class RewardError(ExecutionError, ValueError):
     """A reward that is NaN or infinite.
 
     Attributes:
