@@ -75,7 +75,12 @@ class EvaluateTrained(_Classify):
     def run(self) -> None:
         from jaxnas.commands.trained.evaluate import evaluate
         from jaxnas.data.loading import load_by_flags
-        from jaxnas.runs.load import knows_images, learned_besides, load_trained
+        from jaxnas.runs.load import (
+            crop_share_of,
+            knows_images,
+            learned_besides,
+            load_trained,
+        )
 
         trained, flags, reading = None, self.data, self.data.reading
         if knows_images(self.source):
@@ -83,6 +88,8 @@ class EvaluateTrained(_Classify):
             height, width, _ = trained.input_shape
             if flags.image_size is None and height == width:
                 reading["image_size"] = height
+                if flags.crop_share == 1:
+                    reading["crop_share"] = crop_share_of(self.source)
         dataset = load_by_flags(flags.dataset, flags.data_dir, download=flags.download, **reading)
         if trained is None:
             trained = load_trained(self.source, self.seed, self.moments, dataset.input_shape)
@@ -142,7 +149,7 @@ class PredictImages(_Classify):
         from jaxnas.data.errors import BrokenImageError
         from jaxnas.data.folders.image_files import read_pixels
         from jaxnas.data.folders.notes import broken_files
-        from jaxnas.runs.load import load_trained
+        from jaxnas.runs.load import crop_share_of, load_trained
 
         refuse_below_one(self, "top")
         if not self.images:
@@ -157,7 +164,8 @@ class PredictImages(_Classify):
             print(told, file=sys.stderr)
         shape = read_pixels(paths[0], len(self.mean)).shape if self.mean else None
         trained = load_trained(self.source, self.seed, self.moments, shape)
-        rows = list(predict(trained, paths, self.top, self.batch_size))
+        crop_share = crop_share_of(self.source)
+        rows = list(predict(trained, paths, self.top, self.batch_size, crop_share))
         as_json = self.json if self.out is None else self.out.suffix == ".json"
         text = json.dumps(rows, indent=1) + "\n" if as_json else as_csv(rows)
         if self.out is None:

@@ -76,7 +76,8 @@ def load_inputs(experiment: Experiment, name: str | None = None) -> tuple[Genoty
     known = experiment.run.run_dir or experiment.size.stem or not usual_stem(experiment.base, 2**31)
     if name is not None and known:
         recorded = experiment.recorded()
-        del recorded["base"]
+        # Other weights are told of as that, once the weights are read.
+        del recorded["base"], recorded["pretrained"], recorded["adaptation"]["estimator"]
         place = f"{name}-{experiment.data.label}-{base.name}"
         refuse_early(experiment.run, place, recorded, experiment.training.bound_to_epochs)
     dataset = load_data(experiment.data)

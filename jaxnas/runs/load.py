@@ -159,19 +159,32 @@ def learned_besides(
     Returns:
       The sentence where the run drew another test part of the same data set; else None.
     """
+    data = _data_flags(source)
+    drawn = data.get("test_share"), data.get("test_seed")
+    same = Path(str(data.get("dataset"))).resolve() == Path(dataset).resolve()
+    if same and drawn[0] is not None and drawn != (share, seed):
+        return (
+            f"Some of these images may be ones that the run learned: it drew its test part "
+            f"by --test-share {drawn[0]} --test-seed {drawn[1]}; say the same."
+        )
+    return None
+
+
+def crop_share_of(source: str | os.PathLike[str]) -> float:
+    """The --crop-share of the images of a run; 1 where its folder, or a file, does not say."""
+    share = _data_flags(source).get("crop_share", 1.0)
+    return share if isinstance(share, int | float) and 0 < share <= 1 else 1.0
+
+
+def _data_flags(source: str | os.PathLike[str]) -> dict[str, Any]:
+    """What the flags of a run, or of the one that a method is of, say of data; else empty."""
     for folder in (Path(source), Path(source).parent):
         path = folder / "config.json"
         config = files.from_json(files.read_text(path), path) if path.is_file() else None
         data = config.get("data") if isinstance(config, dict) else None
         if isinstance(data, dict):
-            drawn = data.get("test_share"), data.get("test_seed")
-            same = Path(str(data.get("dataset"))).resolve() == Path(dataset).resolve()
-            if same and drawn[0] is not None and drawn != (share, seed):
-                return (
-                    f"Some of these images may be ones that the run learned: it drew its test part "
-                    f"by --test-share {drawn[0]} --test-seed {drawn[1]}; say the same."
-                )
-    return None
+            return data
+    return {}
 
 
 def _is_run(path: Path) -> bool:

@@ -94,8 +94,12 @@ def test_weights_alone_know_their_images_where_they_were_saved_with_them(run, re
     assert json.loads(run(*words, "--mean", 0.25, "--std", 0.5)) == known
     assert json.loads(run(*words, "--mean", 0.1, "--std", 0.1))["loss"] != known["loss"]
     assert "does not say how images are normalised" in refused(*words)
-    assert "[0.5, 0.5] is no number for each of 1 channels" in refused(
-        *words, "--mean", 0.5, 0.5, "--std", 0.5, 0.5
+    three, two = [0.5] * 3, [0.5] * 2
+    assert "[0.5, 0.5, 0.5] is no number for each of 1 channels" in refused(
+        *words, "--mean", *three, "--std", *three
+    )
+    assert "1 of grey or 3 of colour images, not 2" in refused(
+        *words, "--mean", *two, "--std", *two
     )
     assert "give both --mean and --std" in refused(*words, "--mean", 0.5)
     assert "leave out --seed 3" in refused(*words, "--seed", 3)
@@ -152,6 +156,31 @@ def test_images_of_another_size_are_fitted_as_data_are(run, tmp_path):
     assert [{**row, "image": ""} for row in first] == [{**row, "image": ""} for row in second]
     judged = json.loads(run("evaluate", tmp_path / "run", "--dataset", large, "--json"))
     assert judged["images"] == 12
+
+
+def test_images_are_cropped_as_the_run_s_were(run, refused, tmp_path):
+    write_method(tmp_path / "run", "cell", (0,))
+    folder = write_folder(tmp_path / "pets", CLASS_NAMES, side=11)
+    file = folder / "test" / "cat" / "0.png"
+    with Image.open(file) as image:
+        fit(image, 8, 0.5).save(tmp_path / "cropped.png")
+
+    def shares(source):
+        rows = csv.DictReader(io.StringIO(run("predict", tmp_path / "run", source)))
+        return {row["class"]: row["probability"] for row in rows}
+
+    def judged(*flags):
+        words = ("evaluate", tmp_path / "run", "--dataset", folder, "--json", *flags)
+        return json.loads(run(*words))["loss"]
+
+    middle, whole = shares(tmp_path / "cropped.png"), shares(file)
+    by_hand = judged("--image-size", 8, "--crop-share", 0.5)
+    assert whole != middle
+    assert judged() != by_hand
+    (tmp_path / "run" / "config.json").write_text(json.dumps({"data": {"crop_share": 0.5}}))
+    assert shares(tmp_path / "cropped.png") != middle
+    assert shares(file) == middle
+    assert judged() == by_hand
 
 
 def test_images_are_named_in_the_order_of_their_probabilities(run, tmp_path):

@@ -162,6 +162,11 @@ def test_a_resumed_run_goes_by_the_latencies_that_were_measured(tmp_path, clock)
     assert tiny.same_trees(resumed.variables, whole.variables)
 
 
+def test_a_target_needs_epochs_in_which_the_network_adapts():
+    with pytest.raises(ConfigError, match=r"--target-cost 0\.8 needs epochs in which full adapts"):
+        tiny.run("full", target_cost=0.8, adapt_epochs=0)
+
+
 def test_a_target_out_of_reach_is_refused_before_anything_trains():
     run = tiny.run("full", target_cost=0.05)
     with pytest.raises(

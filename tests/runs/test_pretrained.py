@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 from jaxnas import data, nn, training
 from jaxnas.nn.weights.foreign import Imported
 from jaxnas.nn.weights.init import kernel_scale, named_leaves
-from jaxnas.nn.weights.safetensors_file import image_form
+from jaxnas.nn.weights.safetensors_file import image_form, read_safetensors
 from jaxnas.runs.adaptation_run import method_run
 from jaxnas.runs.config import AdaptationFlags, ConfigError, Training
 from jaxnas.runs.flags.pretrained import PretrainedFlags
@@ -66,6 +66,44 @@ def test_a_network_that_was_cut_starts_from_the_whole_one_s_file_of_another_libr
     assert f"({name})" in found.told[0]  # which names and shapes do not tell
     with pytest.raises(nn.WeightsError, match=f"holds weights of .*{name}.* is another network"):
         nn.import_weights(tmp_path / "lite0.safetensors", cut)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda name, array: {} if "/block_1/" in name else {name: array}, "block_1"),
+        (lambda name, array: {} if name.startswith("batch_stats") else {name: array}, "batch_st"),
+        (lambda name, array: {name: array - 9 * name.endswith("/var")}, "has a variance below 0"),
+        (lambda name, array: {name: array * np.inf}, "is not finite"),
+    ],
+)
+def test_weights_that_lack_what_their_network_has_are_refused(change, message, tmp_path):
+    given = source()
+    nn.save_safetensors(given.variables, tmp_path / "own.safetensors", tiny.BASE)
+    arrays, told = read_safetensors(tmp_path / "own.safetensors")
+    changed = {name: array for each in arrays.items() for name, array in change(*each).items()}
+    save_file(changed, tmp_path / "own.safetensors", told)
+    with pytest.raises(ConfigError, match=message):
+        start(tmp_path / "own.safetensors")
+
+
+def test_an_array_that_no_module_has_is_left_and_told(tmp_path):
+    given = source()
+    nn.save_safetensors(given.variables, tmp_path / "own.safetensors", tiny.BASE)
+    arrays, told = read_safetensors(tmp_path / "own.safetensors")
+    save_file({**arrays, "stray": np.ones(1, np.float32)}, tmp_path / "own.safetensors", told)
+    found = start(tmp_path / "own.safetensors")
+    assert any("Ignored" in line and "stray" in line for line in found.told)
+
+
+def test_norm_cannot_grow_a_network():
+    with pytest.raises(ConfigError, match=r"--target-cost must be at most 1, not 1\.5"):
+        run("norm", target_cost=1.5)
+
+
+def test_epochs_of_the_head_alone_are_none_of_the_adaptation():
+    with pytest.raises(ConfigError, match=r"to --epochs less --head-epochs .1., not 2"):
+        run("full", head_epochs=1, epochs=2, adapt_epochs=2)
 
 
 @pytest.mark.quick_cases(1)

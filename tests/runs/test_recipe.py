@@ -47,6 +47,11 @@ def test_what_cannot_be_is_refused(changes, message):
         Training(**changes)
 
 
+def test_a_validation_part_leaves_something_to_learn():
+    with pytest.raises(ConfigError, match=r"--validation 0\.999 holds out all of the 80 training"):
+        tiny.run("original", early_stopping=1, validation=0.999)
+
+
 def test_early_stopping_needs_a_fixed_architecture():
     with pytest.raises(ConfigError, match="--early-stopping needs epochs in which"):
         tiny.run("cell", early_stopping=1, adapt_epochs=4)

@@ -79,7 +79,8 @@ def test_it_is_the_best_of_all_that_fit(problem, most, width):
         np.testing.assert_array_equal(found.choices, own.choices)
         return
     fitting = [each for each in every if each[1] <= most]
-    wanted = [each for each in fitting if each[1] >= least] or fitting
+    nearest = min(least, max(cost for _, cost, _ in fitting))
+    wanted = [each for each in fitting if each[1] >= nearest]
     best = max(wanted, key=lambda each: (each[0], each[1]))
     edges = edges_of(space, found.choices)
     same = [each for each in wanted if each[2] == edges]

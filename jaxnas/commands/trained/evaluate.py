@@ -30,10 +30,11 @@ def evaluate(trained: Trained, dataset: Dataset, batch_size: int = 100) -> Class
     if dataset.input_shape != trained.input_shape:
         height, width, channels = trained.input_shape
         own = dataset.input_shape
+        advice = "; --rgb gives grey images three" if (own[2], channels) == (1, 3) else ""
         raise ConfigError(
             f"the network takes images of {width}x{height} pixels in {channels} "
             f"channel{'s' * (channels > 1)}, and those of {dataset.name} are {own[1]}x{own[0]} in "
-            f"{own[2]}"
+            f"{own[2]}{advice}"
         )
     classify = classifier(trained, min(batch_size, len(dataset.test_images)))
     images = dataset.test_images

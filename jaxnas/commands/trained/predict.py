@@ -58,7 +58,11 @@ def image_paths(
 
 
 def predict(
-    trained: Trained, paths: Sequence[Path], most: int = 5, batch_size: int = 100
+    trained: Trained,
+    paths: Sequence[Path],
+    most: int = 5,
+    batch_size: int = 100,
+    crop_share: float = 1.0,
 ) -> Iterator[dict[str, Any]]:
     """What a network takes images for, one after the other.
 
@@ -67,6 +71,7 @@ def predict(
       paths: of the images.
       most: number of likeliest classes that are told of each.
       batch_size: images that are classified at once.
+      crop_share: side of the square that is seen, as a share of the resized image's shorter side.
 
     Yields:
       ``image``, the path, and ``classes``, a list of ``class`` and ``probability``, likeliest
@@ -80,7 +85,8 @@ def predict(
     classify = classifier(trained, size)
     for start in range(0, len(paths), size):
         batch = paths[start : start + size]
-        logits = classify(np.stack([read_image(path, trained.input_shape) for path in batch]))
+        shape = trained.input_shape
+        logits = classify(np.stack([read_image(path, shape, crop_share) for path in batch]))
         names = trained.class_names or tuple(map(str, range(logits.shape[1])))
         for path, shares in zip(batch, probabilities(logits), strict=True):
             likeliest = np.argsort(-shares, kind="stable")[:most]
@@ -90,8 +96,10 @@ def predict(
             yield {"image": str(path), "classes": classes}
 
 
-def read_image(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
+def read_image(path: Path, shape: tuple[int, int, int], crop_share: float = 1.0) -> np.ndarray:
     """The pixels of a file, uint8 of `shape` [h, w, c]; fitted where that is a square.
+
+    See `data.resizing.fit` for `crop_share`.
 
     Raises:
       DataError: if it cannot be read, or is of another size and the network takes no square.
@@ -99,7 +107,7 @@ def read_image(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
     height, width, channels = shape
     pixels = read_pixels(path, channels)
     if height == width:
-        return fit_array(pixels[None], height)[0]
+        return fit_array(pixels[None], height, crop_share)[0]
     if pixels.shape != shape:
         raise DataError(
             f"{path} is {pixels.shape[1]}x{pixels.shape[0]} pixels, and the network takes "

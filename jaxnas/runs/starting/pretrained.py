@@ -175,14 +175,16 @@ def _refuse_other_network(
 ) -> None:
     """Raises a ConfigError where the weights are of a network that `base` is not made of."""
     found = {name: array.shape for name, array in source.arrays.items() if name in body}
-    wanted = body
+    where, wanted = f"--weights {source.where}", body
     try:
         if source.genotype not in (None, base):
+            there = {name: size for name, size in body.items() if name in found}
+            check_shapes(where, found, there)  # its error says more than the next one's
             AdaptationSpace(source.genotype, "full").encode(base)
             # The weights lack what `base` has an identity for in the place of an operation.
             own = named_leaves(nn.abstract_variables(nn.build(source.genotype, 2), shape))
-            wanted = {name: size for name, size in body.items() if name in found or name in own}
-        check_shapes(f"--weights {source.where}", found, wanted)
+            wanted = there | {name: size for name, size in body.items() if name in own}
+        check_shapes(where, found, wanted)
     except SpaceError as error:
         raise ConfigError(
             f"--weights {source.where} are of {source.genotype and source.genotype.name}, of which "
