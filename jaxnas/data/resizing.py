@@ -14,12 +14,17 @@ from PIL import Image
 
 FILTER = Image.Resampling.BICUBIC
 
+_LONGEST = 32  # times its shorter side, beyond which an image is cut before it is resized
+_REACHED = 5  # times the shorter side: more than the middle square and the filter around it see
+
 
 def fit(image: Image.Image, side: int, crop_share: float = 1.0) -> Image.Image:
     """The middle of an image as a square, as networks are tested.
 
     The shorter side is resized to round(side / crop_share) pixels, the longer one in proportion
     (rounded down), and the square in the middle cut out: torchvision's `Resize` and `CenterCrop`.
+    Of a strip, more than 32 times as long as it is wide, only the middle is resized, since all of
+    it would be gigabytes.
 
     Args:
       image: of mode L or RGB.
@@ -28,11 +33,20 @@ def fit(image: Image.Image, side: int, crop_share: float = 1.0) -> Image.Image:
     """
     if image.size == (side, side) and crop_share == 1:
         return image
+    if max(image.size) > _LONGEST * min(image.size):
+        image = _middle(image, _REACHED * min(image.size))
     shorter = round(side / crop_share)
     width, height = (max(shorter, shorter * each // min(image.size)) for each in image.size)
     left, top = round((width - side) / 2), round((height - side) / 2)
     resized = image.resize((width, height), FILTER)
     return resized.crop((left, top, left + side, top + side))
+
+
+def _middle(image: Image.Image, longest: int) -> Image.Image:
+    """An image whose sides are cut to `longest`, or a pixel more, at both ends by the same."""
+    cuts = [max(0, each - longest) // 2 for each in image.size]
+    (left, top), (width, height) = cuts, image.size
+    return image.crop((left, top, width - left, height - top))
 
 
 def random_resized_crop(

@@ -44,6 +44,32 @@ def test_the_middle_of_the_longer_side_is_cut_out():
     np.testing.assert_array_equal(resizing.fit(tall, 2), stripes.T[2:4])
 
 
+def test_of_a_strip_the_middle_alone_is_resized(monkeypatch):
+    rows = np.random.default_rng(0).integers(0, 256, (2, 141, 3), np.uint8)
+    resize, sizes = Image.Image.resize, []
+    for pixels, expected in ((rows, (564, 8)), (rows.transpose(1, 0, 2), (8, 564))):
+        whole = Image.fromarray(np.ascontiguousarray(pixels))
+        resized = resize(whole, expected, resizing.FILTER)
+        left, top = (round((each - 8) / 2) for each in expected)
+        with monkeypatch.context() as patched:
+            patched.setattr(
+                Image.Image, "resize", lambda *given: sizes.append(given[1]) or resize(*given)
+            )
+            found = resizing.fit(whole, 8)
+            resizing.fit(whole.crop((0, 0, min(64, whole.width), min(64, whole.height))), 8)
+        np.testing.assert_array_equal(found, resized.crop((left, top, left + 8, top + 8)))
+    # 64 pixels of 2 are no strip yet, and resized whole.
+    assert sizes == [(44, 8), (256, 8), (8, 44), (8, 256)]
+
+
+def test_a_size_beyond_the_memory_is_refused_before_an_image_is_resized(tmp_path, monkeypatch):
+    photos(tmp_path, 2)
+    monkeypatch.setattr("jaxnas.data.loading.refuse_no_grain", lambda: None)
+    for how in ({}, {"on_host": True}):
+        with pytest.raises(DataError, match=r"100000x100000 pixels need .* GiB are free"):
+            load(tmp_path, image_size=100_000, test_share=0.5, **how)
+
+
 def test_imagenets_protocol_cuts_224_of_256():
     image = picture(0, 300).resize((400, 300))
     found = resizing.fit(image, 224, 0.875)

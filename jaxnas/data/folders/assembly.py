@@ -72,14 +72,14 @@ def assemble(
     side, first = reading.image_size, train[0][0]
     if side is None:
         _refuse_other_sizes(heads, first)
-    height, width, _ = read_pixels(first, channels, side, reading.crop_share).shape
+    height, width = (side, side) if side is not None else read_pixels(first, channels).shape[:2]
     of_one = height, width, channels
+    refuse_no_memory(name, 1 if reading.on_host else len(train) + len(test), of_one)
     train_images, test_images = (
         cast(np.ndarray, FileImages(paths_of(part), of_one, side, reading.crop_share, first))
         for part in (train, test)
     )
     if not reading.on_host:
-        refuse_no_memory(name, len(train) + len(test), of_one)
         train_images, test_images = np.asarray(train_images), np.asarray(test_images)
     return Dataset(
         name=name,
