@@ -6,9 +6,11 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
 
 from jaxnas import reading
 from jaxnas.errors import UserError
@@ -16,6 +18,7 @@ from jaxnas.nn.weights.init import abstract_variables, check_module, named_leave
 
 Shape = tuple[int, ...]
 
+_PICKLES = (".pth", ".pt", ".bin", ".ckpt", ".tar")  # .pth.tar too
 _NAMED = 6  # variables that an error names
 
 
@@ -68,6 +71,44 @@ def existing_file(path: str | os.PathLike[str]) -> Path:
     except (OSError, ValueError) as error:  # a ValueError of a name with a zero byte
         reason = getattr(error, "strerror", None) or error
         raise WeightsError(f"{str(path)!r} cannot be read ({reason})") from error
+
+
+def kind_of(path: str | os.PathLike[str]) -> Literal["safetensors", "pickle", "keras"]:
+    """What a file of weights is, by its first bytes and, where they do not say it, by its name.
+
+    Raises:
+      WeightsError: if it cannot be read.
+    """
+    path = existing_file(path)
+    try:
+        with path.open("rb") as file:
+            start = file.read(9)
+    except OSError as error:
+        raise WeightsError(f"{str(path)!r} cannot be read ({error.strerror or error})") from error
+    suffix = path.suffix.lower()
+    if start[8:] == b"{":  # of the header, after its length
+        return "safetensors"
+    if suffix in (".h5", ".hdf5", ".keras"):
+        return "keras"
+    # PyTorch writes a zip file of a pickle and of arrays, or as it did before 1.6 a pickle.
+    written_by_torch = start[:2] == b"PK" or start[:1] == b"\x80"
+    return "pickle" if written_by_torch or suffix in _PICKLES else "safetensors"
+
+
+def as_float32(where: Any, name: str, array: Any) -> np.ndarray:
+    """Floating-point numbers of any precision as float32; those beyond its range become infinite.
+
+    Raises:
+      WeightsError: naming the array `name` of `where`, if it holds others, as quantised weights do.
+    """
+    array = np.asarray(array)
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+        raise WeightsError(
+            f"{where} holds {name} as {array.dtype}, and weights are floating-point numbers; give "
+            "them as they were before they were quantised or converted"
+        )
+    with np.errstate(over="ignore"):
+        return array.astype(np.float32, copy=False)
 
 
 def check_shapes(where: Any, found: Mapping[str, Shape], expected: Mapping[str, Shape]) -> None:

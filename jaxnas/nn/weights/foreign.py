@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnas.nn.network import Network, build
-from jaxnas.nn.weights.checks import WeightsError, check_shapes, shapes_of
+from jaxnas.nn.weights.checks import WeightsError, as_float32, check_shapes, shapes_of
 from jaxnas.nn.weights.init import named_leaves
 from jaxnas.nn.weights.source_layers import LayerName, Place, Source, SourceArrayOf
 from jaxnas.spaces.genotype import Genotype
@@ -96,10 +96,11 @@ def convert_weights(
     values = {}
     for name, leaf in wanted.items():
         try:
-            value = np.asarray(source[leaf.name][1](), np.float32)
+            value = np.asarray(source[leaf.name][1]())
         except (TypeError, ValueError) as error:
             raise WeightsError(f"{where}: {leaf.name} holds no numbers ({error})") from error
-        values[name] = jnp.array(leaf.convert(value))  # a copy: the source may go on training
+        value = leaf.convert(as_float32(where, leaf.name, value))
+        values[name] = jnp.array(value)  # a copy: the source may go on training
     if classes is None:
         classes = expected["params"]["classifier"]["kernel"].shape[0]
         values["params/classifier/kernel"] = jnp.eye(classes)

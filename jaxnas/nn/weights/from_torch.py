@@ -1,12 +1,13 @@
 """Networks of timm and torchvision. PyTorch is imported for its own files alone.
 
-Weights are read from a state dict, from a safetensors file, and from a .pth or .pt by PyTorch's
-restricted reader, which makes tensors and plain containers and runs nothing else.
+Weights are read from a state dict, from a safetensors file, and from a .pth by PyTorch's restricted
+reader, which makes tensors and plain containers and runs nothing else.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -15,16 +16,13 @@ from typing import Any
 import numpy as np
 
 from jaxnas import reading
-from jaxnas.nn.weights.checks import WeightsError, existing_file
+from jaxnas.nn.weights.checks import WeightsError, kind_of
 from jaxnas.nn.weights.foreign import Imported, convert_weights
 from jaxnas.nn.weights.safetensors_file import read_safetensors
 from jaxnas.nn.weights.source_layers import Source
 from jaxnas.nn.weights.torch_layers import NAMINGS, Model, Naming, torch_leaf
 from jaxnas.normalisation import Normalisation
 from jaxnas.spaces.genotype import Genotype
-
-PICKLES = (".pth", ".pt", ".bin", ".ckpt")
-"""Suffixes of the files that PyTorch writes."""
 
 _SAFE_TORCH = (2, 6)  # before it, weights_only could be got round (CVE-2025-32434)
 
@@ -38,7 +36,7 @@ def import_timm(weights: Any, model: str | None = None) -> Imported:
 
     Args:
       weights: a state dict of PyTorch tensors or NumPy arrays, or the path of a safetensors file or
-        of a .pth or .pt, which takes PyTorch to be read.
+        of a .pth or other file of PyTorch, which takes PyTorch to be read.
       model: timm's name of the network, such as ``resnet18``, ``resnet34``, ``resnet50``,
         ``mobilenetv2_100``, ``efficientnet_b0``, ``efficientnet_lite0``, these two with ``tf_``
         before them, ``mnasnet_100``, ``semnasnet_100``, ``nasnetalarge`` or ``pnasnet5large``. None
@@ -163,7 +161,10 @@ def _normalisation(config: dict[str, Any]) -> Normalisation | None:
 
 
 # Where checkpoints keep a state dict, averaged weights first, and what wrappers put before names.
-_DICTS = ("state_dict_ema", "model_ema", "ema", "state_dict", "model")
+_DICTS = (
+    *("state_dict_ema", "model_ema", "ema"),
+    *("state_dict", "model_state_dict", "model", "net", "network"),
+)
 _PREFIXES = ("module.", "_orig_mod.", "ema_model.", *(f"{name}." for name in _DICTS))
 
 
@@ -173,14 +174,15 @@ def _read(weights: Any) -> tuple[Source, str, dict[str, Any]]:
     if isinstance(weights, str | os.PathLike):
         path = Path(weights)
         config = _config_beside(path)
-        arrays: Any = _unpickled(path) if path.suffix in PICKLES else read_safetensors(path)[0]
+        pickled = kind_of(path) == "pickle"
+        arrays: Any = _unpickled(path) if pickled else read_safetensors(path)[0]
         where = str(path)
     elif isinstance(weights, Mapping):
         arrays, where = weights, "the state dict"
     else:
         raise WeightsError(
             f"a {type(weights).__name__} is neither a state dict nor the path of a safetensors "
-            "file or of a .pth or .pt"
+            "file or of a .pth"
         )
     arrays = dict(arrays)
     for name in _DICTS:
@@ -190,7 +192,10 @@ def _read(weights: Any) -> tuple[Source, str, dict[str, Any]]:
     source = {}
     for name, value in _without_prefix(arrays).items():
         if not hasattr(value, "shape"):
-            raise WeightsError(f"{where} is no state dict: its {name!r} is no array")
+            raise WeightsError(
+                f"{where} is no state dict: its {name!r} is no array; in a checkpoint one is read "
+                f"that is called {', '.join(_DICTS[:-1])} or {_DICTS[-1]}"
+            )
         if name.rpartition(".")[2] != "num_batches_tracked":
             source[name] = tuple(value.shape), lambda value=value: _numpy(value)
     return source, where, config
@@ -208,7 +213,6 @@ def _config_beside(path: Path) -> dict[str, Any]:
 
 def _unpickled(path: Path) -> Mapping[str, Any]:
     """What PyTorch's restricted reader makes of a file."""
-    path = existing_file(path)
     try:
         torch: Any = import_module("torch")
     except ImportError as error:
@@ -224,11 +228,13 @@ def _unpickled(path: Path) -> Mapping[str, Any]:
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged files make it raise almost anything
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        code = re.search(r"(?<=GLOBAL )[\w.]{1,99}|TorchScript", str(error))
+        wrong = f"but holds {code[0]}, which is code and is not run" if code else "or is damaged"
+        # Without PyTorch's text, which advises to run the code.
         raise WeightsError(
-            f"{path} is no file of weights alone, or is damaged ({reason}); give a state dict or a "
-            "safetensors file"
-        ) from error
+            f"{path} is no file of weights alone, {wrong}; save model.state_dict() where it comes "
+            "from, or give a safetensors file"
+        ) from None
     if not isinstance(found, Mapping):
         raise WeightsError(f"{path} holds a {type(found).__name__} and no state dict")
     return found
@@ -246,5 +252,8 @@ def _without_prefix(arrays: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _numpy(value: Any) -> np.ndarray:
-    """A PyTorch tensor, of any device and floating dtype, or an array, as an array."""
-    return value.detach().float().cpu().numpy() if hasattr(value, "detach") else np.asarray(value)
+    """A PyTorch tensor of any device, or an array, as an array; float32 of floating-point ones."""
+    if not hasattr(value, "detach"):
+        return np.asarray(value)
+    value = value.detach()
+    return (value.float() if value.is_floating_point() else value).cpu().numpy()

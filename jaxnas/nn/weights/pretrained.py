@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from jaxnas.nn.weights.checks import WeightsError
+from jaxnas.nn.weights.checks import WeightsError, kind_of
 from jaxnas.nn.weights.foreign import Imported
 from jaxnas.nn.weights.from_keras import import_keras
-from jaxnas.nn.weights.from_torch import PICKLES, import_fitting
+from jaxnas.nn.weights.from_torch import import_fitting
 from jaxnas.nn.weights.safetensors_file import load_network, read_safetensors
 from jaxnas.spaces.genotype import Genotype
 
@@ -50,8 +50,8 @@ def import_source(weights: Any, base: str, fits: Callable[[Genotype], bool]) -> 
 
     Args:
       weights: the path of a file: a safetensors file of this project, timm or torchvision; a .pth
-        or .pt of these two or of efficientnet_pytorch, which takes PyTorch; a .h5 or .keras of
-        Keras. Or a state dict, as `import_timm` takes it.
+        of these two or of efficientnet_pytorch, which takes PyTorch; a .h5 or .keras of Keras. Or a
+        state dict, as `import_timm` takes it.
       base: name of what the network must fit, for messages.
       fits: whether a network does; it tells those of timm, torchvision and efficientnet_pytorch
         apart whose weights have the same names and shapes.
@@ -66,9 +66,10 @@ def import_source(weights: Any, base: str, fits: Callable[[Genotype], bool]) -> 
     """
     if isinstance(weights, str | os.PathLike):
         path = Path(weights)
-        if path.suffix in (".h5", ".hdf5", ".keras"):
+        kind = kind_of(path)
+        if kind == "keras":
             return import_keras(path)
-        arrays = {} if path.suffix in PICKLES else read_safetensors(path)[0]
+        arrays = read_safetensors(path)[0] if kind == "safetensors" else {}
         if any(name.startswith("params/") for name in arrays):
             stems = (arrays[name].shape[2] for name in _STEMS if name in arrays)
             network, variables, _ = load_network(path, (_SIDE, _SIDE, next(stems, 3)))

@@ -25,6 +25,7 @@ from jaxnas.nn.network import Network, build
 from jaxnas.nn.weights.checks import (
     Shape,
     WeightsError,
+    as_float32,
     check_fits,
     class_names_text,
     existing_file,
@@ -149,7 +150,7 @@ def load_network(path: str | os.PathLike[str], input_shape: Shape) -> LoadedNetw
     """The network, not a supernet, in a file that was saved with its genotype.
 
     The number of classes is that of the classifier; the network has an auxiliary head if the file
-    has variables for one.
+    has variables for one. Variables of another precision are taken as float32.
 
     Args:
       path: of the file.
@@ -173,6 +174,7 @@ def load_network(path: str | os.PathLike[str], input_shape: Shape) -> LoadedNetw
     except ValueError as error:
         raise WeightsError(f"{path} holds a genotype of no network: {error}") from error
     names = read_class_names(path, metadata.get("class_names"), classifier.shape[1])
+    arrays = {name: as_float32(path, name, array) for name, array in arrays.items()}
     return LoadedNetwork(network, _match(path, arrays, network, input_shape), names)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxnas import nn
 from jaxnas.data import Dataset
-from jaxnas.nn.weights.checks import check_shapes, read_class_names
+from jaxnas.nn.weights.checks import as_float32, check_shapes, kind_of, read_class_names
 from jaxnas.nn.weights.init import named_leaves
 from jaxnas.nn.weights.pretrained import import_source
 from jaxnas.nn.weights.safetensors_file import load_image_form, read_safetensors
@@ -23,6 +23,8 @@ from jaxnas.runs.load import load_run
 from jaxnas.runs.starting.buildable import refuse_no_network
 from jaxnas.runs.starting.start import Start
 from jaxnas.spaces import AdaptationSpace, Genotype, SpaceError
+
+_COLLECTIONS = "params/", "batch_stats/"  # what else a file holds is no network's
 
 
 class GivenWeights(NamedTuple):
@@ -109,7 +111,7 @@ def read_weights(weights: Any, base: Genotype) -> GivenWeights:
     path = Path(weights)
     if path.is_dir():
         return _of_network(str(path), load_run(path))
-    if path.suffix == ".safetensors":
+    if kind_of(path) == "safetensors":
         arrays, metadata = read_safetensors(path)
         if "genotype" in metadata or any(name.startswith("params/") for name in arrays):
             return _own(path, arrays, metadata)
@@ -132,7 +134,7 @@ def _of_network(where: str, found: Any) -> GivenWeights:
     normalisation = None
     if mean is not None and std is not None:
         normalisation = Normalisation(tuple(mean), tuple(std))
-    arrays = _arrays(found.variables)
+    arrays = _arrays(where, named_leaves(found.variables))
     return GivenWeights(where, arrays, found.network.genotype, names, normalisation)
 
 
@@ -144,12 +146,13 @@ def _own(path: Path, arrays: dict[str, np.ndarray], metadata: Mapping[str, str])
     names = read_class_names(path, metadata.get("class_names"), classes)
     form = load_image_form(path)
     normalisation = None if form is None else Normalisation(form.mean, form.std)
-    floats = {name: np.asarray(array, np.float32) for name, array in arrays.items()}
+    own = {name: array for name, array in arrays.items() if name.startswith(_COLLECTIONS)}
+    floats = arrays | _arrays(str(path), own)
     return GivenWeights(str(path), floats, genotype, names, normalisation)
 
 
-def _arrays(variables: Any) -> dict[str, np.ndarray]:
-    return {name: np.asarray(leaf, np.float32) for name, leaf in named_leaves(variables).items()}
+def _arrays(where: str, leaves: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    return {name: as_float32(where, name, leaf) for name, leaf in leaves.items()}
 
 
 def _of_head(name: str) -> bool:

@@ -228,6 +228,66 @@ def test_a_pickle_is_read_by_pytorchs_restricted_reader_or_not_at_all(tmp_path, 
     assert calls == [{"map_location": "cpu", "weights_only": True}]
 
 
+def fake_torch(monkeypatch, load):
+    torch = types.ModuleType("torch")
+    torch.__dict__.update(__version__="2.6.0", load=load)
+    monkeypatch.setitem(sys.modules, "torch", torch)
+
+
+@pytest.mark.parametrize("key", ["state_dict", "model_state_dict", "net"])
+@pytest.mark.parametrize("name", ["ckpt.pth.tar", "x.PTH", "renamed.safetensors"])
+def test_a_checkpoint_is_known_by_its_first_bytes_or_its_name(key, name, tmp_path, monkeypatch):
+    fake_torch(monkeypatch, lambda *_, **__: {"epoch": 3, key: {"module.a": np.zeros(1)}})
+    (tmp_path / name).write_bytes(b"" if name == "x.PTH" else pickle.dumps({}))
+    with pytest.raises(WeightsError, match=f"{name}'s {key} holds none of these networks"):
+        import_timm(tmp_path / name)
+
+
+def test_a_safetensors_file_by_another_name_takes_no_pytorch(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    save_file({"a": np.zeros(1)}, tmp_path / "net.pth")
+    with pytest.raises(WeightsError, match=r"net\.pth holds none of these networks"):
+        import_weights(tmp_path / "net.pth", zoo.named("resnet20"))
+
+
+def test_a_checkpoint_without_a_state_dict_is_told_where_one_is_sought():
+    with pytest.raises(WeightsError, match=r"its .epoch. is no array; .* called state_dict_ema, "):
+        import_timm({"epoch": 3, "mine": {"a": np.zeros(1)}})
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("two options, \x1b[1mdo\nUnsupported global: GLOBAL timm.Net was not", "holds timm.Net,"),
+        (
+            "Trying to load unsupported GLOBAL posix.system whose module",
+            "holds posix.system, which",
+        ),
+        ("Cannot use ``weights_only=True`` with TorchScript archives", "holds TorchScript, which"),
+        ("set `weights_only` to `False`. Unsupported operand 149", "alone, or is damaged; save"),
+    ],
+)
+def test_what_pytorch_refuses_is_told_without_its_advice(text, told, tmp_path, monkeypatch):
+    def load(*_, **__):
+        raise pickle.UnpicklingError(text)
+
+    fake_torch(monkeypatch, load)
+    (tmp_path / "net.pth").write_bytes(b"")
+    with pytest.raises(WeightsError) as caught:
+        import_timm(tmp_path / "net.pth")
+    assert told in str(caught.value)
+    assert "weights_only" not in str(caught.value)
+    assert caught.value.__suppress_context__  # so that a traceback has none of it either
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.bool_, np.complex64])
+def test_numbers_that_are_no_floating_point_ones_are_refused_by_name(dtype):
+    state = resnet18_state()
+    state["fc.bias"] = state["fc.bias"].astype(dtype)
+    with pytest.raises(WeightsError, match=f"holds fc.bias as {np.dtype(dtype)}, and weights are"):
+        import_torchvision(state)
+
+
 class _Harmful:
     def __reduce__(self):
         return print, ("harm",)
@@ -236,7 +296,7 @@ class _Harmful:
 def test_a_pickle_that_would_run_code_is_refused(tmp_path, capsys):
     torch = pytest.importorskip("torch", reason="needs jaxnas[imports-test]")
     torch.save({"conv1.weight": _Harmful()}, tmp_path / "net.pth")
-    with pytest.raises(WeightsError, match="is no file of weights alone, or is damaged"):
+    with pytest.raises(WeightsError, match=r"alone, but holds [a-z_.]*print, which is code"):
         import_torchvision(tmp_path / "net.pth")
     assert "harm" not in capsys.readouterr().out
     torch.save(

@@ -118,6 +118,21 @@ def test_another_dtype_is_refused(saved):
         load_safetensors(path, module, SHAPE)
 
 
+def test_a_network_is_loaded_from_halves_and_from_no_whole_numbers(saved):
+    module, variables, path = saved
+    metadata = {"genotype": module.genotype.to_json()}
+    rewrite(path, lambda arrays: arrays.update({KERNEL: arrays[KERNEL].astype("f2")}), metadata)
+    names = KERNEL.split("/")
+    found, whole = load_network(path, SHAPE).variables, variables
+    for name in names:
+        found, whole = found[name], whole[name]
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, np.asarray(whole, np.float16))
+    rewrite(path, lambda arrays: arrays.update({KERNEL: arrays[KERNEL].astype("i1")}), metadata)
+    with pytest.raises(WeightsError, match=f"holds {KERNEL} as int8, and weights are floating"):
+        load_network(path, SHAPE)
+
+
 def test_a_file_of_something_else_is_refused_in_one_line(saved):
     module, _, path = saved
     save_file({"conv1.weight": np.zeros(3)}, path)
