@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+_SMALLEST = 1e-9  # one pixel of a million images of a megapixel that differs by 1 / 255 is above it
+
 
 class Normalisation(NamedTuple):
     """Mean and deviation that images are normalised by: less the mean, divided by the deviation.
@@ -13,6 +15,15 @@ class Normalisation(NamedTuple):
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
+
+
+def refuse_other_units(normalisation: Normalisation) -> None:
+    """Raises a ValueError unless these are of images in 0..1, and not, say, of bytes."""
+    mean, std = (list(values) for values in normalisation)
+    if not all(0 <= value <= 1 for value in mean):
+        raise ValueError(f"mean {mean} is not within 0..1, as that of images in 0..1 is")
+    if not all(_SMALLEST <= value <= 1 for value in std):
+        raise ValueError(f"std {std} is not within {_SMALLEST}..1, as that of images in 0..1 is")
 
 
 IMAGENET = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

@@ -12,7 +12,8 @@ from jaxnas.allocation import free_memory
 from jaxnas.data.augmentation import Augmentation
 from jaxnas.data.errors import DataError
 from jaxnas.errors import refuse_other_bytes
-from jaxnas.normalisation import Normalisation
+from jaxnas.normalisation import Normalisation, refuse_other_units
+from jaxnas.reading import repeated
 
 _AT_ONCE = 1000
 """Images that are scanned together; more would copy much memory, and decode much of it."""
@@ -76,6 +77,8 @@ class Dataset:
             )
         for name in (self.name, *self.class_names):
             refuse_other_bytes(name, DataError)
+        if (twice := repeated(self.class_names)) is not None:
+            raise DataError(f"{self.name} has two classes of the name {twice!r}: rename one.")
         self._check_part("training", self.train_images, self.train_labels)
         self._check_part("test", self.test_images, self.test_labels)
         if self.train_images.shape[1:] != self.test_images.shape[1:]:
@@ -98,6 +101,11 @@ class Dataset:
                 f"normalisation {len(self.normalisation.mean)} means and "
                 f"{len(self.normalisation.std)} deviations: give one of each per channel."
             )
+        if self.normalisation is not None:
+            try:
+                refuse_other_units(self.normalisation)
+            except ValueError as error:
+                raise DataError(f"{self.name}'s normalisation cannot be: {error}.") from error
 
     def _check_part(self, part: str, images: np.ndarray, labels: np.ndarray) -> None:
         _refuse_no_images(images, f"{self.name}'s {part} images")

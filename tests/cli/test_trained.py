@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 
 import jax
 import numpy as np
@@ -139,6 +140,10 @@ def test_what_does_not_fit_the_network_is_told(refused, tmp_path):
     assert told.endswith("replace it, remove it, or leave out all such files by --skip-broken.")
     (tmp_path / "empty" / "a.png").symlink_to(tmp_path / "nowhere")
     assert "a link to" in refused("predict", tmp_path / "run", tmp_path / "empty")
+    os.mkfifo(tmp_path / "pipe.png")
+    assert "pipe.png cannot be read: it is a named pipe, not a file." in refused(
+        "predict", tmp_path / "run", tmp_path / "pipe.png"
+    )
     assert "must be a .csv or a .json" in refused(
         "predict", tmp_path / "run", image, "--out", tmp_path / "a.txt"
     )
@@ -216,10 +221,14 @@ def test_images_are_named_in_the_order_of_their_probabilities(run, tmp_path):
 
 @pytest.mark.parametrize("command", ["evaluate", "predict"])
 def test_outputs_that_are_no_numbers_are_refused(refused, tmp_path, command):
-    write_method(tmp_path / "run", "cell", (0,))
+    variables = nn.init(nn.build(tiny.BASE, 4), jax.random.key(3), SHAPE)
+    variables["params"]["classifier"]["kernel"] = np.full((8, 4), 3e38, np.float32)
+    save_safetensors(variables, tmp_path / "net.safetensors", tiny.BASE)
     write_folder(tmp_path / "pets", CLASS_NAMES)
     asked = ["--dataset"] if command == "evaluate" else []
-    words = [command, tmp_path / "run", *asked, tmp_path / "pets", "--mean", 0, "--std", 1e-38]
+    words = [command, tmp_path / "net.safetensors", *asked, tmp_path / "pets"]
+    assert "std [1e-38] is not within 1e-09..1" in refused(*words, "--mean", 0, "--std", 1e-38)
+    words += ["--mean", 0, "--std", 1e-9]
     assert refused(*words).startswith("the network's outputs are not finite: its weights, or the m")
 
 

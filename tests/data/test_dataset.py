@@ -111,6 +111,7 @@ def test_from_arrays_says_what_is_wrong(position: int, change, message: str):
     [
         ({"num_classes": 3, "class_names": ("a", "b", "c")}, "labels run from 0 to 3: number its"),
         ({"class_names": ("a",)}, "4 classes but 1 class names"),
+        ({"class_names": ("a", "b", "a", "d")}, "two classes of the name 'a': rename one"),
         ({"num_classes": 1, "class_names": ("a",)}, "at least 2 classes"),
         ({"train_labels": np.zeros(20, np.int64)}, "training labels are int64"),
         ({"train_labels": np.zeros(20, np.int32)}, r"of 3 of its 4 classes, such as '1'"),

@@ -204,6 +204,12 @@ def test_a_class_of_broken_files_alone_is_told(tmp_path: Path):
         load(tmp_path, image_size=8, test_share=0.2, skip_broken=True)
 
 
+def test_pictures_without_class_folders_are_told_to_get_some(tmp_path: Path):
+    photos(tmp_path)
+    with pytest.raises(DataError, match=r"/cat has no class folders: put one sub-folder per class"):
+        load(tmp_path / "cat", test_share=0.2)
+
+
 def test_a_class_without_test_images_is_told(tmp_path: Path):
     for name in ("train/a", "train/b", "test/a"):
         save(tmp_path / name / "x.png", picture(0))
@@ -250,6 +256,8 @@ def test_weights_bring_their_own_normalisation():
         load("digits", normalisation=IMAGENET)
     with pytest.raises(DataError, match="have 3 channels and its normalisation 3 means and 1 dev"):
         load("digits", rgb=True, normalisation=Normalisation((0.5, 0.5, 0.5), (0.5,)))
+    with pytest.raises(DataError, match=r"normalisation cannot be: std \[58.4\] is not within"):
+        load("digits", normalisation=Normalisation((0.5,), (58.4,)))
 
 
 def test_flags_read_as_the_function_does(tmp_path: Path, capsys):

@@ -218,22 +218,6 @@ def test_weights_of_a_file_say_their_classes_and_normalisation(tmp_path):
     assert float(np.asarray(inputs).mean()) == pytest.approx((1 - 0.25) / 0.5)
 
 
-def test_whole_numbers_are_refused_where_they_are_weights(tmp_path):
-    path, name = tmp_path / "net.SAFETENSORS", "params/stem_conv/kernel"
-    arrays = {name: np.asarray(leaf) for name, leaf in named_leaves(source().variables).items()}
-    save_file(arrays | {name: arrays[name].astype(np.float16), "extra/step": np.ones(1, int)}, path)
-    found = start(path)
-    np.testing.assert_array_equal(found.given[name], arrays[name].astype(np.float16))
-    assert "Ignored, as tiny has no such variables: extra/step." in found.told
-    save_file(arrays | {name: arrays[name].astype(np.complex64)}, path)
-    with pytest.raises(nn.WeightsError, match=f"holds {name} as complex64, and weights are"):
-        start(path)
-    given = source()
-    given.variables["params"]["stem_conv"]["kernel"] = np.ones((3, 3, 1, 4), bool)
-    with pytest.raises(nn.WeightsError, match=f"given network holds {name} as bool"):
-        start(given)
-
-
 def test_a_network_that_was_cut_out_takes_its_part_of_the_weights():
     space = AdaptationSpace(tiny.BASE, "full")
     choices = space.base_choices()

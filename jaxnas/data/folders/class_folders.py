@@ -38,6 +38,8 @@ def load_folder(path: Path, reading: Reading) -> Dataset:
     notes = Notes()
     train, test = _parts(path, reading)
     classes = class_folders(train, notes)
+    if not classes:
+        raise DataError(f"{train} has no class folders: put one sub-folder per class into it.")
     found = [images_in(train / name, notes) for name in classes]
     tested = None if test is None else _test_images(test, train, classes, notes)
     if train != path:

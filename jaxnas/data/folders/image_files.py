@@ -161,6 +161,8 @@ def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
         cause = f"its content is none of {FORMATS}" if path.stat().st_size else "it is empty"
         raise BrokenImageError(path, cause, f"replace it, remove it, {_SKIP}") from error
     except Exception as error:  # a damaged file can raise almost anything
+        if not path.is_file():
+            raise DataError(f"{path} cannot be read: {error}.") from error
         cause = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         raise BrokenImageError(path, cause, f"save it anew, remove it, {_SKIP}") from error
 

@@ -30,7 +30,8 @@ def read_class_names(where: Any, text: str | None, classes: int) -> tuple[str, .
     """The class names in a file's metadata, a JSON list, or None where there is no text.
 
     Raises:
-      WeightsError: naming the file `where`, if they are not one for each of the `classes`.
+      WeightsError: naming the file `where`, if they are not one for each of the `classes`, or two
+        are equal.
     """
     if text is None:
         return None
@@ -40,6 +41,8 @@ def read_class_names(where: Any, text: str | None, classes: int) -> tuple[str, .
         names = None
     if not isinstance(names, list) or [type(name) for name in names] != [str] * classes:
         raise WeightsError(f"{where} does not hold one class name for each of its {classes} logits")
+    if (twice := reading.repeated(names)) is not None:
+        raise WeightsError(f"{where} has two classes of the name {twice!r}")
     return tuple(names)
 
 

@@ -226,7 +226,8 @@ def _unpickled(path: Path) -> Mapping[str, Any]:
             f"(CVE-2025-32434); this is {torch.__version__}; give its safetensors file"
         )
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        with path.open("rb") as file:  # not by its name, of which PyTorch would look at the suffix
+            found = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged files make it raise almost anything
         code = re.search(r"(?<=GLOBAL )[\w.]{1,99}|TorchScript", str(error))
         wrong = f"but holds {code[0]}, which is code and is not run" if code else "or is damaged"

@@ -32,6 +32,7 @@ from jaxnas.nn.weights.checks import (
     read_class_names,
 )
 from jaxnas.nn.weights.init import named_leaves
+from jaxnas.normalisation import Normalisation, refuse_other_units
 from jaxnas.spaces.genotype import Genotype
 
 _CLASSIFIER = "params/classifier/kernel"
@@ -168,14 +169,26 @@ def load_network(path: str | os.PathLike[str], input_shape: Shape) -> LoadedNetw
     if classifier is None or classifier.ndim != 2:
         raise WeightsError(f"{path} holds no classifier, {_CLASSIFIER} [inputs, classes]")
     auxiliary = any(name.startswith("params/auxiliary/") for name in arrays)
+    genotype = read_genotype(path, metadata["genotype"])
     try:
-        genotype = Genotype.from_json(metadata["genotype"])
         network = build(genotype, classifier.shape[1], auxiliary=auxiliary)
     except ValueError as error:
         raise WeightsError(f"{path} holds a genotype of no network: {error}") from error
     names = read_class_names(path, metadata.get("class_names"), classifier.shape[1])
     arrays = {name: as_float32(path, name, array) for name, array in arrays.items()}
     return LoadedNetwork(network, _match(path, arrays, network, input_shape), names)
+
+
+def read_genotype(where: Any, text: str) -> Genotype:
+    """The genotype in the metadata of a file.
+
+    Raises:
+      WeightsError: naming the file `where`, if it is none.
+    """
+    try:
+        return Genotype.from_json(text)
+    except ValueError as error:
+        raise WeightsError(f"{where} holds a genotype of no network: {error}") from error
 
 
 def load_image_form(path: str | os.PathLike[str]) -> ImageForm | None:
@@ -198,14 +211,13 @@ def image_form(shape: Sequence[int], mean: Sequence[float], std: Sequence[float]
     """The form of images [h, w, c] with these moments of each channel.
 
     Raises:
-      ValueError: if there is not one finite number for each channel, or a `std` is not above 0.
+      ValueError: if there is not one number for each channel, or they are none of images in 0..1.
     """
     height, width, channels = shape
     for values in (mean, std):
         if len(values) != channels or not np.isfinite(np.array(values, float)).all():
             raise ValueError(f"{list(values)} is no number for each of {channels} channels")
-    if not min(std) > 0:
-        raise ValueError(f"std {list(std)} is not above 0")
+    refuse_other_units(Normalisation(tuple(mean), tuple(std)))
     return ImageForm((height, width, channels), tuple(mean), tuple(std))
 
 

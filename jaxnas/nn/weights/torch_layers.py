@@ -32,7 +32,7 @@ class Model(NamedTuple):
     Attributes:
       name: in the library.
       zoo: name of the zoo's network that computes the same.
-      marker: name of a weight, its number of outputs and the side of its kernel, which tell the
+      marker: name of a weight and its shape (outputs, inputs, kernel's side), which tell the
         network from others of its naming.
       without: name of a weight that it has not and others with its marker have.
       normalisation: mean and standard deviation that its published weights want.
@@ -40,7 +40,7 @@ class Model(NamedTuple):
 
     name: str
     zoo: str
-    marker: tuple[str, int, int]
+    marker: tuple[str, Shape]
     without: str = ""
     normalisation: Normalisation = IMAGENET
 
@@ -73,9 +73,9 @@ class Naming(NamedTuple):
         """The models whose marker the weights have; several where they do not tell them apart."""
 
         def fits(model: Model) -> bool:
-            name, outputs, side = model.marker
+            name, marked = model.marker
             shape = source[name][0] if name in source else ()
-            return (*shape[:1], *shape[-1:]) == (outputs, side) and model.without not in source
+            return (*shape[:2], *shape[-1:]) == marked and model.without not in source
 
         kernel = source[self.stem][0] if self.stem in source else ()
         return [model for model in self.models if fits(model)] if len(kernel) == 4 else []
@@ -262,7 +262,8 @@ _OUTSIDE = "stem_conv", "stem_norm", "classifier", "head_conv", "head_norm"
 
 # timm's models that begin with tf_ differ from their namesakes in padding and epsilon alone.
 _TIMM_EXCITED = "blocks.0.0.se.conv_reduce.weight"
-_TIMM_LITE = ("blocks.2.0.conv_dw.weight", 144, 5), _TIMM_EXCITED
+_TIMM_LITE = ("blocks.5.0.conv_pwl.weight", (192, 672, 1)), _TIMM_EXCITED
+_CELL_STEM = "cell_stem_0.conv_1x1.conv.weight"
 # (x - 127) / 128 of bytes, as the TensorFlow code from which it was converted has it.
 _LITE_BYTES = Normalisation((127 / 255,) * 3, (128 / 255,) * 3)
 
@@ -275,36 +276,43 @@ NAMINGS = (
         Model(
             "resnet18",
             "resnet18_imagenet",
-            ("layer1.0.conv1.weight", 64, 3),
+            ("layer1.0.conv1.weight", (64, 64, 3)),
             without="layer1.2.conv1.weight",
         ),
-        Model("resnet34", "resnet34_imagenet", ("layer1.2.conv1.weight", 64, 3)),
-        Model("resnet50", "resnet50_imagenet", ("layer1.0.conv1.weight", 64, 1)),
+        Model("resnet34", "resnet34_imagenet", ("layer1.2.conv1.weight", (64, 64, 3))),
+        Model("resnet50", "resnet50_imagenet", ("layer1.0.conv1.weight", (64, 64, 1))),
     ),
     _chain(
         "torchvision",
         "features.0.0 features.0.1 classifier.1 features.18.0 features.18.1",
         _mobilenet_inside,
         _numbered("features.", 1),
-        Model("mobilenet_v2", "mobilenet_v2_imagenet", ("features.2.conv.0.0.weight", 96, 1)),
+        Model("mobilenet_v2", "mobilenet_v2_imagenet", ("features.2.conv.0.0.weight", (96, 16, 1))),
     ),
     _chain(
         "torchvision",
         "features.0.0 features.0.1 classifier.1 features.8.0 features.8.1",
         _efficientnet_inside,
         _staged("features.", 1),
-        Model("efficientnet_b0", "efficientnet_b0", ("features.2.0.block.0.0.weight", 96, 1)),
+        Model("efficientnet_b0", "efficientnet_b0", ("features.2.0.block.0.0.weight", (96, 16, 1))),
     ),
     _chain(
         "timm",
         "conv_stem bn1 classifier conv_head bn2",
         _timm_inside,
         _staged("blocks.", 0),
-        Model("mnasnet_100", "mnasnet_b1", ("blocks.1.0.conv_pw.weight", 48, 1)),
-        Model("semnasnet_100", "mnasnet_a1", ("blocks.2.0.se.conv_expand.weight", 72, 1)),
-        Model("mobilenetv2_100", "mobilenet_v2_imagenet", ("blocks.2.0.conv_dw.weight", 144, 3)),
-        Model("efficientnet_b0", "efficientnet_b0", (_TIMM_EXCITED, 8, 1)),
-        Model("tf_efficientnet_b0", "tf_efficientnet_b0", (_TIMM_EXCITED, 8, 1)),
+        Model(
+            "mnasnet_100",
+            "mnasnet_b1",
+            ("blocks.2.0.conv_pw.weight", (72, 24, 1)),
+            without="blocks.2.0.se.conv_expand.weight",
+        ),
+        Model("semnasnet_100", "mnasnet_a1", ("blocks.2.0.se.conv_expand.weight", (72, 6, 1))),
+        Model(
+            "mobilenetv2_100", "mobilenet_v2_imagenet", ("blocks.2.0.conv_dw.weight", (144, 1, 3))
+        ),
+        Model("efficientnet_b0", "efficientnet_b0", (_TIMM_EXCITED, (8, 32, 1))),
+        Model("tf_efficientnet_b0", "tf_efficientnet_b0", (_TIMM_EXCITED, (8, 32, 1))),
         Model("efficientnet_lite0", "efficientnet_lite0", *_TIMM_LITE),
         Model("tf_efficientnet_lite0", "tf_efficientnet_lite0", *_TIMM_LITE, _HALF),
     ),
@@ -313,11 +321,11 @@ NAMINGS = (
         "_conv_stem _bn0 _fc _conv_head _bn1",
         _underscored_inside,
         _numbered("_blocks.", 0),
-        Model("efficientnet-b0", "tf_efficientnet_b0", ("_blocks.0._se_reduce.weight", 8, 1)),
+        Model("efficientnet-b0", "tf_efficientnet_b0", ("_blocks.0._se_reduce.weight", (8, 32, 1))),
         Model(
             "efficientnet-lite0",
             "tf_efficientnet_lite0",
-            ("_blocks.3._depthwise_conv.weight", 144, 5),
+            ("_blocks.3._depthwise_conv.weight", (144, 1, 5)),
             "_blocks.0._se_reduce.weight",
             _LITE_BYTES,
         ),
@@ -325,14 +333,14 @@ NAMINGS = (
     Naming(
         ("timm",),
         "conv0.conv.weight",
-        (Model("nasnetalarge", "nasnet_a_large", ("conv0.conv.weight", 96, 3), "", _HALF),),
+        (Model("nasnetalarge", "nasnet_a_large", (_CELL_STEM, (42, 96, 1)), "", _HALF),),
         cell_places,
         functools.partial(_nasnet_layer, "conv0", ""),
     ),
     Naming(
         ("timm",),
         "conv_0.conv.weight",
-        (Model("pnasnet5large", "pnasnet_5_large", ("conv_0.conv.weight", 96, 3), "", _HALF),),
+        (Model("pnasnet5large", "pnasnet_5_large", (_CELL_STEM, (54, 96, 1)), "", _HALF),),
         cell_places,
         functools.partial(_nasnet_layer, "conv_0", "conv_prev_1x1."),
     ),

@@ -12,18 +12,21 @@ import numpy as np
 
 from jaxnas import nn
 from jaxnas.data import Dataset
+from jaxnas.hints import escaped
 from jaxnas.nn.weights.checks import as_float32, check_shapes, kind_of, read_class_names
 from jaxnas.nn.weights.init import named_leaves
 from jaxnas.nn.weights.pretrained import import_source
-from jaxnas.nn.weights.safetensors_file import load_image_form, read_safetensors
-from jaxnas.normalisation import Normalisation
+from jaxnas.nn.weights.safetensors_file import load_image_form, read_genotype, read_safetensors
+from jaxnas.normalisation import Normalisation, refuse_other_units
 from jaxnas.runs.config import ConfigError
 from jaxnas.runs.flags.pretrained import PretrainedFlags
 from jaxnas.runs.load import load_run
 from jaxnas.runs.starting.buildable import refuse_no_network
 from jaxnas.runs.starting.start import Start
 from jaxnas.spaces import AdaptationSpace, Genotype, SpaceError
+from jaxnas.storage.files import RunError
 
+_KERNEL, _BIAS = "params/classifier/kernel", "params/classifier/bias"
 _COLLECTIONS = "params/", "batch_stats/"  # what else a file holds is no network's
 
 
@@ -110,7 +113,12 @@ def read_weights(weights: Any, base: Genotype) -> GivenWeights:
         )
     path = Path(weights)
     if path.is_dir():
-        return _of_network(str(path), load_run(path))
+        try:
+            return _of_network(str(path), load_run(path))
+        except RunError as error:
+            if path != Path():  # which an empty text is too
+                raise
+            raise ConfigError(f"--weights is empty, or the current folder: {error}") from error
     if kind_of(path) == "safetensors":
         arrays, metadata = read_safetensors(path)
         if "genotype" in metadata or any(name.startswith("params/") for name in arrays):
@@ -134,21 +142,39 @@ def _of_network(where: str, found: Any) -> GivenWeights:
     normalisation = None
     if mean is not None and std is not None:
         normalisation = Normalisation(tuple(mean), tuple(std))
+        try:
+            refuse_other_units(normalisation)
+        except ValueError as error:
+            raise ConfigError(f"--weights {where}: {error}") from error
     arrays = _arrays(where, named_leaves(found.variables))
+    kernel, bias = (arrays.get(name) for name in (_KERNEL, _BIAS))
+    # A source without classes is imported so: its logits are the features.
+    if kernel is not None and bias is not None and _is_identity(kernel, bias):
+        del arrays[_KERNEL], arrays[_BIAS]
     return GivenWeights(where, arrays, found.network.genotype, names, normalisation)
+
+
+def _is_identity(kernel: np.ndarray, bias: np.ndarray) -> bool:
+    return not bias.any() and np.array_equal(kernel, np.eye(len(kernel)))
 
 
 def _own(path: Path, arrays: dict[str, np.ndarray], metadata: Mapping[str, str]) -> GivenWeights:
     """The content of a file of `nn.save_safetensors`."""
-    genotype = Genotype.from_json(metadata["genotype"]) if "genotype" in metadata else None
-    kernel = arrays.get("params/classifier/kernel")
-    classes = kernel.shape[-1] if kernel is not None and kernel.ndim else 0
-    names = read_class_names(path, metadata.get("class_names"), classes)
+    genotype = read_genotype(path, metadata["genotype"]) if "genotype" in metadata else None
+    classes = _classes(arrays)
+    named = metadata.get("class_names")
+    names = None if classes is None else read_class_names(path, named, classes)
     form = load_image_form(path)
     normalisation = None if form is None else Normalisation(form.mean, form.std)
     own = {name: array for name, array in arrays.items() if name.startswith(_COLLECTIONS)}
     floats = arrays | _arrays(str(path), own)
     return GivenWeights(str(path), floats, genotype, names, normalisation)
+
+
+def _classes(arrays: Mapping[str, np.ndarray]) -> int | None:
+    """Number of classes of a head; None without one."""
+    kernel = arrays.get(_KERNEL)
+    return kernel.shape[1] if kernel is not None and kernel.ndim == 2 else None
 
 
 def _arrays(where: str, leaves: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -229,11 +255,7 @@ def _told(
     if kept_head:
         told.append("The head is taken too: its classes are the data set's.")
     else:
-        kernel = source.arrays.get("params/classifier/kernel")
-        there = "no classes" if kernel is None else f"{kernel.shape[-1]:,} classes"
-        if kernel is not None and kernel.shape[-1] == dataset.num_classes:
-            there += " of other names"
-        told.append(f"The head is new: the weights have {there}, the data {dataset.num_classes:,}.")
+        told.append(f"The head is new: the weights have {_other_head(source, dataset)}.")
     if ignored:
         told.append(f"Ignored, as {base.name} has no such variables: {_some(ignored)}.")
     if source.normalisation is None:
@@ -241,7 +263,20 @@ def _told(
     else:
         mean, std = ([round(value, 4) for value in each] for each in source.normalisation)
         told.append(f"Images are normalised as for the weights: mean {mean}, deviation {std}.")
-    return tuple(told)
+    return tuple(escaped(each, ("Cc", "Cf", "Cs", "Zl", "Zp")) for each in told)
+
+
+def _other_head(source: GivenWeights, dataset: Dataset) -> str:
+    """What the weights have in place of a head for a data set's classes."""
+    classes, names, wanted = _classes(source.arrays), source.class_names, dataset.class_names
+    if classes != dataset.num_classes:
+        there = "no" if classes is None else f"{classes:,}"
+        return f"{there} classes, the data {dataset.num_classes:,}"
+    if names is not None and set(names) != set(wanted):
+        return f"{classes:,} classes of other names, the data {dataset.num_classes:,}"
+    if names is not None and names != tuple(wanted):
+        return "the data's classes in another order"
+    return f"no {_BIAS}" if _BIAS not in source.arrays else "a head of another shape"
 
 
 def _some(names: list[str]) -> str:

@@ -10,7 +10,12 @@ from safetensors.numpy import load_file, save_file
 
 from jaxnas.errors import SettingsError
 from jaxnas.nn import WeightsError, build, init, load_network, load_safetensors, save_safetensors
-from jaxnas.nn.weights.safetensors_file import LoadedNetwork
+from jaxnas.nn.weights.safetensors_file import (
+    ImageForm,
+    LoadedNetwork,
+    image_form,
+    load_image_form,
+)
 from jaxnas.spaces import AdaptationSpace
 from support.networks import CLASSES, SHAPE, SMALL, random_variables, whole, zero_gates
 
@@ -179,6 +184,29 @@ def test_a_network_needs_the_genotype_of_its_file(saved, metadata, reason):
         load_network(path, SHAPE)
 
 
+@pytest.mark.parametrize(
+    ("mean", "std", "told"),
+    [
+        ([1e300, 0, 0], [1, 1, 1], r"mean \[1e\+300, 0, 0\] is not within 0..1, as that of"),
+        ([0, 0, 0], [1e-300, 1, 1], r"std \[1e-300, 1, 1\] is not within 1e-09..1, as"),
+        ([123.7, 116.3, 103.5], [58.4, 57.1, 57.4], r"mean \[123.7, 116.3, 103.5\] is not within"),
+        ([0.5, 0.4, 0.3], [58.4, 57.1, 57.4], r"std \[58.4, 57.1, 57.4\] is not within"),
+        ([0.5, 0.4, 0.3], [0, 1, 1], r"std \[0, 1, 1\] is not within"),
+    ],
+)
+def test_moments_of_images_are_in_units_of_0_to_1(saved, mean, std, told):
+    _, _, path = saved
+    form = {"shape": SHAPE, "mean": mean, "std": std}
+    rewrite(path, lambda arrays: None, {"images": json.dumps(form)})
+    with pytest.raises(WeightsError, match=f"{path} says wrongly which images it takes .{told}"):
+        load_image_form(path)
+
+
+def test_the_moments_of_any_data_set_are_kept():
+    for mean, std in (((0, 1, 1), (1, 1, 1)), ((0.5,) * 3, (4e-9, 0.5, 1 / 255))):
+        assert image_form((8, 8, 3), mean, std) == ImageForm((8, 8, 3), mean, std)
+
+
 NAMES = tuple(f"«{number}»" for number in range(CLASSES))
 
 
@@ -188,6 +216,8 @@ def test_class_names_come_back_and_are_one_for_each_logit(saved):
     assert load_network(path, SHAPE).class_names == NAMES
     with pytest.raises(WeightsError, match=f"one class name for each of its {CLASSES} logits"):
         save_safetensors(variables, path, module.genotype, NAMES[1:])
+    with pytest.raises(WeightsError, match="two classes of the name '«0»'"):
+        save_safetensors(variables, path, module.genotype, NAMES[:1] * CLASSES)
     for damaged in ("[", '"ab"', "[1, 2]", "[]"):
         metadata = {"genotype": module.genotype.to_json(), "class_names": damaged}
         rewrite(path, lambda arrays: None, metadata)
