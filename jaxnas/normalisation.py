@@ -21,9 +21,9 @@ def refuse_other_units(normalisation: Normalisation) -> None:
     """Raises a ValueError unless these are of images in 0..1, and not, say, of bytes."""
     mean, std = (list(values) for values in normalisation)
     if not all(0 <= value <= 1 for value in mean):
-        raise ValueError(f"mean {mean} is not within 0..1, as that of images in 0..1 is")
+        raise ValueError(f"mean {mean} is not within 0..1: divide one of 0..255 by 255")
     if not all(_SMALLEST <= value <= 1 for value in std):
-        raise ValueError(f"std {std} is not within {_SMALLEST}..1, as that of images in 0..1 is")
+        raise ValueError(f"std {std} is not within {_SMALLEST}..1: divide one of 0..255 by 255")
 
 
 IMAGENET = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

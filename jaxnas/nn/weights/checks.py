@@ -85,16 +85,17 @@ def kind_of(path: str | os.PathLike[str]) -> Literal["safetensors", "pickle", "k
     path = existing_file(path)
     try:
         with path.open("rb") as file:
-            start = file.read(9)
+            start = file.read(500)
     except OSError as error:
         raise WeightsError(f"{str(path)!r} cannot be read ({error.strerror or error})") from error
     suffix = path.suffix.lower()
-    if start[8:] == b"{":  # of the header, after its length
+    if start[8:9] == b"{":  # of the header, after its length
         return "safetensors"
     if suffix in (".h5", ".hdf5", ".keras"):
         return "keras"
-    # PyTorch writes a zip file of a pickle and of arrays, or as it did before 1.6 a pickle.
-    written_by_torch = start[:2] == b"PK" or start[:1] == b"\x80"
+    # PyTorch writes a zip file of a pickle and then arrays, or as it did before 1.6 a pickle.
+    zipped = start[:2] == b"PK" and b"/data.pkl" in start
+    written_by_torch = zipped or start[:1] == b"\x80"
     return "pickle" if written_by_torch or suffix in _PICKLES else "safetensors"
 
 

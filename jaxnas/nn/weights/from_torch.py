@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -226,7 +227,8 @@ def _unpickled(path: Path) -> Mapping[str, Any]:
             f"(CVE-2025-32434); this is {torch.__version__}; give its safetensors file"
         )
     try:
-        with path.open("rb") as file:  # not by its name, of which PyTorch would look at the suffix
+        # Not by its name, of which PyTorch would look at the suffix; what it warns of it refuses.
+        with path.open("rb") as file, warnings.catch_warnings(action="ignore"):
             found = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged files make it raise almost anything
         code = re.search(r"(?<=GLOBAL )[\w.]{1,99}|TorchScript", str(error))

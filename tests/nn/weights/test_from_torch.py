@@ -8,6 +8,7 @@ import json
 import pickle
 import sys
 import types
+import zipfile
 
 import jax
 import numpy as np
@@ -243,10 +244,14 @@ def fake_torch(monkeypatch, load):
 
 
 @pytest.mark.parametrize("key", ["state_dict", "model_state_dict", "net"])
-@pytest.mark.parametrize("name", ["ckpt.pth.tar", "x.PTH", "renamed.safetensors"])
+@pytest.mark.parametrize("name", ["ckpt.pth.tar", "x.PTH", "renamed.safetensors", "zipped"])
 def test_a_checkpoint_is_known_by_its_first_bytes_or_its_name(key, name, tmp_path, monkeypatch):
     fake_torch(monkeypatch, lambda *_, **__: {"epoch": 3, key: {"module.a": np.zeros(1)}})
-    (tmp_path / name).write_bytes(b"" if name == "x.PTH" else pickle.dumps({}))
+    if name == "zipped":
+        with zipfile.ZipFile(tmp_path / name, "w") as file:
+            file.writestr("net/data.pkl", pickle.dumps({}))
+    else:
+        (tmp_path / name).write_bytes(pickle.dumps({}) if name == "renamed.safetensors" else b"")
     with pytest.raises(WeightsError, match=f"{name}'s {key} holds none of these networks"):
         import_timm(tmp_path / name)
 
