@@ -160,8 +160,6 @@ class SelfSupervised:
             raise ConfigError(
                 f"views are for images of 1 or 3 channels; {self.dataset.name} has {channels}"
             )
-        if self.settings.recipe == "modern":
-            raise ConfigError("--recipe modern is for training with labels; leave it out")
         for name in (
             *("label_smoothing", "auxiliary_weight", "cutout", "mixup", "cutmix", "rand_augment"),
             *("early_stopping", "class_weights"),

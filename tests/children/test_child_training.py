@@ -85,7 +85,7 @@ def test_a_child_that_diverges_fails_and_says_where():
         ({"dropout": 0.1}, {}, "--child.dropout is not for children"),
         ({"class_weights": "balanced"}, {}, "--child.class-weights is not for children"),
         ({"cutout": 4}, {}, "--child.cutout is not for children"),
-        ({"recipe": "modern"}, {}, "--child.label-smoothing is not for children"),
+        ({"recipe": "modern"}, {}, "--child.recipe is not for children"),
         ({"batch_size": 60}, {}, "leaves 56 to train by, in batches of 60"),
         ({}, {"judged": 3}, "--judged must be from 1 to --child.epochs"),
         ({}, {"train_share": 0.999}, "and 0 to judge by"),

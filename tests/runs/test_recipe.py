@@ -1,5 +1,6 @@
-"""`--recipe modern` and its flags: runs are judged by averages, stop early, and can be resumed."""
+"""The recipe's flags: runs are judged by averages, stop early, and can be resumed."""
 
+import dataclasses
 import functools
 
 import jax
@@ -14,7 +15,13 @@ from jaxnas.runs.config import ConfigError, Training
 from jaxnas.training import TrainState
 from support import tiny
 
-MODERN = {"recipe": "modern", "weight_average": 0.9, "rand_augment": 1, "mixup": 0.2}
+EVERYTHING = {
+    "label_smoothing": 0.1,
+    "cutmix": 1.0,
+    "mixup": 0.2,
+    "rand_augment": 1,
+    "weight_average": 0.9,
+}
 STOPPING = {"early_stopping": 2, "validation": 0.2, "epochs": 12, "learning_rate": 0.3}
 
 
@@ -23,12 +30,13 @@ def outcomes(method="original", seeds=(0,), **changes):
     return tiny.run(method, seeds, **changes).run()
 
 
-def test_modern_fills_in_what_is_left_at_0():
-    modern = Training(recipe="modern", cutmix=0.5)
-    assert (modern.label_smoothing, modern.weight_average, modern.cutmix) == (0.1, 0.999, 0.5)
-    assert (modern.mixup, modern.rand_augment, modern.early_stopping) == (0, 0, None)
-    plain = Training()
-    assert (plain.label_smoothing, plain.weight_average, plain.cutmix) == (0, 0, 0)
+def test_modern_fills_in_what_is_left_at_sgds_defaults():
+    modern = Training(recipe="modern")
+    assert (modern.optimizer, modern.learning_rate, modern.weight_decay) == ("adamw", 0.001, 0.05)
+    assert dataclasses.replace(modern, epochs=3) == Training(recipe="modern", epochs=3)
+    own = Training(recipe="modern", learning_rate=0.002, weight_decay=0.0)
+    assert (own.optimizer, own.learning_rate, own.weight_decay) == ("adamw", 0.002, 0.0)
+    assert Training().optimizer == "sgd"
 
 
 @pytest.mark.parametrize(
@@ -40,6 +48,8 @@ def test_modern_fills_in_what_is_left_at_0():
         ({"early_stopping": 0}, "--early-stopping must be at least 1"),
         ({"validation": 1.0}, "--validation must be between 0 and 1"),
         ({"optimizer": "adamw", "learning_rate": 0.1}, "--optimizer adamw diverges at"),
+        ({"recipe": "modern", "learning_rate": 0.01}, "AdamW, for which --learning-rate 0.01 is"),
+        ({"recipe": "modern", "optimizer": "lars"}, "AdamW; leave out --optimizer lars"),
     ],
 )
 def test_what_cannot_be_is_refused(changes, message):
@@ -71,11 +81,11 @@ def kill_after(epoch):
 @pytest.mark.parametrize(
     "kind",
     [
-        {"method": "original", **MODERN, **STOPPING},
-        {"method": "cell", **MODERN, "early_stopping": 1, "epochs": 6},
+        {"method": "original", **EVERYTHING, **STOPPING},
+        {"method": "cell", **EVERYTHING, "early_stopping": 1, "epochs": 6},
         {"method": "original", "optimizer": "adamw", "learning_rate": 0.01},
     ],
-    ids=["modern", "adapted", "adamw"],
+    ids=["everything", "adapted", "adamw"],
 )
 def test_a_killed_run_goes_on_to_the_same_bits(kind, tmp_path):
     (whole,) = outcomes(**kind)
