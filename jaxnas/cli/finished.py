@@ -57,7 +57,8 @@ class EvaluateTrained(_Classify):
 
     It prints top-1 and top-5 accuracy, and for each class its accuracy (recall), its precision and
     what it is mostly taken for.
-    Images of another size are resized to the network's, unless --image-size says otherwise.
+    Images of another size are resized to the network's, unless --image-size says otherwise; the
+    test part is the one that the run drew, unless --test-share says otherwise.
     """
 
     source: TrainedSource
@@ -77,6 +78,7 @@ class EvaluateTrained(_Classify):
         from jaxnas.data.loading import load_by_flags
         from jaxnas.runs.load import (
             crop_share_of,
+            drawn_test_part,
             knows_images,
             learned_besides,
             load_trained,
@@ -90,10 +92,13 @@ class EvaluateTrained(_Classify):
                 reading["image_size"] = height
                 if flags.crop_share == 1:
                     reading["crop_share"] = crop_share_of(self.source)
+        if flags.test_share is None:
+            reading |= drawn_test_part(self.source, flags.dataset)
         dataset = load_by_flags(flags.dataset, flags.data_dir, download=flags.download, **reading)
         if trained is None:
             trained = load_trained(self.source, self.seed, self.moments, dataset.input_shape)
-        warning = learned_besides(self.source, flags.dataset, flags.test_share, flags.test_seed)
+        drawn = reading["test_share"], reading["test_seed"]
+        warning = learned_besides(self.source, flags.dataset, *drawn)
         if warning is not None:
             print(warning, file=sys.stderr)
         judged = evaluate(trained, dataset, self.batch_size)

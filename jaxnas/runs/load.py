@@ -159,15 +159,26 @@ def learned_besides(
     Returns:
       The sentence where the run drew another test part of the same data set; else None.
     """
+    drawn = drawn_test_part(source, dataset)
+    if not drawn or drawn == {"test_share": share, "test_seed": seed}:
+        return None
+    return (
+        f"Some of these images may be ones that the run learned: it drew its test part "
+        f"by --test-share {drawn['test_share']} --test-seed {drawn['test_seed']}; say the same."
+    )
+
+
+def drawn_test_part(source: str | os.PathLike[str], dataset: str) -> dict[str, Any]:
+    """The `test_share` and `test_seed` by which a run drew the test part of a data set.
+
+    Returns:
+      them; empty where the run did not, learned another data set, or does not say.
+    """
     data = _data_flags(source)
-    drawn = data.get("test_share"), data.get("test_seed")
     same = Path(str(data.get("dataset"))).resolve() == Path(dataset).resolve()
-    if same and drawn[0] is not None and drawn != (share, seed):
-        return (
-            f"Some of these images may be ones that the run learned: it drew its test part "
-            f"by --test-share {drawn[0]} --test-seed {drawn[1]}; say the same."
-        )
-    return None
+    if not same or data.get("test_share") is None:
+        return {}
+    return {name: data.get(name) for name in ("test_share", "test_seed")}
 
 
 def crop_share_of(source: str | os.PathLike[str]) -> float:

@@ -163,6 +163,18 @@ def test_images_of_another_size_are_fitted_as_data_are(run, tmp_path):
     assert judged["images"] == 12
 
 
+def test_the_test_part_is_the_one_that_the_run_drew(run, tmp_path):
+    write_method(tmp_path / "run", "cell", (0,))
+    folder = write_folder(tmp_path / "pets", CLASS_NAMES, count=8) / "train"
+    words = ("evaluate", tmp_path / "run", "--dataset", folder, "--json")
+    drawn = {"dataset": str(folder), "test_share": 0.25, "test_seed": 3}
+    (tmp_path / "run" / "config.json").write_text(json.dumps({"data": drawn}))
+    found = json.loads(run(*words))
+    assert found["images"] == 8
+    assert found == json.loads(run(*words, "--test-share", 0.25, "--test-seed", 3))
+    assert json.loads(run(*words, "--test-share", 0.5))["images"] == 16
+
+
 def test_images_are_cropped_as_the_run_s_were(run, refused, tmp_path):
     write_method(tmp_path / "run", "cell", (0,))
     folder = write_folder(tmp_path / "pets", CLASS_NAMES, side=11)

@@ -72,7 +72,8 @@ def _parts(path: Path, reading: Reading) -> tuple[Path, Path | None]:
         return train, test
     if reading.test_share is not None and test is None:
         return (train if train.is_dir() else path), None
-    there = ", ".join(natural(each.name for each in path.iterdir())[:9]) or "nothing"
+    names = [each.name for each in path.iterdir() if each.name[0] != "."]
+    there = ", ".join(natural(names)[:9]) or "nothing"
     raise DataError(
         f"{path} has no train folder with a test or val folder beside it, but {there}: "
         "put one sub-folder per class into each"
