@@ -213,9 +213,9 @@ class Training:
         if self.optimizer == "lars":
             raise ConfigError("--recipe modern has AdamW; leave out --optimizer lars")
         object.__setattr__(self, "optimizer", "adamw")
-        for field in dataclasses.fields(self):
-            if field.name in _MODERN and getattr(self, field.name) == field.default:
-                object.__setattr__(self, field.name, _MODERN[field.name])
+        for name, value in _MODERN.items():
+            if getattr(self, name) == getattr(Training, name):
+                object.__setattr__(self, name, value)
         if self.learning_rate >= 0.01:
             raise ConfigError(
                 f"--recipe modern has AdamW, for which --learning-rate {self.learning_rate} is too "
