@@ -160,6 +160,9 @@ class _Word(NamedTuple):
 
 def _refuse_other(word: str, known: Iterable[str]) -> Never:
     hint = alike(word, known, "", most=1)
+    parts = word.split(",")
+    if len(parts) > 1 and set(parts) <= set(known):
+        hint = f"give several with spaces between, {' '.join(parts)}"
     raise ValueError(f"{word!r} is none of {', '.join(known)}{'; ' * bool(hint)}{hint}")
 
 

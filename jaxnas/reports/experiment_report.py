@@ -26,9 +26,17 @@ _CURVES = (
     "architecture adapts, accuracy is that of the network with its edges weighted; where the "
     "architecture is then fixed, it may dip before the weights catch up."
 )
-_THETA = (
+_EDGES = (
     "Every edge of the network chooses among none (it disappears), id (it becomes an identity) and "
-    "same (it stays). In the heat map a row is one choice of one edge, a column one epoch of "
+    "same (it stays)."
+)
+_BLOCKS = (
+    "The last operation of a block's branch chooses between none (the whole branch disappears, and "
+    "its shortcut is left) and same (it stays); an operation inside that keeps the shape, between "
+    "id (it becomes an identity) and same. Nothing else has a choice."
+)
+_THETA = (
+    "In the heat map a row is one choice of one edge, a column one epoch of "
     "adaptation, a colour its parameter; the largest of an edge's three at the end is what the "
     "network keeps, unless a target on its cost, or a path that would be broken, wants otherwise: "
     "then the network has the largest sum of parameters that is allowed."
@@ -102,6 +110,7 @@ def _adapted(path: Path, base: Genotype, one: Finished, settings: dict[str, Any]
     drawn = np.where(space.possible, one.theta, 0.0)  # what is ruled out has a number far below
     theta_heatmap(drawn, tables, path / theta)
     draw_adaptation(base, one.result.genotype, path / network)
+    chosen = _BLOCKS if space.granularity == "block" else _EDGES
     raw = settings.get("estimator") == "raw"
     weights = np.where(space.nothing, 0.5, one.theta) if raw else one.theta
     who = f"{method}, seed {seed}"
@@ -115,7 +124,7 @@ def _adapted(path: Path, base: Genotype, one: Finished, settings: dict[str, Any]
     both = zip(("base", "adapted"), side_by_side(base, one.result.genotype), strict=True)
     pair = "".join(drawing(svg, f"{network}-{name}", f"{name}, {who}") for name, svg in both)
     return [
-        Section.of_picture(over_time, f"{theta}.svg", _THETA, slider),
+        Section.of_picture(over_time, f"{theta}.svg", f"{chosen} {_THETA}", slider),
         Section.of_picture(
             f"The base and the adapted network ({who})",
             f"{network}.svg",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -119,7 +120,21 @@ class Supervised:
           first: by its evaluator, before the first step; empty where that says nothing.
           data: parts ``train`` and ``test``.
         """
-        return Judged(variables, dict(scores))
+        labels = self.dataset.test_labels
+        return Judged(variables, dict(scores), _hopeless(scores["test_accuracy"], labels))
+
+
+def _hopeless(accuracy: float, labels: np.ndarray) -> tuple[str, ...]:
+    """A sentence where an accuracy, a share, is by two standard errors not above the share of the
+    commonest of the test images' labels; else none."""
+    share = np.unique(labels, return_counts=True)[1].max() / len(labels)
+    if accuracy > share + 2 * math.sqrt(share * (1 - share) / len(labels)):
+        return ()
+    return (
+        f"the accuracy is not above that of naming the commonest class always ({100 * share:.2f}%):"
+        " nothing was learned that these test images show; often --learning-rate is too high, or "
+        "--epochs are too few.",
+    )
 
 
 @dataclasses.dataclass(frozen=True)

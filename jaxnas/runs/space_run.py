@@ -98,7 +98,7 @@ class SpaceRun(TrainingRun):
         more = () if target is None else (self._costs.note(derivation, target),)
         edges = sum(len(cell.edges) for cell in self.base.placed_cells())
         told = changes(self.base, derivation.genotype)
-        notes = [f"of the network's {edges} edges, {told}.", *more]
+        notes = [f"of {len(self.base.blocks)} blocks and their {edges} edges, {told}.", *more]
         if derivation.repaired:
             notes.append(
                 f"the arg max of {', '.join(derivation.repaired)} left the output unreachable; the "

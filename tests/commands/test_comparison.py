@@ -148,7 +148,7 @@ def test_a_damaged_cell_is_named_and_made_anew(inputs, tmp_path, monkeypatch):
     entries = json.loads((tmp_path / "results.json").read_text())
     assert [each["method"] for each in entries] == ["adapt_full", "random_full"]
     assert all(each["params"] < 2000 for each in entries)
-    assert (tmp_path / "report.md").read_text().count("of the network's 5 edges, ") == 2
+    assert (tmp_path / "report.md").read_text().count("of 2 blocks and their 5 edges, ") == 2
     damaged = tmp_path / "tiny" / "adapt_full_seed0" / "outcome.json"
     resumed = tiny.with_run(adapted, resume=True)
     for text in ("[{}]", "[{"):

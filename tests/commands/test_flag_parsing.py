@@ -19,6 +19,7 @@ WRONG = {
     "jaxnas adpt": "error: there is no command 'adpt'; did you mean adapt?",
     "jaxnas adapt --optimizer sdg": "'sdg' is none of sgd, lars, adamw; did you mean sgd?",
     "jaxnas adapt --methods original cel": "did you mean cell?",
+    "jaxnas adapt --methods original,block": "give several with spaces between, original block",
     "jaxnas adapt --estimator 9": "'9' is none of mixed, raw, hard, sampled, two_path",
     "jaxnas adapt --stem imagent": "did you mean imagenet?",
     "jaxnas adapt --seeds 0 x": "--seeds: 'x' is no whole number",

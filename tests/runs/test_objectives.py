@@ -247,3 +247,22 @@ def test_balanced_classes_are_weighted_by_the_training_images():
     plain = Supervised(rare, Training(epochs=1)).task.loss(logits, one)
     balanced = Supervised(rare, Training(epochs=1, class_weights="balanced")).task.loss(logits, one)
     assert float(balanced / plain) == pytest.approx(len(labels) / 4)
+
+
+@pytest.mark.parametrize(
+    ("share", "hopeless"), [(0.0, True), (0.25, True), (0.29, True), (0.4, False)]
+)
+def test_a_network_that_has_learned_nothing_is_told(share, hopeless):
+    dataset = tiny.dataset()
+    labels = np.arange(400, dtype=np.int32) % 4
+    images = np.resize(dataset.test_images, (400, *dataset.input_shape))
+    supervised_by = Supervised(
+        dataclasses.replace(dataset, test_images=images, test_labels=labels), Training(epochs=1)
+    )
+    judged = supervised_by.judge(
+        jax.random.key(0), tiny.BASE, {}, {"test_accuracy": share, "test_loss": 1.0}, {}, {}
+    )
+    assert (
+        any("naming the commonest class always (25.00%)" in each for each in judged.notes)
+        == hopeless
+    )

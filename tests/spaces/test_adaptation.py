@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from support import graphs
 
 FAST = graphs.FAST
 GRANULARITIES = ("cell", "full")
+PASSING = {NULL, SKIP, "pad_shortcut"}
 
 
 @st.composite
@@ -174,15 +176,19 @@ def test_a_network_is_encoded_by_choices_that_make_it(data):
 def test_changes_are_told_by_number(data):
     space = data.draw(spaces())
     adapted = decode(space, some_choices(data.draw, space))
-    pairs = [
-        (before.op, after.op)
-        for old, new in zip(space.base.placed_cells(), adapted.placed_cells(), strict=True)
-        for before, after in zip(old.edges, new.edges, strict=True)
-    ]
     told = changes(space.base, adapted)
-    numbers = [int(word) for word in told.split() if word.isdigit()]
-    assert sum(numbers) == sum(before != after for before, after in pairs)
-    assert (told == "none changed") == (not numbers)
+    listed = re.match(r"blocks? ([\d, ]+) w\w+ dropped", told)
+    dropped = [] if listed is None else [int(each) for each in listed[1].split(", ")]
+    changed, counted = 0, told[listed.end() if listed else 0 :]
+    pairs = zip(space.base.placed_cells(), adapted.placed_cells(), strict=True)
+    for number, cells in enumerate(pairs):
+        did, does = ({edge.op for edge in cell.edges} - PASSING for cell in cells)
+        assert (number in dropped) == bool(did and not does)
+        if number not in dropped:
+            old, new = (cell.edges for cell in cells)
+            changed += sum(a.op != b.op for a, b in zip(old, new, strict=True))
+    assert sum(int(word) for word in counted.split() if word.isdigit()) == changed
+    assert (told == "none changed") == (not changed and not dropped)
 
 
 def test_a_network_without_edges_has_one_candidate():
@@ -208,6 +214,20 @@ def test_changes_in_words():
     assert changes(base, decode(space, choices)) == (
         "1 null edge became an identity, 1 conv_3x3 edge became null"
     )
+
+
+def test_blocks_that_are_gone_are_named():
+    base = zoo.named("efficientnet_lite0")
+    space = AdaptationSpace(base, "block")
+    candidate = np.array([each.options.index("same") for each in space.decisions], np.int32)
+    branches = [index for index, each in enumerate(space.decisions) if "none" in each.options]
+    for gone in (branches[3:4], branches[2:9:3]):
+        adapted = candidate.copy()
+        adapted[gone] = [space.decisions[index].options.index("none") for index in gone]
+        blocks = [space.decisions[index].name.split()[1] for index in gone]
+        which = "blocks {} were" if len(blocks) > 1 else "block {} was"
+        told = changes(base, space.decode(adapted))
+        assert told == f"{which.format(', '.join(blocks))} dropped"
 
 
 def test_a_network_of_another_base_has_no_choices():

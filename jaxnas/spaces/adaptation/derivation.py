@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from jaxnas.spaces.genotype import SKIP, Genotype
+from jaxnas.spaces.genotype import NULL, SKIP, Cell, Genotype
 
 Granularity = Literal["cell", "full", "block"]
 """One choice for each kind of cell; one for each block; or that with only the choices that a
@@ -40,17 +40,26 @@ class Derivation(NamedTuple):
 def changes(base: Genotype, adapted: Genotype) -> str:
     """What became of the base's edges, in words, such as ``9 null edges became identities``.
 
+    Blocks that have nothing left but identities are named, as ``blocks 3, 5 were dropped``, and
+    their edges are not counted.
+
     Args:
       base: the network.
       adapted: the network with other operations on some of its edges; of equal cells otherwise.
     """
-    counts = collections.Counter(
-        (before.op, after.op)
-        for old, new in zip(base.placed_cells(), adapted.placed_cells(), strict=True)
-        for before, after in zip(old.edges, new.edges, strict=True)
-        if before.op != after.op
-    )
+    counts: collections.Counter[tuple[str, str]] = collections.Counter()
+    dropped = []
+    blocks = zip(base.placed_cells(), adapted.placed_cells(), strict=True)
+    for number, (old, new) in enumerate(blocks):
+        if _works(old) and not _works(new):
+            dropped.append(str(number))
+            continue
+        edges = zip(old.edges, new.edges, strict=True)
+        counts.update((a.op, b.op) for a, b in edges if a.op != b.op)
     told = []
+    if dropped:
+        which = "blocks {} were" if len(dropped) > 1 else "block {} was"
+        told.append(f"{which.format(', '.join(dropped))} dropped")
     for (old, new), count in counts.most_common():
         many = count > 1
         if old in _IDENTITIES:
@@ -62,6 +71,11 @@ def changes(base: Genotype, adapted: Genotype) -> str:
             after = "identities" if many else "an identity"
         told.append(f"{count} {before} became {after}")
     return ", ".join(told) or "none changed"
+
+
+def _works(cell: Cell) -> bool:
+    """Whether a cell does anything but pass on what it is given."""
+    return any(edge.op not in (*_IDENTITIES, NULL) for edge in cell.edges)
 
 
 _IDENTITIES = (SKIP, "pad_shortcut")
