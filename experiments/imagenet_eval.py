@@ -24,6 +24,7 @@ from jaxnas.cli.output import refuse_no_folder, write
 from jaxnas.commands.script import run_script
 from jaxnas.data.folders import imagenet_validation
 from jaxnas.data.host import HostData, refuse_no_grain
+from jaxnas.nn.weights.pretrained import import_by_flags
 from jaxnas.nn.weights.safetensors_file import load_image_form, read_safetensors
 from jaxnas.reports.classification import label_ranks
 from jaxnas.runs.genotype_files import load_base
@@ -110,7 +111,7 @@ def _network(weights: Path, base: str | None, shape: tuple[int, int, int]) -> nn
         loaded, form = nn.load_network(weights, shape), load_image_form(weights)
         known = (None, None) if form is None else (form.mean, form.std)
         return nn.Imported(loaded.network, loaded.variables, *known)
-    return nn.import_timm(weights) if base is None else nn.import_weights(weights, load_base(base))
+    return nn.import_timm(weights) if base is None else import_by_flags(weights, load_base(base))
 
 
 if __name__ == "__main__":

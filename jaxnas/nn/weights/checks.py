@@ -15,6 +15,8 @@ import numpy as np
 from jaxnas import reading
 from jaxnas.errors import UserError
 from jaxnas.nn.weights.init import abstract_variables, check_module, named_leaves
+from jaxnas.spaces import zoo
+from jaxnas.spaces.genotype import Genotype
 
 Shape = tuple[int, ...]
 
@@ -24,6 +26,33 @@ _NAMED = 6  # variables that an error names
 
 class WeightsError(UserError, ValueError):
     """Weights that cannot be read, written or used; the message is one sentence that says why."""
+
+
+class MisfitError(WeightsError):
+    """Arrays that are not the variables of a network.
+
+    Attributes:
+      misfit: what they lack, have too much or of another shape, as clauses about "it".
+    """
+
+    def __init__(self, where: str, misfit: str) -> None:
+        """`where` is what holds them."""
+        super().__init__(where, misfit)  # by which it is pickled
+        self.misfit = misfit
+
+    def __str__(self) -> str:
+        return f"{self.args[0]} does not fit the network: {self.misfit}"
+
+
+def another_network(where: Any, networks: Sequence[Genotype], base: str) -> str:
+    """What is said of weights of one of these networks that are given for the base of that name."""
+    names = " or ".join(dict.fromkeys(each.name for each in networks))
+    in_zoo = all(each.name in zoo.ZOO and zoo.named(each.name) == each for each in networks)
+    it = f"--base {names}" if in_zoo else "its genotype as --base"
+    return (
+        f"{where} holds the weights of {names}; --base {base} is another network: give {it}, or "
+        f"weights of {base}"
+    )
 
 
 def read_class_names(where: Any, text: str | None, classes: int) -> tuple[str, ...] | None:
@@ -119,7 +148,8 @@ def check_shapes(where: Any, found: Mapping[str, Shape], expected: Mapping[str, 
     """Checks that `where` holds the expected variables and no others.
 
     Raises:
-      WeightsError: naming variables that are missing, that are too much or of another shape.
+      MisfitError: naming variables that are missing, that are too much or of another shape.
+      WeightsError: if it holds none of them.
     """
     if not found.keys() & expected.keys():
         raise WeightsError(
@@ -138,7 +168,7 @@ def check_shapes(where: Any, found: Mapping[str, Shape], expected: Mapping[str, 
     ]:
         problems.append(f"has {_some(misshapen)}")
     if problems:
-        raise WeightsError(f"{where} does not fit the network: it {'; it '.join(problems)}")
+        raise MisfitError(str(where), f"it {'; it '.join(problems)}")
 
 
 def _some(names: list[str]) -> str:
