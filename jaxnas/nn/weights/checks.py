@@ -15,8 +15,6 @@ import numpy as np
 from jaxnas import reading
 from jaxnas.errors import UserError
 from jaxnas.nn.weights.init import abstract_variables, check_module, named_leaves
-from jaxnas.spaces import zoo
-from jaxnas.spaces.genotype import Genotype
 
 Shape = tuple[int, ...]
 
@@ -42,17 +40,6 @@ class MisfitError(WeightsError):
 
     def __str__(self) -> str:
         return f"{self.args[0]} does not fit the network: {self.misfit}"
-
-
-def another_network(where: Any, networks: Sequence[Genotype], base: str) -> str:
-    """What is said of weights of one of these networks that are given for the base of that name."""
-    names = " or ".join(dict.fromkeys(each.name for each in networks))
-    in_zoo = all(each.name in zoo.ZOO and zoo.named(each.name) == each for each in networks)
-    it = f"--base {names}" if in_zoo else "its genotype as --base"
-    return (
-        f"{where} holds the weights of {names}; --base {base} is another network: give {it}, or "
-        f"weights of {base}"
-    )
 
 
 def read_class_names(where: Any, text: str | None, classes: int) -> tuple[str, ...] | None:

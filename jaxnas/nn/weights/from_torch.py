@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from jaxnas import reading
-from jaxnas.nn.weights.checks import MisfitError, WeightsError, another_network, kind_of
-from jaxnas.nn.weights.foreign import Imported, convert_weights
+from jaxnas.nn.weights.checks import MisfitError, WeightsError, kind_of
+from jaxnas.nn.weights.foreign import Imported, another_network, convert_weights
 from jaxnas.nn.weights.safetensors_file import read_safetensors
 from jaxnas.nn.weights.source_layers import Source
 from jaxnas.nn.weights.torch_layers import NAMINGS, Model, Naming, torch_leaf

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from jaxnas.errors import told_by_parameters
-from jaxnas.nn.weights.checks import WeightsError, another_network, kind_of
-from jaxnas.nn.weights.foreign import Imported
+from jaxnas.nn.weights.checks import WeightsError, kind_of
+from jaxnas.nn.weights.foreign import Imported, another_network
 from jaxnas.nn.weights.from_keras import import_keras
 from jaxnas.nn.weights.from_torch import import_fitting
 from jaxnas.nn.weights.safetensors_file import load_network, read_safetensors

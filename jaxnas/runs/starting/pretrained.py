@@ -13,13 +13,8 @@ import numpy as np
 from jaxnas import nn
 from jaxnas.data import Dataset
 from jaxnas.hints import escaped
-from jaxnas.nn.weights.checks import (
-    another_network,
-    as_float32,
-    check_shapes,
-    kind_of,
-    read_class_names,
-)
+from jaxnas.nn.weights.checks import as_float32, check_shapes, kind_of, read_class_names
+from jaxnas.nn.weights.foreign import another_network
 from jaxnas.nn.weights.init import named_leaves
 from jaxnas.nn.weights.pretrained import import_source
 from jaxnas.nn.weights.safetensors_file import load_image_form, read_genotype, read_safetensors
