@@ -22,8 +22,10 @@ import numpy as np
 from jaxnas import data, nn, training
 from jaxnas.cli.output import refuse_no_folder, write
 from jaxnas.commands.script import run_script
+from jaxnas.data.errors import BrokenImageError
 from jaxnas.data.folders import imagenet_validation
 from jaxnas.data.host import HostData, refuse_no_grain
+from jaxnas.nn.weights.pretrained import import_by_flags
 from jaxnas.nn.weights.safetensors_file import load_image_form, read_safetensors
 from jaxnas.reports.classification import label_ranks
 from jaxnas.runs.genotype_files import load_base
@@ -85,7 +87,14 @@ def main(flags: Evaluation) -> None:
     task = supervised(classes, mean, std, data.Augmentation())._replace(score=top_scores)
     evaluate = training.evaluator(training.flax_apply(network), task, flags.batch_size)
     read = HostData({"all": (images, labels)}, workers=flags.workers)
-    found = {name: float(each) for name, each in evaluate(variables, None, read, labels).items()}
+    try:
+        scores = evaluate(variables, None, read, labels)
+    except BrokenImageError as error:  # whose own advice includes leaving it out
+        raise data.DataError(
+            f"{error.path} cannot be read as an image ({error.cause}): put back the data set's own "
+            "file; the protocol leaves none out."
+        ) from error
+    found = {name: float(each) for name, each in scores.items()}
     if found.pop("finite") < 1:
         raise OutputsError
     found |= {"images": len(labels)}
@@ -110,7 +119,7 @@ def _network(weights: Path, base: str | None, shape: tuple[int, int, int]) -> nn
         loaded, form = nn.load_network(weights, shape), load_image_form(weights)
         known = (None, None) if form is None else (form.mean, form.std)
         return nn.Imported(loaded.network, loaded.variables, *known)
-    return nn.import_timm(weights) if base is None else nn.import_weights(weights, load_base(base))
+    return nn.import_timm(weights) if base is None else import_by_flags(weights, load_base(base))
 
 
 if __name__ == "__main__":

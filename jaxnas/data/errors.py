@@ -13,6 +13,10 @@ class DownloadError(DataError, ExecutionError):
     """A download that failed."""
 
 
+class ChangedFileError(DataError, ExecutionError):
+    """A file that is not what it was when the data set was listed."""
+
+
 class BrokenImageError(DataError):
     """An image file that cannot be decoded.
 

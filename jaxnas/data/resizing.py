@@ -14,6 +14,7 @@ from PIL import Image
 
 FILTER = Image.Resampling.BICUBIC
 
+_SMALLEST = 0.08  # share below which the resized image would be large beside the square
 _LONGEST = 32  # times its shorter side, beyond which an image is cut before it is resized
 _REACHED = 5  # times the shorter side: more than the middle square and the filter around it see
 
@@ -23,8 +24,8 @@ def fit(image: Image.Image, side: int, crop_share: float = 1.0) -> Image.Image:
 
     The shorter side is resized to round(side / crop_share) pixels, the longer one in proportion
     (rounded down), and the square in the middle cut out: torchvision's `Resize` and `CenterCrop`.
-    Of a strip, more than 32 times as long as it is wide, only the middle is resized, since all of
-    it would be gigabytes.
+    For a share below 0.08 only what becomes that square is resized, at least one pixel; and of a
+    strip, more than 32 times as long as it is wide, only the middle: all of it would be gigabytes.
 
     Args:
       image: of mode L or RGB.
@@ -35,6 +36,10 @@ def fit(image: Image.Image, side: int, crop_share: float = 1.0) -> Image.Image:
         return image
     if max(image.size) > _LONGEST * min(image.size):
         image = _middle(image, _REACHED * min(image.size))
+    if crop_share < _SMALLEST:
+        seen = max(1.0, crop_share * min(image.size))
+        left, top = ((each - seen) / 2 for each in image.size)
+        return image.resize((side, side), FILTER, (left, top, left + seen, top + seen))
     shorter = round(side / crop_share)
     width, height = (max(shorter, shorter * each // min(image.size)) for each in image.size)
     left, top = round((width - side) / 2), round((height - side) / 2)

@@ -74,7 +74,10 @@ def test_a_run_that_began_without_weights_does_not_go_on_from_some(tmp_path, mon
         ({"weights": "none.safetensors"}, "there is no file none.safetensors"),
         ({"weights": "tiny.npz"}, "tiny.npz is no safetensors file or is damaged"),
         ({"weights": "."}, ". is not the folder of a run with a finished method"),
-        ({"weights": "net.safetensors", "base": "resnet20"}, "does not fit --base resnet20: "),
+        (
+            {"weights": "net.safetensors", "base": "resnet20"},
+            "weights of tiny; --base resnet20 is another",
+        ),
         ({"weights": "net.safetensors", "methods": "norm"}, "until --target-cost is met"),
         ({"methods": "norm", "target_cost": 0.7}, "norm is a control of training from --weights"),
         ({"head_epochs": 1}, "--head-epochs is for training from --weights"),

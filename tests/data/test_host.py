@@ -1,6 +1,7 @@
 """Images that stay on the host: as an array would hold them, and step by step."""
 
 import dataclasses
+import re
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 
 from jaxnas.data import Augmentation, DataError, load, resizing
+from jaxnas.data.errors import ChangedFileError
 from jaxnas.data.host.stream import HostData
 from support.picture_files import picture, save
 
@@ -50,9 +52,35 @@ def test_files_are_what_an_array_of_them_is(photos: Path):
 def test_a_broken_file_is_named_before_training(photos: Path):
     _, host = both(photos)
     path = host.train_images[2:3].paths[0]
-    path.write_bytes(path.read_bytes()[:-60])
+    path.write_bytes(path.read_bytes()[:-60] + bytes(60))
     with pytest.raises(DataError, match=rf"{path.name} cannot be read as an image"):
         _ = host.fingerprint
+
+
+@pytest.mark.parametrize("crop_area", [None, 0.5])
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda path: path.unlink(), r"can no longer be found \(No such file or directory\)"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-60]), r"has [\d,]+ bytes, and [\d,]+ w"),
+        (lambda path: save(path, picture(99, 30)), r"has [\d,]+ bytes, and [\d,]+ when it was"),
+    ],
+    ids=["removed", "truncated", "exchanged"],
+)
+def test_a_file_that_changes_while_a_run_trains_is_named(photos: Path, change, told, crop_area):
+    _, host = both(photos)
+    labels, paths = host.train_labels, host.train_images.paths
+    keys = KEY if crop_area else None
+    source = HostData({"train": (host.train_images, labels)}, crop_area=crop_area)
+    chunks = source.chunks({"train": np.tile(ORDER, (20, 1))}, 2, keys)
+    next(chunks)
+    change(paths[3])
+    with pytest.raises(ChangedFileError) as caught:
+        list(chunks)
+    assert re.fullmatch(
+        rf"{paths[3]} {told}.*: put it back as it was; a run that it ended can then be resumed\.",
+        str(caught.value),
+    )
 
 
 def read(dataset, order, steps=2, **how):

@@ -75,6 +75,23 @@ def test_the_script_counts_the_first_and_the_first_five(imagenet: Path, monkeypa
     assert "top-5 100.00%" in capsys.readouterr().out
 
 
+def test_the_script_leaves_no_broken_image_out_and_names_no_flag_for_it(imagenet, monkeypatch):
+    pytest.importorskip("grain")
+    save_safetensors(
+        nn.init(nn.build(tiny.BASE, 2), jax.random.key(0), (16, 16, 3)),
+        imagenet / "w.safetensors",
+        tiny.BASE,
+    )
+    path = imagenet / "imagenet/val" / IDS[1] / "1.JPEG"
+    path.write_bytes(path.read_bytes()[:300])
+    flags = ["--weights", imagenet / "w.safetensors", "--data-dir", imagenet, "--image-size", "16"]
+    with pytest.raises(SystemExit) as caught:
+        scripts.run(monkeypatch, "imagenet_eval", *flags)
+    told = str(caught.value)
+    assert told.startswith(f"error: {path} cannot be read as an image (")
+    assert told.endswith("put back the data set's own file; the protocol leaves none out.")
+
+
 def test_a_file_that_knows_its_images_is_judged_by_them(tmp_path, monkeypatch):
     variables = nn.init(nn.build(tiny.BASE, 2), jax.random.key(0), (16, 16, 3))
     form = image_form((16, 16, 3), [0.1, 0.2, 0.3], [0.4, 0.5, 0.6])

@@ -78,6 +78,32 @@ def test_imagenets_protocol_cuts_224_of_256():
     np.testing.assert_array_equal(found, whole.crop((left, 16, left + 224, 240)))
 
 
+@pytest.mark.parametrize("share", [0.08, 0.3, 0.875, 1.0])
+def test_a_usual_share_is_the_middle_of_the_resized_image(share: float):
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (31, 46, 3), np.uint8))
+    shorter = round(16 / share)
+    resized = image.resize((shorter * 46 // 31, shorter), Image.Resampling.BICUBIC)
+    left, top = round((resized.width - 16) / 2), round((shorter - 16) / 2)
+    expected = resized.crop((left, top, left + 16, top + 16))
+    np.testing.assert_array_equal(resizing.fit(image, 16, share), expected)
+
+
+def test_a_tiny_share_is_a_pixel_and_makes_no_large_image():
+    pixels = np.full((31, 33, 3), 200, np.uint8)
+    pixels[15, 16] = 100
+    image = Image.fromarray(pixels)
+    for share in (1e-9, 1e-300, 1 / 31):
+        found = np.asarray(resizing.fit(image, 16, share))
+        assert found.shape == (16, 16, 3)
+        assert found[7:9, 7:9].max() < 105  # the middle of the one pixel
+        assert found.min() >= 100
+    # Just below and above the share from which on the whole image is resized.
+    waves = np.sin(np.arange(400) / 9)[:, None] * np.cos(np.arange(400) / 9)
+    image = Image.fromarray((127 + 127 * waves).astype(np.uint8))
+    below, above = (np.asarray(resizing.fit(image, 8, share), int) for share in (0.08 - 1e-9, 0.08))
+    assert abs(below - above).max() <= 2
+
+
 def test_a_folder_of_many_sizes(tmp_path: Path):
     photos(tmp_path / "train")
     photos(tmp_path / "test", 2)

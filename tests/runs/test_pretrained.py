@@ -64,7 +64,7 @@ def test_a_network_that_was_cut_starts_from_the_whole_one_s_file_of_another_libr
     kept = state["blocks.6.0.conv_pw.weight"].transpose(2, 3, 1, 0)
     np.testing.assert_array_equal(found.given["params/block_15/edge_0_conv_1x1/conv/kernel"], kept)
     assert f"({name})" in found.told[0]  # which names and shapes do not tell
-    with pytest.raises(nn.WeightsError, match=f"holds weights of .*{name}.* is another network"):
+    with pytest.raises(nn.WeightsError, match=f"the weights of .*{name}; .* is another network"):
         nn.import_weights(tmp_path / "lite0.safetensors", cut)
 
 
@@ -267,7 +267,12 @@ def without_shortcut():
             "conv_3x3/conv/kernel as [3, 3, 6, 6] instead of [3, 3, 4",
         ),
         (source(shape=(8, 8, 3)), tiny.BASE, "as [3, 3, 3, 4] instead of [3, 3, 1, 4]"),
-        (source(), zoo.named("resnet20"), "resnet20"),
+        (
+            source(),
+            zoo.named("resnet20"),
+            "the given network holds the weights of tiny; --base resnet20 is another network: give "
+            "its genotype as --base, or weights of resnet20",
+        ),
         (source(zoo.named("plain20")), zoo.named("resnet20_b"), "of which --base resnet20_b is no"),
         (3, tiny.BASE, "weights are the path of a file or of a run's folder"),
     ],

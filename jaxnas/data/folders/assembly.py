@@ -76,7 +76,17 @@ def assemble(
     of_one = height, width, channels
     refuse_no_memory(name, 1 if reading.on_host else len(train) + len(test), of_one)
     train_images, test_images = (
-        cast(np.ndarray, FileImages(paths_of(part), of_one, side, reading.crop_share, first))
+        cast(
+            np.ndarray,
+            FileImages(
+                paths_of(part),
+                np.array([heads[path].length for path, _ in part], np.int64),
+                of_one,
+                side,
+                reading.crop_share,
+                first,
+            ),
+        )
         for part in (train, test)
     )
     if not reading.on_host:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from jaxnas.data.errors import DataError
+from jaxnas.data.errors import ChangedFileError, DataError
 from jaxnas.data.folders.image_files import read_image, read_pixels
 from jaxnas.data.folders.threads import in_threads
 
@@ -24,6 +24,7 @@ class FileImages:
 
     Attributes:
       paths: the files; an array of `Path` objects [n].
+      lengths: of the files when they were listed, in bytes; int64 [n].
       one: (height, width, channels) of every image.
       side: see `Reading.image_size`; None where the files have the one size.
       crop_share: see `Reading`.
@@ -31,6 +32,7 @@ class FileImages:
     """
 
     paths: np.ndarray
+    lengths: np.ndarray
     one: tuple[int, int, int]
     side: int | None
     crop_share: float
@@ -48,27 +50,46 @@ class FileImages:
         return len(self.paths)
 
     def __getitem__(self, rows: Any) -> FileImages:
-        return replace(self, paths=self.paths[rows])
+        return replace(self, paths=self.paths[rows], lengths=self.lengths[rows])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         images = np.empty(self.shape, np.uint8)
-        for index, pixels in enumerate(in_threads(self._decode, self.paths.tolist())):
+        for index, pixels in enumerate(in_threads(self.decoded, range(len(self)))):
             images[index] = pixels
         return images if dtype is None else images.astype(dtype)
 
     def decoded(self, index: int) -> np.ndarray:
-        """uint8 [h, w, c] of one file."""
-        return self._decode(self.paths[index])
+        """uint8 [h, w, c] of one file.
 
-    def _decode(self, path: Path) -> np.ndarray:
+        Raises:
+          DataError: if it cannot be read, has changed since it was listed, or is of another size.
+        """
+        path = self._unchanged(index)
         pixels = read_pixels(path, self.one[2], self.side, self.crop_share)
         if pixels.shape != self.one:
             raise other_size(path, pixels.shape[1::-1], self.first, self.one[1::-1])
         return pixels
 
     def whole(self, index: int) -> Image.Image:
-        """The image of a file before it is resized, of mode L or RGB."""
-        return read_image(self.paths[index], self.one[2])
+        """The image of a file before it is resized, of mode L or RGB; raises as `decoded`."""
+        return read_image(self._unchanged(index), self.one[2])
+
+    def _unchanged(self, index: int) -> Path:
+        """The path of a file, if that is as long as it was."""
+        path, length = self.paths[index], self.lengths[index]
+        try:
+            found = path.stat().st_size
+        except OSError as error:
+            raise _changed(path, f"can no longer be found ({error.strerror or error})") from error
+        if found != length:
+            raise _changed(path, f"has {found:,} bytes, and {length:,} when it was listed")
+        return path
+
+
+def _changed(path: Path, how: str) -> ChangedFileError:
+    return ChangedFileError(
+        f"{path} {how}: put it back as it was; a run that it ended can then be resumed."
+    )
 
 
 def other_size(path: Path, size: Sequence[int], first: Path, wanted: Sequence[int]) -> DataError:

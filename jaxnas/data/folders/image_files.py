@@ -39,6 +39,7 @@ class Head(NamedTuple):
       grey: whether it has no colours.
       several: whether it holds more than one image, as an animation does.
       deep: whether it is grey of 16 bits, which `read_image` scales to 8.
+      length: of the file, in bytes.
     """
 
     width: int
@@ -46,6 +47,7 @@ class Head(NamedTuple):
     grey: bool
     several: bool
     deep: bool
+    length: int
 
 
 def read_head(path: Path) -> Head:
@@ -66,7 +68,8 @@ def read_head(path: Path) -> Head:
                 f"{path} has pixels of mode {image.mode}: save it in grey or RGB of 8 bits."
             )
         grey = deep or image.mode in _GREY
-        return Head(*image.size, grey, getattr(image, "n_frames", 1) > 1, deep)
+        several = getattr(image, "n_frames", 1) > 1
+        return Head(*image.size, grey, several, deep, path.stat().st_size)
 
 
 def read_image(path: Path, channels: int) -> Image.Image:

@@ -10,6 +10,7 @@ from jaxnas.data.errors import DataError
 from jaxnas.data.folders.assembly import labels_of, paths_of
 from jaxnas.data.folders.class_folders import class_folders, images_in, load_folder
 from jaxnas.data.folders.file_images import FileImages
+from jaxnas.data.folders.image_files import refuse_link_to_nothing
 from jaxnas.data.folders.notes import Notes
 from jaxnas.data.reader_options import Reading
 
@@ -46,8 +47,11 @@ def imagenet_validation(data_dir: Path, reading: Reading) -> tuple[FileImages, n
     found = [
         (path, label) for label, each in enumerate(names) for path in images_in(val / each, notes)
     ]
+    for path, _ in found:
+        refuse_link_to_nothing(path)
     paths, side = paths_of(found), reading.image_size
-    images = FileImages(paths, (side, side, 3), side, reading.crop_share, paths[0])
+    lengths = np.array([path.stat().st_size for path, _ in found], np.int64)
+    images = FileImages(paths, lengths, (side, side, 3), side, reading.crop_share, paths[0])
     return images, labels_of(found)
 
 

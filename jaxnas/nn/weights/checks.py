@@ -26,6 +26,22 @@ class WeightsError(UserError, ValueError):
     """Weights that cannot be read, written or used; the message is one sentence that says why."""
 
 
+class MisfitError(WeightsError):
+    """Arrays that are not the variables of a network.
+
+    Attributes:
+      misfit: what they lack, have too much or of another shape, as clauses about "it".
+    """
+
+    def __init__(self, where: str, misfit: str) -> None:
+        """`where` is what holds them."""
+        super().__init__(where, misfit)  # by which it is pickled
+        self.misfit = misfit
+
+    def __str__(self) -> str:
+        return f"{self.args[0]} does not fit the network: {self.misfit}"
+
+
 def read_class_names(where: Any, text: str | None, classes: int) -> tuple[str, ...] | None:
     """The class names in a file's metadata, a JSON list, or None where there is no text.
 
@@ -119,7 +135,8 @@ def check_shapes(where: Any, found: Mapping[str, Shape], expected: Mapping[str, 
     """Checks that `where` holds the expected variables and no others.
 
     Raises:
-      WeightsError: naming variables that are missing, that are too much or of another shape.
+      MisfitError: naming variables that are missing, that are too much or of another shape.
+      WeightsError: if it holds none of them.
     """
     if not found.keys() & expected.keys():
         raise WeightsError(
@@ -138,7 +155,7 @@ def check_shapes(where: Any, found: Mapping[str, Shape], expected: Mapping[str, 
     ]:
         problems.append(f"has {_some(misshapen)}")
     if problems:
-        raise WeightsError(f"{where} does not fit the network: it {'; it '.join(problems)}")
+        raise MisfitError(str(where), f"it {'; it '.join(problems)}")
 
 
 def _some(names: list[str]) -> str:

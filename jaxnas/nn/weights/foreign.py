@@ -18,6 +18,7 @@ from jaxnas.nn.network import Network, build
 from jaxnas.nn.weights.checks import WeightsError, as_float32, check_shapes, shapes_of
 from jaxnas.nn.weights.init import named_leaves
 from jaxnas.nn.weights.source_layers import LayerName, Place, Source, SourceArrayOf
+from jaxnas.spaces import zoo
 from jaxnas.spaces.genotype import Genotype
 
 
@@ -36,6 +37,17 @@ class Imported(NamedTuple):
     variables: Any
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
+
+
+def another_network(where: Any, networks: Sequence[Genotype], base: str) -> str:
+    """What is said of weights of one of these networks that are given for the base of that name."""
+    names = " or ".join(dict.fromkeys(each.name for each in networks))
+    in_zoo = all(each.name in zoo.ZOO and zoo.named(each.name) == each for each in networks)
+    it = f"--base {names}" if in_zoo else "its genotype as --base"
+    return (
+        f"{where} holds the weights of {names}; --base {base} is another network: give {it}, or "
+        f"weights of {base}"
+    )
 
 
 _SIDE = 224  # the variables are the same for images of any size

@@ -6,6 +6,7 @@ reader, which makes tensors and plain containers and runs nothing else.
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import warnings
@@ -17,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from jaxnas import reading
-from jaxnas.nn.weights.checks import WeightsError, kind_of
-from jaxnas.nn.weights.foreign import Imported, convert_weights
+from jaxnas.nn.weights.checks import MisfitError, WeightsError, kind_of
+from jaxnas.nn.weights.foreign import Imported, another_network, convert_weights
 from jaxnas.nn.weights.safetensors_file import read_safetensors
 from jaxnas.nn.weights.source_layers import Source
 from jaxnas.nn.weights.torch_layers import NAMINGS, Model, Naming, torch_leaf
@@ -26,6 +27,10 @@ from jaxnas.normalisation import Normalisation
 from jaxnas.spaces.genotype import Genotype
 
 _SAFE_TORCH = (2, 6)  # before it, weights_only could be got round (CVE-2025-32434)
+
+
+class _RelativeError(WeightsError):
+    """Weights that have a network's marker and are not its own."""
 
 
 def import_timm(weights: Any, model: str | None = None) -> Imported:
@@ -76,13 +81,12 @@ def import_fitting(weights: Any, base: str, fits: Callable[[Genotype], bool]) ->
     """
     source, where, config = _read(weights)
     found = _find(source, where, None)
-    told = [each for each in found if each[1].name == config.get("architecture")]
-    candidates = [(naming, model, model.genotype()) for naming, model in told or found]
-    for naming, model, genotype in candidates:
-        if fits(genotype):
-            return _convert(source, where, naming, model, genotype, config)
-    known = " or ".join(dict.fromkeys(genotype.name for *_, genotype in candidates))
-    raise WeightsError(f"{where} holds weights of {known}; {base} is another network")
+    found = [each for each in found if each[1].name == config.get("architecture")] or found
+    for naming, model in found:
+        if fits(model.genotype()):
+            return _convert(source, where, naming, model, config)
+    networks = [model.genotype() for _, model in _exact(source, where, found)]
+    raise WeightsError(another_network(where, networks, base))
 
 
 def _import(weights: Any, library: str, name: str | None) -> Imported:
@@ -98,13 +102,15 @@ def _import(weights: Any, library: str, name: str | None) -> Imported:
                 f"networks that are known: {known}"
             )
     if len(found) > 1:
+        found = _exact(source, where, found)
+    if len(found) > 1:
         names = " and ".join(model.name for _, model in found)
         raise WeightsError(
             f"{where} fits {library}'s {names}, which pad differently and so compute different "
             "things; say which it is by model="
         )
     ((naming, model),) = found
-    return _convert(source, where, naming, model, model.genotype(), config)
+    return _convert(source, where, naming, model, config)
 
 
 def _of(library: str | None) -> list[Naming]:
@@ -112,7 +118,7 @@ def _of(library: str | None) -> list[Naming]:
 
 
 def _find(source: Source, where: str, library: str | None) -> list[tuple[Naming, Model]]:
-    """The networks that weights may be of.
+    """The networks that weights may be of, or of relatives of them.
 
     Raises:
       WeightsError: if there is none.
@@ -126,18 +132,43 @@ def _find(source: Source, where: str, library: str | None) -> list[tuple[Naming,
     raise WeightsError(f"{where} holds none of these networks of {library}: {known}")
 
 
+def _exact(
+    source: Source, where: str, found: list[tuple[Naming, Model]]
+) -> list[tuple[Naming, Model]]:
+    """Those of the networks found that have all names and shapes of the weights.
+
+    Raises:
+      WeightsError: if there is none.
+    """
+    exact, errors = [], []
+    for _, group in itertools.groupby(found, key=lambda each: each[1].marker):
+        alike = list(group)  # in all that weights show
+        try:
+            _convert(source, where, *alike[0], {})
+        except _RelativeError as error:
+            errors.append(error)
+        else:
+            exact += alike
+    if not exact:
+        raise errors[0]
+    return exact
+
+
 def _convert(
-    source: Source,
-    where: str,
-    naming: Naming,
-    model: Model,
-    genotype: Genotype,
-    config: dict[str, Any],
+    source: Source, where: str, naming: Naming, model: Model, config: dict[str, Any]
 ) -> Imported:
+    genotype = model.genotype()
     places, channels = naming.places(genotype), source[naming.stem][0][1]
-    imported = convert_weights(
-        source, where, genotype, places, naming.layer_of, torch_leaf, channels
-    )
+    try:
+        imported = convert_weights(
+            source, where, genotype, places, naming.layer_of, torch_leaf, channels
+        )
+    except MisfitError as error:
+        name = genotype.name
+        raise _RelativeError(
+            f"{where} looks like a scaled, deeper or incomplete relative of {name}, which is not "
+            f"in the zoo; give weights of a network that is (unlike {name} {error.misfit})"
+        ) from error
     if channels != 3:  # the normalisation of grey images depends on who made them so
         return imported
     mean, std = _normalisation(config) or model.normalisation

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from jaxnas.errors import told_by_parameters
 from jaxnas.nn.weights.checks import WeightsError, kind_of
-from jaxnas.nn.weights.foreign import Imported
+from jaxnas.nn.weights.foreign import Imported, another_network
 from jaxnas.nn.weights.from_keras import import_keras
 from jaxnas.nn.weights.from_torch import import_fitting
 from jaxnas.nn.weights.safetensors_file import load_network, read_safetensors
@@ -19,6 +20,7 @@ _STEMS = "params/stem_conv/kernel", "params/stem_conv_0/kernel"
 _SIDE = 32  # the variables are the same for images of any size
 
 
+@told_by_parameters()
 def import_weights(weights: Any, base: Genotype) -> Imported:
     """The network `base` with trained weights, recognised by their names.
 
@@ -32,13 +34,18 @@ def import_weights(weights: Any, base: Genotype) -> Imported:
     Raises:
       WeightsError: if it cannot be read, or naming what does not fit the network.
     """
+    return import_by_flags(weights, base)
+
+
+def import_by_flags(weights: Any, base: Genotype) -> Imported:
+    """As `import_weights`, but errors name flags as a command's user types them."""
 
     def fits(genotype: Genotype) -> bool:
         return genotype == dataclasses.replace(base, name=genotype.name)
 
     imported = import_source(weights, base.name, fits)
     if not fits(genotype := imported.network.genotype):
-        raise WeightsError(f"{weights} holds {genotype.name}; {base.name} is another network")
+        raise WeightsError(another_network(weights, [genotype], base.name))
     return imported._replace(network=dataclasses.replace(imported.network, genotype=base))
 
 

@@ -14,6 +14,7 @@ from jaxnas import nn
 from jaxnas.data import Dataset
 from jaxnas.hints import escaped
 from jaxnas.nn.weights.checks import as_float32, check_shapes, kind_of, read_class_names
+from jaxnas.nn.weights.foreign import another_network
 from jaxnas.nn.weights.init import named_leaves
 from jaxnas.nn.weights.pretrained import import_source
 from jaxnas.nn.weights.safetensors_file import load_image_form, read_genotype, read_safetensors
@@ -208,7 +209,13 @@ def _refuse_other_network(
     try:
         if source.genotype not in (None, base):
             there = {name: size for name, size in body.items() if name in found}
-            check_shapes(where, found, there)  # its error says more than the next one's
+            try:
+                check_shapes(where, found, there)  # its error says more than the next one's
+            except nn.WeightsError as error:
+                if source.genotype.name == base.name:
+                    raise
+                told = another_network(where, [source.genotype], base.name)
+                raise ConfigError(told) from error
             AdaptationSpace(source.genotype, "full").encode(base)
             # The weights lack what `base` has an identity for in the place of an operation.
             own = named_leaves(nn.abstract_variables(nn.build(source.genotype, 2), shape))

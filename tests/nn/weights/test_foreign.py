@@ -203,9 +203,10 @@ def test_every_weight_that_does_not_fit_is_named():
     with pytest.raises(WeightsError) as caught:
         import_timm(state)
     assert str(caught.value) == (
-        "the state dict does not fit the network: it lacks bn1.bias; it has stranger, which the "
-        "network has not; it has blocks.2.0.conv_dw.weight as [72, 1, 3, 3] instead of "
-        "[72, 1, 5, 5]"
+        "the state dict looks like a scaled, deeper or incomplete relative of mnasnet_b1, which is "
+        "not in the zoo; give weights of a network that is (unlike mnasnet_b1 it lacks bn1.bias; "
+        "it has stranger, which the network has not; it has blocks.2.0.conv_dw.weight as "
+        "[72, 1, 3, 3] instead of [72, 1, 5, 5])"
     )
 
 

@@ -17,6 +17,7 @@ from safetensors.numpy import save_file
 
 from jaxnas import nn
 from jaxnas.nn import WeightsError, import_timm, import_torchvision, import_weights
+from jaxnas.nn.weights.pretrained import import_by_flags
 from jaxnas.spaces import zoo
 from nn.weights.test_foreign import (
     CLASSES,
@@ -168,7 +169,7 @@ def test_a_network_that_names_and_shapes_do_not_tell_from_another_must_be_named(
     imported = import_timm(tmp_path / "model.safetensors")
     assert imported.network.genotype == zoo.named("efficientnet_lite0")
     assert (imported.mean, imported.std) == ((0.1, 0.2, 0.3), (1, 2, 0.5))
-    with pytest.raises(WeightsError, match="of efficientnet_lite0; tf_efficientnet_lite0 is"):
+    with pytest.raises(WeightsError, match=r"of efficientnet_lite0; base=tf_efficientnet_lite0 is"):
         import_weights(tmp_path / "model.safetensors", zoo.named("tf_efficientnet_lite0"))
 
 
@@ -186,8 +187,39 @@ def test_a_base_takes_weights_of_any_library_that_are_its_own(tmp_path):
         pytorch["_blocks.1._depthwise_conv.weight"][:, 0].transpose(1, 2, 0),
     )
     for weights, base in ((pytorch, "efficientnet_lite0"), (state, "mobilenet_v2_imagenet")):
-        with pytest.raises(WeightsError, match=f"weights of .*tf_efficientnet_lite0; {base} is"):
+        wrong = f"weights of .*tf_efficientnet_lite0; base={base} is another network: give base="
+        with pytest.raises(WeightsError, match=wrong):
             import_weights(weights, zoo.named(base))
+
+
+def test_weights_of_another_network_are_told_by_its_name():
+    state = resnet18_state()
+    for base in ("mobilenet_v2", "resnet18", "resnet34_imagenet"):  # the second is CIFAR's form
+        with pytest.raises(WeightsError) as caught:
+            import_by_flags(state, zoo.named(base))
+        assert str(caught.value) == (
+            f"the state dict holds the weights of resnet18_imagenet; --base {base} is another "
+            f"network: give --base resnet18_imagenet, or weights of {base}"
+        )
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        import_timm,
+        lambda state: import_timm(state, "tf_efficientnet_lite0"),
+        lambda state: import_weights(state, zoo.named("efficientnet_lite0")),
+        lambda state: import_weights(state, zoo.named("resnet20")),
+    ],
+    ids=["timm", "model", "namesake", "other"],
+)
+def test_a_deeper_relative_is_not_called_by_a_networks_name(read):
+    state = lite0_state("timm")  # efficientnet_lite1 has such blocks more
+    own = {name: array for name, array in state.items() if name.startswith("blocks.5.3.")}
+    state |= {name.replace("5.3", "5.4"): array for name, array in own.items()}
+    relative = "looks like a scaled, deeper or incomplete relative of (tf_)?efficientnet_lite0, "
+    with pytest.raises(WeightsError, match=rf"{relative}.*it has blocks\.5\.4\."):
+        read(state)
 
 
 def test_a_base_takes_the_weights_of_a_file_of_this_project(tmp_path):
@@ -198,7 +230,9 @@ def test_a_base_takes_the_weights_of_a_file_of_this_project(tmp_path):
     found = import_weights(tmp_path / "own.safetensors", base)
     assert (found.network, found.mean) == (network, None)
     jax.tree.map(np.testing.assert_array_equal, found.variables, variables)
-    with pytest.raises(WeightsError, match="holds resnet20; plain20 is another network"):
+    with pytest.raises(
+        WeightsError, match="the weights of resnet20; base=plain20 is another network"
+    ):
         import_weights(tmp_path / "own.safetensors", zoo.named("plain20"))
 
 
