@@ -38,7 +38,7 @@ class Benchmark:
     """How many of them; as published by default."""
     granularity: str = "cell"
     """cell or full."""
-    estimators: tuple[str, ...] = ("raw", "mixed", "sampled", "two_path")
+    estimators: tuple[str, ...] = ("raw", "mixed")
     """Whose joint steps to time."""
     batch_size: int = 128
     """Images in a step."""

@@ -33,7 +33,7 @@ class Grid:
     """The networks to adapt."""
     seeds: tuple[int, ...] = (0,)
     """Seeds of the trials."""
-    estimators: tuple[str, ...] = ("original", "mixed", "raw", "hard", "sampled", "two_path")
+    estimators: tuple[str, ...] = ("original", "mixed", "raw")
     """Estimators to try, and the network left alone."""
     arch_learning_rates: tuple[float, ...] = (0.01, 0.03)
     """Learning rates of the architecture parameters."""

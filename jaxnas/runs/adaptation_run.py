@@ -202,11 +202,11 @@ class AdaptationRun(SpaceRun):
     def _start_gates(self) -> jax.Array | None:
         reading = search.ESTIMATORS[self._estimator](self._space)
 
-        def gates(theta: jax.Array, key: jax.Array) -> jax.Array:
-            read = reading.gates(theta, key).gates if self._head_epochs else theta
+        def gates(theta: jax.Array) -> jax.Array:
+            read = reading.gates(theta) if self._head_epochs else theta
             return read[self._space.table_of_block]
 
-        return self._learner.seeds.each(gates)(self._theta, self._keys)
+        return self._learner.seeds.each(gates)(self._theta)
 
     def _state(self, variables: Any, gates: jax.Array | None) -> search.AdaptationState:
         return self._adaptation.start(variables)
@@ -214,7 +214,7 @@ class AdaptationRun(SpaceRun):
     @cached_property
     def _first_phase(self) -> Phase:
         def gates(state: search.AdaptationState) -> jax.Array:
-            return self._learner.seeds.each(self._adaptation.gates)(state, self._keys)
+            return self._learner.seeds.each(self._adaptation.gates)(state)
 
         abstract = jax.eval_shape(self._first_state, self._keys)
         return self._learner.phase(_JOINT, self._supernet, self._adaptation.step, gates, abstract)

@@ -34,7 +34,7 @@ from jaxnas.search.shared.adaptation import (
 from jaxnas.search.shared.darts import DartsSettings, DartsState, darts
 from jaxnas.search.shared.enas import EnasSettings, EnasState, enas
 from jaxnas.search.shared.enas_controller import LogitSettings, enas_controller
-from jaxnas.search.shared.estimators import ESTIMATORS, Estimator, Gates
+from jaxnas.search.shared.estimators import ESTIMATORS, Estimator
 from jaxnas.search.shared.nat import NATState, nat
 from jaxnas.search.shared.proxylessnas import ProxylessSettings, ProxylessState, proxylessnas
 from jaxnas.search.shared.supernet import Found, SharedWeightSearch, Supernet
@@ -53,7 +53,6 @@ __all__ = [
     "EnasState",
     "Estimator",
     "Found",
-    "Gates",
     "Level",
     "LogitSettings",
     "NATState",

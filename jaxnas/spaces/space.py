@@ -124,18 +124,6 @@ class Space(abc.ABC):
         """bool [*shape]: True at the options that leave something out, such as null or zero."""
         return np.zeros(self.shape, bool)
 
-    def reachable(self, carried: np.ndarray) -> np.ndarray:
-        """Whether each part of the network reaches its output; it does by default.
-
-        Args:
-          carried: bool [..., *shape[:-1]], whether what is chosen there carries anything.
-
-        Returns:
-          bool [..., shape[0]].
-        """
-        first = carried.ndim - len(self.shape) + 2
-        return np.ones(carried.shape[:first], bool)
-
     def preferred(self, weights: np.ndarray) -> np.ndarray:
         """int32 [decisions]: the candidate that a table of weights, float [*shape], prefers.
 

@@ -238,7 +238,7 @@ def test_an_earlier_run_is_refused_unless_told_and_differences_are_named(swept, 
             r"training\.epochs was 4 and is 6 \(--schedule cosine .* more\)",
         ),
         (same, {"epochs": 3}, r"training\.epochs was 4 and is 3"),
-        (same, {"estimator": "hard"}, r"adaptation\.estimator was .mixed. and is .hard."),
+        (same, {"estimator": "raw"}, r"adaptation\.estimator was .mixed. and is .raw."),
     )
     for changes, settings, message in others:
         wanted = flags(inputs, run_dir, tiny.settings(**settings), **changes, resume=True)

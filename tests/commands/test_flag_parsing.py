@@ -20,7 +20,7 @@ WRONG = {
     "jaxnas adapt --optimizer sdg": "'sdg' is none of sgd, lars, adamw; did you mean sgd?",
     "jaxnas adapt --methods original cel": "did you mean cell?",
     "jaxnas adapt --methods original,block": "give several with spaces between, original block",
-    "jaxnas adapt --estimator 9": "'9' is none of mixed, raw, hard, sampled, two_path",
+    "jaxnas adapt --estimator 9": "'9' is none of mixed, raw",
     "jaxnas adapt --stem imagent": "did you mean imagenet?",
     "jaxnas adapt --seeds 0 x": "--seeds: 'x' is no whole number",
     "jaxnas adapt --grad-clip x": "--grad-clip: 'x' is no number",

@@ -22,9 +22,9 @@ SCRIPT = Path(__file__).parents[2] / "experiments" / "proxyless_cifar.py"
 KINDS = {
     "original": {"method": "original"},
     "cell, train": {"method": "cell"},
-    "cell, holdout": {"method": "cell", "arch_data": "holdout", "estimator": "sampled"},
-    "full, train": {"method": "full", "estimator": "two_path"},
-    "full, holdout": {"method": "full", "arch_data": "holdout", "estimator": "hard"},
+    "cell, holdout": {"method": "cell", "arch_data": "holdout", "estimator": "mixed"},
+    "full, train": {"method": "full", "estimator": "raw"},
+    "full, holdout": {"method": "full", "arch_data": "holdout", "estimator": "raw"},
     "two seeds side by side": {"method": "cell", "seeds": (0, 1)},
 }
 

@@ -56,7 +56,7 @@ ALONE = {"method": "original"}
 BOTH = {"method": "cell"}
 CHEAP = {"method": "cell", "adapt_epochs": 4, "cost_weight": 100.0, "estimator": "raw"}
 STILL = {"method": "full", "adapt_epochs": 4, "warmup_epochs": 4, "estimator": "raw"}
-HELD_OUT = {"method": "full", "arch_data": "holdout", "estimator": "hard"}
+HELD_OUT = {"method": "full", "arch_data": "holdout", "estimator": "raw"}
 RANDOM = {"method": "random_full"}
 
 

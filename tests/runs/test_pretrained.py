@@ -121,7 +121,7 @@ def test_adaptation_starts_as_exactly_the_given_network(base):
     given = source(base, classes=4)
     adapting = run("full", base=base, given=start(given, base))
     state = adapting._first_state(adapting._keys)
-    gates = adapting._adaptation.gates(state, adapting._keys)
+    gates = adapting._adaptation.gates(state)
     images = networks.images(shape=SHAPE, batch=3)
     found = adapting._supernet.apply(state.variables, images, gates, train=False)
     expected = given.network.apply(given.variables, images, train=False)

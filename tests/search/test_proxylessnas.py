@@ -24,13 +24,10 @@ from jaxnas.search import (
     Supernet,
     proxylessnas,
 )
-from jaxnas.search.shared.estimators import rescale
-from jaxnas.search.shared.proxylessnas import JOINT, WARMUP, gates_of, reinforce_loss
+from jaxnas.search.shared.proxylessnas import JOINT, WARMUP, reinforce_loss
 from jaxnas.spaces import ChainSpace
 from jaxnas.spaces.chain import ZERO
 from jaxnas.tasks import Task, supervised
-
-from .formulas import FULL, GATES_GRADIENT, PAIR, PROBABILITIES, THETA
 
 KEY = jax.random.key(0)
 
@@ -197,39 +194,6 @@ def test_finds_the_chain_that_is_best(estimator: Any, objective: Any, answer: tu
     np.testing.assert_allclose(first["entropy"], np.log([5, 5, 4]).mean(), atol=1e-4)
     uniform = 20 + sum(row[:count].mean() for row, count in zip(PRICE, (5, 5, 4), strict=True))
     np.testing.assert_allclose(first["expected_cost"], uniform, rtol=0.01)
-
-
-@pytest.mark.parametrize("row", [0, 1])
-def test_gates_have_the_published_gradients(row: int):
-    """Reference numbers of ProxylessNAS's formulas, for all paths and for pairs."""
-    theta = jnp.asarray(THETA[row], jnp.float32)[None]
-
-    def gradient(drawn: Any, active: int) -> np.ndarray:
-        def loss(theta: jax.Array) -> jax.Array:
-            gates = gates_of(theta, jnp.asarray(drawn)[None], jnp.asarray([active]))
-            return (gates * GATES_GRADIENT).sum()
-
-        return np.asarray(jax.grad(loss)(theta))[0]
-
-    for active in range(3):
-        np.testing.assert_allclose(gradient([True] * 3, active), FULL[row], atol=1e-7)
-    for (index, pair), expected in PAIR.items():
-        if index == row:
-            drawn = np.isin(np.arange(3), pair)
-            np.testing.assert_allclose(gradient(drawn, pair[0]), expected, atol=1e-7)
-
-
-def test_a_pair_is_shifted_as_published():
-    before = jnp.asarray(THETA[1:], jnp.float32)
-    pair = jnp.asarray([[True, False, True]])
-    moved = jnp.asarray([[0.290389570170, -0.2, 0.709610429830]])
-    shifted = rescale(before, moved, pair)
-    np.testing.assert_allclose(shifted, [[0.288448384091, -0.2, 0.707669243750]], atol=1e-6)
-    np.testing.assert_allclose((moved - shifted)[0, 0], 0.001941186079, atol=1e-6)
-    probabilities = jax.nn.softmax(shifted)[0]
-    np.testing.assert_allclose(
-        probabilities, [0.319045020286, PROBABILITIES[1, 1], 0.485196072243], atol=1e-6
-    )
 
 
 def test_reinforce_weighs_the_gradient_of_log_p():

@@ -7,7 +7,7 @@ from typing import Literal
 
 from jaxnas.runs.flags.checks import ConfigError, refuse_negative, refuse_wrong_fields, refuse_zero
 
-EstimatorName = Literal["mixed", "raw", "hard", "sampled", "two_path"]
+EstimatorName = Literal["mixed", "raw"]
 
 
 @dataclasses.dataclass(frozen=True)

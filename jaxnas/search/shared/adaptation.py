@@ -19,7 +19,7 @@ import optax
 from jaxnas.errors import SettingsError
 from jaxnas.randomness import stream
 from jaxnas.search.shared.costs import expected_cost
-from jaxnas.search.shared.estimators import ESTIMATORS, Estimator, Gates, ruled_out
+from jaxnas.search.shared.estimators import ESTIMATORS, Estimator, ruled_out
 from jaxnas.search.shared.supernet import Supernet
 from jaxnas.spaces import Space
 from jaxnas.tasks import Task
@@ -64,17 +64,16 @@ class Adaptation(NamedTuple):
     Attributes:
       init: typed key to the first `AdaptationState`.
       start: the supernet's ``params`` and ``batch_stats`` to the first `AdaptationState`.
-      step: (state, batch, key) to the next state and the scalars ``loss`` and ``redrawn`` (tables
-        whose first sample was disconnected); the batch has a part ``train`` and, where θ learns
-        from held-out images, a part ``arch``.
-      gates: (state, key) to the gates [blocks, edges, 3] that weight the supernet at that state.
+      step: (state, batch, key) to the next state and the scalar ``loss``; the batch has a part
+        ``train`` and, where θ learns from held-out images, a part ``arch``.
+      gates: state to the gates [blocks, edges, 3] that weight the supernet at that state.
       derive: θ [tables, edges, 3] to the architecture that `Supernet.decode` makes of it.
     """
 
     init: Callable[[jax.Array], AdaptationState]
     start: Callable[[Any], AdaptationState]
     step: Step
-    gates: Callable[[AdaptationState, jax.Array], jax.Array]
+    gates: Callable[[AdaptationState], jax.Array]
     derive: Callable[[jax.Array], Any]
 
 
@@ -117,7 +116,7 @@ def adaptation(
       optimizer: of ω.
       estimator: one of `estimators.ESTIMATORS`.
       arch_learning_rate: of θ.
-      arch_optimizer: ``adam`` (β2 0.999, β1 the estimator's) or ``sgd`` without momentum.
+      arch_optimizer: ``adam`` (β1 0.5, β2 0.999) or ``sgd`` without momentum.
       warmup_steps: steps before θ first moves; ω trains under the gates of the first θ.
       arch_data: ``train``: θ's gradient comes from the weights' own batch, in the same backward
         pass. ``holdout``: from the batch's part ``arch``, in a pass of its own.
@@ -142,7 +141,7 @@ def adaptation(
         raise SettingsError("cost_weight needs the candidates' costs")
     reading: Estimator = ESTIMATORS[estimator](space)
     if arch_optimizer == "adam":
-        theta_optimizer = optax.adam(arch_learning_rate, b1=reading.momentum, b2=0.999)
+        theta_optimizer = optax.adam(arch_learning_rate, b1=0.5, b2=0.999)
     elif arch_optimizer == "sgd":
         theta_optimizer = optax.sgd(arch_learning_rate)
     else:
@@ -169,29 +168,26 @@ def adaptation(
         learned: tuple[Any, jax.Array],
         batch_stats: Any,
         batch: tuple[jax.Array, jax.Array],
-        path_key: jax.Array,
         augment_key: jax.Array,
         noise: Noise | None,
-    ) -> tuple[jax.Array, tuple[jax.Array, Any, Gates]]:
+    ) -> tuple[jax.Array, tuple[jax.Array, Any]]:
         params, theta = learned
-        gates = reading.gates(theta, path_key)
         variables = {"params": params, "batch_stats": batch_stats}
         loss, batch_stats = supernet.loss(
             task,
             variables,
-            gates.gates,
+            reading.gates(theta),
             batch,
             augment_key,
             noise,
             regularisation.auxiliary_weight,
         )
         total = loss + cost_weight * expected_cost(theta, jnp.asarray(price))
-        return total, (loss, batch_stats, gates)
+        return total, (loss, batch_stats)
 
     def step(
         state: AdaptationState, batch: Batch, key: jax.Array
     ) -> tuple[AdaptationState, dict[str, jax.Array]]:
-        path_key = jax.random.fold_in(stream(key, "paths"), state.step)
         augment_key = jax.random.fold_in(stream(key, "augment"), state.step)
         noise = regularisation.noise(key, state.step)
         params, batch_stats = state.variables["params"], state.variables["batch_stats"]
@@ -199,47 +195,34 @@ def adaptation(
 
         if arch_data == "train":
             # One backward pass serves both: the gates are inputs like any other.
-            (_, (loss, new_stats, gates)), (gradient, theta_gradient) = jax.value_and_grad(
+            (_, (loss, new_stats)), (gradient, theta_gradient) = jax.value_and_grad(
                 loss_of, has_aux=True
-            )((params, state.theta), batch_stats, batch["train"], path_key, augment_key, noise)
+            )((params, state.theta), batch_stats, batch["train"], augment_key, noise)
         else:
 
             def weights_loss(params: Any) -> Any:
-                return loss_of(
-                    (params, state.theta), batch_stats, batch["train"], path_key, augment_key, noise
-                )
+                learned = params, state.theta
+                return loss_of(learned, batch_stats, batch["train"], augment_key, noise)
 
-            (_, (loss, new_stats, gates)), gradient = jax.value_and_grad(
-                weights_loss, has_aux=True
-            )(params)
-
-            def arch_loss(theta: jax.Array) -> Any:
-                return loss_of(
-                    (params, theta),
-                    batch_stats,
-                    batch["arch"],
-                    stream(path_key, "arch"),
-                    stream(augment_key, "arch"),
-                    noise,
-                )
-
-            def arch_gradient() -> tuple[jax.Array, Gates]:
-                (_, (_, _, arch_gates)), theta_gradient = jax.value_and_grad(
-                    arch_loss, has_aux=True
-                )(state.theta)
-                return theta_gradient, arch_gates
-
-            theta_gradient, arch_gates = jax.lax.cond(
-                due, arch_gradient, lambda: (jnp.zeros_like(state.theta), gates)
+            (_, (loss, new_stats)), gradient = jax.value_and_grad(weights_loss, has_aux=True)(
+                params
             )
-            gates = arch_gates._replace(redrawn=gates.redrawn + due * arch_gates.redrawn)
+
+            def arch_loss(theta: jax.Array) -> jax.Array:
+                arch_key = stream(augment_key, "arch")
+                return loss_of((params, theta), batch_stats, batch["arch"], arch_key, noise)[0]
+
+            theta_gradient = jax.lax.cond(
+                due,
+                lambda: jax.grad(arch_loss)(state.theta),
+                lambda: jnp.zeros_like(state.theta),
+            )
 
         updates, opt_state = optimizer.update(gradient, state.opt_state, params)
         theta_updates, theta_opt_state = theta_optimizer.update(
             jnp.where(valid, theta_gradient, 0.0), state.theta_opt_state, state.theta
         )
-        moved = optax.apply_updates(state.theta, theta_updates)
-        moved = reading.after_update(state.theta, jnp.asarray(moved), gates)
+        moved = reading.allowed(jnp.asarray(optax.apply_updates(state.theta, theta_updates)))
         theta, theta_opt_state = jax.tree.map(
             lambda new, old: jnp.where(due, new, old),
             (moved, theta_opt_state),
@@ -251,12 +234,11 @@ def adaptation(
             average = moving_average(average, variables, state.step, average_decay)
         return (
             AdaptationState(state.step + 1, variables, opt_state, theta, theta_opt_state, average),
-            {"loss": loss, "redrawn": gates.redrawn},
+            {"loss": loss},
         )
 
-    def gates(state: AdaptationState, key: jax.Array) -> jax.Array:
-        path_key = jax.random.fold_in(stream(key, "paths"), state.step)
-        return supernet.choices(reading.gates(state.theta, path_key).gates)
+    def gates(state: AdaptationState) -> jax.Array:
+        return supernet.choices(reading.gates(state.theta))
 
     def derive(theta: jax.Array) -> Any:
         return supernet.decode(np.asarray(reading.scores(theta)))

@@ -27,8 +27,8 @@ import optax
 
 from jaxnas.errors import SettingsError
 from jaxnas.randomness import stream
+from jaxnas.search.shared.binary_gates import draw_pair, gates_of, rescale
 from jaxnas.search.shared.costs import CostObjective, Costs, cost_objective, expected_cost
-from jaxnas.search.shared.estimators import draw_pair, rescale, straight_through
 from jaxnas.search.shared.supernet import (
     Found,
     SharedWeightSearch,
@@ -368,17 +368,6 @@ def proxylessnas(
         found=found,
         observe=observe,
     )
-
-
-def gates_of(alpha: jax.Array, drawn: jax.Array, active: jax.Array) -> jax.Array:
-    """Gates g: 1 for the active candidate, with the gradient of the softmax over the drawn ones.
-
-    Args:
-      alpha: float32 [blocks, candidates].
-      drawn: bool [blocks, candidates], those whose α may move.
-      active: int32 [blocks].
-    """
-    return straight_through(active, jax.nn.softmax(jnp.where(drawn, alpha, -jnp.inf)))
 
 
 def reinforce_loss(logits: jax.Array, drawn: jax.Array, advantages: jax.Array) -> jax.Array:

@@ -313,19 +313,12 @@ class AdaptationSpace(Space):
     def connected(self, choices: np.ndarray) -> np.ndarray:
         """bool [tables]: whether each table's cell reaches its output under `choices`."""
         carried = np.take_along_axis(self.carries, choices[..., None], -1)[..., 0]
-        return self.reachable(carried)
-
-    def reachable(self, carried: np.ndarray) -> np.ndarray:
-        """bool [..., tables]: whether each table's cell reaches its output.
-
-        Args:
-          carried: bool [..., tables, edges], whether each edge carries anything.
-        """
-        parts = [
-            connected(cell, carried[..., table, : len(cell.edges)])
-            for table, cell in enumerate(self.cells)
-        ]
-        return np.stack(parts, -1)
+        return np.stack(
+            [
+                connected(cell, row[: len(cell.edges)])
+                for cell, row in zip(self.cells, carried, strict=True)
+            ]
+        )
 
     def random(self, generator: np.random.Generator) -> Derivation:
         """Choices uniform over those whose every table reaches its output, then pruned."""
