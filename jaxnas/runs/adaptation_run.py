@@ -61,12 +61,6 @@ class AdaptationRun(SpaceRun):
                 "--adapt-epochs than --epochs"
             )
         super().__post_init__()
-        edges = max((len(cell.edges) for cell in self.base.cells), default=0)
-        if edges > 16 and self._estimator not in ("mixed", "raw"):
-            raise ConfigError(
-                f"--estimator {self._estimator} goes through the 2^{edges} patterns of a "
-                "cell's edges, which are too many; use mixed or raw"
-            )
 
     @property
     def _estimator(self) -> EstimatorName:
