@@ -53,7 +53,7 @@ def main(sources: Sources) -> None:
         folder = sources.out / "elpv" / ("defective" if float(defective) > 0.5 else "sound")
         files.make_folder(folder)
         shutil.copy(cells / name, folder)
-    import torch
+    import torch  # pyright: ignore[reportMissingImports]
     from safetensors.torch import save_file
 
     (path,) = (weights / "models").glob("*.pth")
