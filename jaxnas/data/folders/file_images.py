@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -64,18 +65,29 @@ class FileImages:
         Raises:
           DataError: if it cannot be read, has changed since it was listed, or is of another size.
         """
-        path = self._unchanged(index)
-        pixels = read_pixels(path, self.one[2], self.side, self.crop_share)
-        if pixels.shape != self.one:
-            raise other_size(path, pixels.shape[1::-1], self.first, self.one[1::-1])
-        return pixels
+        with self._unchanged(index) as path:
+            pixels = read_pixels(path, self.one[2], self.side, self.crop_share)
+            if pixels.shape != self.one:
+                raise other_size(path, pixels.shape[1::-1], self.first, self.one[1::-1])
+            return pixels
 
     def whole(self, index: int) -> Image.Image:
         """The image of a file before it is resized, of mode L or RGB; raises as `decoded`."""
-        return read_image(self._unchanged(index), self.one[2])
+        with self._unchanged(index) as path:
+            return read_image(path, self.one[2])
 
-    def _unchanged(self, index: int) -> Path:
-        """The path of a file, if that is as long as it was."""
+    @contextlib.contextmanager
+    def _unchanged(self, index: int) -> Iterator[Path]:
+        """Gives the path of a file, if that is as long as it was; looks again where to read fails,
+        since it may change in between."""
+        path = self._as_listed(index)
+        try:
+            yield path
+        except DataError:
+            self._as_listed(index)
+            raise
+
+    def _as_listed(self, index: int) -> Path:
         path, length = self.paths[index], self.lengths[index]
         try:
             found = path.stat().st_size
