@@ -1,7 +1,8 @@
 """PNAS (Liu et al. 2018) where the truth is known, without training anything.
 
 nasbench201: NAS-Bench-201 seen path by path; regret next to random search, PPO and evolution at
-equal queries, and how well the surrogate ranks. surrogates: how well each kind of surrogate ranks
+equal queries, and how well the surrogate ranks. graph: the same on NAS-Bench-Graph, node by node.
+surrogates: how well each kind of surrogate ranks
 random cells, by a synthetic accuracy of every cell of PNAS's space. race: how many children PPO
 and random search need to be as good as PNAS by it.
 

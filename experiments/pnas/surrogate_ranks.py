@@ -16,7 +16,7 @@ from jaxnas.randomness import stream
 from jaxnas.reports.statistics import Spread
 from jaxnas.reports.tables import Column, Table
 from jaxnas.search.progressive.surrogates import Surrogate, known_data, pad_cells
-from jaxnas.spaces import NASBench201Paths, Space
+from jaxnas.spaces import Space
 from jaxnas.tabular.rank import RANKS, correlations
 from pnas.synthetic_cells import SyntheticCells
 
@@ -38,17 +38,31 @@ class Ranks(NamedTuple):
     following: dict[str, float | None]
 
 
-def progressive_201(
-    valid: np.ndarray,
+class GrownTable(NamedTuple):
+    """A table of measured architectures as progressive search asks for them.
+
+    Attributes:
+      space: in which they grow.
+      codes: parts of candidates, int32 [n, levels[i]], to their places in the table.
+      valid: float [size], percent: the accuracy that is the reward.
+    """
+
+    space: Space
+    codes: Callable[[np.ndarray], np.ndarray]
+    valid: np.ndarray
+
+
+def progressive_on(
+    table: GrownTable,
     seeds: int,
     per_level: int,
     progress: Callable[[], None],
     surrogate: str = "block",
 ) -> tuple[Regrets, list[Ranks]]:
-    """Progressive search on NAS-Bench-201, seen path by path.
+    """Progressive search on a table.
 
     Args:
-      valid: float [15625], percent: the accuracy that is the reward.
+      table: of every part of a candidate too.
       seeds: 0 and up.
       per_level: K.
       progress: called after each seed.
@@ -58,12 +72,9 @@ def progressive_201(
       what was found after each query, and the ranks of all seeds; following: of all cells that the
       next level is chosen from.
     """
-    space = NASBench201Paths()
+    space, codes, valid = table
     searcher = search.Progressive(space, search.SURROGATES[surrogate](space), per_level)
     incumbents, ranks = [], []
-
-    def codes(cells: np.ndarray) -> np.ndarray:
-        return np.asarray(space.edges.codes(space.as_nasbench201(cells)))
 
     for seed in range(seeds):
         state, asked = searcher.init(stream(jax.random.key(seed), PROGRESSIVE)), []

@@ -8,8 +8,9 @@ import functools
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
+import numpy as np
 import rich.console
 
 from jaxnas import search, tabular
@@ -17,6 +18,7 @@ from jaxnas.commands.progressive_search import SurrogateName
 from jaxnas.commands.tabular.tabular_report import regret_curves, search_table
 from jaxnas.commands.tabular.tabular_search import (
     SEARCHERS,
+    Rewards,
     TableDataset,
     rewards_of,
     run_searcher,
@@ -24,14 +26,21 @@ from jaxnas.commands.tabular.tabular_search import (
 from jaxnas.reports.page import Picture, Section, told_pages, write_page
 from jaxnas.runs.config import ConfigError, refuse_below_one
 from jaxnas.runs.progress import ProgressBars
-from jaxnas.spaces import NASBench201Space
+from jaxnas.spaces import NASBench201Paths, Space
 from jaxnas.spaces.block_cells import pnas_space
 from jaxnas.storage.directory import RunDirectory, checked_directory
+from jaxnas.tabular import GraphDataset
 from pnas.race import GROWN_BEST, GROWN_BLIND, answers_table, race, race_rows, race_table
-from pnas.surrogate_ranks import POOL, progressive_201, rank_surrogates, rank_table
+from pnas.surrogate_ranks import (
+    POOL,
+    GrownTable,
+    progressive_on,
+    rank_surrogates,
+    rank_table,
+)
 from pnas.synthetic_cells import SyntheticCells
 
-Part = Literal["nasbench201", "surrogates", "race"]
+Part = Literal["nasbench201", "graph", "surrogates", "race"]
 
 _OTHERS = ("random", "ppo", "evolution")
 
@@ -43,14 +52,16 @@ class PnasTables:
     parts: tuple[Part, ...] = get_args(Part)
     """Parts of the validation to run."""
     seeds: int = 200
-    """Number of searches on NAS-Bench-201, seeds 0 and up."""
-    per_level_201: int = 32
-    """Number of cells of a level there, after the first one with its 5."""
+    """Number of searches on NAS-Bench-201 and on NAS-Bench-Graph, seeds 0 and up."""
+    per_level_measured: int = 32
+    """Number of cells of a level there, after the first one with its 5 and 9."""
     dataset: TableDataset = "cifar10"
     """Data set whose accuracies of NAS-Bench-201 are taken."""
     table: Path | None = None
     """The table of NAS-Bench-201: a .csv, a .csv.gz or NATS-Bench's folder; by default the one in
     $JAXNAS_DATA_DIR."""
+    graph: GraphDataset = "cora"
+    """Data set whose accuracies of NAS-Bench-Graph are taken."""
     trials: int = 3
     """Number of trials of the surrogates."""
     races: int = 10
@@ -62,8 +73,8 @@ class PnasTables:
     steps: int = 300
     """Number of steps of a fit of progressive search's surrogate in a race."""
     surrogate: SurrogateName = "block"
-    """Surrogate of progressive search on NAS-Bench-201 and in a race: each block by a state of its
-    own, or the paper's, a network that takes the mean over blocks or an LSTM."""
+    """Surrogate of progressive search on measured tables and in a race: each block by a state of
+    its own, or the paper's, a network that takes the mean over blocks or an LSTM."""
     blocks: int = 5
     """Number of blocks in the cells of trials and races."""
     run_dir: Path = Path("runs/pnas_tables")
@@ -73,7 +84,7 @@ class PnasTables:
 
     def __post_init__(self) -> None:
         refuse_below_one(
-            self, "seeds", "per_level_201", "trials", "races", "per_level", "queries", "steps"
+            self, "seeds", "per_level_measured", "trials", "races", "per_level", "queries", "steps"
         )
         if not 2 <= self.blocks <= 7:
             raise ConfigError(f"--blocks must be 2 to 7, not {self.blocks}")
@@ -99,10 +110,10 @@ def run_pnas_tables(settings: PnasTables) -> Path:
     sections: list[Section] = []
     results: dict[str, Any] = {}
     parts: dict[str, _Part] = {"surrogates": _surrogates, "race": _race}
-    if "nasbench201" in settings.parts:
-        # What is wrong with it is said before anything is written.
-        known = tabular.load_nasbench201(settings.table)
-        parts["nasbench201"] = functools.partial(_nasbench201, known)
+    for part in settings.parts:
+        if part in _MEASURED:
+            # What is wrong with a table is said before anything is written.
+            parts[part] = functools.partial(_on_table, _MEASURED[part](settings))
     with directory as run:
         for part in settings.parts:
             started = time.perf_counter()
@@ -125,33 +136,88 @@ def _progress(name: str, total: int, unit: str) -> Iterator[Callable[[], None]]:
         yield watcher.progress
 
 
-def _nasbench201(
-    table: tabular.MeasuredTable, settings: PnasTables, run: RunDirectory
-) -> tuple[Section, Any]:
-    rewards = rewards_of(table, settings.dataset)
-    valid = rewards.valid
-    with _progress("nasbench201", settings.seeds, "seeds") as advance:
-        ours, ranks = progressive_201(
+class _Measured(NamedTuple):
+    """A measured table, and what of it is searched.
+
+    Attributes:
+      title: of its section.
+      space: what searchers that do not grow choose from.
+      grown: what progressive search does.
+      rewards: what a search sees, and is judged by.
+      steps: how progressive search grows a candidate, a sentence.
+    """
+
+    title: str
+    space: Space
+    grown: GrownTable
+    rewards: Rewards
+    steps: str
+
+
+def _nasbench201(settings: PnasTables) -> _Measured:
+    rewards = rewards_of(tabular.load_nasbench201(settings.table), settings.dataset)
+    paths = NASBench201Paths()
+
+    def codes(cells: np.ndarray) -> np.ndarray:
+        return paths.edges.codes(paths.as_nasbench201(cells))
+
+    return _Measured(
+        f"NAS-Bench-201, {settings.dataset}",
+        paths.edges,
+        GrownTable(paths, codes, rewards.valid),
+        rewards,
+        "Progressive search decides edge 0>3, the path over node 1, the path over node 2, edge "
+        "1>2; undecided edges are `none`.",
+    )
+
+
+def _graph(settings: PnasTables) -> _Measured:
+    table = tabular.load_nas_bench_graph(settings.graph)
+    space = table.space
+    # Networks of nothing but skip have not been trained.
+    valid, test = (np.nan_to_num(each, nan=np.nanmin(each)) for each in (table.valid, table.test))
+    return _Measured(
+        f"NAS-Bench-Graph, {settings.graph}",
+        space,
+        GrownTable(space, lambda cells: space.codes(space.whole(cells)), valid),
+        Rewards(
             valid,
-            settings.seeds,
-            settings.per_level_201,
-            advance,
-            settings.surrogate,
+            test,
+            ("validation", "test"),
+            "The one with the best validation accuracy is its answer; its test accuracy is "
+            "reported. Networks of nothing but skip, which are not in the table, have the lowest "
+            "accuracies that are.",
+        ),
+        "Progressive search decides node after node; a part is the network of those nodes alone.",
+    )
+
+
+_MEASURED: dict[str, Callable[[PnasTables], _Measured]] = {
+    "nasbench201": _nasbench201,
+    "graph": _graph,
+}
+
+
+def _on_table(measured: _Measured, settings: PnasTables, run: RunDirectory) -> tuple[Section, Any]:
+    name, rewards = measured.title, measured.rewards
+    with _progress(name, settings.seeds, "seeds") as advance:
+        ours, ranks = progressive_on(
+            measured.grown, settings.seeds, settings.per_level_measured, advance, settings.surrogate
         )
     queries = ours.incumbents.shape[1]
-    space = NASBench201Space()
     found = [
-        run_searcher(name, SEARCHERS[name], space, valid / 100, settings.seeds, queries)
+        run_searcher(
+            name, SEARCHERS[name], measured.space, rewards.valid / 100, settings.seeds, queries
+        )
         for name in _OTHERS
     ] + [ours]
-    title = f"NAS-Bench-201, {settings.dataset}, {settings.seeds} seeds"
-    regret_curves(run.path / "regret", found, rewards.judged, title, rewards.split)
+    title = f"{measured.title}, {settings.seeds} seeds"
+    picture = f"regret_{measured.grown.space.name}"
+    regret_curves(run.path / picture, found, rewards.judged, title, rewards.split)
     blocks = [
-        f"{queries} queries each. {rewards.text} Progressive search decides "
-        "edge 0>3, the path over node 1, the path over node 2, edge 1>2; undecided edges are "
-        "`none`. Its seconds are not told.",
-        search_table(found, valid, rewards.test, rewards.headings),
-        Picture("Regret over queries", "regret.svg"),
+        f"{queries} queries each. {rewards.text} {measured.steps} Its seconds are not told.",
+        search_table(found, rewards.valid, rewards.test, rewards.headings),
+        Picture("Regret over queries", f"{picture}.svg"),
         f"Rank correlations of the surrogate ({settings.surrogate}, five networks), mean ± "
         "standard deviation over seeds: of the cells it was told of, and of all cells that the "
         "next level is chosen from.",

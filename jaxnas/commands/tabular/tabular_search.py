@@ -105,12 +105,12 @@ class Regrets(NamedTuple):
 
 
 class Rewards(NamedTuple):
-    """What a search on NAS-Bench-201 sees, and what it is judged by.
+    """What a search on a table sees, and what it is judged by.
 
     Attributes:
-      valid: float32 [15625], percent: the accuracies that it sees.
-      test: float32 [15625], percent: those that its answers are reported by; None where the table
-        has no test accuracies, and `valid` is reported.
+      valid: float32 [size of the space], percent: the accuracies that it sees.
+      test: likewise, those that its answers are reported by; None where the table has no test
+        accuracies, and `valid` is reported.
       headings: what tables call those there are.
       text: what a search does, as sentences.
     """

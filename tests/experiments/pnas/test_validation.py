@@ -10,10 +10,11 @@ import pytest
 from jaxnas import search
 from jaxnas.commands.progressive_search import PROGRESSIVE
 from jaxnas.runs.config import ConfigError
-from jaxnas.tabular import TabularError
+from jaxnas.spaces import NASBench201Paths
+from jaxnas.tabular import NASBenchGraph, NASBenchGraphSpace, TabularError
 from pnas import surrogate_ranks
 from pnas.race import GROWN_BEST, GROWN_BLIND, answers_table, race, race_rows, race_table
-from pnas.surrogate_ranks import progressive_201, rank_surrogates, rank_table
+from pnas.surrogate_ranks import GrownTable, progressive_on, rank_surrogates, rank_table
 from pnas.synthetic_cells import SyntheticCells
 from pnas.validation import PnasTables, run_pnas_tables
 from support.growing import cells
@@ -36,19 +37,55 @@ def races(small_surrogates):
     return race(TABLES, 20, 100, steps=60)
 
 
+PATHS, GRAPHS = NASBench201Paths(), NASBenchGraphSpace(("gcn", "fc", "skip"))
+
+
 @pytest.mark.slow
-def test_progressive_search_of_nasbench201_keeps_the_best():
-    valid = np.random.default_rng(0).uniform(10, 90, 5**6)
+@pytest.mark.parametrize(
+    ("space", "codes", "first"),
+    [
+        (PATHS, lambda cells: PATHS.edges.codes(PATHS.as_nasbench201(cells)), 5),
+        (GRAPHS, lambda cells: GRAPHS.codes(GRAPHS.whole(cells)), 3),
+    ],
+)
+def test_progressive_search_of_a_table_keeps_the_best(space, codes, first):
+    valid = np.random.default_rng(0).uniform(10, 90, space.size)
     done = []
-    found, ranks = progressive_201(valid, 2, 8, lambda: done.append(1))
+    table = GrownTable(space, codes, valid)
+    found, ranks = progressive_on(table, 2, 8, lambda: done.append(1))
     assert found.algorithm == PROGRESSIVE
-    assert found.incumbents.shape == (2, 5 + 3 * 8)
+    assert found.incumbents.shape == (2, first + 3 * 8)
     assert len(done) == 2
     values = valid[found.incumbents]
     assert (np.diff(values, axis=1) >= 0).all()
     assert [each.level for each in ranks] == [1, 2, 3, 4] * 2
     assert [bool(each.following) for each in ranks] == [True, True, True, False] * 2
     assert "| a | kendall |" in rank_table({"a": ranks}).markdown()
+
+
+@pytest.mark.slow
+def test_a_run_on_a_measured_table_writes_its_report(tmp_path, monkeypatch, capsys):
+    size = GRAPHS.size
+    valid, test = np.random.default_rng(0).uniform(10, 90, (2, size)).astype(np.float32)
+    valid[-1] = test[-1] = np.nan
+    table = NASBenchGraph(GRAPHS, valid, test, valid, valid)
+    monkeypatch.setattr("jaxnas.tabular.load_nas_bench_graph", lambda dataset: table)
+    settings = PnasTables(
+        ("graph",), seeds=2, per_level_measured=4, graph="arxiv", run_dir=tmp_path / "run"
+    )
+    report = run_pnas_tables(settings)
+    text = report.read_text()
+    assert "## NAS-Bench-Graph, arxiv, 2 seeds" in text
+    assert "15 queries each." in text
+    assert (report.parent / "regret_nas_bench_graph.svg").is_file()
+    found = json.loads((report.parent / "results.json").read_text())["graph"]["incumbents"]
+    assert {name: len(each) for name, each in found.items()} == {
+        "random": 2,
+        "ppo": 2,
+        "evolution": 2,
+        PROGRESSIVE: 2,
+    }
+    assert all(size - 1 not in each for each in found.values())
 
 
 @pytest.mark.slow
