@@ -1,8 +1,10 @@
 """NAS-Bench-Graph: its space, and its tables as the package nas-bench-graph has them."""
 
 import collections
+import importlib.util
 import os
 import pickle
+import re
 from pathlib import Path
 from typing import get_args
 
@@ -18,7 +20,6 @@ from jaxnas.tabular import (
     NASBenchGraphSpace,
     TabularError,
     load_nas_bench_graph,
-    nas_bench_graph,
 )
 from support.graphs import FAST
 from support.space_promises import PROMISES, candidates
@@ -175,16 +176,28 @@ def test_what_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         load_nas_bench_graph("imagenet", tmp_path)
     with pytest.raises(TabularError, match=r"arxiv\.bench cannot be read"):
         load_nas_bench_graph("arxiv", tmp_path)
-    monkeypatch.setattr(nas_bench_graph.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(TabularError, match="not installed: pip install nas-bench-graph, or give"):
         load_nas_bench_graph()
 
 
+needs_package = pytest.mark.skipif(
+    importlib.util.find_spec("nas_bench_graph") is None, reason="needs nas-bench-graph"
+)
+
+
+@needs_package
+def test_the_guides_code_prints_what_it_says(capsys: pytest.CaptureFixture[str]):
+    guide = (Path(__file__).parents[2] / "docs" / "tabular.md").read_text()
+    (code,) = re.findall(r"```python\n(from jaxnas import tabular\n.*?)```", guide, re.DOTALL)
+    exec(compile(code, "tabular.md", "exec"), {})
+    assert f"It prints {capsys.readouterr().out.strip()}: percent, percent, seconds, " in guide
+
+
+@needs_package
 @pytest.mark.slow
 @pytest.mark.parametrize("dataset", get_args(GraphDataset))
 def test_the_package_has_every_network(dataset):
-    if nas_bench_graph.importlib.util.find_spec("nas_bench_graph") is None:
-        pytest.skip("needs nas-bench-graph")
     table = load_nas_bench_graph(dataset)
     untrained = np.isnan(table.valid)
     assert untrained.sum() == 24
