@@ -8,32 +8,24 @@ import functools
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
-import numpy as np
 import rich.console
 
-from jaxnas import search, tabular
+from jaxnas import search
 from jaxnas.commands.progressive_search import SurrogateName
 from jaxnas.commands.tabular.tabular_report import regret_curves, search_table
-from jaxnas.commands.tabular.tabular_search import (
-    SEARCHERS,
-    Rewards,
-    TableDataset,
-    rewards_of,
-    run_searcher,
-)
+from jaxnas.commands.tabular.tabular_search import SEARCHERS, TableDataset, run_searcher
 from jaxnas.reports.page import Picture, Section, told_pages, write_page
 from jaxnas.runs.config import ConfigError, refuse_below_one
 from jaxnas.runs.progress import ProgressBars
-from jaxnas.spaces import NASBench201Paths, Space
 from jaxnas.spaces.block_cells import pnas_space
 from jaxnas.storage.directory import RunDirectory, checked_directory
 from jaxnas.tabular import GraphDataset
+from pnas.measured import Measured, nas_bench_graph, nasbench201, queries_needed
 from pnas.race import GROWN_BEST, GROWN_BLIND, answers_table, race, race_rows, race_table
 from pnas.surrogate_ranks import (
     POOL,
-    GrownTable,
     progressive_on,
     rank_surrogates,
     rank_table,
@@ -55,6 +47,8 @@ class PnasTables:
     """Number of searches on NAS-Bench-201 and on NAS-Bench-Graph, seeds 0 and up."""
     per_level_measured: int = 32
     """Number of cells of a level there, after the first one with its 5 and 9."""
+    longer: int = 10
+    """How many times as many queries the other searchers have there, to find what it finds."""
     dataset: TableDataset = "cifar10"
     """Data set whose accuracies of NAS-Bench-201 are taken."""
     table: Path | None = None
@@ -84,7 +78,15 @@ class PnasTables:
 
     def __post_init__(self) -> None:
         refuse_below_one(
-            self, "seeds", "per_level_measured", "trials", "races", "per_level", "queries", "steps"
+            self,
+            "seeds",
+            "per_level_measured",
+            "longer",
+            "trials",
+            "races",
+            "per_level",
+            "queries",
+            "steps",
         )
         if not 2 <= self.blocks <= 7:
             raise ConfigError(f"--blocks must be 2 to 7, not {self.blocks}")
@@ -136,88 +138,42 @@ def _progress(name: str, total: int, unit: str) -> Iterator[Callable[[], None]]:
         yield watcher.progress
 
 
-class _Measured(NamedTuple):
-    """A measured table, and what of it is searched.
-
-    Attributes:
-      title: of its section.
-      space: what searchers that do not grow choose from.
-      grown: what progressive search does.
-      rewards: what a search sees, and is judged by.
-      steps: how progressive search grows a candidate, a sentence.
-    """
-
-    title: str
-    space: Space
-    grown: GrownTable
-    rewards: Rewards
-    steps: str
-
-
-def _nasbench201(settings: PnasTables) -> _Measured:
-    rewards = rewards_of(tabular.load_nasbench201(settings.table), settings.dataset)
-    paths = NASBench201Paths()
-
-    def codes(cells: np.ndarray) -> np.ndarray:
-        return paths.edges.codes(paths.as_nasbench201(cells))
-
-    return _Measured(
-        f"NAS-Bench-201, {settings.dataset}",
-        paths.edges,
-        GrownTable(paths, codes, rewards.valid),
-        rewards,
-        "Progressive search decides edge 0>3, the path over node 1, the path over node 2, edge "
-        "1>2; undecided edges are `none`.",
-    )
-
-
-def _graph(settings: PnasTables) -> _Measured:
-    table = tabular.load_nas_bench_graph(settings.graph)
-    space = table.space
-    # Networks of nothing but skip have not been trained.
-    valid, test = (np.nan_to_num(each, nan=np.nanmin(each)) for each in (table.valid, table.test))
-    return _Measured(
-        f"NAS-Bench-Graph, {settings.graph}",
-        space,
-        GrownTable(space, lambda cells: space.codes(space.whole(cells)), valid),
-        Rewards(
-            valid,
-            test,
-            ("validation", "test"),
-            "The one with the best validation accuracy is its answer; its test accuracy is "
-            "reported. Networks of nothing but skip, which are not in the table, have the lowest "
-            "accuracies that are.",
-        ),
-        "Progressive search decides node after node; a part is the network of those nodes alone.",
-    )
-
-
-_MEASURED: dict[str, Callable[[PnasTables], _Measured]] = {
-    "nasbench201": _nasbench201,
-    "graph": _graph,
+_MEASURED: dict[str, Callable[[PnasTables], Measured]] = {
+    "nasbench201": lambda settings: nasbench201(settings.table, settings.dataset),
+    "graph": lambda settings: nas_bench_graph(settings.graph),
 }
 
 
-def _on_table(measured: _Measured, settings: PnasTables, run: RunDirectory) -> tuple[Section, Any]:
+def _on_table(measured: Measured, settings: PnasTables, run: RunDirectory) -> tuple[Section, Any]:
     name, rewards = measured.title, measured.rewards
     with _progress(name, settings.seeds, "seeds") as advance:
         ours, ranks = progressive_on(
             measured.grown, settings.seeds, settings.per_level_measured, advance, settings.surrogate
         )
     queries = ours.incumbents.shape[1]
-    found = [
+    longer = [
         run_searcher(
-            name, SEARCHERS[name], measured.space, rewards.valid / 100, settings.seeds, queries
+            name,
+            SEARCHERS[name],
+            measured.space,
+            rewards.valid / 100,
+            settings.seeds,
+            queries * settings.longer,
         )
         for name in _OTHERS
-    ] + [ours]
+    ]
+    found = [each._replace(incumbents=each.incumbents[:, :queries]) for each in longer] + [ours]
     title = f"{measured.title}, {settings.seeds} seeds"
     picture = f"regret_{measured.grown.space.name}"
     regret_curves(run.path / picture, found, rewards.judged, title, rewards.split)
     blocks = [
-        f"{queries} queries each. {rewards.text} {measured.steps} Its seconds are not told.",
+        f"{queries} queries each. {rewards.text} {measured.steps} Its seconds are not told; the "
+        "others' are of all queries that they have below.",
         search_table(found, rewards.valid, rewards.test, rewards.headings),
         Picture("Regret over queries", f"{picture}.svg"),
+        f"The others go on to {queries * settings.longer:,} queries. When is the mean over their "
+        "seeds for the first time what progressive search's is in the end?",
+        queries_needed(ours, longer, rewards),
         f"Rank correlations of the surrogate ({settings.surrogate}, five networks), mean ± "
         "standard deviation over seeds: of the cells it was told of, and of all cells that the "
         "next level is chosen from.",

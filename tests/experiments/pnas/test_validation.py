@@ -9,10 +9,12 @@ import pytest
 
 from jaxnas import search
 from jaxnas.commands.progressive_search import PROGRESSIVE
+from jaxnas.commands.tabular.tabular_search import Regrets, Rewards
 from jaxnas.runs.config import ConfigError
 from jaxnas.spaces import NASBench201Paths
 from jaxnas.tabular import NASBenchGraph, NASBenchGraphSpace, TabularError
 from pnas import surrogate_ranks
+from pnas.measured import queries_needed
 from pnas.race import GROWN_BEST, GROWN_BLIND, answers_table, race, race_rows, race_table
 from pnas.surrogate_ranks import GrownTable, progressive_on, rank_surrogates, rank_table
 from pnas.synthetic_cells import SyntheticCells
@@ -71,12 +73,14 @@ def test_a_run_on_a_measured_table_writes_its_report(tmp_path, monkeypatch, caps
     table = NASBenchGraph(GRAPHS, valid, test, valid, valid)
     monkeypatch.setattr("jaxnas.tabular.load_nas_bench_graph", lambda dataset: table)
     settings = PnasTables(
-        ("graph",), seeds=2, per_level_measured=4, graph="arxiv", run_dir=tmp_path / "run"
+        ("graph",), seeds=2, per_level_measured=4, graph="arxiv", longer=2, run_dir=tmp_path / "run"
     )
     report = run_pnas_tables(settings)
     text = report.read_text()
     assert "## NAS-Bench-Graph, arxiv, 2 seeds" in text
     assert "15 queries each." in text
+    assert "The others go on to 30 queries." in text
+    assert "| random | " in text.split("The others go on")[1]
     assert (report.parent / "regret_nas_bench_graph.svg").is_file()
     found = json.loads((report.parent / "results.json").read_text())["graph"]["incumbents"]
     assert {name: len(each) for name, each in found.items()} == {
@@ -86,6 +90,27 @@ def test_a_run_on_a_measured_table_writes_its_report(tmp_path, monkeypatch, caps
         PROGRESSIVE: 2,
     }
     assert all(size - 1 not in each for each in found.values())
+
+
+def test_queries_are_counted_until_the_mean_is_reached():
+    valid, test = np.array([10.0, 20.0, 30.0]), np.array([1.0, 3.0, 2.0])
+    ours = Regrets(PROGRESSIVE, np.array([[0, 1], [0, 2]]), 0.0, 0.0)  # means 25 and 2.5
+    quick = Regrets("quick", np.array([[0, 2, 2, 2], [0, 1, 2, 2]]), 0.0, 0.0)
+    slow = Regrets("slow", np.array([[0, 0, 1, 1], [0, 0, 0, 1]]), 0.0, 0.0)
+    rewards = Rewards(valid, test, ("seen", "judged"), "")
+    table = queries_needed(ours, [quick, slow], rewards).markdown()
+    for line in (
+        "| progressive | 25.00 | 2 | 1 | 2.50 | 2 | 1 |",
+        "| quick | 25.00 | 2 | 1.0 | 2.50 | 2 | 1.0 |",
+        "| slow | 20.00 | more than 4 | more than 2.0 | 3.00 | 4 | 2.0 |",
+    ):
+        assert line in table
+    assert (
+        "judged"
+        not in queries_needed(
+            ours, [slow], rewards._replace(test=None, headings=("seen",))
+        ).markdown()
+    )
 
 
 @pytest.mark.slow
