@@ -78,7 +78,7 @@ def adapt(
       dataset: a `data.Dataset`, what `data.load` takes, or x_train, y_train, x_test, y_test with
         images uint8 [n, h, w, c] and labels int [n].
       granularity: ``cell``, one choice for each kind of cell; ``full``, one for each block; or
-        ``block``, where blocks stay or go and operations inside may become identities.
+        ``block``, where whole blocks stay or go.
       seed: equal seeds give equal bits.
       channels: of a node in the first cells of a cell network that `base` names; None for the
         published number.

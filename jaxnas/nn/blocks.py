@@ -21,14 +21,14 @@ class BlockModule(nn.Module):
       block: channels and stride.
       style: of the network.
       gated: whether every edge also has an identity and is weighted by gates.
-      identities: which edges have that identity; None for all.
+      identities: whether edges have that identity.
     """
 
     cell: Cell
     block: Block
     style: Style
     gated: bool
-    identities: tuple[bool, ...] | None = None
+    identities: bool = True
 
     @nn.compact
     def __call__(
@@ -101,7 +101,7 @@ class BlockModule(nn.Module):
             return None if op == NULL else run(op, None)
         assert gates is not None
         gate = gates[position]
-        if self.identities is not None and not self.identities[position]:
+        if not self.identities:
             return None if op == NULL else run(op, gate[SAME])
         if op == NULL:
             return run(SKIP, gate[ID])

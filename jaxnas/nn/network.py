@@ -15,6 +15,7 @@ from jaxnas.nn.heads import Outputs, Projector, WithAuxiliary
 from jaxnas.nn.layers import Noise, concatenate, runtime_one
 from jaxnas.nn.operations import Match, Style
 from jaxnas.nn.stem import read_image
+from jaxnas.spaces.adaptation.cell_choices import ID
 from jaxnas.spaces.adaptation.space import AdaptationSpace
 from jaxnas.spaces.genotype import Genotype
 
@@ -26,7 +27,7 @@ class Network(nn.Module):
       genotype: the architecture.
       outputs: number of classes, or the heads of self-supervised learning.
       gated: True for the supernet, whose edges are weighted by gates.
-      identities: of each block of a supernet, which edges have an identity; None for all.
+      identities: whether a supernet has an identity beside every operation.
       dtype: of the computation; parameters, batch statistics and logits stay float32.
       auxiliary: whether it has the genotype's auxiliary head.
     """
@@ -36,7 +37,7 @@ class Network(nn.Module):
     gated: bool = False
     dtype: Any = jnp.float32
     auxiliary: bool = False
-    identities: tuple[tuple[bool, ...], ...] | None = None
+    identities: bool = True
 
     @nn.compact
     def __call__(
@@ -69,8 +70,9 @@ class Network(nn.Module):
         ):
             inputs = tuple(states[source] for source in genotype.inputs_of(index))
             inputs = self._preprocess(index, inputs, style, train)
-            identities = None if self.identities is None else self.identities[index]
-            module = BlockModule(cell, block, style, self.gated, identities, name=f"block_{index}")
+            module = BlockModule(
+                cell, block, style, self.gated, self.identities, name=f"block_{index}"
+            )
             states[index] = module(
                 inputs,
                 None if gates is None else gates[index],
@@ -170,7 +172,7 @@ def supernet(
     *,
     auxiliary: bool = False,
 ) -> Network:
-    """The base of `space` with an identity on every edge that may be one.
+    """The base of `space`, with an identity on every edge where one may be chosen.
 
     It is called with gates [blocks, edges, 3].
 
@@ -191,7 +193,7 @@ def supernet(
         gated=True,
         dtype=dtype,
         auxiliary=auxiliary,
-        identities=space.identities,
+        identities=bool(space.possible[..., ID].any()),
     )
 
 

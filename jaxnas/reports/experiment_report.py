@@ -32,8 +32,7 @@ _EDGES = (
 )
 _BLOCKS = (
     "The last operation of a block's branch chooses between none (the whole branch disappears, and "
-    "its shortcut is left) and same (it stays); an operation inside that keeps the shape, between "
-    "id (it becomes an identity) and same. Nothing else has a choice."
+    "its shortcut is left) and same (it stays). Nothing else has a choice."
 )
 _THETA = (
     "In the heat map a row is one choice of one edge, a column one epoch of "

@@ -7,11 +7,10 @@ import dataclasses
 import functools
 import itertools
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
-from jaxnas.spaces.genotype import NULL, SKIP, Cell, Genotype
+from jaxnas.spaces.genotype import NULL, Cell
 
 NONE, ID, SAME = 0, 1, 2
 """The candidates, in the order of the paper's figure."""
@@ -148,18 +147,16 @@ def unique_choices(cell: Cell) -> int:
 # Whole blocks: granularity ``block``.
 
 
-def block_candidates(cell: Cell, widths: Sequence[int], *, keeps_size: bool) -> np.ndarray:
+def block_candidates(cell: Cell) -> np.ndarray:
     """bool [edges, 3]: what may become of edges where a block stays or goes as a whole.
 
-    What leads into the output beside a shortcut may be none: the block's operations go with it. An
-    operation may be an identity where that needs no weights, since the shape stays. All else stays:
-    shortcuts, null edges, convolutions that change the shape; and squeeze-and-excitation, which
-    belongs to its block.
+    What leads into the output beside a shortcut may be none: the block's operations go with it. All
+    else stays. An identity in the place of an operation inside is not offered: a batch norm after
+    the operation cancels its gate, so that θ cannot tell what the operation is worth
+    (docs/results/estimators.md).
 
     Args:
       cell: of the block.
-      widths: channels of its nodes, the inputs first.
-      keeps_size: whether its stride is 1.
     """
     into_output = [edge for edge in cell.edges if edge.target in cell.output]
     shortcuts = [edge for edge in into_output if edge.source < cell.inputs < len(into_output)]
@@ -167,46 +164,9 @@ def block_candidates(cell: Cell, widths: Sequence[int], *, keeps_size: bool) -> 
     possible = np.zeros((len(cell.edges), len(CANDIDATES)), bool)
     possible[:, SAME] = True
     for index, edge in enumerate(cell.edges):
-        if edge in shortcuts or edge.op == NULL:
-            continue
-        possible[index, NONE] = edge in into_output and beside_shortcut
-        possible[index, ID] = (
-            edge.op != SKIP
-            and cell.identity(edge) == SKIP
-            and not edge.op.startswith("squeeze_excite")
-            and (keeps_size or not cell.crosses_stride(edge))
-            and widths[edge.source] == widths[edge.target]
-        )
+        if edge in into_output and edge not in shortcuts and edge.op != NULL:
+            possible[index, NONE] = beside_shortcut
     return possible
-
-
-def candidates_of(base: Genotype) -> list[np.ndarray]:
-    """The `block_candidates` of each block of `base`, bool [edges, 3]."""
-    found = []
-    width = base.stem
-    for block, cell in zip(base.blocks, base.placed_cells(), strict=True):
-        widths = cell.widths(block.channels, width)
-        found.append(block_candidates(cell, widths, keeps_size=block.stride == 1))
-        width = sum(widths[node] for node in cell.output)
-    return found
-
-
-def same_networks(cell: Cell, possible: np.ndarray) -> list[int]:
-    """The first row of options that makes the same network, of each row in order.
-
-    Args:
-      cell: of the block.
-      possible: bool [edges, 3], its `block_candidates`.
-    """
-    free = possible.sum(-1) > 1
-    first: dict[bytes, int] = {}
-    found = []
-    rows = itertools.product(*(np.flatnonzero(each) for each in possible[free]))
-    for number, row in enumerate(rows):
-        choices = np.full(len(cell.edges), SAME)
-        choices[free] = row
-        found.append(first.setdefault(pruned(cell, choices).tobytes(), number))
-    return found
 
 
 def charge_deciding_edge(cell: Cell, possible: np.ndarray, costs: np.ndarray) -> None:

@@ -10,8 +10,8 @@ import numpy as np
 from jaxnas.spaces.genotype import NULL, SKIP, Cell, Genotype
 
 Granularity = Literal["cell", "full", "block"]
-"""One choice for each kind of cell; one for each block; or that with only the choices that a
-trained network can take without new weights: whole blocks and the operations inside."""
+"""One choice of every edge for each kind of cell; the same for each block; or whether a whole block
+stays or goes."""
 
 
 def granularity_of(method: str) -> Granularity:

@@ -19,14 +19,13 @@ from jaxnas.spaces.adaptation.cell_choices import (
     NONE,
     SAME,
     between,
-    candidates_of,
+    block_candidates,
     canonical_choices,
     carrying,
     charge_deciding_edge,
     connect,
     connected,
     pruned,
-    same_networks,
     unique_choices,
     with_choices,
 )
@@ -42,7 +41,7 @@ class AdaptationSpace(Space):
     Attributes:
       base: the known network; its output must be reachable.
       granularity: ``cell``; ``full``; or ``block``, see `block_candidates`: blocks stay or go as a
-        whole, operations inside may become identities that need no weights.
+        whole.
 
     Raises:
       ValueError: for another granularity, a block of the base whose output is unreachable, or where
@@ -73,7 +72,7 @@ class AdaptationSpace(Space):
         if not self._free.any():
             raise ValueError(
                 f"granularity 'block' leaves no choice: no block of {self.base.name!r} has a "
-                "shortcut, or an operation inside that keeps the shape"
+                "shortcut around its operations"
             )
 
     @property
@@ -114,8 +113,8 @@ class AdaptationSpace(Space):
         """bool [tables, edges, 3]: False at padding and at what `granularity` rules out."""
         possible = np.repeat(self.valid[..., None], len(CANDIDATES), -1)
         if self.granularity == "block":
-            for table, found in enumerate(candidates_of(self.base)):
-                possible[table, : len(found)] = found
+            for table, cell in enumerate(self.cells):
+                possible[table, : len(cell.edges)] = block_candidates(cell)
         return possible
 
     @functools.cached_property
@@ -129,13 +128,6 @@ class AdaptationSpace(Space):
         possible = self.possible[self._free]
         numbers = np.argsort(~possible, -1, kind="stable")
         return np.where(np.take_along_axis(possible, numbers, -1), numbers, -1).astype(np.int32)
-
-    @property
-    def identities(self) -> tuple[tuple[bool, ...], ...] | None:
-        """Which edges of each block may become an identity; None for all."""
-        if self.granularity != "block":
-            return None
-        return tuple(map(tuple, self.possible[..., ID].tolist()))
 
     @property
     def carries(self) -> np.ndarray:
@@ -174,28 +166,12 @@ class AdaptationSpace(Space):
     @property
     def unique_size(self) -> int:
         if self.granularity == "block":
-            return math.prod(len(set(forms)) for forms in self._forms)
+            return self.size
         return math.prod(map(unique_choices, self.cells))
-
-    @functools.cached_property
-    def _forms(self) -> list[list[int]]:
-        """For each block the `same_networks` of its options."""
-        return [
-            same_networks(cell, self.possible[table, : len(cell.edges)])
-            for table, cell in enumerate(self.cells)
-        ]
 
     def canonical(self, candidates: np.ndarray) -> np.ndarray:
         array = np.array(candidates, np.int32)
         if self.granularity == "block":
-            start = 0
-            for forms, count in zip(self._forms, self._free.sum(1).tolist(), strict=True):
-                part = array[..., start : start + count]
-                if count and part.shape[-1]:
-                    shape = self.options[start : start + count].tolist()
-                    number = np.ravel_multi_index(tuple(np.moveaxis(part, -1, 0)), shape)
-                    part[...] = np.stack(np.unravel_index(np.array(forms)[number], shape), -1)
-                start += count
             return array
         start = 0
         for cell in self.cells:
