@@ -186,5 +186,5 @@ def charge_deciding_edge(cell: Cell, possible: np.ndarray, costs: np.ndarray) ->
     choices = np.full(len(cell.edges), SAME)
     choices[deciding] = NONE
     gone = (pruned(cell, choices) == NONE) & ~free
-    costs[deciding[0], [ID, SAME]] += costs[gone, SAME].sum()
+    costs[deciding[0], SAME] += costs[gone, SAME].sum()
     costs[gone] = 0
