@@ -101,11 +101,11 @@ def _race(
     blind = np.random.default_rng([seed, len(table.space.decisions)])
     choices = {GROWN_BEST: table.truth, GROWN_BLIND: lambda cells: blind.random(len(cells))}
     for name, worth in choices.items():
-        found[name] = searched(_grown(table.space, worth, searcher.per_level))
+        found[name] = searched(grown_by(table.space, worth, searcher.per_level))
     return found
 
 
-def _grown(
+def grown_by(
     space: Space, worth: Callable[[np.ndarray], np.ndarray], per_level: int
 ) -> list[np.ndarray]:
     """The cells of each level: those of the highest worth of all that grow from the last one's."""

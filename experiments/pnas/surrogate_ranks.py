@@ -18,6 +18,7 @@ from jaxnas.reports.tables import Column, Table
 from jaxnas.search.progressive.surrogates import Surrogate, known_data, pad_cells
 from jaxnas.spaces import Space
 from jaxnas.tabular.rank import RANKS, correlations
+from pnas.race import GROWN_BLIND, grown_by
 from pnas.synthetic_cells import SyntheticCells
 
 POOL = 10_000
@@ -94,12 +95,29 @@ def progressive_on(
                 )
             )
             state, cells = searcher.ask(state)
-        queried = np.concatenate(asked)
-        best = queried[np.asarray(search.best_so_far(jnp.asarray(valid[queried])))]
-        # A level may have fewer cells than K; what was best then stays so.
-        incumbents.append(np.pad(best, (0, sum(searcher.trained) - len(best)), mode="edge"))
+        incumbents.append(_best_so_far(table, asked, sum(searcher.trained)))
         progress()
     return Regrets(PROGRESSIVE, np.stack(incumbents), 0.0, 0.0), ranks
+
+
+def grown_blind(table: GrownTable, seeds: int, per_level: int) -> Regrets:
+    """What growing finds without a surrogate: any of a level's candidates are looked up."""
+    incumbents = []
+    for seed in range(seeds):
+        draw = np.random.default_rng([seed, len(table.space.decisions)])
+        levels = grown_by(table.space, lambda cells, draw=draw: draw.random(len(cells)), per_level)
+        asked = [table.codes(cells) for cells in levels]
+        count = len(levels[0]) + per_level * (len(levels) - 1)
+        incumbents.append(_best_so_far(table, asked, count))
+    return Regrets(GROWN_BLIND, np.stack(incumbents), 0.0, 0.0)
+
+
+def _best_so_far(table: GrownTable, asked: Sequence[np.ndarray], count: int) -> np.ndarray:
+    """int32 [count]: the place of the best after each query."""
+    queried = np.concatenate(asked)
+    best = queried[np.asarray(search.best_so_far(jnp.asarray(table.valid[queried])))]
+    # A level may have fewer cells than K; what was best then stays so.
+    return np.pad(best, (0, count - len(best)), mode="edge")
 
 
 def rank_surrogates(

@@ -26,6 +26,7 @@ from pnas.measured import Measured, nas_bench_graph, nasbench201, queries_needed
 from pnas.race import GROWN_BEST, GROWN_BLIND, answers_table, race, race_rows, race_table
 from pnas.surrogate_ranks import (
     POOL,
+    grown_blind,
     progressive_on,
     rank_surrogates,
     rank_table,
@@ -162,13 +163,16 @@ def _on_table(measured: Measured, settings: PnasTables, run: RunDirectory) -> tu
         )
         for name in _OTHERS
     ]
-    found = [each._replace(incumbents=each.incumbents[:, :queries]) for each in longer] + [ours]
+    blind = grown_blind(measured.grown, settings.seeds, settings.per_level_measured)
+    found = [each._replace(incumbents=each.incumbents[:, :queries]) for each in longer]
+    found += [blind, ours]
     title = f"{measured.title}, {settings.seeds} seeds"
     picture = f"regret_{measured.grown.space.name}"
     regret_curves(run.path / picture, found, rewards.judged, title, rewards.split)
     blocks = [
-        f"{queries} queries each. {rewards.text} {measured.steps} Its seconds are not told; the "
-        "others' are of all queries that they have below.",
+        f'{queries} queries each. {rewards.text} {measured.steps} "{GROWN_BLIND}" does so without '
+        "a surrogate. The seconds of these two are not told; the others' are of all queries that "
+        "they have below.",
         search_table(found, rewards.valid, rewards.test, rewards.headings),
         Picture("Regret over queries", f"{picture}.svg"),
         f"The others go on to {queries * settings.longer:,} queries. When is the mean over their "

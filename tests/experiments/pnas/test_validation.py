@@ -1,6 +1,7 @@
 """PNAS on tables: what is measured is what it says."""
 
 import functools
+import itertools
 import json
 
 import jax
@@ -16,7 +17,13 @@ from jaxnas.tabular import NASBenchGraph, NASBenchGraphSpace, TabularError
 from pnas import surrogate_ranks
 from pnas.measured import queries_needed
 from pnas.race import GROWN_BEST, GROWN_BLIND, answers_table, race, race_rows, race_table
-from pnas.surrogate_ranks import GrownTable, progressive_on, rank_surrogates, rank_table
+from pnas.surrogate_ranks import (
+    GrownTable,
+    grown_blind,
+    progressive_on,
+    rank_surrogates,
+    rank_table,
+)
 from pnas.synthetic_cells import SyntheticCells
 from pnas.validation import PnasTables, run_pnas_tables
 from support.growing import cells
@@ -65,6 +72,26 @@ def test_progressive_search_of_a_table_keeps_the_best(space, codes, first):
     assert "| a | kendall |" in rank_table({"a": ranks}).markdown()
 
 
+def test_growing_blind_looks_up_what_grows():
+    asked = []
+
+    def codes(cells):
+        asked.append(cells)
+        return GRAPHS.codes(GRAPHS.whole(cells))
+
+    valid = np.random.default_rng(0).uniform(10, 90, GRAPHS.size)
+    found = grown_blind(GrownTable(GRAPHS, codes, valid), 2, 8)
+    assert found.incumbents.shape == (2, 3 + 3 * 8)
+    assert (np.diff(valid[found.incumbents], axis=1) >= 0).all()
+    for first in (0, 4):  # of each seed
+        levels = asked[first : first + 4]
+        assert [cells.shape for cells in levels] == [(3, 2), (8, 4), (8, 6), (8, 8)]
+        for before, after in itertools.pairwise(levels):
+            grown = {tuple(row) for row in GRAPHS.grow(before).tolist()}
+            assert {tuple(row) for row in after.tolist()} <= grown
+    assert not np.array_equal(asked[1], asked[5])
+
+
 @pytest.mark.slow
 def test_a_run_on_a_measured_table_writes_its_report(tmp_path, monkeypatch, capsys):
     size = GRAPHS.size
@@ -87,6 +114,7 @@ def test_a_run_on_a_measured_table_writes_its_report(tmp_path, monkeypatch, caps
         "random": 2,
         "ppo": 2,
         "evolution": 2,
+        GROWN_BLIND: 2,
         PROGRESSIVE: 2,
     }
     assert all(size - 1 not in each for each in found.values())
