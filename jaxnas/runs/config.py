@@ -269,11 +269,10 @@ class Experiment:
     size: SizeFlags = dataclasses.field(default_factory=SizeFlags)
     methods: tuple[Method, ...] = ("original", "cell", "full")
     """Methods to run: the base left alone; adapted with one choice per kind of cell, per block
-    (full), or by blocks that stay or go as a whole and what is inside (block); or, as the controls,
-    with such choices drawn at random before training, and with every null edge an identity from the
-    start (identities). From --weights also norm, without the
-    operations of the smallest weights (of --target-cost), and scratch, the base without the
-    weights."""
+    (full), or by blocks that stay or go as a whole (block); or, as the controls, with such choices
+    drawn at random before training, and with every null edge an identity from the start
+    (identities). From --weights also norm, without the operations of the smallest weights (of
+    --target-cost), and scratch, the base without the weights."""
     seed: int = 0
     """Seed of everything that is random."""
     seeds: tuple[int, ...] = ()

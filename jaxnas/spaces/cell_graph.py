@@ -109,14 +109,6 @@ class Cell:
     def _strided(self, node: int) -> bool:
         return node >= self.inputs and self.nodes[node - self.inputs].strided
 
-    def widths(self, channels: int, input_channels: int) -> list[int]:
-        """Channels of the nodes, the inputs first, in a block of `channels`."""
-        found = [input_channels] * self.inputs
-        for number, node in enumerate(self.nodes, start=self.inputs):
-            parts = sum(edge.target == number for edge in self.edges) if node.concat else 1
-            found.append(parts * node.width(channels, input_channels))
-        return found
-
     def crosses_stride(self, edge: Edge) -> bool:
         """Whether `edge` carries the stride of the block that the cell is placed in."""
         return self._strided(edge.target) and not self._strided(edge.source)
