@@ -245,15 +245,9 @@ class NASBench201Paths(Space):
         Raises:
           SpaceError: if they have another number of decisions or are no whole numbers.
         """
-        array = np.asarray(candidates)
-        decided = array.shape[-1] if array.ndim else 0
-        if decided not in self.levels or array.dtype.kind not in "iu":
-            raise SpaceError(
-                f"candidates of {self.name} must be whole numbers [..., 1, 3, 5 or 6]; "
-                f"got shape {array.shape} of {array.dtype}"
-            )
+        array = self._parts(candidates)
         whole = np.full((*array.shape[:-1], len(_PLACES)), _NONE, np.int32)
-        whole[..., _PLACES[:decided]] = array
+        whole[..., _PLACES[: array.shape[-1]]] = array
         return whole
 
     def canonical(self, candidates: np.ndarray) -> np.ndarray:

@@ -210,6 +210,23 @@ class Space(abc.ABC):
             self.validate(array[tuple(wrong[0, :-1])])
         return array.astype(np.int32)
 
+    def _parts(self, candidates: Any) -> np.ndarray:
+        """`candidates` as whole numbers [..., levels[i]]; their options are not checked.
+
+        Raises:
+          SpaceError: if they have another number of decisions or are no whole numbers.
+        """
+        array = np.asarray(candidates)
+        decided = array.shape[-1] if array.ndim else 0
+        if decided not in self.levels or array.dtype.kind not in "iu":
+            *before, last = map(str, self.levels)
+            counts = f"{', '.join(before)} or {last}" if before else last
+            raise SpaceError(
+                f"candidates of {self.name} must be whole numbers [..., {counts}]; "
+                f"got shape {array.shape} of {array.dtype}"
+            )
+        return array
+
     def _other_shape(self, shape: tuple[int, ...], dtype: Any = "whole numbers") -> SpaceError:
         return SpaceError(
             f"candidates of {self.name} must be whole numbers [..., {len(self.decisions)}]; "

