@@ -200,8 +200,9 @@ def test_the_page_on_pretrained_networks_adapts_one(tmp_path, monkeypatch):
     names = run(
         "pretrained.md",
         "jaxnas.adapt",
-        {"network": BASE, "photos": dataset(), "images": dataset().test_images},
-        ('"mnasnet_b1",\n    "my_photos/"', "network,\n    photos"),
+        {"network": BASE, "folder": dataset()},
+        ('data.load("my_photos/", image_size=160, test_share=0.2)', "folder"),
+        ('"mnasnet_b1"', "network"),
         ("epochs=20", "epochs=4, batch_size=16"),
     )
     whole = nn.cost(nn.build(BASE, 4), (8, 8, 1))

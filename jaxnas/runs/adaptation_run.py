@@ -113,10 +113,12 @@ class AdaptationRun(SpaceRun):
         steps, enough = self._arch_steps, math.ceil(_FEW_ARCH_STEPS / math.sqrt(2))
         if steps >= enough:
             return None
+        needed = math.ceil(enough * self.adaptation.arch_every / self.steps[self._head_epochs])
+        longer = " and more --epochs" if needed >= self._body_epochs else ""
         return (
             f"θ moves for {steps} steps, by default less than half as far as in {_FEW_ARCH_STEPS}: "
             "under --target-cost what operations cost decides more than what they are good for; "
-            f"give --adapt-epochs for at least {enough} steps"
+            f"for {enough} steps give --adapt-epochs {needed} --warmup-epochs 0{longer}"
         )
 
     @property

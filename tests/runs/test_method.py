@@ -146,6 +146,15 @@ def test_a_target_before_theta_can_tell_is_told(changes, told):
     assert hurried is None if told is None else hurried.startswith(told)
 
 
+def test_what_a_hurried_run_is_told_to_give_is_enough():
+    usual = {"epochs": 40, "arch_learning_rate": None, "target_cost": 0.9}
+    hurried = tiny.run(**usual, adapt_epochs=14, warmup_epochs=None)._hurried  # ten epochs move it
+    assert hurried.endswith("for 64 steps give --adapt-epochs 13 --warmup-epochs 0")
+    assert tiny.run(**usual, adapt_epochs=13, warmup_epochs=0)._hurried is None
+    short = tiny.run(**usual | {"epochs": 13}, adapt_epochs=4, warmup_epochs=0)._hurried
+    assert short.endswith("--adapt-epochs 13 --warmup-epochs 0 and more --epochs")
+
+
 @pytest.mark.slow
 def test_a_price_on_multiply_adds_makes_the_network_cheaper():
     (cheap,), (alone,) = outcomes(**CHEAP), outcomes(**ALONE)

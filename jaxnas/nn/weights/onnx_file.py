@@ -44,8 +44,8 @@ def export_onnx(
             from jax2onnx import to_onnx  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise WeightsError(
-            f'an ONNX model is made with jax2onnx ({error}): pip install "jaxnas[onnx]" in an '
-            "environment of its own, since it needs an older Orbax"
+            f"an ONNX model is made with jax2onnx ({error}): in a checkout, "
+            'pip install ".[onnx]" in an environment of its own, since it needs an older Orbax'
         ) from error
 
     def logits(images: Any) -> Any:
