@@ -9,7 +9,7 @@ from __future__ import annotations
 import abc
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -219,17 +219,20 @@ class Space(abc.ABC):
         array = np.asarray(candidates)
         decided = array.shape[-1] if array.ndim else 0
         if decided not in self.levels or array.dtype.kind not in "iu":
-            *before, last = map(str, self.levels)
-            counts = f"{', '.join(before)} or {last}" if before else last
-            raise SpaceError(
-                f"candidates of {self.name} must be whole numbers [..., {counts}]; "
-                f"got shape {array.shape} of {array.dtype}"
-            )
+            raise self._other_shape(array.shape, array.dtype, self.levels)
         return array
 
-    def _other_shape(self, shape: tuple[int, ...], dtype: Any = "whole numbers") -> SpaceError:
+    def _other_shape(
+        self,
+        shape: tuple[int, ...],
+        dtype: Any = "whole numbers",
+        counts: Sequence[int] = (),
+    ) -> SpaceError:
+        """Says how many decisions there may be: `counts`, or without them all of the space."""
+        *before, last = map(str, counts or (len(self.decisions),))
+        said = f"{', '.join(before)} or {last}" if before else last
         return SpaceError(
-            f"candidates of {self.name} must be whole numbers [..., {len(self.decisions)}]; "
+            f"candidates of {self.name} must be whole numbers [..., {said}]; "
             f"got shape {shape} of {dtype}"
         )
 
